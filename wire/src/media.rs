@@ -1,0 +1,153 @@
+//! Words both message families share: streams, codecs, addresses, relay paths.
+
+use crate::id::{LegId, RelayId};
+use crate::rtp::Ssrc;
+use crate::secret::{IcePassword, MasterKey};
+use core::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
+use rkyv::{Archive, Deserialize, Serialize};
+
+/// What a stream shows or sounds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Archive, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum StreamKind {
+    /// A microphone.
+    Audio = 1,
+    /// A camera.
+    Camera = 2,
+    /// A shared screen.
+    Screen = 3,
+}
+
+/// How a stream is encoded.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Archive, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Codec {
+    /// Opus (RFC 7587): 48 kHz RTP clock.
+    Opus = 1,
+    /// VP8 (RFC 7741): 90 kHz RTP clock.
+    Vp8 = 2,
+    /// VP9 (RFC 9628): 90 kHz RTP clock.
+    Vp9 = 3,
+}
+
+impl Codec {
+    /// RTP clock rate in Hz.
+    pub const fn clock_hz(self) -> u32 {
+        match self {
+            Self::Opus => 48_000,
+            Self::Vp8 | Self::Vp9 => 90_000,
+        }
+    }
+
+    /// The payload type this platform gives the codec, from the dynamic range of RFC 3551.
+    pub const fn payload_type(self) -> u8 {
+        match self {
+            Self::Opus => 111,
+            Self::Vp8 => 96,
+            Self::Vp9 => 98,
+        }
+    }
+}
+
+/// A stream a terminal wants to send in a call, before it has an SSRC.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Archive, Serialize, Deserialize)]
+pub struct StreamOffer {
+    /// What it shows or sounds.
+    pub kind: StreamKind,
+    /// How it is encoded.
+    pub codec: Codec,
+}
+
+/// A stream of a leg as control allotted it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Archive, Serialize, Deserialize)]
+pub struct StreamPlan {
+    /// What it shows or sounds.
+    pub kind: StreamKind,
+    /// How it is encoded.
+    pub codec: Codec,
+    /// Its synchronisation source, unique on the shard.
+    pub ssrc: Ssrc,
+    /// Its first sequence number, below 2^15 so that the rollover counter starts at zero for
+    /// whoever hears any of its first 2^15 packets (RFC 3711 3.3.1).
+    pub first_sequence: u16,
+}
+
+/// A UDP address; IPv4 is carried as an IPv4-mapped IPv6 address.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Archive, Serialize, Deserialize)]
+pub struct Address {
+    ip: [u8; 16],
+    port: u16,
+}
+
+impl From<SocketAddr> for Address {
+    fn from(from: SocketAddr) -> Self {
+        let ip = match from {
+            SocketAddr::V4(v4) => v4.ip().to_ipv6_mapped(),
+            SocketAddr::V6(v6) => *v6.ip(),
+        };
+        Self { ip: ip.octets(), port: from.port() }
+    }
+}
+
+impl From<Address> for SocketAddr {
+    /// IPv4-mapped addresses come back as IPv4.
+    fn from(from: Address) -> Self {
+        let ip = Ipv6Addr::from(from.ip);
+        match ip.to_ipv4_mapped() {
+            Some(v4) => Self::from((v4, from.port)),
+            None => Self::V6(SocketAddrV6::new(ip, from.port, 0, 0)),
+        }
+    }
+}
+
+/// Part a relay plays in a call.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Archive, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum RelayRole {
+    /// Media flows over it.
+    Primary = 1,
+    /// Holds all legs, ready to take over.
+    Standby = 2,
+}
+
+/// One way to reach the others of a call: a leg at a relay.
+#[derive(Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct RelayPath {
+    /// Which relay.
+    pub relay: RelayId,
+    /// What it is for.
+    pub role: RelayRole,
+    /// Where its shard listens.
+    pub address: Address,
+    /// This terminal's leg there; its [`fragment`](LegId::fragment) is the relay's ICE username
+    /// fragment *and* the terminal's.
+    pub leg: LegId,
+    /// Keys the terminal's binding requests and the relay's answers.
+    pub relay_password: IcePassword,
+    /// Keys the relay's path challenges and the terminal's answers.
+    pub terminal_password: IcePassword,
+}
+
+/// What a terminal needs to receive another member's media.
+#[derive(Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Sender {
+    /// Login ID of the sending account.
+    pub login: String,
+    /// Opens its packets.
+    pub key: MasterKey,
+    /// What it sends.
+    pub streams: Vec<StreamPlan>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_survives_the_wire_form() {
+        for text in ["127.0.0.1:5000", "[2001:db8::1]:65535", "[::]:0", "255.255.255.255:1"] {
+            let address: SocketAddr = text.parse().unwrap();
+            assert_eq!(SocketAddr::from(Address::from(address)), address);
+        }
+    }
+}

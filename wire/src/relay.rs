@@ -1,0 +1,289 @@
+//! The link between a relay and control.
+//!
+//! The relay dials control (mutual TLS; the certificate names the relay) and opens one
+//! bidirectional stream. It says [`Hello`], is answered [`Welcome`], and from then on both sides
+//! send a heartbeat; orders flow one way, their outcomes the other.
+//!
+//! Orders are idempotent: each names a leg and a [`Generation`]; applying the same one twice
+//! changes nothing, and one that is older than what the leg has seen is answered
+//! [`Outcome::Stale`].
+
+use crate::id::{CallId, Generation, Incarnation, LegId, RelayId, ShardIndex};
+use crate::limits::{
+    COUNTERS_PER_REPORT_MAX, NAME_BYTES_MAX, ORDERS_PER_BATCH_MAX, SHARDS_PER_RELAY_MAX,
+    STREAMS_PER_LEG_MAX,
+};
+use crate::media::Address;
+use crate::message::{Check, at_most, name};
+use crate::rtp::Ssrc;
+use crate::secret::{IcePassword, MasterKey};
+use rkyv::{Archive, Deserialize, Serialize};
+
+/// Leg numbers one [`Resync`] may carry: 4,096 x 8 bytes is half a message.
+pub const RESYNC_LEGS_MAX: usize = 4096;
+
+messages! {
+    /// What control says to a relay.
+    ToRelay {
+        /// The answer to [`Hello`].
+        0x0301 Welcome,
+        /// Legs to install, renew or remove.
+        0x0302 Orders,
+        /// Which legs of a range are wanted: all others there go.
+        0x0303 Resync,
+        /// The node is alive.
+        0x0304 NodeHeartbeat,
+    }
+}
+
+messages! {
+    /// What a relay says to control.
+    FromRelay {
+        /// First message of every link.
+        0x0401 Hello,
+        /// What became of orders.
+        0x0402 OrdersDone,
+        /// The relay is alive, and this is its load.
+        0x0403 RelayHeartbeat,
+        /// What its counters stand at.
+        0x0404 CounterReport,
+    }
+}
+
+/// A relay presents itself. Answer: [`Welcome`].
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct Hello {
+    /// Its number; must be the one its certificate names.
+    pub relay: RelayId,
+    /// This life of its process.
+    pub incarnation: Incarnation,
+    /// Name and version of its software.
+    pub software: String,
+    /// Its shards, in the order of their indices.
+    pub shards: Vec<ShardOffer>,
+}
+
+/// A shard as a relay offers it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct ShardOffer {
+    /// Which shard.
+    pub shard: ShardIndex,
+    /// Where terminals reach it.
+    pub address: Address,
+    /// How many legs it holds at most.
+    pub legs_max: u32,
+}
+
+/// Control takes the relay in.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct Welcome {
+    /// How often both sides send a heartbeat, in milliseconds.
+    pub heartbeat_ms: u32,
+    /// Silence after which the other side counts as lost, in milliseconds.
+    pub lost_after_ms: u32,
+}
+
+/// Orders to apply in sequence. Answer: one [`OrdersDone`] with one result for each order.
+#[derive(Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Orders {
+    /// At most [`ORDERS_PER_BATCH_MAX`].
+    pub orders: Vec<Order>,
+}
+
+/// An instruction about one leg.
+#[derive(Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub enum Order {
+    /// Holds this leg from now on; replaces what the relay knew of it.
+    Install(InstallLeg),
+    /// Keeps a leg for another lifetime.
+    Renew(RenewLeg),
+    /// Drops a leg and zeroises its keys.
+    Remove(RemoveLeg),
+}
+
+/// A leg as the relay needs it.
+#[derive(Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct InstallLeg {
+    /// The leg.
+    pub leg: LegId,
+    /// The call whose other legs receive what this one sends.
+    pub call: CallId,
+    /// Orders this order.
+    pub generation: Generation,
+    /// The shard that holds the call.
+    pub shard: ShardIndex,
+    /// Authenticates what the leg sends.
+    pub key: MasterKey,
+    /// Keys the terminal's binding requests and this relay's answers.
+    pub relay_password: IcePassword,
+    /// Keys this relay's path challenges and the terminal's answers.
+    pub terminal_password: IcePassword,
+    /// The only synchronisation sources the leg may send; unique on the shard.
+    pub ssrcs: Vec<Ssrc>,
+    /// How long the relay keeps the leg without hearing of it again, in milliseconds.
+    pub lifetime_ms: u32,
+}
+
+/// Extends a leg's life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct RenewLeg {
+    /// The leg.
+    pub leg: LegId,
+    /// Orders this order.
+    pub generation: Generation,
+    /// The new lifetime from now, in milliseconds.
+    pub lifetime_ms: u32,
+}
+
+/// Ends a leg.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct RemoveLeg {
+    /// The leg.
+    pub leg: LegId,
+    /// Orders this order.
+    pub generation: Generation,
+}
+
+/// Of the legs numbered `first..=last`, only `keep` are wanted; the relay drops the rest, whatever
+/// their generation. Sent for the whole range of numbers, in pieces, when a link begins.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct Resync {
+    /// First number of the range.
+    pub first: LegId,
+    /// Last number of the range.
+    pub last: LegId,
+    /// The wanted ones, at most [`RESYNC_LEGS_MAX`].
+    pub keep: Vec<LegId>,
+}
+
+/// The node is alive.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct NodeHeartbeat {
+    /// Counts up; echoed by the relay.
+    pub beat: u64,
+}
+
+/// What became of a batch of orders, in their sequence.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct OrdersDone {
+    /// One result for each order.
+    pub results: Vec<OrderResult>,
+}
+
+/// What became of one order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct OrderResult {
+    /// The leg the order named.
+    pub leg: LegId,
+    /// The generation the order carried.
+    pub generation: Generation,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of an order.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Archive, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Outcome {
+    /// It is in force.
+    Applied = 1,
+    /// It was in force already.
+    Unchanged = 2,
+    /// A newer order for the leg came first; nothing changed.
+    Stale = 3,
+    /// The shard is full, or the call is.
+    NoRoom = 4,
+    /// Another leg of the shard sends with one of the SSRCs.
+    SsrcTaken = 5,
+    /// There is no such shard.
+    NoSuchShard = 6,
+    /// There is no such leg to renew.
+    NoSuchLeg = 7,
+    /// The order contradicts itself or what is installed: no SSRC, a doubled one, another call.
+    BadOrder = 8,
+}
+
+/// The relay is alive, and this is its load.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct RelayHeartbeat {
+    /// The last [`NodeHeartbeat::beat`] heard, 0 if none.
+    pub beat: u64,
+    /// Load of each shard, in the order of their indices.
+    pub shards: Vec<ShardLoad>,
+}
+
+/// Load of one shard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct ShardLoad {
+    /// Legs installed.
+    pub legs: u32,
+    /// Packets received since the process began.
+    pub packets_received: u64,
+    /// Packets sent since the process began.
+    pub packets_sent: u64,
+    /// Bytes sent since the process began, UDP payload.
+    pub bytes_sent: u64,
+}
+
+/// What a relay's counters stand at, summed over its shards.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct CounterReport {
+    /// At most [`COUNTERS_PER_REPORT_MAX`].
+    pub counters: Vec<Counter>,
+}
+
+/// One counter.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct Counter {
+    /// Its name, as in the relay's documentation.
+    pub name: String,
+    /// Events since the process began.
+    pub value: u64,
+}
+
+impl Check for Welcome {}
+impl Check for NodeHeartbeat {}
+
+impl Check for Hello {
+    fn check(&self) -> Result<(), &'static str> {
+        name("software", &self.software)?;
+        at_most("shards", self.shards.len(), SHARDS_PER_RELAY_MAX)
+    }
+}
+
+impl Check for Orders {
+    fn check(&self) -> Result<(), &'static str> {
+        at_most("orders", self.orders.len(), ORDERS_PER_BATCH_MAX)?;
+        self.orders.iter().try_for_each(|order| match order {
+            Order::Install(leg) => at_most("ssrcs", leg.ssrcs.len(), STREAMS_PER_LEG_MAX),
+            Order::Renew(_) | Order::Remove(_) => Ok(()),
+        })
+    }
+}
+
+impl Check for Resync {
+    fn check(&self) -> Result<(), &'static str> {
+        at_most("keep", self.keep.len(), RESYNC_LEGS_MAX)
+    }
+}
+
+impl Check for OrdersDone {
+    fn check(&self) -> Result<(), &'static str> {
+        at_most("results", self.results.len(), ORDERS_PER_BATCH_MAX)
+    }
+}
+
+impl Check for RelayHeartbeat {
+    fn check(&self) -> Result<(), &'static str> {
+        at_most("shards", self.shards.len(), SHARDS_PER_RELAY_MAX)
+    }
+}
+
+impl Check for CounterReport {
+    fn check(&self) -> Result<(), &'static str> {
+        at_most("counters", self.counters.len(), COUNTERS_PER_REPORT_MAX)?;
+        self.counters
+            .iter()
+            .try_for_each(|counter| at_most("name", counter.name.len(), NAME_BYTES_MAX))
+    }
+}

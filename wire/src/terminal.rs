@@ -1,0 +1,420 @@
+//! The conversation between a terminal and control.
+//!
+//! One bidirectional QUIC stream, opened by the terminal, carries it for the life of the session:
+//! [`FromTerminal`] one way, [`ToTerminal`] the other, both in order. Requests carry a
+//! [`RequestId`]; each is answered exactly once, by [`Done`], [`Refused`], or the message its
+//! documentation names.
+
+use crate::id::{AccountId, CallId, DeviceId, RequestId, SessionId, TenantId};
+use crate::limits::{
+    LEGS_PER_CALL_MAX, PASSWORD_BYTES_MAX, PRESENCE_ENTRIES_MAX, RELAYS_PER_CALL_MAX,
+    STREAMS_PER_LEG_MAX,
+};
+use crate::media::{RelayPath, Sender, StreamOffer, StreamPlan};
+use crate::message::{Check, at_most, name};
+use crate::secret::{MasterKey, Password};
+use rkyv::{Archive, Deserialize, Serialize};
+
+messages! {
+    /// What a terminal says to control.
+    FromTerminal {
+        /// First message of every session.
+        0x0101 SignIn,
+        /// Ends the session in good order.
+        0x0102 SignOut,
+        /// Asks for presence, now and whenever it changes.
+        0x0103 WatchPresence,
+        /// Calls someone.
+        0x0104 Invite,
+        /// Takes a call.
+        0x0105 Accept,
+        /// Declines a call.
+        0x0106 Reject,
+        /// Gives up a call that nobody has taken yet.
+        0x0107 Cancel,
+        /// Ends a call.
+        0x0108 HangUp,
+        /// Says how a call's media arrived.
+        0x0109 ReportQuality,
+    }
+}
+
+messages! {
+    /// What control says to a terminal.
+    ToTerminal {
+        /// The answer to a good [`SignIn`].
+        0x0201 SignedIn,
+        /// The request was done.
+        0x0202 Done,
+        /// The request was refused.
+        0x0203 Refused,
+        /// Who of the tenant is there.
+        0x0204 Presence,
+        /// The answer to a good [`Invite`]: the other side rings.
+        0x0205 Ringing,
+        /// Someone calls.
+        0x0206 Incoming,
+        /// All relays hold the call's legs: send.
+        0x0207 CallReady,
+        /// A call is over.
+        0x0208 CallEnded,
+        /// The session is over; the connection closes after this.
+        0x0209 SessionEnded,
+    }
+}
+
+/// Names tenant and account and proves the right to act for them. Answer: [`SignedIn`].
+#[derive(Archive, Serialize, Deserialize)]
+pub struct SignIn {
+    /// Pairs the answer.
+    pub request: RequestId,
+    /// The tenant's name.
+    pub tenant: String,
+    /// The account's login ID within the tenant.
+    pub login: String,
+    /// The account's password.
+    pub password: Password,
+    /// Which device signs in. The same device replaces its own older session; another device is
+    /// refused while a session lives.
+    pub device: DeviceId,
+    /// Name and version of the terminal's software.
+    pub software: String,
+}
+
+/// Ends the session. Answer: [`SessionEnded`].
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct SignOut {
+    /// Pairs the answer.
+    pub request: RequestId,
+}
+
+/// Asks for [`Presence`]: all of the tenant at once, then each change. Answer: [`Done`].
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct WatchPresence {
+    /// Pairs the answer.
+    pub request: RequestId,
+}
+
+/// Calls `login` of the same tenant. Answer: [`Ringing`].
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct Invite {
+    /// Pairs the answer.
+    pub request: RequestId,
+    /// Whom to call.
+    pub login: String,
+    /// What the caller will send.
+    pub streams: Vec<StreamOffer>,
+}
+
+/// Takes the call. Answer: [`Done`], then [`CallReady`] when the relays are.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct Accept {
+    /// Pairs the answer.
+    pub request: RequestId,
+    /// Which call.
+    pub call: CallId,
+    /// What the called side will send.
+    pub streams: Vec<StreamOffer>,
+}
+
+/// Declines the call. Answer: [`Done`].
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct Reject {
+    /// Pairs the answer.
+    pub request: RequestId,
+    /// Which call.
+    pub call: CallId,
+}
+
+/// Gives up a ringing call; if it was taken in the meantime, ends it. Answer: [`Done`].
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct Cancel {
+    /// Pairs the answer.
+    pub request: RequestId,
+    /// Which call.
+    pub call: CallId,
+}
+
+/// Ends the call, in whatever state it is. Answer: [`Done`].
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct HangUp {
+    /// Pairs the answer.
+    pub request: RequestId,
+    /// Which call.
+    pub call: CallId,
+}
+
+/// How a call's media arrived so far, summed over its streams. No answer.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct ReportQuality {
+    /// Which call.
+    pub call: CallId,
+    /// Packets this terminal sent.
+    pub packets_sent: u64,
+    /// Packets this terminal received and authenticated, without repeats.
+    pub packets_received: u64,
+    /// Packets that never arrived, by sequence number.
+    pub packets_lost: u64,
+    /// Interarrival jitter (RFC 3550 6.4.1) in microseconds, the worst stream's.
+    pub jitter_us: u32,
+    /// Round trip to the other terminal in microseconds; 0 while unknown.
+    pub round_trip_us: u32,
+}
+
+/// The session has begun.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct SignedIn {
+    /// The request this answers.
+    pub request: RequestId,
+    /// The new session.
+    pub session: SessionId,
+    /// The tenant's number.
+    pub tenant: TenantId,
+    /// The account's number.
+    pub account: AccountId,
+    /// The name shown to others.
+    pub display: String,
+}
+
+/// The request was done.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct Done {
+    /// The request this answers.
+    pub request: RequestId,
+}
+
+/// The request was refused and changed nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct Refused {
+    /// The request this answers.
+    pub request: RequestId,
+    /// Why.
+    pub reason: Refusal,
+    /// When to try again, in milliseconds; 0 means that waiting will not help.
+    pub retry_after_ms: u32,
+}
+
+/// Why a request was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Archive, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Refusal {
+    /// Tenant, login ID or password is wrong; which of them is not said.
+    BadCredentials = 1,
+    /// The node is at a limit; try again later.
+    Busy = 2,
+    /// The first message must be a sign-in.
+    NotSignedIn = 3,
+    /// Another device holds a session of this account.
+    SignedInElsewhere = 4,
+    /// No such login ID in this tenant.
+    NoSuchLogin = 5,
+    /// The account exists but has no terminal waiting.
+    NotAvailable = 6,
+    /// The account is in another call.
+    InAnotherCall = 7,
+    /// No such call, or none that the session is part of.
+    NoSuchCall = 8,
+    /// The call is past the point where that can be done.
+    TooLate = 9,
+    /// No relay is ready to carry the call.
+    NoRelay = 10,
+    /// The store does not answer; nothing was changed.
+    StoreUnavailable = 11,
+    /// An account cannot call itself.
+    CallsItself = 12,
+    /// The request is not acceptable as it stands: an empty or doubled list, a limit passed.
+    BadRequest = 13,
+}
+
+/// Who of the tenant is there.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct Presence {
+    /// `true` on the last message of a complete list; changes that follow carry `true` too.
+    pub complete: bool,
+    /// The accounts, at most [`PRESENCE_ENTRIES_MAX`] a message.
+    pub entries: Vec<PresenceEntry>,
+}
+
+/// One account's presence.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct PresenceEntry {
+    /// Login ID.
+    pub login: String,
+    /// Name shown to others.
+    pub display: String,
+    /// What it is doing.
+    pub state: PresenceState,
+}
+
+/// What an account is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Archive, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum PresenceState {
+    /// No session.
+    Offline = 1,
+    /// Signed in and free.
+    Waiting = 2,
+    /// Calling or being called.
+    Ringing = 3,
+    /// In a call.
+    InCall = 4,
+}
+
+/// The other side rings.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct Ringing {
+    /// The request this answers.
+    pub request: RequestId,
+    /// The new call.
+    pub call: CallId,
+}
+
+/// Someone calls. Answer with [`Accept`] or [`Reject`].
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct Incoming {
+    /// The call.
+    pub call: CallId,
+    /// Login ID of the caller.
+    pub login: String,
+    /// Name of the caller.
+    pub display: String,
+    /// What the caller will send.
+    pub streams: Vec<StreamOffer>,
+}
+
+/// All relays hold the call's legs: bind at every path, then send over the primary.
+#[derive(Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct CallReady {
+    /// The call.
+    pub call: CallId,
+    /// Seals what this terminal sends.
+    pub key: MasterKey,
+    /// What this terminal sends.
+    pub streams: Vec<StreamPlan>,
+    /// What it receives, one entry for each other member.
+    pub senders: Vec<Sender>,
+    /// The relays, primary first.
+    pub paths: Vec<RelayPath>,
+}
+
+/// A call is over.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct CallEnded {
+    /// The call.
+    pub call: CallId,
+    /// Why.
+    pub reason: CallEnd,
+}
+
+/// Why a call is over.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Archive, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum CallEnd {
+    /// A member hung up.
+    HungUp = 1,
+    /// The called side declined.
+    Rejected = 2,
+    /// The caller gave up before anyone took it.
+    Cancelled = 3,
+    /// Nobody took it in time.
+    NoAnswer = 4,
+    /// A member's session ended.
+    PeerLost = 5,
+    /// No relay could carry it.
+    NoRelay = 6,
+    /// Control restarted while the call was going on.
+    ControlRestarted = 7,
+}
+
+/// The session is over.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct SessionEnded {
+    /// Why.
+    pub reason: SessionEnd,
+}
+
+/// Why a session is over.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Archive, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum SessionEnd {
+    /// The terminal signed out.
+    SignedOut = 1,
+    /// The same device signed in again.
+    Replaced = 2,
+    /// The node is shutting down; connect again.
+    NodeStopping = 3,
+    /// The terminal broke the protocol.
+    Protocol = 4,
+    /// The terminal read too slowly for what it asked to be told.
+    TooSlow = 5,
+}
+
+impl Check for SignIn {
+    fn check(&self) -> Result<(), &'static str> {
+        name("tenant", &self.tenant)?;
+        name("login", &self.login)?;
+        at_most("password", self.password.expose().len(), PASSWORD_BYTES_MAX)?;
+        name("software", &self.software)
+    }
+}
+
+impl Check for SignOut {}
+impl Check for WatchPresence {}
+impl Check for Reject {}
+impl Check for Cancel {}
+impl Check for HangUp {}
+impl Check for ReportQuality {}
+impl Check for Done {}
+impl Check for Refused {}
+impl Check for Ringing {}
+impl Check for CallEnded {}
+impl Check for SessionEnded {}
+
+impl Check for Invite {
+    fn check(&self) -> Result<(), &'static str> {
+        name("login", &self.login)?;
+        at_most("streams", self.streams.len(), STREAMS_PER_LEG_MAX)
+    }
+}
+
+impl Check for Accept {
+    fn check(&self) -> Result<(), &'static str> {
+        at_most("streams", self.streams.len(), STREAMS_PER_LEG_MAX)
+    }
+}
+
+impl Check for SignedIn {
+    fn check(&self) -> Result<(), &'static str> {
+        name("display", &self.display)
+    }
+}
+
+impl Check for Presence {
+    fn check(&self) -> Result<(), &'static str> {
+        at_most("entries", self.entries.len(), PRESENCE_ENTRIES_MAX)?;
+        self.entries.iter().try_for_each(|entry| {
+            name("login", &entry.login)?;
+            name("display", &entry.display)
+        })
+    }
+}
+
+impl Check for Incoming {
+    fn check(&self) -> Result<(), &'static str> {
+        name("login", &self.login)?;
+        name("display", &self.display)?;
+        at_most("streams", self.streams.len(), STREAMS_PER_LEG_MAX)
+    }
+}
+
+impl Check for CallReady {
+    fn check(&self) -> Result<(), &'static str> {
+        at_most("streams", self.streams.len(), STREAMS_PER_LEG_MAX)?;
+        at_most("senders", self.senders.len(), LEGS_PER_CALL_MAX)?;
+        at_most("paths", self.paths.len(), RELAYS_PER_CALL_MAX)?;
+        self.senders.iter().try_for_each(|sender| {
+            name("login", &sender.login)?;
+            at_most("streams", sender.streams.len(), STREAMS_PER_LEG_MAX)
+        })
+    }
+}
