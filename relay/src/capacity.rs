@@ -1,0 +1,38 @@
+//! Every limit of a relay, with the sum or the reason behind it.
+
+use kakehashi_wire::limits::LEGS_PER_CALL_MAX;
+
+/// Packets one turn handles at most: 256 x 1,500 B stays inside a typical 1-2 MiB L2.
+pub const BATCH_PACKETS_MAX: usize = 256;
+
+/// Hops one turn sends at most: every packet of a full batch in a call of average size; a fuller
+/// turn leaves its remaining packets in the ring for the next turn.
+pub const BATCH_HOPS_MAX: usize = BATCH_PACKETS_MAX * (LEGS_PER_CALL_MAX - 1);
+
+/// STUN answers and challenges one turn sends at most: one for each packet.
+pub const BATCH_ANSWERS_MAX: usize = BATCH_PACKETS_MAX;
+
+/// Bytes of the longest datagram a relay writes itself: a binding success for IPv6 takes 96.
+pub const ANSWER_BYTES_MAX: usize = 128;
+
+/// Bytes of the longest datagram taken in; what is longer is dropped and counted. 2,048 less the
+/// receive header covers any packet a path of 1,500 B carries, and SRTP's tag.
+pub const DATAGRAM_BYTES_MAX: usize = 1_984;
+
+/// Receive buffers a shard hands to the kernel: 4,096 x 2 KiB = 8 MiB, 40 ms of 100,000 packets/s.
+pub const RECEIVE_BUFFERS: usize = 4_096;
+
+/// Legs one shard holds at most, unless its configuration says less.
+pub const LEGS_PER_SHARD_MAX: usize = 100_000;
+
+/// Orders that may wait for one shard; the link stops reading from control while it is full.
+pub const MAILBOX_ORDERS: usize = 4_096;
+
+/// Answers a shard may owe to the link.
+pub const MAILBOX_RESULTS: usize = 4_096;
+
+/// Removed legs whose generation a shard remembers, so that a late order cannot revive one.
+pub const TOMBSTONES: usize = 4_096;
+
+const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two() && RECEIVE_BUFFERS <= 32_768);
+const _: () = assert!(RECEIVE_BUFFERS >= BATCH_PACKETS_MAX);
