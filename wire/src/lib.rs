@@ -29,10 +29,10 @@ pub mod media;
 #[macro_use]
 mod message;
 pub mod relay;
-// pub mod rtcp;
+pub mod rtcp;
 pub mod rtp;
 pub mod secret;
-// pub mod stun;
+pub mod stun;
 pub mod terminal;
 
 pub use message::{DecodeError, EncodeError};

@@ -1,0 +1,108 @@
+//! Fuzz targets of every decoder. They run as tests on what the fuzzer's default engine draws, and
+//! for as long as wanted with `cargo bolero test -p kakehashi-wire NAME`.
+
+#![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
+
+use kakehashi_wire::datagram::DatagramKind;
+use kakehashi_wire::frame::FrameHeader;
+use kakehashi_wire::relay::{FromRelay, ToRelay};
+use kakehashi_wire::rtcp::RtcpView;
+use kakehashi_wire::rtp::RtpView;
+use kakehashi_wire::stun::StunView;
+use kakehashi_wire::terminal::{FromTerminal, ToTerminal};
+
+#[test]
+fn datagrams() {
+    bolero::check!().for_each(|bytes: &[u8]| match DatagramKind::of(bytes) {
+        DatagramKind::Stun => {
+            let _ = StunView::parse(bytes).map(|view| view.is_keyed_by(b"key"));
+        }
+        DatagramKind::Rtp => {
+            let _ = RtpView::parse(bytes).map(|view| view.payload().len());
+        }
+        DatagramKind::Rtcp => {
+            let _ = RtcpView::parse(bytes).map(|view| view.packets().count());
+        }
+        DatagramKind::Foreign => {}
+    });
+}
+
+#[test]
+fn rtp() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        if let Ok(view) = RtpView::parse(bytes) {
+            assert!(view.header_bytes() + view.payload().len() <= bytes.len());
+        }
+    });
+}
+
+#[test]
+fn rtcp() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        if let Ok(view) = RtcpView::parse(bytes) {
+            assert!(view.packets().count() <= bytes.len() / 4);
+        }
+    });
+}
+
+#[test]
+fn stun() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let _ = StunView::parse(bytes).map(|view| (view.fragments(), view.mapped()));
+    });
+}
+
+#[test]
+fn frame_header() {
+    bolero::check!().with_type::<[u8; FrameHeader::BYTES]>().for_each(|bytes| {
+        if let Ok(header) = FrameHeader::parse(bytes) {
+            assert_eq!(header.to_bytes(), *bytes);
+        }
+    });
+}
+
+/// What decodes must encode again: the limits on both sides are the same.
+#[test]
+fn terminal_messages() {
+    bolero::check!().with_type::<(u8, Vec<u8>)>().for_each(|(kind, body)| {
+        if let Ok(message) = FromTerminal::decode(0x0100 | u16::from(kind % 16), body) {
+            assert!(message.encode().is_ok());
+        }
+        if let Ok(message) = ToTerminal::decode(0x0200 | u16::from(kind % 16), body) {
+            assert!(message.encode().is_ok());
+        }
+    });
+}
+
+#[test]
+fn relay_messages() {
+    bolero::check!().with_type::<(u8, Vec<u8>)>().for_each(|(kind, body)| {
+        if let Ok(message) = ToRelay::decode(0x0300 | u16::from(kind % 8), body) {
+            assert!(message.encode().is_ok());
+        }
+        if let Ok(message) = FromRelay::decode(0x0400 | u16::from(kind % 8), body) {
+            assert!(message.encode().is_ok());
+        }
+    });
+}
+
+/// Real messages with a few bytes changed reach deeper than noise does.
+#[test]
+fn altered_messages() {
+    let golden = include_str!("golden.txt");
+    let messages: Vec<Vec<u8>> =
+        golden.lines().map(|line| hex::decode(line.split_once(' ').unwrap().1).unwrap()).collect();
+    bolero::check!().with_type::<(u8, [(u16, u8); 3])>().for_each(|(which, changes)| {
+        let mut bytes = messages[usize::from(*which) % messages.len()].clone();
+        for (at, value) in changes {
+            let at = usize::from(*at) % bytes.len();
+            bytes[at] = *value;
+        }
+        let (header, body) = bytes.split_first_chunk::<{ FrameHeader::BYTES }>().unwrap();
+        let Ok(header) = FrameHeader::parse(header) else { return };
+        let _ = FromTerminal::decode(header.kind(), body);
+        let _ = ToTerminal::decode(header.kind(), body);
+        let _ = ToRelay::decode(header.kind(), body);
+        let _ = FromRelay::decode(header.kind(), body);
+    });
+}

@@ -1,0 +1,269 @@
+//! Golden bytes: every message of both families encodes to exactly what `golden.txt` holds and
+//! decodes back to the same bytes. A change here is a change of the wire format: raise the version
+//! or undo it. `KAKEHASHI_WRITE_GOLDEN=1 cargo test -p kakehashi-wire --test golden` rewrites the
+//! file after a deliberate change.
+
+#![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
+
+use kakehashi_wire::frame::FrameHeader;
+use kakehashi_wire::id::{
+    AccountId, CallId, DeviceId, Generation, Incarnation, LegId, RelayId, RequestId, SessionId,
+    ShardIndex, TenantId,
+};
+use kakehashi_wire::media::{
+    Codec, RelayPath, RelayRole, Sender, StreamKind, StreamOffer, StreamPlan,
+};
+use kakehashi_wire::relay::{
+    Counter, CounterReport, FromRelay, Hello, InstallLeg, NodeHeartbeat, Order, OrderResult,
+    Orders, OrdersDone, Outcome, RelayHeartbeat, RemoveLeg, RenewLeg, Resync, ShardLoad,
+    ShardOffer, ToRelay, Welcome,
+};
+use kakehashi_wire::rtp::Ssrc;
+use kakehashi_wire::secret::{IcePassword, MasterKey, Password, Suite};
+use kakehashi_wire::terminal::{
+    Accept, CallEnd, CallEnded, CallReady, Cancel, Done, FromTerminal, HangUp, Incoming, Invite,
+    Presence, PresenceEntry, PresenceState, Refusal, Refused, Reject, ReportQuality, Ringing,
+    SessionEnd, SessionEnded, SignIn, SignOut, SignedIn, ToTerminal, WatchPresence,
+};
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+const REQUEST: RequestId = RequestId(0x0102_0304);
+const CALL: CallId = CallId(0x1112_1314_1516_1718);
+
+fn offers() -> Vec<StreamOffer> {
+    vec![
+        StreamOffer { kind: StreamKind::Audio, codec: Codec::Opus },
+        StreamOffer { kind: StreamKind::Camera, codec: Codec::Vp8 },
+    ]
+}
+
+fn plans() -> Vec<StreamPlan> {
+    let plan = |kind, codec, ssrc| StreamPlan { kind, codec, ssrc: Ssrc(ssrc), first_sequence: 77 };
+    vec![
+        plan(StreamKind::Audio, Codec::Opus, 0xa1a2_a3a4),
+        plan(StreamKind::Screen, Codec::Vp9, 0xb1b2_b3b4),
+    ]
+}
+
+fn key(suite: Suite) -> MasterKey {
+    MasterKey::new(suite, &[0x5a; 32], &[0xa5; 12])
+}
+
+fn password(seed: u8) -> IcePassword {
+    IcePassword::from_random([seed; 24])
+}
+
+fn path(role: RelayRole, address: &str) -> RelayPath {
+    RelayPath {
+        relay: RelayId(7),
+        role,
+        address: address.parse::<SocketAddr>().unwrap().into(),
+        leg: LegId(0x2122_2324_2526_2728),
+        relay_password: password(1),
+        terminal_password: password(2),
+    }
+}
+
+fn from_terminal() -> Vec<FromTerminal> {
+    vec![
+        SignIn {
+            request: REQUEST,
+            tenant: "ginza".into(),
+            login: "store-1".into(),
+            password: Password::new("correct horse battery".into()),
+            device: DeviceId(9),
+            software: "kakehashi-terminal 0.1.0".into(),
+        }
+        .into(),
+        SignOut { request: REQUEST }.into(),
+        WatchPresence { request: REQUEST }.into(),
+        Invite { request: REQUEST, login: "concierge-1".into(), streams: offers() }.into(),
+        Accept { request: REQUEST, call: CALL, streams: offers() }.into(),
+        Reject { request: REQUEST, call: CALL }.into(),
+        Cancel { request: REQUEST, call: CALL }.into(),
+        HangUp { request: REQUEST, call: CALL }.into(),
+        ReportQuality {
+            call: CALL,
+            packets_sent: 1,
+            packets_received: 2,
+            packets_lost: 3,
+            jitter_us: 4,
+            round_trip_us: 5,
+        }
+        .into(),
+    ]
+}
+
+fn to_terminal() -> Vec<ToTerminal> {
+    let sender =
+        Sender { login: "store-1".into(), key: key(Suite::AeadAes256Gcm), streams: plans() };
+    let entry = PresenceEntry {
+        login: "concierge-1".into(),
+        display: "案内係".into(),
+        state: PresenceState::Waiting,
+    };
+    vec![
+        SignedIn {
+            request: REQUEST,
+            session: SessionId(1),
+            tenant: TenantId(2),
+            account: AccountId(3),
+            display: "Ginza store".into(),
+        }
+        .into(),
+        Done { request: REQUEST }.into(),
+        Refused { request: REQUEST, reason: Refusal::InAnotherCall, retry_after_ms: 1500 }.into(),
+        Presence { complete: true, entries: vec![entry] }.into(),
+        Ringing { request: REQUEST, call: CALL }.into(),
+        Incoming {
+            call: CALL,
+            login: "store-1".into(),
+            display: "Ginza store".into(),
+            streams: offers(),
+        }
+        .into(),
+        CallReady {
+            call: CALL,
+            key: key(Suite::AeadAes128Gcm),
+            streams: plans(),
+            senders: vec![sender],
+            paths: vec![
+                path(RelayRole::Primary, "192.0.2.1:40000"),
+                path(RelayRole::Standby, "[2001:db8::1]:40001"),
+            ],
+        }
+        .into(),
+        CallEnded { call: CALL, reason: CallEnd::HungUp }.into(),
+        SessionEnded { reason: SessionEnd::Replaced }.into(),
+    ]
+}
+
+fn to_relay() -> Vec<ToRelay> {
+    let generation = Generation(0x31);
+    let install = InstallLeg {
+        leg: LegId(5),
+        call: CALL,
+        generation,
+        shard: ShardIndex(1),
+        key: key(Suite::AeadAes256Gcm),
+        relay_password: password(3),
+        terminal_password: password(4),
+        ssrcs: vec![Ssrc(1), Ssrc(2)],
+        lifetime_ms: 3_600_000,
+    };
+    let renew = RenewLeg { leg: LegId(5), generation: Generation(0x32), lifetime_ms: 60_000 };
+    let remove = RemoveLeg { leg: LegId(5), generation: Generation(0x33) };
+    vec![
+        Welcome { heartbeat_ms: 200, lost_after_ms: 600 }.into(),
+        Orders {
+            orders: vec![Order::Install(install), Order::Renew(renew), Order::Remove(remove)],
+        }
+        .into(),
+        Resync { first: LegId(0), last: LegId(u64::MAX), keep: vec![LegId(5)] }.into(),
+        NodeHeartbeat { beat: 12 }.into(),
+    ]
+}
+
+fn from_relay() -> Vec<FromRelay> {
+    let shard = ShardOffer {
+        shard: ShardIndex(0),
+        address: "192.0.2.1:40000".parse::<SocketAddr>().unwrap().into(),
+        legs_max: 1000,
+    };
+    let result =
+        OrderResult { leg: LegId(5), generation: Generation(0x31), outcome: Outcome::Applied };
+    let load = ShardLoad { legs: 1, packets_received: 2, packets_sent: 3, bytes_sent: 4 };
+    vec![
+        Hello {
+            relay: RelayId(7),
+            incarnation: Incarnation(8),
+            software: "kakehashi-relay 0.1.0".into(),
+            shards: vec![shard],
+        }
+        .into(),
+        OrdersDone { results: vec![result] }.into(),
+        RelayHeartbeat { beat: 12, shards: vec![load] }.into(),
+        CounterReport { counters: vec![Counter { name: "forged".into(), value: 9 }] }.into(),
+    ]
+}
+
+/// Encodes every message of a direction, checks that it decodes to itself and that the direction
+/// has no message without a sample.
+macro_rules! lines {
+    ($out:expr, $family:ty, $samples:expr) => {{
+        let samples: Vec<$family> = $samples;
+        let mut seen = Vec::new();
+        for sample in &samples {
+            let bytes = sample.encode().unwrap();
+            let (header, body) = bytes.split_first_chunk::<{ FrameHeader::BYTES }>().unwrap();
+            let header = FrameHeader::parse(header).unwrap();
+            assert_eq!(header.body_bytes(), body.len());
+            let again = <$family>::decode(header.kind(), body).unwrap().encode().unwrap();
+            assert_eq!(again, bytes, "{}", sample.name());
+            seen.push((header.kind(), sample.name()));
+            writeln!($out, "{} {}", sample.name(), hex::encode(&bytes)).unwrap();
+            for length in 0..body.len() {
+                // Never a panic; a shorter archive may still be valid, but then over what it says.
+                let _ = <$family>::decode(header.kind(), &body[..length]);
+            }
+        }
+        assert_eq!(seen, <$family>::KINDS, "every message has a sample, in order");
+    }};
+}
+
+#[test]
+fn every_message_keeps_its_bytes() {
+    let mut lines = String::new();
+    lines!(lines, FromTerminal, from_terminal());
+    lines!(lines, ToTerminal, to_terminal());
+    lines!(lines, ToRelay, to_relay());
+    lines!(lines, FromRelay, from_relay());
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden.txt");
+    if std::env::var_os("KAKEHASHI_WRITE_GOLDEN").is_some() {
+        std::fs::write(path, &lines).unwrap();
+    }
+    let golden = std::fs::read_to_string(path).unwrap();
+    for (line, golden) in lines.lines().zip(golden.lines()) {
+        assert_eq!(line, golden, "the wire format changed");
+    }
+    assert_eq!(lines.lines().count(), golden.lines().count());
+}
+
+#[test]
+fn limits_hold_on_both_sides() {
+    let invite = |login: usize, streams: usize| {
+        FromTerminal::from(Invite {
+            request: REQUEST,
+            login: "x".repeat(login),
+            streams: vec![offers()[0]; streams],
+        })
+        .encode()
+    };
+    assert!(invite(128, 4).is_ok());
+    assert_eq!(invite(129, 4).unwrap_err().field, "login");
+    assert_eq!(invite(128, 5).unwrap_err().field, "streams");
+    let orders = |count: usize| {
+        let remove = RemoveLeg { leg: LegId(5), generation: Generation(1) };
+        ToRelay::from(Orders { orders: vec![Order::Remove(remove); count] }).encode()
+    };
+    assert!(orders(128).is_ok());
+    assert_eq!(orders(129).unwrap_err().field, "orders");
+}
+
+#[test]
+fn a_full_batch_of_the_longest_orders_fits_a_message() {
+    let ToRelay::Orders(batch) = to_relay().remove(1) else { panic!("second is Orders") };
+    let Some(Order::Install(mut leg)) = batch.orders.into_iter().next() else { panic!("install") };
+    leg.ssrcs = vec![Ssrc(1); 4];
+    assert!(ToRelay::from(Orders { orders: vec![Order::Install(leg); 128] }).encode().is_ok());
+    let entry = PresenceEntry {
+        login: "x".repeat(100),
+        display: "x".repeat(100),
+        state: PresenceState::Offline,
+    };
+    let full = ToTerminal::from(Presence { complete: true, entries: vec![entry; 256] }).encode();
+    assert!(full.is_ok());
+    let keep = vec![LegId(1); kakehashi_wire::relay::RESYNC_LEGS_MAX];
+    assert!(ToRelay::from(Resync { first: LegId(0), last: LegId(1), keep }).encode().is_ok());
+}
