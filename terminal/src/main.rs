@@ -1,0 +1,2 @@
+//! `kakehashi-terminal`: the reference terminal as a program.
+fn main() {}

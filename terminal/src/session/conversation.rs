@@ -1,0 +1,102 @@
+//! One connection's stream of messages: frames out, frames in.
+
+use super::dial::{Dialler, connection_error};
+use super::error::TerminalError;
+use crate::capacity::INBOUND_MESSAGES_MAX;
+use core::time::Duration;
+use kakehashi_wire::frame::FrameHeader;
+use kakehashi_wire::terminal::{FromTerminal, ToTerminal};
+use quinn::{Connection, Endpoint, ReadExactError, RecvStream, SendStream, VarInt, WriteError};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// How long control may refuse to take a message before the connection counts as lost.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the goodbye may take to leave.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A connection with its one stream open. Dropping it closes the connection.
+pub(super) struct Conversation {
+    endpoint: Endpoint,
+    connection: Connection,
+    stream: SendStream,
+    inbound: mpsc::Receiver<Result<ToTerminal, TerminalError>>,
+    reader: JoinHandle<()>,
+}
+
+impl Conversation {
+    /// Connects and opens the stream.
+    pub(super) async fn begin(dialler: &Dialler) -> Result<Self, TerminalError> {
+        let (endpoint, connection) = dialler.dial().await?;
+        let opened = connection.open_bi().await;
+        let (stream, incoming) = opened.map_err(|error| connection_error(&error))?;
+        let (found, inbound) = mpsc::channel(INBOUND_MESSAGES_MAX);
+        let reader = tokio::spawn(read_all(incoming, found));
+        Ok(Self { endpoint, connection, stream, inbound, reader })
+    }
+
+    /// Sends a message. After an error the conversation cannot be used.
+    pub(super) async fn say(&mut self, message: &FromTerminal) -> Result<(), TerminalError> {
+        let bytes =
+            message.encode().map_err(|error| TerminalError::Settings { why: error.to_string() })?;
+        match tokio::time::timeout(WRITE_TIMEOUT, self.stream.write_all(&bytes)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(WriteError::ConnectionLost(error))) => Err(connection_error(&error)),
+            Ok(Err(error)) => Err(TerminalError::Lost { why: error.to_string() }),
+            Err(_) => Err(TerminalError::Lost { why: "control reads no more".into() }),
+        }
+    }
+
+    /// The next message. May be cancelled without losing one.
+    pub(super) async fn hear(&mut self) -> Result<ToTerminal, TerminalError> {
+        let silent = || Err(TerminalError::Lost { why: "control closed the stream".into() });
+        self.inbound.recv().await.unwrap_or_else(silent)
+    }
+
+    /// Closes, and gives the goodbye a moment to leave.
+    pub(super) async fn close(self) {
+        self.connection.close(VarInt::from_u32(0), b"done");
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.endpoint.wait_idle()).await;
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        self.reader.abort();
+        self.connection.close(VarInt::from_u32(0), b"done");
+    }
+}
+
+/// Reads messages until one fails; its error is the last thing told.
+async fn read_all(mut stream: RecvStream, found: mpsc::Sender<Result<ToTerminal, TerminalError>>) {
+    loop {
+        let message = read_one(&mut stream).await;
+        let failed = message.is_err();
+        if found.send(message).await.is_err() || failed {
+            return;
+        }
+    }
+}
+
+async fn read_one(stream: &mut RecvStream) -> Result<ToTerminal, TerminalError> {
+    let mut head = [0; FrameHeader::BYTES];
+    stream.read_exact(&mut head).await.map_err(read_error)?;
+    let header = FrameHeader::parse(&head)?;
+    let mut body = vec![0; header.body_bytes()];
+    stream.read_exact(&mut body).await.map_err(read_error)?;
+    ToTerminal::decode(header.kind(), &body)
+        .map_err(|error| TerminalError::Protocol { why: error.to_string() })
+}
+
+fn read_error(error: ReadExactError) -> TerminalError {
+    match error {
+        ReadExactError::FinishedEarly(_) => {
+            TerminalError::Lost { why: "control closed the stream".into() }
+        }
+        ReadExactError::ReadError(quinn::ReadError::ConnectionLost(error)) => {
+            connection_error(&error)
+        }
+        ReadExactError::ReadError(error) => TerminalError::Lost { why: error.to_string() },
+    }
+}

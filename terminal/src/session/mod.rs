@@ -1,0 +1,17 @@
+//! The conversation with control: signs in, keeps signed in, asks and is told.
+//!
+//! **The core is pure: [`machine`] says what to do next, [`backoff`] when, [`requests`] which
+//! question an answer belongs to. [`driver`] is the thin shell that dials and waits.** An
+//! application holds a [`Terminal`] to ask with and [`Events`] to be told by.
+
+pub mod backoff;
+mod conversation;
+mod dial;
+mod driver;
+pub mod error;
+pub mod machine;
+pub mod requests;
+mod terminal;
+
+pub use error::TerminalError;
+pub use terminal::{Event, Events, Settings, Terminal, Timing};

@@ -1,0 +1,248 @@
+//! What an application holds: a [`Terminal`] to ask with, [`Events`] to be told by.
+
+use super::driver;
+use super::error::TerminalError;
+use crate::capacity::{COMMANDS_MAX, EVENTS_MAX};
+use core::time::Duration;
+use kakehashi_wire::id::{CallId, DeviceId, RequestId};
+use kakehashi_wire::media::StreamOffer;
+use kakehashi_wire::secret::Password;
+use kakehashi_wire::terminal::{
+    Accept, CallEnd, CallReady, Cancel, FromTerminal, HangUp, Incoming, Invite, Presence, Reject,
+    ReportQuality, SignedIn,
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// Whom to sign in as, and where.
+#[derive(Clone)]
+pub struct Settings {
+    /// Control's host and UDP port, `host:port`.
+    pub control: String,
+    /// The name control's certificate must be made out to.
+    pub server_name: String,
+    /// Certificates of the authorities that may sign it, PEM.
+    pub ca_pem: Vec<u8>,
+    /// The tenant's name.
+    pub tenant: String,
+    /// The account's login ID.
+    pub login: String,
+    /// The account's password.
+    pub password: Password,
+    /// This device, stable over restarts.
+    pub device: DeviceId,
+    /// Name and version of the application.
+    pub software: String,
+    /// How long to wait for what.
+    pub timing: Timing,
+}
+
+/// How long to wait for what. The defaults are right outside of tests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timing {
+    /// For the connection to stand.
+    pub dial: Duration,
+    /// For the answer to a request.
+    pub reply: Duration,
+    /// First delay before dialling again.
+    pub retry_least: Duration,
+    /// Longest delay before dialling again.
+    pub retry_most: Duration,
+    /// Silence after which a keep-alive is sent.
+    pub keep_alive: Duration,
+    /// Silence after which the connection counts as lost.
+    pub idle: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            dial: Duration::from_secs(5),
+            // Control gives a sign-in 10 s in its queue.
+            reply: Duration::from_secs(10),
+            retry_least: Duration::from_millis(100),
+            retry_most: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(10),
+            idle: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What happens to a session.
+pub enum Event {
+    /// Signed in, for the first time or again.
+    SignedIn(SignedIn),
+    /// Who of the tenant is there.
+    Presence(Presence),
+    /// Someone calls.
+    Incoming(Incoming),
+    /// An invitation was taken: the other side rings.
+    Ringing {
+        /// The new call.
+        call: CallId,
+    },
+    /// The relays are ready: media may begin.
+    Ready(Box<CallReady>),
+    /// A call is over.
+    Ended {
+        /// Which.
+        call: CallId,
+        /// Why.
+        reason: CallEnd,
+    },
+    /// The session broke or did not come about; it is tried again.
+    Reconnecting {
+        /// What happened.
+        why: TerminalError,
+        /// Delay until the next attempt.
+        next_try: Duration,
+    },
+    /// The session is over for good; no event follows.
+    SessionEnded {
+        /// Why; none after a sign-out that was asked for.
+        why: Option<TerminalError>,
+    },
+}
+
+/// What the application wants of the session task.
+pub(super) enum Command {
+    /// Sends a request; the reply is the message that answers it.
+    Request { build: Build, reply: oneshot::Sender<Result<Reply, TerminalError>> },
+    /// Sends a message that has no answer.
+    Tell(FromTerminal),
+    /// Ends the session.
+    SignOut,
+}
+
+/// Makes the request once its number is known.
+pub(super) type Build = Box<dyn FnOnce(RequestId) -> FromTerminal + Send>;
+
+/// What answered a request.
+pub(super) enum Reply {
+    Done,
+    Ringing(CallId),
+}
+
+/// Events, in order. Dropping it ends the session.
+pub struct Events(mpsc::Receiver<Event>);
+
+impl Events {
+    /// The next event; `None` after [`Event::SessionEnded`].
+    pub async fn next(&mut self) -> Option<Event> {
+        self.0.recv().await
+    }
+}
+
+/// A session that keeps itself alive. Clones share it; dropping all of them ends it.
+#[derive(Clone)]
+pub struct Terminal {
+    commands: mpsc::Sender<Command>,
+}
+
+impl Terminal {
+    /// Starts the session's task on the current tokio runtime; it dials at once.
+    ///
+    /// # Errors
+    /// [`TerminalError::Settings`] if the CA or the server name cannot be used.
+    pub fn start(settings: Settings) -> Result<(Self, Events), TerminalError> {
+        let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
+        let (outbox, events) = mpsc::channel(EVENTS_MAX);
+        driver::spawn(settings, inbox, outbox)?;
+        Ok((Self { commands }, Events(events)))
+    }
+
+    /// Asks to be told presence, now and after every reconnect.
+    ///
+    /// # Errors
+    /// [`TerminalError`] as control or the connection has it.
+    pub async fn watch_presence(&self) -> Result<(), TerminalError> {
+        self.ask(|request| kakehashi_wire::terminal::WatchPresence { request }.into()).await
+    }
+
+    /// Calls `login`; the call is ringing when this returns.
+    ///
+    /// # Errors
+    /// [`TerminalError::Refused`] if the call cannot be, else as the connection has it.
+    pub async fn invite(
+        &self,
+        login: &str,
+        streams: Vec<StreamOffer>,
+    ) -> Result<CallId, TerminalError> {
+        let login = login.to_owned();
+        let build = move |request| Invite { request, login, streams }.into();
+        match self.request(Box::new(build)).await? {
+            Reply::Ringing(call) => Ok(call),
+            Reply::Done => {
+                Err(TerminalError::Protocol { why: "an invitation was answered Done".into() })
+            }
+        }
+    }
+
+    /// Takes a call; [`Event::Ready`] follows.
+    ///
+    /// # Errors
+    /// [`TerminalError`] as control or the connection has it.
+    pub async fn accept(
+        &self,
+        call: CallId,
+        streams: Vec<StreamOffer>,
+    ) -> Result<(), TerminalError> {
+        self.ask(move |request| Accept { request, call, streams }.into()).await
+    }
+
+    /// Declines a call.
+    ///
+    /// # Errors
+    /// [`TerminalError`] as control or the connection has it.
+    pub async fn reject(&self, call: CallId) -> Result<(), TerminalError> {
+        self.ask(move |request| Reject { request, call }.into()).await
+    }
+
+    /// Gives up a ringing call.
+    ///
+    /// # Errors
+    /// [`TerminalError`] as control or the connection has it.
+    pub async fn cancel(&self, call: CallId) -> Result<(), TerminalError> {
+        self.ask(move |request| Cancel { request, call }.into()).await
+    }
+
+    /// Ends a call.
+    ///
+    /// # Errors
+    /// [`TerminalError`] as control or the connection has it.
+    pub async fn hang_up(&self, call: CallId) -> Result<(), TerminalError> {
+        self.ask(move |request| HangUp { request, call }.into()).await
+    }
+
+    /// Says how a call's media arrived; not answered.
+    ///
+    /// # Errors
+    /// [`TerminalError::Over`] if the session is finished.
+    pub async fn report_quality(&self, report: ReportQuality) -> Result<(), TerminalError> {
+        self.send(Command::Tell(report.into())).await
+    }
+
+    /// Ends the session in good order; [`Event::SessionEnded`] follows.
+    ///
+    /// # Errors
+    /// [`TerminalError::Over`] if it is finished already.
+    pub async fn sign_out(&self) -> Result<(), TerminalError> {
+        self.send(Command::SignOut).await
+    }
+
+    async fn ask(
+        &self,
+        build: impl FnOnce(RequestId) -> FromTerminal + Send + 'static,
+    ) -> Result<(), TerminalError> {
+        self.request(Box::new(build)).await.map(drop)
+    }
+
+    async fn request(&self, build: Build) -> Result<Reply, TerminalError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Request { build, reply }).await?;
+        answer.await.map_err(|_| TerminalError::Over)?
+    }
+
+    async fn send(&self, command: Command) -> Result<(), TerminalError> {
+        self.commands.send(command).await.map_err(|_| TerminalError::Over)
+    }
+}
