@@ -1,0 +1,174 @@
+//! Orders: what each does to the table, and what is answered.
+//!
+//! An order counts only if its generation is higher than the last one applied to its leg. With
+//! `<`, `=`, `>` for the order's generation against that one:
+//!
+//! | order | leg installed | leg removed before | leg never seen |
+//! |---|---|---|---|
+//! | install | `<` Stale, `=` Unchanged, `>` Applied | `<` `=` Stale, `>` Applied | Applied |
+//! | renew | `<` Stale, `=` Unchanged, `>` Applied | `<` `=` Stale, `>` NoSuchLeg | NoSuchLeg |
+//! | remove | `<` Stale, `=` BadOrder, `>` Applied | `<` Stale, `=` `>` Unchanged | Unchanged |
+//!
+//! A removal is remembered even if there was nothing to remove: it may have overtaken the order
+//! that installs. A removal under the very generation that installed the leg contradicts it. A leg
+//! that ended or fell to a resync was not removed by an order, so nothing of it is remembered and
+//! the same order may install it again.
+
+use super::latch::Latch;
+use super::leg::{Leg, Passwords};
+use super::slots::Slot;
+use super::streams::Streams;
+use super::table::LegTable;
+use crate::tick::Tick;
+use core::cmp::Ordering;
+use kakehashi_wire::id::{Generation, LegId};
+use kakehashi_wire::limits::STREAMS_PER_LEG_MAX;
+use kakehashi_wire::relay::{InstallLeg, Order, OrderResult, Outcome, RemoveLeg, RenewLeg};
+
+/// The leg and the generation an order names.
+pub fn subject(order: &Order) -> (LegId, Generation) {
+    match order {
+        Order::Install(order) => (order.leg, order.generation),
+        Order::Renew(order) => (order.leg, order.generation),
+        Order::Remove(order) => (order.leg, order.generation),
+    }
+}
+
+impl LegTable {
+    /// Carries out one order. Applying the same one twice changes nothing.
+    pub fn apply(&mut self, order: Order, now: Tick) -> OrderResult {
+        let (leg, generation) = subject(&order);
+        let slot = self.find_living(leg, now);
+        let outcome = match order {
+            Order::Install(order) => self.install(slot, order, now),
+            Order::Renew(order) => self.renew(slot, order, now),
+            Order::Remove(order) => self.remove_by_order(slot, order),
+        };
+        OrderResult { leg, generation, outcome }
+    }
+
+    /// The place of a leg. One whose time is over is swept first: an order meets a whole leg or
+    /// none.
+    fn find_living(&mut self, leg: LegId, now: Tick) -> Option<Slot> {
+        let slot = self.find(leg)?;
+        let living = self.leg(slot).is_some_and(|leg| !leg.has_ended(now));
+        if !living {
+            self.remove(slot);
+        }
+        living.then_some(slot)
+    }
+
+    fn install(&mut self, slot: Option<Slot>, order: InstallLeg, now: Tick) -> Outcome {
+        let checked = self.check_age(slot, order.leg, order.generation);
+        if let Some(outcome) = checked.or_else(|| self.check_install(slot, &order)) {
+            return outcome;
+        }
+        let applied = match slot {
+            Some(slot) => self.replace(slot, order, now),
+            None => self.insert(order, now),
+        };
+        if applied.is_some() { Outcome::Applied } else { Outcome::NoRoom }
+    }
+
+    /// `None` if the generation is higher than what the leg has seen.
+    fn check_age(&self, slot: Option<Slot>, leg: LegId, generation: Generation) -> Option<Outcome> {
+        if let Some(installed) = slot.and_then(|slot| self.leg(slot)) {
+            return match generation.cmp(&installed.generation) {
+                Ordering::Less => Some(Outcome::Stale),
+                Ordering::Equal => Some(Outcome::Unchanged),
+                Ordering::Greater => None,
+            };
+        }
+        let removed = self.tombstones.get(leg)?;
+        (generation <= removed).then_some(Outcome::Stale)
+    }
+
+    /// `None` if nothing but room stands against the order.
+    fn check_install(&self, slot: Option<Slot>, order: &InstallLeg) -> Option<Outcome> {
+        let ssrcs = &order.ssrcs;
+        let doubled = ssrcs.iter().enumerate().any(|(at, ssrc)| ssrcs[..at].contains(ssrc));
+        let other_call = slot.is_some_and(|slot| self.call_of(slot) != Some(order.call));
+        let none_or_many = !(1..=STREAMS_PER_LEG_MAX).contains(&ssrcs.len());
+        if none_or_many || doubled || other_call || order.lifetime_ms == 0 {
+            return Some(Outcome::BadOrder);
+        }
+        let taken = |ssrc| self.find_stream(ssrc).is_some_and(|(owner, _)| Some(owner) != slot);
+        if ssrcs.iter().any(|ssrc| taken(*ssrc)) {
+            return Some(Outcome::SsrcTaken);
+        }
+        let full = !self.legs.has_room() || !self.calls.has_room(order.call);
+        (slot.is_none() && full).then_some(Outcome::NoRoom)
+    }
+
+    /// Address and, under the same key, replay state of the leg stay.
+    fn replace(&mut self, slot: Slot, order: InstallLeg, now: Tick) -> Option<()> {
+        let provider = self.provider;
+        let leg = self.legs.get_mut(slot)?;
+        for (_, ssrc) in leg.streams.ssrcs() {
+            self.streams.remove(&ssrc);
+        }
+        leg.streams.replace(provider, order.key, &order.ssrcs);
+        leg.generation = order.generation;
+        leg.passwords =
+            Passwords { relay: order.relay_password, terminal: order.terminal_password };
+        leg.ends = now.after_ms(u64::from(order.lifetime_ms));
+        self.index_streams(slot);
+        Some(())
+    }
+
+    fn insert(&mut self, order: InstallLeg, now: Tick) -> Option<()> {
+        let id = order.leg;
+        // The call has to name the leg's place and the leg the call's: the call is told first.
+        let slot = self.legs.next_slot()?;
+        let call = self.calls.join(order.call, slot)?;
+        let leg = Leg {
+            id,
+            generation: order.generation,
+            call,
+            passwords: Passwords { relay: order.relay_password, terminal: order.terminal_password },
+            ends: now.after_ms(u64::from(order.lifetime_ms)),
+            latch: Latch::default(),
+            streams: Streams::new(self.provider, order.key, &order.ssrcs),
+        };
+        let placed = self.legs.insert(leg);
+        debug_assert_eq!(placed, Some(slot), "nothing came between next_slot and insert");
+        self.places.insert(id, slot);
+        self.tombstones.clear(id);
+        self.index_streams(slot);
+        Some(())
+    }
+
+    fn index_streams(&mut self, slot: Slot) {
+        let Some(leg) = self.legs.get(slot) else { return };
+        self.streams.extend(leg.streams.ssrcs().map(|(stream, ssrc)| (ssrc, (slot, stream))));
+    }
+
+    fn renew(&mut self, slot: Option<Slot>, order: RenewLeg, now: Tick) -> Outcome {
+        if let Some(outcome) = self.check_age(slot, order.leg, order.generation) {
+            return outcome;
+        }
+        let Some(leg) = slot.and_then(|slot| self.legs.get_mut(slot)) else {
+            return Outcome::NoSuchLeg;
+        };
+        if order.lifetime_ms == 0 {
+            return Outcome::BadOrder;
+        }
+        leg.generation = order.generation;
+        leg.ends = now.after_ms(u64::from(order.lifetime_ms));
+        Outcome::Applied
+    }
+
+    fn remove_by_order(&mut self, slot: Option<Slot>, order: RemoveLeg) -> Outcome {
+        let removed = self.tombstones.get(order.leg);
+        match (self.check_age(slot, order.leg, order.generation), slot) {
+            (Some(Outcome::Unchanged), _) => Outcome::BadOrder,
+            (Some(_), None) if removed == Some(order.generation) => Outcome::Unchanged,
+            (Some(outcome), _) => outcome,
+            (None, slot) => {
+                slot.into_iter().for_each(|slot| self.remove(slot));
+                self.tombstones.set(order.leg, order.generation);
+                if slot.is_some() { Outcome::Applied } else { Outcome::Unchanged }
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! What becomes of a packet: exactly one verdict each, and a counter for every verdict.
+
+use kakehashi_srtp::SrtpError;
+use kakehashi_wire::stun::StunError;
+
+/// Declares the verdicts with their stable names, in the order of their counters.
+macro_rules! verdicts {
+    ($($(#[$doc:meta])+ $variant:ident = $name:literal,)+) => {
+        /// How a packet's journey ended. The names are stable: dashboards and alerts use them.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum Verdict {
+            $($(#[$doc])+ $variant,)+
+        }
+
+        impl Verdict {
+            /// Every verdict, in the order of their counters.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The name of its counter.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+verdicts! {
+    /// Authentic media, on its way to at least one other leg.
+    Forwarded = "forwarded",
+    /// An authentic binding request, answered.
+    Answered = "stun_answered",
+    /// An authentic binding request from another address, which is challenged.
+    Challenged = "stun_challenged",
+    /// The answer to a challenge: the leg has moved.
+    Moved = "stun_moved",
+    /// Shorter than anything that could be authentic.
+    TooShort = "too_short",
+    /// Longer than anything that is taken.
+    TooLong = "too_long",
+    /// Neither SRTP, SRTCP nor STUN.
+    ForeignDatagram = "foreign_datagram",
+    /// Contradicts itself as an RTP packet.
+    RtpMalformed = "rtp_malformed",
+    /// Contradicts itself as an RTCP packet.
+    RtcpMalformed = "rtcp_malformed",
+    /// No leg may send with this SSRC.
+    UnknownSsrc = "unknown_ssrc",
+    /// The leg's time is over: control has not renewed it.
+    LegEnded = "leg_ended",
+    /// Media from another address than the leg's.
+    WrongAddress = "wrong_address",
+    /// The tag does not fit.
+    Forged = "forged",
+    /// Received before.
+    Replayed = "replayed",
+    /// Older than the replay window, so perhaps received before.
+    TooOld = "too_old",
+    /// Authentic, but no other leg of the call has an address.
+    NoReceiver = "no_receiver",
+    /// Authentic, but the turn can send no more.
+    NoRoom = "no_room",
+    /// Contradicts itself as a STUN message.
+    StunMalformed = "stun_malformed",
+    /// A STUN message of a kind or with an attribute that is not understood.
+    StunUnsupported = "stun_unsupported",
+    /// STUN without integrity: never answered.
+    StunNoIntegrity = "stun_no_integrity",
+    /// The username or the transaction names no leg.
+    StunUnknownLeg = "stun_unknown_leg",
+    /// The integrity is not that of the leg's password.
+    StunBadIntegrity = "stun_bad_integrity",
+    /// A response nobody waits for.
+    StunUnexpected = "stun_unexpected",
+    /// From a third address while another is being challenged.
+    ChallengePending = "challenge_pending",
+    /// The leg moved less than a second ago.
+    MoveTooSoon = "move_too_soon",
+    /// The request was shorter than what would answer it.
+    AnswerTooLong = "answer_too_long",
+}
+
+/// Why a packet went no further: a [`Verdict`] that a stage ends a journey with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Dropped(pub(super) Verdict);
+
+impl From<Dropped> for Verdict {
+    fn from(dropped: Dropped) -> Self {
+        dropped.0
+    }
+}
+
+impl From<SrtpError> for Dropped {
+    fn from(error: SrtpError) -> Self {
+        Self(match error {
+            SrtpError::TooShort => Verdict::TooShort,
+            SrtpError::TooLong => Verdict::TooLong,
+            SrtpError::NotRtp => Verdict::RtpMalformed,
+            SrtpError::NotRtcp => Verdict::RtcpMalformed,
+            SrtpError::Replayed => Verdict::Replayed,
+            SrtpError::TooOld => Verdict::TooOld,
+            SrtpError::WrongSsrc | SrtpError::UnknownSsrc => Verdict::UnknownSsrc,
+            // The rest belongs to sealing, which a relay does not do.
+            _ => Verdict::Forged,
+        })
+    }
+}
+
+impl From<StunError> for Dropped {
+    fn from(error: StunError) -> Self {
+        Self(match error {
+            StunError::OtherKind | StunError::UnknownAttribute => Verdict::StunUnsupported,
+            StunError::Malformed | StunError::Truncated | StunError::Fingerprint => {
+                Verdict::StunMalformed
+            }
+        })
+    }
+}
+
+/// Everything the path counts. Each received packet is in exactly one verdict's counter, so these
+/// add up to [`received`](Self::received).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PathCounters {
+    received: u64,
+    received_bytes: u64,
+    verdicts: [u64; Verdict::ALL.len()],
+    hops: u64,
+    hop_bytes: u64,
+    hops_without_room: u64,
+    latched_by_media: u64,
+}
+
+impl Default for PathCounters {
+    fn default() -> Self {
+        Self {
+            received: 0,
+            received_bytes: 0,
+            verdicts: [0; Verdict::ALL.len()],
+            hops: 0,
+            hop_bytes: 0,
+            hops_without_room: 0,
+            latched_by_media: 0,
+        }
+    }
+}
+
+impl PathCounters {
+    /// Packets received.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Packets with this verdict.
+    pub fn of(&self, verdict: Verdict) -> u64 {
+        self.verdicts[verdict as usize]
+    }
+
+    /// Packets with any verdict: always as many as were received.
+    pub fn verdicts(&self) -> u64 {
+        self.verdicts.iter().sum()
+    }
+
+    /// Copies handed out for sending.
+    pub fn hops(&self) -> u64 {
+        self.hops
+    }
+
+    /// UDP payload bytes of those copies.
+    pub fn hop_bytes(&self) -> u64 {
+        self.hop_bytes
+    }
+
+    /// Every counter with its name, always the same ones in the same order.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let others = [
+            ("received", self.received),
+            ("received_bytes", self.received_bytes),
+            ("hops", self.hops),
+            ("hop_bytes", self.hop_bytes),
+            ("hops_without_room", self.hops_without_room),
+            ("latched_by_media", self.latched_by_media),
+        ];
+        let verdicts = Verdict::ALL.iter().map(|verdict| (verdict.name(), self.of(*verdict)));
+        others.into_iter().chain(verdicts)
+    }
+
+    pub(super) fn count(&mut self, bytes: usize, verdict: Verdict) {
+        self.received += 1;
+        self.received_bytes += bytes as u64;
+        self.verdicts[verdict as usize] += 1;
+    }
+
+    pub(super) fn count_hop(&mut self, bytes: usize, fits: bool) {
+        if fits {
+            self.hops += 1;
+            self.hop_bytes += bytes as u64;
+        } else {
+            self.hops_without_room += 1;
+        }
+    }
+
+    pub(super) fn count_latch(&mut self) {
+        self.latched_by_media += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_counter_has_its_own_place_and_name() {
+        let names: Vec<_> = PathCounters::default().entries().map(|(name, _)| name).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+        assert!(names.iter().all(|n| n.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+        for (at, verdict) in Verdict::ALL.iter().enumerate() {
+            assert_eq!(*verdict as usize, at);
+        }
+    }
+}
