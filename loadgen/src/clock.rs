@@ -1,0 +1,29 @@
+//! The only place of this crate that reads a clock or waits for one.
+
+use core::time::Duration;
+use std::time::Instant;
+
+/// A monotonic clock that starts at zero.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock(Instant);
+
+impl Clock {
+    /// Starts it.
+    #[expect(clippy::disallowed_methods, reason = "this is the crate's clock")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Time since the start.
+    pub fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    /// Waits until `due`, if that is in the future.
+    #[expect(clippy::disallowed_methods, reason = "open-loop pacing waits for the schedule")]
+    pub fn wait_until(&self, due: Duration) {
+        if let Some(left) = due.checked_sub(self.now()) {
+            std::thread::sleep(left);
+        }
+    }
+}
