@@ -38,6 +38,9 @@ pub const TOMBSTONES: usize = 4_096;
 /// a full shard.
 pub const SWEEP_LEGS: u32 = 1_024;
 
+/// Sweeps for ended legs four times a second: a shard of 20,000 legs is swept in 1.25 s.
+pub const SWEEPS_PER_HOUSEKEEPING: usize = 4;
+
 /// Commands of its mailbox a shard carries out in one turn: 64 installs, the dearest, take about
 /// 0.2 ms.
 pub const COMMANDS_PER_TURN: usize = 64;
@@ -48,6 +51,31 @@ pub const MOVE_PAUSE_MS: u64 = 1_000;
 
 /// Milliseconds a path challenge waits for its answer: the longest round trip a call can use.
 pub const CHALLENGE_MS: u64 = 500;
+
+/// Milliseconds the link waits for a shard to answer orders: a thousand turns of a busy shard. One
+/// that is silent for longer is stuck, and control is told so.
+pub const SHARD_ANSWER_MS: u64 = 2_000;
+
+/// Milliseconds from connecting to control until its welcome.
+pub const HELLO_MS: u64 = 5_000;
+
+/// Milliseconds between two counter reports.
+pub const COUNTER_REPORT_MS: u64 = 1_000;
+
+/// Messages that may wait to be sent to control: heartbeats and outcomes of a slow second.
+pub const OUTBOX_MESSAGES: usize = 16;
+
+/// Milliseconds without a packet after which QUIC gives the link up; heartbeats notice earlier.
+pub const LINK_IDLE_MS: u64 = 10_000;
+
+/// Bytes control may send ahead of what is read: four of the longest messages.
+pub const LINK_WINDOW_BYTES: u32 = 4 * 64 * 1_024;
+
+/// Pause before the second try to reach control, in milliseconds; it doubles from there.
+pub const BACK_OFF_MIN_MS: u64 = 100;
+
+/// Longest pause between tries to reach control, in milliseconds.
+pub const BACK_OFF_MAX_MS: u64 = 5_000;
 
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two() && RECEIVE_BUFFERS <= 32_768);
 const _: () = assert!(RECEIVE_BUFFERS >= BATCH_PACKETS_MAX);

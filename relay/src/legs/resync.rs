@@ -22,7 +22,8 @@ impl From<Resync> for Wanted {
 }
 
 impl Wanted {
-    fn drops(&self, leg: LegId) -> bool {
+    /// Whether `leg` is in the range and not wanted.
+    pub(crate) fn drops(&self, leg: LegId) -> bool {
         self.range.contains(&leg) && self.keep.binary_search(&leg).is_err()
     }
 }
