@@ -12,7 +12,12 @@
 )]
 
 pub mod capacity;
+pub mod config;
+pub mod host;
+pub mod io;
 pub mod legs;
+mod memory;
 pub mod orders;
 pub mod path;
+pub mod shard;
 pub mod tick;

@@ -1,0 +1,57 @@
+//! Which core gets which shard.
+
+use rustix::thread::{CpuSet, sched_getaffinity};
+use std::io;
+
+/// The core of each of `shards` shards. `wanted` are the operator's cores; without any, all that
+/// this process may use, the last first: the first cores of a machine serve most interrupts, and
+/// the link to control runs wherever there is room. More shards than cores share.
+///
+/// # Errors
+/// The kernel's, if it does not say which cores this process may use; or the first wanted core
+/// that it may not.
+pub fn place(shards: u16, wanted: &[usize]) -> io::Result<Vec<usize>> {
+    let set = sched_getaffinity(None)?;
+    let allowed: Vec<_> = (0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect();
+    distribute(shards, wanted, &allowed)
+}
+
+fn distribute(shards: u16, wanted: &[usize], allowed: &[usize]) -> io::Result<Vec<usize>> {
+    if let Some(core) = wanted.iter().find(|core| !allowed.contains(core)) {
+        return Err(io::Error::other(format!(
+            "`cores` names core {core}, but this process may use only {allowed:?}"
+        )));
+    }
+    let cores: Vec<_> = match wanted {
+        [] => allowed.iter().rev().copied().collect(),
+        wanted => wanted.to_vec(),
+    };
+    if cores.is_empty() {
+        return Err(io::Error::other("this process may use no core at all"));
+    }
+    Ok(cores.iter().cycle().take(usize::from(shards)).copied().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_spread_and_then_share() {
+        assert_eq!(distribute(2, &[], &[0, 1, 2, 3]).unwrap(), [3, 2]);
+        assert_eq!(distribute(5, &[], &[0, 1]).unwrap(), [1, 0, 1, 0, 1]);
+        assert_eq!(distribute(3, &[5, 4], &[4, 5, 6]).unwrap(), [5, 4, 5]);
+    }
+
+    #[test]
+    fn a_core_out_of_reach_is_named() {
+        let text = distribute(1, &[9], &[0, 1]).unwrap_err().to_string();
+        assert!(text.contains("core 9") && text.contains("[0, 1]"), "{text}");
+        assert!(distribute(1, &[], &[]).is_err());
+    }
+
+    #[test]
+    fn this_machine_has_a_core() {
+        assert_eq!(place(3, &[]).unwrap().len(), 3);
+    }
+}

@@ -1,0 +1,171 @@
+//! Making a ring, confining it, and the few system calls beside it.
+
+#![expect(unsafe_code, reason = "registrations lend memory to the kernel; getsockopt is raw")]
+
+use super::receive::{BUFFER_GROUP, Receiver};
+use crate::io::socket::MediaSocket;
+use crate::orders::bell::Bell;
+use io_uring::register::Restriction;
+use io_uring::squeue::Flags;
+use io_uring::types::{CancelBuilder, Timespec};
+use io_uring::{IoUring, Submitter, opcode};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::sync::Arc;
+
+/// Sends that fit one submission; more take another enter.
+pub(super) const SUBMISSIONS: u32 = 1_024;
+
+/// Completions that fit: every receive buffer twice, and the refusals of a few submissions.
+const COMPLETIONS: u32 = 16_384;
+
+/// `IORING_REGISTER_SYNC_CANCEL`, the one registration a running ring may still make.
+const REGISTER_SYNC_CANCEL: u8 = 24;
+
+/// What this kernel offers beyond the minimum.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Features {
+    /// A wait can gather completions for a while (Linux 6.12).
+    pub(super) min_wait: bool,
+}
+
+/// A ring, switched off until [`UringIo`](super::UringIo) has set it up.
+pub(crate) struct Ring {
+    pub(super) inner: IoUring,
+    pub(super) features: Features,
+    /// Rung by the kernel at an arrival while the bell is armed.
+    bell: Arc<Bell>,
+}
+
+impl Ring {
+    /// Makes a ring for the calling thread alone.
+    pub(crate) fn new() -> io::Result<Self> {
+        let inner = build(true).or_else(|error| match error.raw_os_error() {
+            // Linux before 6.6 knows everything but NO_SQARRAY.
+            Some(libc::EINVAL) => build(false),
+            _ => Err(error),
+        })?;
+        let features = Features { min_wait: inner.params().is_feature_min_timeout() };
+        Ok(Self { inner, features, bell: Arc::new(Bell::new()?) })
+    }
+
+    /// What rings when something arrives at an armed ring.
+    pub(crate) fn bell(&self) -> Arc<Bell> {
+        Arc::clone(&self.bell)
+    }
+}
+
+/// Whether this kernel lets this process have such a ring.
+pub(crate) fn trial() -> io::Result<()> {
+    Ring::new().map(drop)
+}
+
+fn build(no_sqarray: bool) -> io::Result<IoUring> {
+    let mut builder = IoUring::builder();
+    builder
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        // Without it `submit` cannot know that deferred work wants to run.
+        .setup_taskrun_flag()
+        .setup_submit_all()
+        .setup_r_disabled()
+        .setup_cqsize(COMPLETIONS);
+    if no_sqarray {
+        builder.setup_no_sqarray();
+    }
+    builder.build(SUBMISSIONS)
+}
+
+/// Registers what the ring works with.
+pub(super) fn prepare(ring: &Ring, receiver: &Receiver) -> io::Result<()> {
+    let submitter = ring.inner.submitter();
+    let buffers = receiver.buffers();
+    // SAFETY: the ring of buffers is mapped, page-aligned and of that many entries. `UringIo`
+    // owns it and, when dropped, either ends all operations first or leaks it.
+    unsafe {
+        submitter.register_buf_ring_with_flags(
+            buffers.ring_address(),
+            buffers.count(),
+            BUFFER_GROUP,
+            0,
+        )
+    }?;
+    submitter.register_eventfd(ring.bell.as_fd().as_raw_fd())
+}
+
+/// Lets the ring do nothing but its work from here on, and switches it on: system call filters do
+/// not see what a ring does, so whoever takes over this process must not find one that opens
+/// files.
+pub(super) fn confine(submitter: &Submitter<'_>) -> io::Result<()> {
+    let flags = Flags::BUFFER_SELECT | Flags::SKIP_SUCCESS;
+    submitter.register_restrictions(&mut [
+        Restriction::sqe_op(opcode::RecvMsgMulti::CODE),
+        Restriction::sqe_op(opcode::SendMsg::CODE),
+        Restriction::sqe_op(opcode::Read::CODE),
+        Restriction::sqe_flags_allowed(flags.bits()),
+        Restriction::register_op(REGISTER_SYNC_CANCEL),
+    ])?;
+    submitter.register_enable_rings()
+}
+
+/// Ends every operation of the ring; none is under way any more if it succeeds.
+pub(super) fn cancel_all(submitter: &Submitter<'_>) -> io::Result<()> {
+    let patience = Timespec::new().sec(1);
+    match submitter.register_sync_cancel(Some(patience), CancelBuilder::any()) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        other => other,
+    }
+}
+
+/// Index of the drop counter in what `SO_MEMINFO` returns (`SK_MEMINFO_DROPS`).
+const MEMINFO_DROPS: usize = 8;
+
+/// Datagrams the kernel dropped because the socket's receive queue was full.
+pub(super) fn queue_drops(socket: &MediaSocket) -> Option<u32> {
+    let mut values = [0_u32; 9];
+    let mut length = libc::socklen_t::try_from(size_of_val(&values)).ok()?;
+    // SAFETY: the buffer is as long as `length` says, and both live through the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.raw(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            values.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    (result == 0 && length as usize == size_of_val(&values)).then_some(values[MEMINFO_DROPS])
+}
+
+/// Makes a runtime's file object of a descriptor: the object owns it from then on.
+pub(crate) fn adopt<F: FromRawFd>(descriptor: OwnedFd) -> F {
+    // SAFETY: the descriptor is open and owned, and `into_raw_fd` gives the ownership away.
+    unsafe { F::from_raw_fd(descriptor.into_raw_fd()) }
+}
+
+/// Tries to open a file, to connect and to send a command to a device, and returns what the ring
+/// says to each.
+#[cfg(test)]
+pub(super) fn attempt_forbidden(io: &mut super::UringIo<'_>) -> Vec<i32> {
+    use io_uring::types::Fd;
+    let path = c"/etc/hostname";
+    let name = crate::io::address::Name::EMPTY;
+    let socket = Fd(io.socket.raw());
+    let entries = [
+        opcode::OpenAt::new(Fd(libc::AT_FDCWD), path.as_ptr()).build(),
+        opcode::Connect::new(socket, name.bytes.as_ptr().cast(), 16).build(),
+        opcode::UringCmd16::new(socket, 0).build(),
+    ];
+    entries
+        .into_iter()
+        .map(|entry| {
+            // SAFETY: path and address live until the submission below returns.
+            unsafe { io.submissions.push(&entry.user_data(99)) }.unwrap();
+            io.submissions.sync();
+            io.submitter.submit().unwrap();
+            io.submissions.sync();
+            io.completions.sync();
+            io.completions.find(|done| done.user_data() == 99).unwrap().result()
+        })
+        .collect()
+}

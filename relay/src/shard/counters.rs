@@ -1,0 +1,45 @@
+//! From a shard's plain counters to what the link reports.
+
+use crate::io::IoCounters;
+use crate::orders::report::Published;
+use crate::path::verdict::PathCounters;
+use kakehashi_wire::relay::ShardLoad;
+
+/// Room for everything a shard counts.
+pub(crate) fn board() -> Published {
+    let path = PathCounters::default();
+    let names: Vec<_> = path.entries().map(|(name, _)| name).collect();
+    Published::new(IoCounters::NAMES.iter().copied().chain(names))
+}
+
+/// Shows the link what a shard has counted.
+pub(crate) fn publish(board: &Published, legs: usize, io: &IoCounters, path: &PathCounters) {
+    let load = ShardLoad {
+        legs: u32::try_from(legs).unwrap_or(u32::MAX),
+        packets_received: io.packets_received,
+        packets_sent: io.packets_sent,
+        bytes_sent: io.bytes_sent,
+    };
+    board.store(load, io.values().chain(path.entries().map(|(_, value)| value)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kakehashi_wire::limits::COUNTERS_PER_REPORT_MAX;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_counter_is_reported_under_its_own_name() {
+        let io = IoCounters { dropped_truncated: 7, send_oversize: 9, ..IoCounters::default() };
+        let path = PathCounters::default();
+        let board = board();
+        publish(&board, 3, &io, &path);
+        let all: Vec<_> = board.counters().collect();
+        assert!(all.contains(&("dropped_truncated", 7)) && all.contains(&("send_oversize", 9)));
+        let names: BTreeSet<_> = all.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), IoCounters::NAMES.len() + path.entries().count());
+        assert!(names.len() <= COUNTERS_PER_REPORT_MAX);
+        assert_eq!(board.load().legs, 3);
+    }
+}

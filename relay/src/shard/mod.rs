@@ -1,0 +1,169 @@
+//! A shard: one pinned thread with its own executor, ring, socket and legs. It shares nothing but
+//! its mailbox and the figures it publishes.
+//!
+//! This folder is the only place that names glommio.
+
+mod clock;
+mod counters;
+mod pace;
+mod spawn;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use clock::Clock;
+pub(crate) use counters::board;
+pub use spawn::ShardError;
+pub(crate) use spawn::{Plan, ShardThread, spawn};
+
+use crate::capacity::SWEEPS_PER_HOUSEKEEPING;
+use crate::io::PacketIo;
+use crate::legs::LegTable;
+use crate::orders::desk::Desk;
+use crate::orders::report::Published;
+use crate::path::batch::Outgoing;
+use crate::path::forward;
+use crate::path::verdict::PathCounters;
+use clock::Moment;
+use core::time::Duration;
+use pace::{Every, Pace, SPIN};
+use rand::Rng;
+use rand::rngs::StdRng;
+use std::io;
+use std::sync::Arc;
+
+/// How often a shard publishes its figures and sweeps for ended legs, also while it sleeps.
+pub(crate) const HOUSEKEEPING: Duration = Duration::from_millis(250);
+
+/// How long the executor's own work may wait for a busy shard. It has little: the tick of the
+/// housekeeping; and each pass of its reactor costs a handful of system calls.
+const YIELD: Duration = Duration::from_millis(5);
+
+/// Looks at the clock once in so many looks at the ring while spinning.
+const LOOKS_PER_CLOCK: usize = 64;
+
+/// Where a shard sleeps when it has nothing to do.
+pub(crate) trait Rest {
+    /// Until the ring's bell or the housekeeping's tick rings.
+    async fn sleep(&self) -> io::Result<()>;
+
+    /// Lets the executor do its own work.
+    async fn pause(&self);
+}
+
+/// A shard's state.
+pub(crate) struct Shard<Io> {
+    io: Io,
+    desk: Desk,
+    legs: LegTable,
+    outgoing: Outgoing,
+    path: PathCounters,
+    random: StdRng,
+    clock: Clock,
+    published: Arc<Published>,
+}
+
+impl<Io: PacketIo> Shard<Io> {
+    /// A shard with no legs yet.
+    pub(crate) fn new(
+        io: Io,
+        desk: Desk,
+        legs: LegTable,
+        clock: Clock,
+        published: Arc<Published>,
+    ) -> Self {
+        Self {
+            io,
+            desk,
+            legs,
+            outgoing: Outgoing::default(),
+            path: PathCounters::default(),
+            random: rand::make_rng(),
+            clock,
+            published,
+        }
+    }
+
+    /// Works until `stopped` says so.
+    pub(crate) async fn run(
+        mut self,
+        rest: &impl Rest,
+        stopped: impl Fn() -> bool,
+    ) -> io::Result<()> {
+        let mut now = self.clock.now();
+        let mut last_work = now;
+        let mut housekeeping = Every::new(HOUSEKEEPING, now);
+        let mut executor = Every::new(YIELD, now);
+        let mut pace = Pace::Hot;
+        while !stopped() {
+            let work = self.turn(now)?;
+            if work {
+                last_work = now;
+            }
+            if housekeeping.due(now) {
+                self.keep_house(now);
+            }
+            if executor.due(now) {
+                rest.pause().await;
+            }
+            pace = pace.next(work, now.since(last_work));
+            match pace {
+                Pace::Hot => {}
+                Pace::Spin => self.spin(),
+                Pace::Wait(time) => self.io.wait(time)?,
+                Pace::Sleep => self.sleep(rest).await?,
+            }
+            now = self.clock.now();
+        }
+        self.keep_house(now);
+        Ok(())
+    }
+
+    /// One turn: what has arrived goes out, then a few orders. Whether there was anything to do.
+    fn turn(&mut self, now: Moment) -> io::Result<bool> {
+        let packets = self.io.receive();
+        if packets > 0 {
+            forward(
+                &mut self.legs,
+                self.io.packets(),
+                now.tick(),
+                &mut || self.random.next_u64(),
+                &mut self.path,
+                &mut self.outgoing,
+            );
+            self.io.send(&self.outgoing)?;
+            self.outgoing.clear();
+        }
+        let orders = self.desk.turn(&mut self.legs, now.tick());
+        self.io.finish()?;
+        Ok(packets > 0 || orders > 0)
+    }
+
+    fn keep_house(&mut self, now: Moment) {
+        for _ in 0..SWEEPS_PER_HOUSEKEEPING {
+            self.legs.expire(now.tick());
+        }
+        self.io.refresh_counters();
+        counters::publish(&self.published, self.legs.len(), self.io.counters(), &self.path);
+    }
+
+    /// Looks for work for a moment without a system call.
+    fn spin(&mut self) {
+        let start = self.clock.now();
+        while self.clock.now().since(start) < SPIN {
+            for _ in 0..LOOKS_PER_CLOCK {
+                if self.io.has_work() || self.desk.has_work() {
+                    return;
+                }
+                core::hint::spin_loop();
+            }
+        }
+    }
+
+    async fn sleep(&mut self, rest: &impl Rest) -> io::Result<()> {
+        if self.io.arm_bell() && !self.desk.has_work() {
+            rest.sleep().await?;
+        }
+        self.io.silence_bell();
+        Ok(())
+    }
+}

@@ -1,0 +1,3 @@
+//! A whole shard on its own thread: woken, ordered, stopped.
+
+use super::*;
