@@ -1,0 +1,207 @@
+//! The receiving side of one SSRC: which packets are authentic and new.
+//!
+//! **Only an authentic packet changes anything**: the replay window and the rollover counter move
+//! after the tag has verified (RFC 3711 3.3.2), or one forged packet with a high sequence number
+//! would mute the stream.
+
+use kakehashi_wire::rtp::Ssrc;
+
+use crate::aead::Forged;
+use crate::error::SrtpError;
+use crate::index::{Beginning, Candidates, PacketIndex, RtcpIndex};
+use crate::keys::{Scratch, SessionKeys};
+use crate::replay::{Freshness, ReplayWindow};
+use crate::rtcp::{self, RtcpLayout};
+use crate::rtp::{self, RtpLayout};
+
+/// Replay windows and rollover counter of one SSRC that we receive.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StreamOpener {
+    ssrc: Ssrc,
+    beginning: Beginning,
+    rtp: ReplayWindow,
+    rtcp: ReplayWindow,
+}
+
+/// The highest authentic indices of a stream: enough for another place to go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StreamPosition {
+    /// Of RTP; `None` before the first packet.
+    pub rtp: Option<PacketIndex>,
+    /// Of RTCP; `None` before the first packet.
+    pub rtcp: Option<RtcpIndex>,
+}
+
+/// An RTP packet that was opened in place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Opened {
+    /// Its index: the sequence number that never wraps.
+    pub index: PacketIndex,
+    /// Bytes of the plain packet, header included.
+    pub bytes: usize,
+}
+
+/// An RTCP packet that was opened in place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OpenedRtcp {
+    /// Its index.
+    pub index: RtcpIndex,
+    /// Bytes of the plain packet, header included.
+    pub bytes: usize,
+}
+
+impl StreamOpener {
+    /// A stream received from its beginning.
+    pub const fn new(ssrc: Ssrc) -> Self {
+        Self::beginning(ssrc, Beginning::FRESH)
+    }
+
+    /// A stream that has run for a while and has wrapped at least `rollover_at_least` times. The
+    /// first packets are tried with a bounded number of rollover counters from there upwards.
+    pub const fn joining(ssrc: Ssrc, rollover_at_least: u32) -> Self {
+        Self::beginning(ssrc, Beginning::joining(rollover_at_least))
+    }
+
+    /// A stream that was received elsewhere up to `position`. What is not newer is refused,
+    /// since it may have been accepted there.
+    pub fn resume(ssrc: Ssrc, position: StreamPosition) -> Self {
+        let window =
+            |highest: Option<u64>| highest.map_or(ReplayWindow::new(), ReplayWindow::resume);
+        Self {
+            rtp: window(position.rtp.map(PacketIndex::value)),
+            rtcp: window(position.rtcp.map(|index| u64::from(index.value()))),
+            ..Self::new(ssrc)
+        }
+    }
+
+    const fn beginning(ssrc: Ssrc, beginning: Beginning) -> Self {
+        Self { ssrc, beginning, rtp: ReplayWindow::new(), rtcp: ReplayWindow::new() }
+    }
+
+    /// The SSRC of this stream.
+    pub const fn ssrc(&self) -> Ssrc {
+        self.ssrc
+    }
+
+    /// The highest authentic indices so far.
+    pub fn position(&self) -> StreamPosition {
+        StreamPosition { rtp: self.highest_rtp(), rtcp: self.highest_rtcp() }
+    }
+
+    /// Checks that `packet` is authentic and new, and remembers it. The packet keeps its bytes,
+    /// and no plain text leaves this crate.
+    ///
+    /// # Errors
+    /// See [`SrtpError`]; nothing has changed then.
+    pub fn authenticate_rtp(
+        &mut self,
+        keys: &SessionKeys,
+        packet: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<PacketIndex, SrtpError> {
+        let layout = self.own_rtp(packet)?;
+        let index = self.find_rtp(layout.sequence, |index| {
+            rtp::verify(keys.rtp(), layout, index, packet, scratch)
+        })?;
+        self.rtp.commit(index.value());
+        Ok(index)
+    }
+
+    /// Opens `packet` in place if it is authentic and new, and remembers it.
+    ///
+    /// # Errors
+    /// See [`SrtpError`]; nothing has changed then, not even in `packet`.
+    pub fn unprotect_rtp(
+        &mut self,
+        keys: &SessionKeys,
+        packet: &mut [u8],
+        scratch: &mut Scratch,
+    ) -> Result<Opened, SrtpError> {
+        let layout = self.own_rtp(packet)?;
+        let index = self.find_rtp(layout.sequence, |index| {
+            rtp::open(keys.rtp(), layout, index, packet, scratch)
+        })?;
+        self.rtp.commit(index.value());
+        Ok(Opened { index, bytes: layout.plain_bytes })
+    }
+
+    /// Checks that the RTCP `packet` is authentic and new, and remembers it.
+    ///
+    /// # Errors
+    /// See [`SrtpError`]; nothing has changed then.
+    pub fn authenticate_rtcp(
+        &mut self,
+        keys: &SessionKeys,
+        packet: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<RtcpIndex, SrtpError> {
+        let layout = self.fresh_rtcp(packet)?;
+        rtcp::verify(keys.rtcp(), layout, packet, scratch).map_err(|Forged| SrtpError::Forged)?;
+        self.rtcp.commit(u64::from(layout.word.index.value()));
+        Ok(layout.word.index)
+    }
+
+    /// Opens the RTCP `packet` in place if it is authentic and new, and remembers it.
+    ///
+    /// # Errors
+    /// See [`SrtpError`]; nothing has changed then, not even in `packet`.
+    pub fn unprotect_rtcp(
+        &mut self,
+        keys: &SessionKeys,
+        packet: &mut [u8],
+        scratch: &mut Scratch,
+    ) -> Result<OpenedRtcp, SrtpError> {
+        let layout = self.fresh_rtcp(packet)?;
+        rtcp::open(keys.rtcp(), layout, packet, scratch).map_err(|Forged| SrtpError::Forged)?;
+        self.rtcp.commit(u64::from(layout.word.index.value()));
+        Ok(OpenedRtcp { index: layout.word.index, bytes: layout.plain_bytes })
+    }
+
+    fn own_rtp(&self, packet: &[u8]) -> Result<RtpLayout, SrtpError> {
+        let layout = RtpLayout::protected(packet)?;
+        if layout.ssrc == self.ssrc { Ok(layout) } else { Err(SrtpError::WrongSsrc) }
+    }
+
+    fn fresh_rtcp(&self, packet: &[u8]) -> Result<RtcpLayout, SrtpError> {
+        let layout = RtcpLayout::protected(packet)?;
+        if layout.ssrc != self.ssrc {
+            return Err(SrtpError::WrongSsrc);
+        }
+        match self.rtcp.check(u64::from(layout.word.index.value())) {
+            Freshness::Fresh => Ok(layout),
+            Freshness::Duplicate => Err(SrtpError::Replayed),
+            Freshness::TooOld => Err(SrtpError::TooOld),
+        }
+    }
+
+    /// The first candidate that is new and that `check` proves. A duplicate ends the search at
+    /// once: repeated packets are everyday traffic and must stay cheap.
+    fn find_rtp(
+        &self,
+        sequence: u16,
+        mut check: impl FnMut(PacketIndex) -> Result<(), Forged>,
+    ) -> Result<PacketIndex, SrtpError> {
+        let mut reason = SrtpError::Forged;
+        for index in Candidates::new(self.highest_rtp(), self.beginning, sequence) {
+            match self.rtp.check(index.value()) {
+                Freshness::Duplicate => return Err(SrtpError::Replayed),
+                Freshness::TooOld => reason = SrtpError::TooOld,
+                Freshness::Fresh => {
+                    if check(index).is_ok() {
+                        return Ok(index);
+                    }
+                }
+            }
+        }
+        Err(reason)
+    }
+
+    fn highest_rtp(&self) -> Option<PacketIndex> {
+        self.rtp.highest().and_then(PacketIndex::from_value)
+    }
+
+    fn highest_rtcp(&self) -> Option<RtcpIndex> {
+        let highest = u32::try_from(self.rtcp.highest()?).ok()?;
+        RtcpIndex::from_value(highest)
+    }
+}

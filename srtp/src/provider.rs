@@ -1,0 +1,194 @@
+//! Choosing the provider of AES-GCM: by name from a configuration, or by a short measurement.
+
+use core::fmt;
+use core::str::FromStr;
+use core::time::Duration;
+
+use kakehashi_wire::secret::Suite;
+
+use crate::aead::{Aead, Nonce, Provider};
+use crate::keys::Scratch;
+
+/// Rounds of a measurement. The best round counts, so that interruptions do not.
+const ROUNDS: usize = 16;
+
+/// Packets of each size in a round: a round takes some 10 µs, a measurement about a millisecond.
+const PACKETS: u32 = 32;
+
+/// Payload sizes measured: an audio packet and a video packet.
+const PAYLOADS: [usize; 2] = [160, 1_200];
+
+/// A name that is no provider's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UnknownProvider;
+
+impl fmt::Display for UnknownProvider {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("unknown provider; write \"aes-gcm\" or \"aws-lc-rs\"")
+    }
+}
+
+impl core::error::Error for UnknownProvider {}
+
+impl FromStr for Provider {
+    type Err = UnknownProvider;
+
+    fn from_str(name: &str) -> Result<Self, UnknownProvider> {
+        Self::ALL.into_iter().find(|provider| provider.name() == name).ok_or(UnknownProvider)
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(self.name())
+    }
+}
+
+/// What one provider took for the same work: audio and video packets in equal numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timing {
+    /// Checking one packet's tag, on average in the best round.
+    pub authenticate: Duration,
+    /// Sealing one packet, on average in the best round.
+    pub seal: Duration,
+}
+
+/// What a start-up measurement found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Measurement {
+    /// Of [`Provider::AesGcm`].
+    pub aes_gcm: Timing,
+    /// Of [`Provider::AwsLcRs`].
+    pub aws_lc_rs: Timing,
+}
+
+impl Measurement {
+    /// The provider that authenticates faster, which is all a relay does in its pass lane.
+    pub fn fastest(&self) -> Provider {
+        if self.aes_gcm.authenticate < self.aws_lc_rs.authenticate {
+            Provider::AesGcm
+        } else {
+            Provider::AwsLcRs
+        }
+    }
+}
+
+impl fmt::Display for Measurement {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanos = |timing: Timing| (timing.authenticate.as_nanos(), timing.seal.as_nanos());
+        let (portable, assembly) = (nanos(self.aes_gcm), nanos(self.aws_lc_rs));
+        write!(
+            out,
+            "aes-gcm {} ns to authenticate, {} ns to seal; aws-lc-rs {} ns, {} ns",
+            portable.0, portable.1, assembly.0, assembly.1
+        )
+    }
+}
+
+impl Provider {
+    /// Every provider.
+    pub const ALL: [Self; 2] = [Self::AesGcm, Self::AwsLcRs];
+
+    /// Name in configurations and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AesGcm => "aes-gcm",
+            Self::AwsLcRs => "aws-lc-rs",
+        }
+    }
+
+    /// Measures all providers on this machine for about a millisecond and gives the fastest.
+    /// `now` is a clock that never goes back.
+    pub fn fastest(mut now: impl FnMut() -> Duration) -> (Self, Measurement) {
+        let mut workload = Workload::new();
+        let [mut aes_gcm, mut aws_lc_rs] =
+            [Timing { authenticate: Duration::MAX, seal: Duration::MAX }; 2];
+        let keys = Self::ALL.map(|provider| Aead::new(provider, Suite::AeadAes128Gcm, &[7; 16]));
+        // Round by round in turn, so that a change of the processor's clock meets both.
+        for _ in 0..ROUNDS {
+            for (key, best) in keys.iter().zip([&mut aes_gcm, &mut aws_lc_rs]) {
+                let timing = workload.round(key, &mut now);
+                best.authenticate = best.authenticate.min(timing.authenticate);
+                best.seal = best.seal.min(timing.seal);
+            }
+        }
+        let measurement = Measurement { aes_gcm, aws_lc_rs };
+        (measurement.fastest(), measurement)
+    }
+}
+
+/// Packets to measure with.
+struct Workload {
+    header: [u8; 12],
+    payload: [u8; PAYLOADS[1]],
+    scratch: Scratch,
+    sealed: u32,
+}
+
+impl Workload {
+    fn new() -> Self {
+        Self { header: [0x80; 12], payload: [0; PAYLOADS[1]], scratch: Scratch::new(), sealed: 0 }
+    }
+
+    fn round(&mut self, key: &Aead, now: &mut impl FnMut() -> Duration) -> Timing {
+        let mut timing = Timing { authenticate: Duration::ZERO, seal: Duration::ZERO };
+        for bytes in PAYLOADS {
+            let payload = &mut self.payload[..bytes];
+            let (mut nonce, mut tag) = (Nonce([0; 12]), None);
+            let started = now();
+            for _ in 0..PACKETS {
+                self.sealed += 1;
+                nonce.0[..4].copy_from_slice(&self.sealed.to_be_bytes());
+                tag = Some(key.seal(nonce, &self.header, payload));
+            }
+            let sealed = now();
+            let tag = tag.expect("invariant: a round has packets");
+            for _ in 0..PACKETS {
+                let verdict = key.verify(nonce, &self.header, payload, tag, self.scratch.bytes());
+                core::hint::black_box(verdict).expect("invariant: it was sealed just before");
+            }
+            timing.authenticate += now().saturating_sub(sealed);
+            timing.seal += sealed.saturating_sub(started);
+        }
+        let packets = PACKETS * 2;
+        Timing { authenticate: timing.authenticate / packets, seal: timing.seal / packets }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        for provider in Provider::ALL {
+            assert_eq!(provider.to_string().parse(), Ok(provider));
+        }
+        assert_eq!("openssl".parse::<Provider>(), Err(UnknownProvider));
+    }
+
+    #[test]
+    fn a_measurement_takes_the_best_round() {
+        // The clock ticks 64 µs a reading: one for sealing and one for checking, per size.
+        let mut ticks = 0;
+        let (provider, measurement) = Provider::fastest(|| {
+            ticks += 64;
+            Duration::from_micros(ticks)
+        });
+        let timing =
+            Timing { authenticate: Duration::from_micros(2), seal: Duration::from_micros(2) };
+        assert_eq!(measurement, Measurement { aes_gcm: timing, aws_lc_rs: timing });
+        assert_eq!(provider, Provider::AwsLcRs, "equal: the one that is linked for TLS anyway");
+    }
+
+    #[test]
+    fn the_faster_one_wins_and_a_stopped_clock_does_no_harm() {
+        let timing = |nanos| {
+            let nanos = Duration::from_nanos(nanos);
+            Timing { authenticate: nanos, seal: nanos }
+        };
+        let measurement = Measurement { aes_gcm: timing(80), aws_lc_rs: timing(90) };
+        assert_eq!(measurement.fastest(), Provider::AesGcm);
+        assert_eq!(Provider::fastest(|| Duration::ZERO).0, Provider::AwsLcRs);
+    }
+}
