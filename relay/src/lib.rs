@@ -19,5 +19,9 @@ pub mod legs;
 mod memory;
 pub mod orders;
 pub mod path;
+pub mod program;
 pub mod shard;
 pub mod tick;
+
+#[cfg(test)]
+mod testing;

@@ -12,6 +12,11 @@ pub mod streams;
 mod table;
 mod tombstones;
 
+#[cfg(test)]
+mod apply_tests;
+#[cfg(test)]
+mod snapshot;
+
 pub use apply::subject;
 pub use resync::{ResyncCursor, Wanted};
 pub use slots::Slot;

@@ -16,6 +16,12 @@ mod route;
 mod stun;
 pub mod verdict;
 
+#[cfg(test)]
+mod calls_tests;
+#[cfg(test)]
+mod forged_tests;
+#[cfg(test)]
+mod roaming_tests;
 use crate::legs::LegTable;
 use crate::tick::Tick;
 use batch::{Outgoing, Received};

@@ -1,0 +1,201 @@
+//! Orders against the table: generations, refusals, expiry, resync.
+
+use super::{ResyncCursor, Wanted};
+use crate::capacity::{SWEEP_LEGS, TOMBSTONES};
+use crate::path::verdict::Verdict;
+use crate::testing::{LIFETIME_MS, Phone, World, address, master_key};
+use kakehashi_wire::id::{CallId, Generation, LegId};
+use kakehashi_wire::limits::LEGS_PER_CALL_MAX;
+use kakehashi_wire::relay::{Order, Outcome, RemoveLeg, RenewLeg, Resync};
+use kakehashi_wire::rtp::Ssrc;
+use std::fmt::Write;
+
+fn order(kind: &str, phone: &Phone, generation: u64) -> Order {
+    let leg = phone.leg;
+    let generation = Generation(generation);
+    match kind {
+        "install" => Order::Install(phone.install(generation.0)),
+        "renew" => Order::Renew(RenewLeg { leg, generation, lifetime_ms: LIFETIME_MS }),
+        _ => Order::Remove(RemoveLeg { leg, generation }),
+    }
+}
+
+/// Every order of generation 4, 5 and 6 on a leg that has last seen generation 5.
+#[test]
+fn the_generation_table() {
+    let mut table = String::new();
+    for history in ["never", "install", "renew", "remove"] {
+        for kind in ["install", "renew", "remove"] {
+            for generation in [4, 5, 6] {
+                let (phone, mut world) = (Phone::new(1, 1), World::new(4));
+                if history != "never" {
+                    world.apply(order("install", &phone, if history == "install" { 5 } else { 3 }));
+                    world.apply(order(history, &phone, 5));
+                }
+                let before = world.legs.snapshot();
+                let outcome = world.apply(order(kind, &phone, generation));
+                let held = if world.legs.is_empty() { "gone" } else { "held" };
+                writeln!(table, "{history} 5, {kind} {generation}: {outcome:?}, {held}").unwrap();
+                let after = world.legs.snapshot();
+                if outcome != Outcome::Applied && history != "never" && kind != "remove" {
+                    assert_eq!(after, before, "{history} {kind} {generation}");
+                }
+                let again = world.apply(order(kind, &phone, generation));
+                assert_ne!(again, Outcome::Applied, "{history} {kind} {generation} twice");
+                assert_eq!(world.legs.snapshot(), after, "{history} {kind} {generation} twice");
+            }
+        }
+    }
+    assert_eq!(table, include_str!("apply_table.txt"), "\n{table}");
+}
+
+#[test]
+fn an_order_that_contradicts_itself_or_the_table_changes_nothing() {
+    let [a, b] = [1, 2].map(|n| Phone::new(1, n));
+    let mut world = World::with(&[a, b]);
+    let [a, b] = [1, 2].map(|n| Phone::new(1, n));
+    let before = world.legs.snapshot();
+    let mut refused = |change: &dyn Fn(&mut kakehashi_wire::relay::InstallLeg), wanted| {
+        let mut order = a.install(9);
+        change(&mut order);
+        assert_eq!(world.apply(Order::Install(order)), wanted);
+        assert_eq!(world.legs.snapshot(), before);
+    };
+    refused(&|order| order.ssrcs.clear(), Outcome::BadOrder);
+    refused(&|order| order.ssrcs.push(order.ssrcs[0]), Outcome::BadOrder);
+    refused(&|order| order.ssrcs = (1..=5).map(Ssrc).collect(), Outcome::BadOrder);
+    refused(&|order| order.call = CallId(77), Outcome::BadOrder);
+    refused(&|order| order.lifetime_ms = 0, Outcome::BadOrder);
+    refused(&|order| order.ssrcs = vec![b.ssrc], Outcome::SsrcTaken);
+    refused(&|order| order.leg = LegId(1), Outcome::SsrcTaken);
+}
+
+#[test]
+fn a_full_table_and_a_full_call_take_no_more_and_give_room_back() {
+    let mut world = World::new(LEGS_PER_CALL_MAX + 1);
+    let phones: Vec<_> = (0..LEGS_PER_CALL_MAX as u16 + 2).map(|n| Phone::new(1, n)).collect();
+    for phone in &phones[..LEGS_PER_CALL_MAX] {
+        assert_eq!(world.apply(order("install", phone, 1)), Outcome::Applied);
+    }
+    let extra = &phones[LEGS_PER_CALL_MAX];
+    assert_eq!(world.apply(order("install", extra, 1)), Outcome::NoRoom, "the call is full");
+    let alone = Phone::new(2, 100);
+    assert_eq!(world.apply(order("install", &alone, 1)), Outcome::Applied);
+    let third = Phone::new(3, 101);
+    assert_eq!(world.apply(order("install", &third, 1)), Outcome::NoRoom, "the shard is full");
+    assert_eq!(world.apply(order("remove", &alone, 2)), Outcome::Applied);
+    assert_eq!((world.legs.len(), world.legs.calls()), (LEGS_PER_CALL_MAX, 1));
+    assert_eq!(world.apply(order("install", &third, 1)), Outcome::Applied);
+}
+
+#[test]
+fn a_newer_order_keeps_address_and_replay_state_only_under_the_same_key() {
+    let mut phones = [1, 2].map(|n| Phone::new(1, n));
+    let mut world = World::with(&phones);
+    let packet = phones[0].rtp();
+    assert_eq!(world.send(phones[0].address, &packet).verdict, Verdict::Forwarded);
+
+    let mut wider = phones[0].install(2);
+    wider.ssrcs.insert(0, Ssrc(5));
+    assert_eq!(world.apply(Order::Install(wider)), Outcome::Applied);
+    assert_eq!(world.send(phones[0].address, &packet).verdict, Verdict::Replayed);
+    let next = phones[0].rtp();
+    assert_eq!(world.send(address(1, 5), &next).verdict, Verdict::WrongAddress);
+    assert_eq!(world.send(phones[0].address, &next).verdict, Verdict::Forwarded);
+
+    let mut rekeyed = phones[0].install(3);
+    rekeyed.key = master_key(200);
+    assert_eq!(world.apply(Order::Install(rekeyed)), Outcome::Applied);
+    let next = phones[0].rtp();
+    assert_eq!(world.send(phones[0].address, &next).verdict, Verdict::Forged);
+    assert_eq!(world.apply(Order::Install(phones[0].install(4))), Outcome::Applied);
+    assert_eq!(world.send(phones[0].address, &packet).verdict, Verdict::Forwarded);
+    let ssrcs: Vec<_> = world.legs.snapshot().streams.into_keys().collect();
+    assert_eq!(ssrcs, [phones[0].ssrc, phones[1].ssrc]);
+}
+
+#[test]
+fn a_leg_is_silent_when_its_lifetime_ends_and_swept_soon_after() {
+    let mut phones = [1, 2].map(|n| Phone::new(1, n));
+    let mut world = World::with(&phones);
+    world.now = world.now.after_ms(u64::from(LIFETIME_MS) - 1);
+    assert_eq!(world.apply(order("renew", &phones[1], 2)), Outcome::Applied);
+    let packet = phones[0].rtp();
+    assert_eq!(world.send(phones[0].address, &packet).verdict, Verdict::Forwarded);
+
+    world.now = world.now.after_ms(1);
+    let packet = phones[0].rtp();
+    assert_eq!(world.send(phones[0].address, &packet).verdict, Verdict::LegEnded);
+    let check = phones[0].check();
+    assert_eq!(world.send(phones[0].address, &check).verdict, Verdict::LegEnded);
+    let packet = phones[1].rtp();
+    let effect = world.send(phones[1].address, &packet);
+    assert_eq!((effect.verdict, effect.hops.len()), (Verdict::NoReceiver, 0));
+
+    assert_eq!((world.legs.expire(world.now), world.legs.len()), (1, 1));
+    let packet = phones[0].rtp();
+    assert_eq!(world.send(phones[0].address, &packet).verdict, Verdict::UnknownSsrc);
+    assert_eq!(world.apply(order("renew", &phones[0], 2)), Outcome::NoSuchLeg);
+    assert_eq!(world.apply(order("install", &phones[0], 1)), Outcome::Applied, "control insists");
+}
+
+#[test]
+fn an_ended_leg_that_was_not_swept_yet_cannot_be_renewed() {
+    let phone = Phone::new(1, 1);
+    let mut world = World::new(2);
+    world.apply(order("install", &phone, 1));
+    world.now = world.now.after_ms(u64::from(LIFETIME_MS));
+    assert_eq!(world.apply(order("renew", &phone, 2)), Outcome::NoSuchLeg);
+    assert!(world.legs.is_empty());
+}
+
+#[test]
+fn sweeps_are_bounded_and_reach_every_leg() {
+    let count = SWEEP_LEGS as usize * 2 + 10;
+    let mut world = World::new(count);
+    for n in 0..count as u64 {
+        let phone = Phone::new(n, 1);
+        let mut install = phone.install(1);
+        (install.leg, install.ssrcs) = (LegId(n), vec![Ssrc(n as u32)]);
+        assert_eq!(world.apply(Order::Install(install)), Outcome::Applied);
+    }
+    assert_eq!(world.legs.expire(world.now), 0);
+    let end = world.now.after_ms(u64::from(LIFETIME_MS));
+    let dropped: Vec<_> = (0..3).map(|_| world.legs.expire(end)).collect();
+    assert!(dropped.iter().all(|dropped| *dropped <= SWEEP_LEGS as usize), "{dropped:?}");
+    assert_eq!(dropped.iter().sum::<usize>() + world.legs.expire(end), count);
+    assert_eq!(world.legs.calls(), 0);
+}
+
+#[test]
+fn a_resync_drops_what_is_not_wanted_in_its_range_and_nothing_else() {
+    let phones: Vec<_> = (0..10).map(|n| Phone::new(u64::from(n / 2), n)).collect();
+    let mut world = World::with(&phones);
+    let resync = Resync {
+        first: phones[2].leg,
+        last: phones[7].leg,
+        keep: vec![phones[6].leg, phones[3].leg, LegId(12)],
+    };
+    let mut cursor = ResyncCursor::default();
+    while !world.legs.resync(&Wanted::from(resync.clone()), &mut cursor) {}
+    let left: Vec<_> = world.legs.snapshot().legs.into_keys().collect();
+    assert_eq!(left, [0, 1, 3, 6, 8, 9].map(|n: usize| phones[n].leg));
+    assert_eq!(world.apply(order("install", &phones[2], 1)), Outcome::Applied, "wanted again");
+    let before = world.legs.snapshot();
+    let all = Resync { first: LegId(0), last: LegId(u64::MAX), keep: left.clone() };
+    let mut kept = Wanted::from(Resync { keep: vec![phones[2].leg], ..all.clone() });
+    assert!(kept.drops(left[0]) && !kept.drops(phones[2].leg));
+    kept = Wanted::from(Resync { keep: before.legs.keys().copied().collect(), ..all });
+    assert!(world.legs.resync(&kept, &mut ResyncCursor::default()));
+    assert_eq!(world.legs.snapshot(), before);
+}
+
+#[test]
+fn removals_of_any_number_of_unknown_legs_take_bounded_memory() {
+    let mut world = World::new(2);
+    for n in 0..3 * TOMBSTONES as u64 {
+        let remove = RemoveLeg { leg: LegId(n), generation: Generation(1) };
+        assert_eq!(world.apply(Order::Remove(remove)), Outcome::Unchanged);
+    }
+    assert_eq!(world.legs.tombstones(), TOMBSTONES);
+}

@@ -1,0 +1,186 @@
+//! What the tests of the pure parts share: phones that seal and answer, and a table to send at.
+
+use crate::legs::LegTable;
+use crate::path::batch::{Outgoing, Received, Slot};
+use crate::path::forward;
+use crate::path::verdict::{PathCounters, Verdict};
+use crate::tick::Tick;
+use kakehashi_srtp::{Provider, RtcpPrivacy, SessionKeys, StreamSealer};
+use kakehashi_wire::id::{CallId, Generation, LegId, ShardIndex};
+use kakehashi_wire::relay::{InstallLeg, Order, Outcome};
+use kakehashi_wire::rtp::{RtpHeader, Ssrc};
+use kakehashi_wire::secret::{IcePassword, MasterKey, Suite};
+use kakehashi_wire::stun::{StunMessage, StunView, TransactionId};
+use std::net::SocketAddr;
+
+/// Lifetime of the legs here.
+pub(crate) const LIFETIME_MS: u32 = 60_000;
+
+/// An address of phone `n`: its `place` counts the networks it has been in.
+pub(crate) fn address(n: u16, place: u16) -> SocketAddr {
+    SocketAddr::from(([198, 51, 100, n as u8], 40_000 + place))
+}
+
+/// A terminal, reduced to what its relay sees of it.
+pub(crate) struct Phone {
+    pub(crate) leg: LegId,
+    pub(crate) call: CallId,
+    pub(crate) ssrc: Ssrc,
+    pub(crate) master: MasterKey,
+    pub(crate) relay_password: IcePassword,
+    pub(crate) terminal_password: IcePassword,
+    pub(crate) address: SocketAddr,
+    keys: SessionKeys,
+    sealer: StreamSealer,
+}
+
+impl Phone {
+    /// Phone `n` of a call, at its first address.
+    pub(crate) fn new(call: u64, n: u16) -> Self {
+        let master = master_key(n);
+        let ssrc = Ssrc(0x1000_0000 + u32::from(n));
+        Self {
+            leg: LegId(0xabc0_0000 + u64::from(n)),
+            call: CallId(call),
+            ssrc,
+            relay_password: IcePassword::from_random([n as u8; 24]),
+            terminal_password: IcePassword::from_random([n as u8 ^ 0x2a; 24]),
+            address: address(n, 0),
+            keys: SessionKeys::derive(Provider::AesGcm, &master),
+            sealer: StreamSealer::new(ssrc, 100),
+            master,
+        }
+    }
+
+    pub(crate) fn install(&self, generation: u64) -> InstallLeg {
+        InstallLeg {
+            leg: self.leg,
+            call: self.call,
+            generation: Generation(generation),
+            shard: ShardIndex(0),
+            key: self.master.clone(),
+            relay_password: self.relay_password.clone(),
+            terminal_password: self.terminal_password.clone(),
+            ssrcs: vec![self.ssrc],
+            lifetime_ms: LIFETIME_MS,
+        }
+    }
+
+    /// The next SRTP packet.
+    pub(crate) fn rtp(&mut self) -> Vec<u8> {
+        let sequence = self.sealer.next_sequence().unwrap();
+        let timestamp = u32::from(sequence) * 960;
+        let (marker, payload_type, ssrc) = (false, 111, self.ssrc);
+        let header = RtpHeader { marker, payload_type, sequence, timestamp, ssrc };
+        let mut packet = header.to_bytes().to_vec();
+        packet.extend_from_slice(b"sixteen byte box");
+        let plain = packet.len();
+        packet.resize(plain + 16, 0);
+        let length = self.sealer.protect_rtp(&self.keys, &mut packet, plain).unwrap();
+        packet.truncate(length);
+        packet
+    }
+
+    /// The next SRTCP packet: an empty receiver report.
+    pub(crate) fn rtcp(&mut self) -> Vec<u8> {
+        let mut packet = vec![0x80, 201, 0, 1];
+        packet.extend_from_slice(&self.ssrc.0.to_be_bytes());
+        packet.resize(8 + 20, 0);
+        let privacy = RtcpPrivacy::Encrypted;
+        let length = self.sealer.protect_rtcp(&self.keys, &mut packet, 8, privacy).unwrap();
+        packet.truncate(length);
+        packet
+    }
+
+    /// A connectivity check.
+    pub(crate) fn check(&self) -> Vec<u8> {
+        let fragment = self.leg.fragment();
+        let key = self.relay_password.as_bytes();
+        StunMessage::check(TransactionId([9; 12]), &fragment, &fragment, 7, key).bytes().to_vec()
+    }
+
+    /// The answer to the relay's challenge, sent from `source`.
+    pub(crate) fn proof(&self, challenge: &[u8], source: SocketAddr) -> Vec<u8> {
+        let view = StunView::parse(challenge).unwrap();
+        assert!(view.is_keyed_by(self.terminal_password.as_bytes()));
+        let key = self.terminal_password.as_bytes();
+        StunMessage::success(view.transaction(), source, key).bytes().to_vec()
+    }
+}
+
+pub(crate) fn master_key(n: u16) -> MasterKey {
+    MasterKey::new(Suite::AeadAes128Gcm, &[n as u8; 32], &[n as u8; 12])
+}
+
+/// What became of one datagram.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Effect {
+    pub(crate) verdict: Verdict,
+    pub(crate) hops: Vec<SocketAddr>,
+    pub(crate) answers: Vec<(SocketAddr, Vec<u8>)>,
+}
+
+impl Effect {
+    /// Dropped without a trace.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.hops.is_empty() && self.answers.is_empty()
+    }
+}
+
+/// A shard without its kernel.
+pub(crate) struct World {
+    pub(crate) legs: LegTable,
+    pub(crate) counters: PathCounters,
+    pub(crate) now: Tick,
+    drawn: u64,
+}
+
+impl World {
+    pub(crate) fn new(legs_max: usize) -> Self {
+        Self {
+            legs: LegTable::new(legs_max, Provider::AesGcm),
+            counters: PathCounters::default(),
+            now: Tick(1_000_000),
+            drawn: 0,
+        }
+    }
+
+    /// A world in which these phones are installed and have said where they are.
+    pub(crate) fn with(phones: &[Phone]) -> Self {
+        let mut world = Self::new(64);
+        for phone in phones {
+            assert_eq!(world.apply(Order::Install(phone.install(1))), Outcome::Applied);
+            assert_eq!(world.send(phone.address, &phone.check()).verdict, Verdict::Answered);
+        }
+        world
+    }
+
+    pub(crate) fn apply(&mut self, order: Order) -> Outcome {
+        self.legs.apply(order, self.now).outcome
+    }
+
+    /// Sends one datagram and checks what holds for every datagram.
+    pub(crate) fn send(&mut self, source: SocketAddr, bytes: &[u8]) -> Effect {
+        let (before, mut out) = (self.counters.clone(), Outgoing::default());
+        let mut random = || {
+            self.drawn += 1;
+            self.drawn.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        };
+        let received = Received { slot: Slot(3), source, bytes };
+        let batch = std::iter::once(received);
+        forward(&mut self.legs, batch, self.now, &mut random, &mut self.counters, &mut out);
+        let counted = Verdict::ALL.iter().filter(|v| self.counters.of(**v) == before.of(**v) + 1);
+        let counted: Vec<_> = counted.collect();
+        assert_eq!(counted.len(), 1, "one verdict each");
+        assert_eq!(self.counters.verdicts(), self.counters.received());
+        assert_eq!(self.counters.hops(), before.hops() + out.hops().len() as u64);
+        assert!(out.hops().iter().all(|hop| hop.slot == Slot(3)));
+        let answered: usize = out.answers().iter().map(|answer| answer.bytes().len()).sum();
+        assert!(answered <= bytes.len(), "{answered} bytes for {}", bytes.len());
+        Effect {
+            verdict: *counted[0],
+            hops: out.hops().iter().map(|hop| hop.destination).collect(),
+            answers: out.answers().iter().map(|a| (a.destination, a.bytes().to_vec())).collect(),
+        }
+    }
+}
