@@ -94,13 +94,16 @@ pub(crate) struct Candidates {
 }
 
 impl Candidates {
-    /// Candidates for `sequence` when `highest` is the highest authentic index so far.
-    pub(crate) fn new(highest: Option<PacketIndex>, beginning: Beginning, sequence: u16) -> Self {
-        let (first, left) = match highest {
-            Some(highest) => (guess_rollover(highest, sequence), FOLLOWING_CANDIDATES),
-            None => (beginning.first, beginning.count),
-        };
-        Self { sequence, next: Some(first), left }
+    /// Candidates for `sequence` of a stream of which nothing is known but its beginning.
+    pub(crate) const fn first(beginning: Beginning, sequence: u16) -> Self {
+        Self { sequence, next: Some(beginning.first), left: beginning.count }
+    }
+
+    /// Candidates for `sequence` when `highest` is the highest authentic index so far, and, if
+    /// `after_outage`, any number of packets may have been lost since.
+    pub(crate) fn following(highest: PacketIndex, after_outage: bool, sequence: u16) -> Self {
+        let left = if after_outage { JOINING_CANDIDATES } else { FOLLOWING_CANDIDATES };
+        Self { sequence, next: Some(guess_rollover(highest, sequence)), left }
     }
 }
 
@@ -157,14 +160,16 @@ mod tests {
 
     #[test]
     fn candidates_are_ascending_and_bounded() {
-        let all = |highest, beginning| -> Vec<u32> {
-            Candidates::new(highest, beginning, 9).map(PacketIndex::rollover).collect()
-        };
-        assert_eq!(all(None, Beginning::FRESH), [0, 1]);
-        assert_eq!(all(None, Beginning::joining(3)), (3..19).collect::<Vec<_>>());
-        assert_eq!(all(None, Beginning::joining(u32::MAX)), [u32::MAX]);
-        assert_eq!(all(Some(PacketIndex::new(4, 65_000)), Beginning::FRESH), [5, 6]);
-        assert_eq!(all(Some(PacketIndex::new(4, 10)), Beginning::FRESH), [4, 5]);
+        let all = |found: Candidates| -> Vec<u32> { found.map(PacketIndex::rollover).collect() };
+        let first = |beginning| all(Candidates::first(beginning, 9));
+        assert_eq!(first(Beginning::FRESH), [0, 1]);
+        assert_eq!(first(Beginning::joining(3)), (3..19).collect::<Vec<_>>());
+        assert_eq!(first(Beginning::joining(u32::MAX)), [u32::MAX]);
+        let following =
+            |last, outage| all(Candidates::following(PacketIndex::new(4, last), outage, 9));
+        assert_eq!(following(65_000, false), [5, 6]);
+        assert_eq!(following(10, false), [4, 5]);
+        assert_eq!(following(10, true), (4..20).collect::<Vec<_>>());
     }
 
     #[test]

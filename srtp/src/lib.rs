@@ -55,3 +55,12 @@ pub const RTP_OVERHEAD_BYTES: usize = aead::TAG_BYTES;
 
 /// Bytes that protection adds to an RTCP packet: the tag and the index word (RFC 7714 9.2).
 pub const RTCP_OVERHEAD_BYTES: usize = aead::TAG_BYTES + rtcp::INDEX_WORD_BYTES;
+
+// Keys and states are made where orders arrive and used on the thread of a shard.
+const _: () = {
+    const fn movable<T: Send + Sync>() {}
+    movable::<SessionKeys>();
+    movable::<StreamOpener>();
+    movable::<StreamSealer>();
+    movable::<Scratch>();
+};

@@ -19,6 +19,8 @@ use crate::rtp::{self, RtpLayout};
 pub struct StreamOpener {
     ssrc: Ssrc,
     beginning: Beginning,
+    /// Any number of packets may have been lost since the last authentic one.
+    after_outage: bool,
     rtp: ReplayWindow,
     rtcp: ReplayWindow,
 }
@@ -50,6 +52,9 @@ pub struct OpenedRtcp {
     pub bytes: usize,
 }
 
+// Hot state of the relay, one for each stream: thousands must stay in the second-level cache.
+const _: () = assert!(size_of::<StreamOpener>() <= 5 * 64);
+
 impl StreamOpener {
     /// A stream received from its beginning.
     pub const fn new(ssrc: Ssrc) -> Self {
@@ -75,7 +80,8 @@ impl StreamOpener {
     }
 
     const fn beginning(ssrc: Ssrc, beginning: Beginning) -> Self {
-        Self { ssrc, beginning, rtp: ReplayWindow::new(), rtcp: ReplayWindow::new() }
+        let (rtp, rtcp) = (ReplayWindow::new(), ReplayWindow::new());
+        Self { ssrc, beginning, after_outage: false, rtp, rtcp }
     }
 
     /// The SSRC of this stream.
@@ -86,6 +92,15 @@ impl StreamOpener {
     /// The highest authentic indices so far.
     pub fn position(&self) -> StreamPosition {
         StreamPosition { rtp: self.highest_rtp(), rtcp: self.highest_rtcp() }
+    }
+
+    /// Says that the stream was cut off for long. Until its next authentic packet it is searched
+    /// for like a stream that is joined late; the replay window stays as it is.
+    ///
+    /// Without it a stream is followed over a gap of up to 98,303 packets: more than a minute of
+    /// the fastest video.
+    pub const fn resume_after_outage(&mut self) {
+        self.after_outage = true;
     }
 
     /// Checks that `packet` is authentic and new, and remembers it. The packet keeps its bytes,
@@ -103,7 +118,7 @@ impl StreamOpener {
         let index = self.find_rtp(layout.sequence, |index| {
             rtp::verify(keys.rtp(), layout, index, packet, scratch)
         })?;
-        self.rtp.commit(index.value());
+        self.commit_rtp(index);
         Ok(index)
     }
 
@@ -121,7 +136,7 @@ impl StreamOpener {
         let index = self.find_rtp(layout.sequence, |index| {
             rtp::open(keys.rtp(), layout, index, packet, scratch)
         })?;
-        self.rtp.commit(index.value());
+        self.commit_rtp(index);
         Ok(Opened { index, bytes: layout.plain_bytes })
     }
 
@@ -182,7 +197,11 @@ impl StreamOpener {
         mut check: impl FnMut(PacketIndex) -> Result<(), Forged>,
     ) -> Result<PacketIndex, SrtpError> {
         let mut reason = SrtpError::Forged;
-        for index in Candidates::new(self.highest_rtp(), self.beginning, sequence) {
+        let candidates = match self.highest_rtp() {
+            Some(highest) => Candidates::following(highest, self.after_outage, sequence),
+            None => Candidates::first(self.beginning, sequence),
+        };
+        for index in candidates {
             match self.rtp.check(index.value()) {
                 Freshness::Duplicate => return Err(SrtpError::Replayed),
                 Freshness::TooOld => reason = SrtpError::TooOld,
@@ -194,6 +213,11 @@ impl StreamOpener {
             }
         }
         Err(reason)
+    }
+
+    fn commit_rtp(&mut self, index: PacketIndex) {
+        self.rtp.commit(index.value());
+        self.after_outage = false;
     }
 
     fn highest_rtp(&self) -> Option<PacketIndex> {

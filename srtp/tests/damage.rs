@@ -70,6 +70,39 @@ fn arbitrary_bytes_change_nothing() {
     fresh.authenticate_rtp(&keys[1], &first, &mut scratch).unwrap();
 }
 
+#[test]
+fn protecting_arbitrary_bytes_fails_cleanly_or_opens_again() {
+    let keys = keys(Provider::AesGcm, Suite::AeadAes128Gcm);
+    bolero::check!().with_type::<(Vec<u8>, u16)>().for_each(|(bytes, plain_bytes)| {
+        let plain_bytes = usize::from(*plain_bytes);
+        let ssrc = |at: usize| {
+            let ssrc = bytes.get(at..at + 4).map_or([0; 4], |ssrc| ssrc.try_into().unwrap());
+            Ssrc(u32::from_be_bytes(ssrc))
+        };
+        let mut scratch = Scratch::new();
+        for (at, plain_bytes) in [(8, plain_bytes), (8, bytes.len().saturating_sub(16))] {
+            let (mut packet, mut sealer) = (bytes.clone(), StreamSealer::new(ssrc(at), 0));
+            if let Ok(length) = sealer.protect_rtp(&keys, &mut packet, plain_bytes) {
+                let mut opener = StreamOpener::new(ssrc(at));
+                opener.unprotect_rtp(&keys, &mut packet[..length], &mut scratch).unwrap();
+                assert_eq!(packet[..plain_bytes], bytes[..plain_bytes]);
+            } else {
+                assert_eq!(packet, *bytes);
+            }
+        }
+        let readable = bytes.len() % 2 == 0;
+        let privacy = if readable { RtcpPrivacy::Readable } else { RtcpPrivacy::Encrypted };
+        let (mut packet, mut sealer) = (bytes.clone(), StreamSealer::new(ssrc(4), 0));
+        if let Ok(length) = sealer.protect_rtcp(&keys, &mut packet, plain_bytes, privacy) {
+            let mut opener = StreamOpener::new(ssrc(4));
+            opener.unprotect_rtcp(&keys, &mut packet[..length], &mut scratch).unwrap();
+            assert_eq!(packet[..plain_bytes], bytes[..plain_bytes]);
+        } else {
+            assert_eq!(packet, *bytes);
+        }
+    });
+}
+
 /// What is done to an authentic packet.
 #[derive(Clone, Debug)]
 enum Damage {
@@ -259,4 +292,19 @@ fn sessions_route_by_ssrc_and_hold_a_bounded_number() {
         let opened = receiving.unprotect_rtcp(&mut packet).unwrap();
         assert_eq!(&packet[..opened.bytes], plain);
     }
+}
+
+#[cfg(feature = "danger-null")]
+#[test]
+fn null_keys_keep_sizes_and_windows() {
+    let (keys, mut scratch) = (SessionKeys::null(), Scratch::new());
+    let (mut sealer, mut opener) = (StreamSealer::new(SSRC, 3), StreamOpener::new(SSRC));
+    let plain = rtp(SSRC, 3, 30);
+    let mut packet = seal_rtp(&keys, &mut sealer, &plain);
+    assert_eq!((packet.len(), &packet[..plain.len()]), (plain.len() + 16, &plain[..]));
+    opener.unprotect_rtp(&keys, &mut packet, &mut scratch).unwrap();
+    let again = opener.unprotect_rtp(&keys, &mut packet, &mut scratch);
+    assert_eq!(again, Err(SrtpError::Replayed));
+    let mut report = seal_rtcp(&keys, &mut sealer, &rtcp(SSRC, 4));
+    opener.unprotect_rtcp(&keys, &mut report, &mut scratch).unwrap();
 }
