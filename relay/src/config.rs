@@ -1,10 +1,12 @@
 //! Settings of a relay: one TOML file, each key documented here and in `default.toml`.
 
 use crate::capacity::LEGS_PER_SHARD_MAX;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use kakehashi_srtp::Provider;
 use kakehashi_wire::limits::SHARDS_PER_RELAY_MAX;
-use serde::Deserialize;
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use std::fs;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -30,8 +32,9 @@ pub struct Config {
     pub cores: Vec<usize>,
     /// Legs one shard holds at most.
     pub legs_per_shard_max: u32,
-    /// Where control listens for relays.
-    pub control_address: SocketAddr,
+    /// Where control listens for relays: `host:port`, or a list of them, tried in turn.
+    #[serde(deserialize_with = "one_or_more")]
+    pub control_address: Vec<String>,
     /// Name in control's certificate.
     pub control_name: String,
     /// The authority that signed control's certificate and the relay's own (PEM).
@@ -58,8 +61,8 @@ impl Default for Config {
             shards: 1,
             cores: Vec::new(),
             legs_per_shard_max: 20_000,
-            control_address: SocketAddr::from(([127, 0, 0, 1], 7401)),
-            control_name: "control.kakehashi.internal".into(),
+            control_address: vec!["127.0.0.1:4434".into()],
+            control_name: "localhost".into(),
             ca_file: "ca.pem".into(),
             certificate_file: "relay.pem".into(),
             key_file: "relay.key".into(),
@@ -177,11 +180,41 @@ impl Config {
         if legs == 0 || legs > LEGS_PER_SHARD_MAX {
             return bad("legs_per_shard_max", format!("must be 1 to {LEGS_PER_SHARD_MAX}"));
         }
+        if self.control_address.is_empty() {
+            return bad("control_address", "must name a node of control as host:port".into());
+        }
         if self.control_name.is_empty() {
             return bad("control_name", "must be the name in control's certificate".into());
         }
         Ok(())
     }
+}
+
+/// Takes one string as well as a list of them.
+fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    struct OneOrMore;
+
+    impl<'de> Visitor<'de> for OneOrMore {
+        type Value = Vec<String>;
+
+        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            out.write_str("\"host:port\", or a list of them")
+        }
+
+        fn visit_str<E: de::Error>(self, one: &str) -> Result<Self::Value, E> {
+            Ok(vec![one.into()])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut all = Vec::new();
+            while let Some(one) = list.next_element()? {
+                all.push(one);
+            }
+            Ok(all)
+        }
+    }
+
+    from.deserialize_any(OneOrMore)
 }
 
 #[cfg(test)]
@@ -244,6 +277,15 @@ mod tests {
         for (text, wanted) in cases {
             assert!(refusal(text).starts_with(wanted), "{}", refusal(text));
         }
+    }
+
+    #[test]
+    fn control_may_be_one_node_or_several() {
+        let nodes = |text: &str| Config::parse(text, Path::new("-")).unwrap().control_address;
+        assert_eq!(nodes("control_address = \"a:1\""), ["a:1"]);
+        assert_eq!(nodes("control_address = [\"a:1\", \"b:2\"]"), ["a:1", "b:2"]);
+        assert!(refusal("control_address = 7").contains("\"host:port\", or a list"));
+        assert!(refusal("control_address = []").starts_with("`control_address` must name"));
     }
 
     #[test]

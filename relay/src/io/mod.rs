@@ -11,7 +11,8 @@ mod socket;
 mod uring;
 
 pub use counters::IoCounters;
-pub(crate) use socket::{BindError, MediaSocket, bind};
+pub use socket::BindError;
+pub(crate) use socket::{MediaSocket, bind};
 pub(crate) use uring::{Ring, UringIo, adopt, trial};
 
 use crate::path::batch::{Outgoing, Received};

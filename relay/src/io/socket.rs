@@ -56,7 +56,7 @@ impl BindError {
 
 /// An open UDP socket of a shard.
 #[derive(Debug)]
-pub struct MediaSocket {
+pub(crate) struct MediaSocket {
     socket: Socket,
     family: Family,
     local: SocketAddr,

@@ -101,7 +101,7 @@ impl ReceiveBuffers {
         // the mapping is aligned to a page and was zeroed, which is a valid entry.
         let entry = unsafe { &mut *entry.as_ptr() };
         entry.set_addr(address);
-        entry.set_len(OFFERED_BYTES as u32);
+        entry.set_len(u32::try_from(OFFERED_BYTES).unwrap_or(u32::MAX));
         entry.set_bid(slot);
         self.tail = self.tail.wrapping_add(1);
     }

@@ -43,7 +43,7 @@ const LOOKS_PER_CLOCK: usize = 64;
 
 /// Where a shard sleeps when it has nothing to do.
 pub(crate) trait Rest {
-    /// Until the ring's bell or the housekeeping's tick rings.
+    /// Until the shard's bell or the housekeeping's tick rings.
     async fn sleep(&self) -> io::Result<()>;
 
     /// Lets the executor do its own work.

@@ -108,7 +108,7 @@ fn work(plan: Plan, ready: &SyncSender<()>) -> Result<(), ShardError> {
 async fn shard(plan: Plan, ready: &SyncSender<()>) -> io::Result<()> {
     let Plan { index, core, socket, mailbox, published, legs_max, provider, clock, stop } = plan;
     let mut ring = Ring::new()?;
-    let bed = Bed::new(ring.bell())?;
+    let bed = Bed::new(Arc::clone(mailbox.bell()))?;
     let local = socket.local();
     let buffers = u16::try_from(RECEIVE_BUFFERS).map_err(io::Error::other)?;
     let io = UringIo::new(&mut ring, socket, Arc::clone(mailbox.bell()), buffers)?;
@@ -122,7 +122,7 @@ async fn shard(plan: Plan, ready: &SyncSender<()>) -> io::Result<()> {
     result
 }
 
-/// A shard's place in the executor: the ring's bell as a file, and a tick that rings it now and
+/// A shard's place in the executor: its bell as a file, and a tick that rings it now and
 /// then, so that a sleeping shard keeps house.
 struct Bed {
     file: BufferedFile,

@@ -56,15 +56,20 @@ pub(crate) struct UringIo<'ring> {
 }
 
 impl<'ring> UringIo<'ring> {
-    /// Starts receiving on `socket` into `buffers` buffers. Whoever rings `mailbox` ends a wait.
+    /// Starts receiving on `socket` into `buffers` buffers. Ringing `bell` ends a wait; the kernel
+    /// rings it too, at an arrival while it is armed.
+    ///
+    /// One bell for both on purpose: were the ring to ring a second one when its read of the first
+    /// completes, the kernel would put that off by an RCU grace period, some 100 ms, because an
+    /// eventfd may not signal another from within its own wake-up.
     pub(crate) fn new(
         ring: &'ring mut Ring,
         socket: MediaSocket,
-        mailbox: Arc<Bell>,
+        bell: Arc<Bell>,
         buffers: u16,
     ) -> io::Result<Self> {
         let features = ring.features;
-        let receiver = Receiver::new(mailbox, buffers)?;
+        let receiver = Receiver::new(bell, buffers)?;
         setup::prepare(ring, &receiver)?;
         let (mut submitter, submissions, completions) = ring.inner.split();
         submitter.register_ring_fd()?;

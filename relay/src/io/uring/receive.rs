@@ -17,7 +17,7 @@ use core::ops::Range;
 use io_uring::types::RecvMsgOut;
 use io_uring::{SubmissionQueue, cqueue, opcode, types};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
 /// The one group of provided buffers.
@@ -79,6 +79,11 @@ impl Receiver {
         &self.lent.buffers
     }
 
+    /// The bell, which the kernel rings as well while it is armed.
+    pub(super) fn bell(&self) -> BorrowedFd<'_> {
+        self.lent.bell.as_fd()
+    }
+
     /// Lines up the receive and the bell's read where they are not under way. `false` if both are.
     pub(super) fn arm(
         &mut self,
@@ -101,7 +106,7 @@ impl Receiver {
             lined_up = true;
         }
         if !self.bell_armed {
-            let bell = types::Fd(self.lent.bell.as_fd().as_raw_fd());
+            let bell = types::Fd(self.bell().as_raw_fd());
             let read = opcode::Read::new(bell, (&raw mut self.lent.rings).cast(), 8)
                 .build()
                 .user_data(Token::Bell.bits());

@@ -4,14 +4,12 @@
 
 use super::receive::{BUFFER_GROUP, Receiver};
 use crate::io::socket::MediaSocket;
-use crate::orders::bell::Bell;
 use io_uring::register::Restriction;
 use io_uring::squeue::Flags;
 use io_uring::types::{CancelBuilder, Timespec};
 use io_uring::{IoUring, Submitter, opcode};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
-use std::sync::Arc;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 
 /// Sends that fit one submission; more take another enter.
 pub(super) const SUBMISSIONS: u32 = 1_024;
@@ -33,8 +31,6 @@ pub(super) struct Features {
 pub(crate) struct Ring {
     pub(super) inner: IoUring,
     pub(super) features: Features,
-    /// Rung by the kernel at an arrival while the bell is armed.
-    bell: Arc<Bell>,
 }
 
 impl Ring {
@@ -46,12 +42,7 @@ impl Ring {
             _ => Err(error),
         })?;
         let features = Features { min_wait: inner.params().is_feature_min_timeout() };
-        Ok(Self { inner, features, bell: Arc::new(Bell::new()?) })
-    }
-
-    /// What rings when something arrives at an armed ring.
-    pub(crate) fn bell(&self) -> Arc<Bell> {
-        Arc::clone(&self.bell)
+        Ok(Self { inner, features })
     }
 }
 
@@ -90,7 +81,7 @@ pub(super) fn prepare(ring: &Ring, receiver: &Receiver) -> io::Result<()> {
             0,
         )
     }?;
-    submitter.register_eventfd(ring.bell.as_fd().as_raw_fd())
+    submitter.register_eventfd(receiver.bell().as_raw_fd())
 }
 
 /// Lets the ring do nothing but its work from here on, and switches it on: system call filters do

@@ -254,10 +254,10 @@ fn the_mailbox_ends_a_wait_again_and_again() {
 #[test]
 fn the_bell_rings_for_an_arrival_and_only_while_armed() {
     let mut ring = Ring::new().unwrap();
-    let bell = ring.bell();
+    let bell = Arc::new(Bell::new().unwrap());
     let socket = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let port = socket.local().port();
-    let mut io = UringIo::new(&mut ring, socket, Arc::new(Bell::new().unwrap()), 16).unwrap();
+    let mut io = UringIo::new(&mut ring, socket, Arc::clone(&bell), 16).unwrap();
     let client = client("127.0.0.1:0");
 
     assert!(io.arm_bell());

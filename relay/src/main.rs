@@ -1,0 +1,32 @@
+//! The relay's command line.
+
+use anyhow::Result;
+use clap::Parser;
+use kakehashi_relay::config::DEFAULTS;
+use std::path::PathBuf;
+
+/// Relays encrypted audio and video between terminals, as control orders.
+///
+/// A relay needs Linux 6.1 or newer with io_uring, a certificate that names its number, and the
+/// address of control. It opens one UDP port for each shard. SIGTERM or Ctrl-C stops it.
+///
+/// Begin with: kakehashi-relay --print-config > relay.toml
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    /// Settings to run with.
+    #[arg(long, value_name = "FILE", required_unless_present = "print_config")]
+    config: Option<PathBuf>,
+    /// Prints every setting with its default and what it means, and ends.
+    #[arg(long, conflicts_with = "config")]
+    print_config: bool,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    match args.config {
+        Some(file) => kakehashi_relay::program::run_file(&file)?,
+        None => print!("{DEFAULTS}"),
+    }
+    Ok(())
+}

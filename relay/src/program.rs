@@ -1,0 +1,243 @@
+//! A relay as a program: checks the machine, starts shards and link, and stops them together.
+
+use crate::config::{Config, ConfigError, LogFormat};
+use crate::host::{self, HostError};
+use crate::io::{BindError, bind};
+use crate::orders::link::{self, LinkConfig, ShardHandle};
+use crate::orders::lost::SetupError;
+use crate::orders::mailbox::mailbox;
+use crate::shard::{Clock, Plan, ShardError, ShardThread, board, spawn};
+use core::net::SocketAddr;
+use kakehashi_srtp::Provider;
+use kakehashi_wire::id::{Incarnation, RelayId, ShardIndex};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle};
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, watch};
+use tracing_subscriber::EnvFilter;
+
+/// Why a relay does not run, or no longer.
+#[derive(Debug, Error)]
+pub enum RelayError {
+    /// Its settings cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The machine lacks something.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A media port cannot be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A shard does not start, or broke off.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
+    /// The link to control can never work.
+    #[error(transparent)]
+    Link(#[from] SetupError),
+    /// The link's thread broke off: a bug.
+    #[error("the link to control broke off; please report this with the log above")]
+    LinkBroken,
+    /// The operating system refused something a process needs.
+    #[error("the system refused what a relay needs: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// Runs a relay with the settings in `file` until SIGINT or SIGTERM, logging to standard error.
+///
+/// # Errors
+/// Why it could not start, or had to stop.
+pub fn run_file(file: &Path) -> Result<(), RelayError> {
+    let config = Config::read(file)?;
+    start_log(&config)?;
+    run(&config)
+}
+
+/// Runs a relay until SIGINT or SIGTERM.
+///
+/// # Errors
+/// Why it could not start, or had to stop.
+pub fn run(config: &Config) -> Result<(), RelayError> {
+    run_until(config, async {
+        let signals = signal(SignalKind::interrupt()).and_then(|interrupt| {
+            signal(SignalKind::terminate()).map(|terminate| (interrupt, terminate))
+        });
+        let Ok((mut interrupt, mut terminate)) = signals else {
+            tracing::warn!("no signal handlers: the relay ends without goodbye");
+            return core::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Runs a relay until `stop` completes, on this thread and those it starts.
+///
+/// # Errors
+/// Why it could not start, or had to stop.
+pub fn run_until(config: &Config, stop: impl Future<Output = ()>) -> Result<(), RelayError> {
+    config.check()?;
+    host::check()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let relay = Relay::start(config)?;
+    runtime.block_on(async {
+        tokio::select! {
+            () = stop => tracing::info!("stopping"),
+            () = relay.ended.notified() => {}
+        }
+    });
+    relay.stop()
+}
+
+/// Tells that a thread has ended, however it ended.
+struct Ended(Arc<Notify>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+/// The threads of a running relay.
+struct Relay {
+    ended: Arc<Notify>,
+    stop_shards: Arc<AtomicBool>,
+    stop_link: watch::Sender<bool>,
+    shards: Vec<ShardThread>,
+    link: Option<JoinHandle<Result<(), SetupError>>>,
+}
+
+impl Relay {
+    fn start(config: &Config) -> Result<Self, RelayError> {
+        let provider = choose(config);
+        let mut relay = Self {
+            ended: Arc::new(Notify::new()),
+            stop_shards: Arc::new(AtomicBool::new(false)),
+            stop_link: watch::channel(false).0,
+            shards: Vec::new(),
+            link: None,
+        };
+        let knock = Arc::new(Notify::new());
+        let started = relay
+            .start_shards(config, provider, &knock)
+            .and_then(|handles| relay.start_link(config, handles, knock));
+        match started {
+            Ok(()) => Ok(relay),
+            Err(error) => {
+                // Why it did not start matters; how the rest of it ended does not.
+                let _ = relay.stop();
+                Err(error)
+            }
+        }
+    }
+
+    fn start_shards(
+        &mut self,
+        config: &Config,
+        provider: Provider,
+        knock: &Arc<Notify>,
+    ) -> Result<Vec<ShardHandle>, RelayError> {
+        let cores = host::place(config.shards, &config.cores)?;
+        let clock = Clock::start();
+        let mut handles = Vec::with_capacity(cores.len());
+        for (number, core) in (0..config.shards).zip(cores) {
+            let index = ShardIndex(number);
+            let port = config.first_port + number;
+            let socket = bind(SocketAddr::new(config.listen_ip, port))?;
+            let (to_shard, shard_end) = mailbox(knock)?;
+            let published = Arc::new(board());
+            let plan = Plan {
+                index,
+                core,
+                socket,
+                mailbox: shard_end,
+                published: Arc::clone(&published),
+                legs_max: usize::try_from(config.legs_per_shard_max).unwrap_or(usize::MAX),
+                provider,
+                clock,
+                stop: Arc::clone(&self.stop_shards),
+            };
+            self.shards.push(spawn(plan, Ended(Arc::clone(&self.ended)))?);
+            handles.push(ShardHandle {
+                index,
+                address: SocketAddr::new(config.advertise_ip, port),
+                legs_max: config.legs_per_shard_max,
+                mailbox: to_shard,
+                published,
+            });
+        }
+        Ok(handles)
+    }
+
+    fn start_link(
+        &mut self,
+        config: &Config,
+        handles: Vec<ShardHandle>,
+        knock: Arc<Notify>,
+    ) -> Result<(), RelayError> {
+        let link = LinkConfig {
+            relay: RelayId(config.relay_id),
+            incarnation: Incarnation(rand::random()),
+            control: config.control_address.clone(),
+            server_name: config.control_name.clone(),
+            certificate: config.certificate_file.clone(),
+            key: config.key_file.clone(),
+            ca: config.ca_file.clone(),
+        };
+        let ended = Ended(Arc::clone(&self.ended));
+        let stop = self.stop_link.subscribe();
+        let thread = Builder::new().name("link".into()).spawn(move || {
+            let _ended = ended;
+            link::run(link, handles, knock, stop)
+        })?;
+        self.link = Some(thread);
+        Ok(())
+    }
+
+    /// Stops everything: the link first, so that control hears of it; then the shards. Returns
+    /// why something ended by itself.
+    fn stop(self) -> Result<(), RelayError> {
+        self.stop_link.send_replace(true);
+        let link = self.link.map_or(Ok(()), |thread| match thread.join() {
+            Ok(result) => result.map_err(RelayError::from),
+            Err(_) => Err(RelayError::LinkBroken),
+        });
+        self.stop_shards.store(true, Ordering::Relaxed);
+        let shards: Vec<_> = self.shards.into_iter().map(ShardThread::join).collect();
+        shards.into_iter().try_for_each(|result| result.map_err(RelayError::from))?;
+        link
+    }
+}
+
+/// The AES-GCM implementation the settings name, or the faster one.
+fn choose(config: &Config) -> Provider {
+    if let Some(provider) = config.provider.named() {
+        tracing::info!(%provider, "AES-GCM provider, as configured");
+        return provider;
+    }
+    let clock = Clock::start();
+    let (provider, measurement) = Provider::fastest(|| clock.now().0);
+    tracing::info!(%provider, %measurement, "AES-GCM provider, by measurement");
+    provider
+}
+
+/// Logs to standard error from here on; a log that runs already stays.
+fn start_log(config: &Config) -> Result<(), ConfigError> {
+    let filter = EnvFilter::try_new(&config.log_level).map_err(|error| ConfigError::Value {
+        key: "log_level",
+        problem: format!("is no log filter: {error}"),
+    })?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match config.log_format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+    if started.is_err() {
+        tracing::debug!("a log runs already");
+    }
+    Ok(())
+}
