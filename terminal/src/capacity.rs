@@ -1,5 +1,8 @@
 //! Every limit of the terminal, with the reason for its size.
 
+use core::time::Duration;
+use kakehashi_wire::rtp::FIXED_HEADER_BYTES;
+
 /// Events that wait for the application: a presence list of a full tenant (10,000 accounts in
 /// messages of 256) and a call's life fit many times.
 pub const EVENTS_MAX: usize = 256;
@@ -40,3 +43,46 @@ pub const PASSWORD_FILE_BYTES_MAX: u64 = 512;
 
 /// Bytes a configuration or certificate file may have.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Payload of one RTP packet our packetisers make: with the fixed header and SRTP's 16-byte tag a
+/// packet is 1,200 bytes, which passes every path that QUIC passes (RFC 9000 14).
+pub const PACKET_PAYLOAD_BYTES_MAX: usize = 1_200 - FIXED_HEADER_BYTES - 16;
+
+/// Longest payload descriptor our packetisers write: VP9 with its scalability structure takes 11.
+pub const DESCRIPTOR_BYTES_MAX: usize = 12;
+
+/// One encoded video frame, sent, joined or read from a file: a key frame of a 4K screen at the
+/// best quality is below 2 MiB; a length field that lies costs no more than this.
+pub const VIDEO_FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Packets that may wait behind a hole: the packets of one large key frame.
+pub const REORDER_PACKETS_MAX: usize = 256;
+
+/// Time a packet may wait behind a hole unless the caller says otherwise: longer than the detour
+/// over a second relay, shorter than a pause one hears.
+pub const REORDER_WAIT: Duration = Duration::from_millis(120);
+
+/// Packets behind the highest that duplicates are told from: as many as SRTP's replay window.
+pub const DUPLICATE_WINDOW_PACKETS: usize = 1_024;
+
+/// One Opus packet in a file, as RFC 7845 6 advises demuxers.
+pub const OGG_PACKET_BYTES_MAX: usize = 61_440;
+
+/// The comment header of an Ogg Opus file, which may hold a cover picture; it is skipped.
+pub const OGG_TAGS_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Samples at 48 kHz that one Ogg page holds: a recording cut off by a crash loses a second.
+pub const OGG_PAGE_SAMPLES: u64 = 48_000;
+
+/// Samples at 48 kHz of concealment written for one gap: ten minutes; a longer one is shortened,
+/// so that a peer's timestamps cannot fill the disk.
+pub const OGG_GAP_SAMPLES_MAX: u64 = 600 * 48_000;
+
+/// Frames that wait for the disk: ten seconds of 50 audio packets and 30 pictures a second.
+pub const RECORDED_FRAMES_MAX: usize = 800;
+
+/// Packets of one local RTP source that wait for the media task: a large key frame.
+pub const PLAIN_PACKETS_MAX: usize = 1024;
+
+const _: () = assert!(DUPLICATE_WINDOW_PACKETS.is_multiple_of(64));
+const _: () = assert!(VIDEO_FRAME_BYTES_MAX < 0x8000 * (PACKET_PAYLOAD_BYTES_MAX - 12));

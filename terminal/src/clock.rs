@@ -79,9 +79,9 @@ impl Clock {
         (self.origin + moment.since(Moment::ZERO)).into()
     }
 
-    /// Wall time at `moment`, advanced monotonically from the start.
-    pub fn ntp(&self, moment: Moment) -> NtpTime {
-        NtpTime::from_unix(self.unix_at_origin + moment.since(Moment::ZERO))
+    /// Wall time since the Unix epoch at [`Moment::ZERO`].
+    pub fn unix_at_zero(&self) -> Duration {
+        self.unix_at_origin
     }
 }
 

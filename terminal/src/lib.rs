@@ -16,6 +16,11 @@
 
 pub mod capacity;
 pub mod clock;
+pub mod files;
+pub mod media;
+pub mod packets;
+pub mod samples;
 pub mod session;
+pub mod stats;
 
 pub use session::{Event, Events, Settings, Terminal, TerminalError, Timing};

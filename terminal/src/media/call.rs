@@ -1,0 +1,449 @@
+//! The engine's shell: one task, one UDP socket, the clock.
+
+use super::engine::{Engine, Random};
+use super::pacer::{FrameSource, Pacer};
+use super::plain::{self, PlainPacket, PlainPort};
+use super::recorder::{Recorder, SinkFactory};
+use super::summary::{CallSummary, Phase};
+use super::{Arrival, MediaError, StreamId};
+use crate::capacity::{DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN_MAX, SOCKET_BUFFER_BYTES};
+use crate::clock::{Clock, Moment};
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::time::Duration;
+use kakehashi_wire::media::{Codec, StreamKind, StreamOffer, StreamPlan};
+use kakehashi_wire::rtp::RtpView;
+use kakehashi_wire::terminal::CallReady;
+use std::io;
+use std::sync::Arc;
+use tokio::net::UdpSocket;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// How often the snapshot is renewed.
+const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Where one sent stream comes from.
+pub enum Feed {
+    /// Encoded frames, sent at their media time.
+    Frames(Box<dyn FrameSource>),
+    /// Plain RTP at a local socket, sent as it comes.
+    Plain(std::net::UdpSocket),
+    /// Nothing: the stream only carries this terminal's reports.
+    Silence,
+}
+
+/// A stream to send.
+pub struct MediaInput {
+    /// What it shows or sounds.
+    pub kind: StreamKind,
+    /// How it is encoded.
+    pub codec: Codec,
+    /// Where it comes from.
+    pub feed: Feed,
+}
+
+impl MediaInput {
+    /// What to offer control for this input.
+    pub fn offer(&self) -> StreamOffer {
+        StreamOffer { kind: self.kind, codec: self.codec }
+    }
+}
+
+/// Where received streams go; by default nowhere, they are only measured.
+#[derive(Default)]
+pub struct MediaOutput {
+    /// Makes a sink for each received stream.
+    pub sinks: Option<Box<dyn SinkFactory>>,
+    /// Local ports that get the received streams of a kind as plain RTP.
+    pub plain: Vec<PlainPort>,
+}
+
+/// When to end by oneself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct CallOptions {
+    /// Leave this long after media began to flow.
+    pub send_for: Option<Duration>,
+    /// Leave when every source of frames has ended.
+    pub leave_when_sent: bool,
+}
+
+/// The media of a call, running.
+pub struct CallMedia {
+    leave: Arc<Notify>,
+    snapshot: watch::Receiver<CallSummary>,
+    task: JoinHandle<Result<CallSummary, MediaError>>,
+}
+
+impl CallMedia {
+    /// Starts on the current tokio runtime. `inputs` are those that were offered to control.
+    ///
+    /// # Errors
+    /// [`MediaError`] if the plan or the socket cannot be used.
+    pub fn start(
+        ready: &CallReady,
+        inputs: Vec<MediaInput>,
+        output: MediaOutput,
+        options: CallOptions,
+    ) -> Result<Self, MediaError> {
+        let clock = Clock::start();
+        let random: Random = Box::new(rand::random::<u64>);
+        let engine = Engine::new(ready, clock.now(), clock.unix_at_zero(), random)?;
+        let leave = Arc::new(Notify::new());
+        let (publish, snapshot) = watch::channel(engine.summary(clock.now()));
+        let addresses: Vec<SocketAddr> =
+            ready.paths.iter().map(|path| path.address.into()).collect();
+        let (packets, plain_in) = plain::channel();
+        let recorder = Recorder::start(output.sinks, engine.received_plans());
+        let running = Running {
+            feeds: match_inputs(inputs, &ready.streams, &packets)?,
+            plain_out: plain_outputs(&output.plain, &engine)?,
+            socket: open_socket(&addresses).map_err(socket_error)?,
+            clock,
+            engine,
+            options,
+            plain_in,
+            _plain_sender: packets,
+            recorder,
+            leave: Arc::clone(&leave),
+            publish,
+            next_snapshot: Moment::ZERO,
+            blocked: false,
+            buffer: Box::new([0; DATAGRAM_BYTES_MAX]),
+        };
+        Ok(Self { leave, snapshot, task: tokio::spawn(running.run()) })
+    }
+
+    /// Says goodbye and ends when what is under way has arrived.
+    pub fn leave(&self) {
+        self.leave.notify_one();
+    }
+
+    /// The numbers now.
+    pub fn snapshot(&self) -> CallSummary {
+        self.snapshot.borrow().clone()
+    }
+
+    /// Follows the numbers, for a live view.
+    pub fn watch(&self) -> watch::Receiver<CallSummary> {
+        self.snapshot.clone()
+    }
+
+    /// Waits for the end. May be cancelled and called again, until it has returned.
+    ///
+    /// # Errors
+    /// [`MediaError`] if media could not be exchanged.
+    pub async fn finished(&mut self) -> Result<CallSummary, MediaError> {
+        match (&mut self.task).await {
+            Ok(done) => done,
+            Err(error) => {
+                Err(MediaError::Socket { why: format!("the media task failed: {error}") })
+            }
+        }
+    }
+}
+
+impl Drop for CallMedia {
+    fn drop(&mut self) {
+        // The task says goodbye by itself and ends soon.
+        self.leave.notify_one();
+    }
+}
+
+/// One sent stream while it runs.
+struct ActiveFeed {
+    /// Index in the plan.
+    stream: usize,
+    state: FeedState,
+}
+
+enum FeedState {
+    Waiting(Box<dyn FrameSource>),
+    Pacing(Pacer),
+    Passing,
+    Ended,
+}
+
+struct Running {
+    clock: Clock,
+    engine: Engine,
+    options: CallOptions,
+    socket: UdpSocket,
+    blocked: bool,
+    buffer: Box<[u8; DATAGRAM_BYTES_MAX]>,
+    feeds: Vec<ActiveFeed>,
+    plain_in: mpsc::Receiver<PlainPacket>,
+    _plain_sender: mpsc::Sender<PlainPacket>,
+    plain_out: Vec<(StreamId, UdpSocket)>,
+    recorder: Recorder,
+    leave: Arc<Notify>,
+    publish: watch::Sender<CallSummary>,
+    next_snapshot: Moment,
+}
+
+impl Running {
+    async fn run(mut self) -> Result<CallSummary, MediaError> {
+        while self.turn().await {}
+        let Self { clock, engine, recorder, publish, .. } = self;
+        let mut summary = engine.summary(clock.now());
+        let recorded = tokio::task::spawn_blocking(move || recorder.finish()).await;
+        summary.recording = recorded.unwrap_or_default();
+        publish.send_replace(summary.clone());
+        match engine.failure() {
+            Some(error) => Err(error),
+            None => Ok(summary),
+        }
+    }
+
+    /// Does what is due, then waits for the next thing; `false` when it is over.
+    async fn turn(&mut self) -> bool {
+        let now = self.clock.now();
+        self.engine.handle_timeout(now);
+        self.feed(now);
+        self.leave_if_done(now);
+        self.deliver();
+        self.transmit();
+        let over = self.engine.phase() == Phase::Over;
+        self.publish_snapshot(now, over);
+        if over {
+            return false;
+        }
+        let due = self.clock.instant(self.next_deadline());
+        tokio::select! {
+            ready = self.socket.readable() => if ready.is_ok() { self.receive() },
+            _ = self.socket.writable(), if self.blocked => self.blocked = false,
+            Some(packet) = self.plain_in.recv() => self.pass(&packet),
+            () = self.leave.notified() => self.engine.leave(self.clock.now()),
+            () = tokio::time::sleep_until(due) => {}
+        }
+        true
+    }
+
+    fn next_deadline(&self) -> Moment {
+        let pacing = self.feeds.iter().filter_map(|feed| match &feed.state {
+            FeedState::Pacing(pacer) => pacer.next_deadline(),
+            _ => None,
+        });
+        let stop = self.stop_at();
+        pacing
+            .chain(self.engine.next_deadline())
+            .chain(stop)
+            .chain([self.next_snapshot])
+            .min()
+            .unwrap_or(self.next_snapshot)
+    }
+
+    /// When the time given for sending is up.
+    fn stop_at(&self) -> Option<Moment> {
+        let span = self.options.send_for?;
+        let flowing = self.engine.flowing_since()?;
+        self.engine.may_send().then(|| flowing.plus(span))
+    }
+
+    fn leave_if_done(&mut self, now: Moment) {
+        let sent = self.options.leave_when_sent && self.engine.may_send() && self.all_sent();
+        let stopped = self.stop_at().is_some_and(|stop| now >= stop);
+        if sent || stopped || self.engine.everyone_left() {
+            self.engine.leave(now);
+        }
+    }
+
+    /// Whether there were sources of frames and all have ended.
+    fn all_sent(&self) -> bool {
+        let ended = |feed: &ActiveFeed| matches!(feed.state, FeedState::Ended);
+        self.feeds.iter().any(ended)
+            && !self.feeds.iter().any(|feed| matches!(feed.state, FeedState::Pacing(_)))
+    }
+
+    /// Sends the frames that are due.
+    fn feed(&mut self, now: Moment) {
+        if !self.engine.may_send() {
+            return;
+        }
+        // A frame due at or after the end is not sent, however late this turn is.
+        let until = self.stop_at().map_or(now, |stop| now.min(stop));
+        for feed in &mut self.feeds {
+            feed.begin(self.engine.flowing_since().unwrap_or(now));
+            while let Some((data, timestamp)) = feed.due(until) {
+                if let Err(error) = self.engine.send_frame(feed.stream, &data, timestamp, now) {
+                    tracing::warn!(%error, stream = feed.stream, "a frame was not sent");
+                }
+            }
+        }
+    }
+
+    /// Sends a packet of a local pipeline.
+    fn pass(&mut self, packet: &PlainPacket) {
+        if !self.engine.may_send() {
+            return;
+        }
+        let Ok(view) = RtpView::parse(&packet.bytes) else { return };
+        let passed = self.engine.send_packet(packet.input, &view, self.clock.now());
+        if let Err(error) = passed {
+            tracing::debug!(%error, stream = packet.input, "a local packet was not sent");
+        }
+    }
+
+    fn receive(&mut self) {
+        for _ in 0..DATAGRAMS_PER_TURN_MAX {
+            let Ok((bytes, from)) = self.socket.try_recv_from(&mut self.buffer[..]) else { return };
+            let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+            self.engine.handle_datagram(from, &mut self.buffer[..bytes], self.clock.now());
+        }
+    }
+
+    fn deliver(&mut self) {
+        while let Some(arrival) = self.engine.poll_arrival() {
+            match arrival {
+                Arrival::Frame { stream, frame } => self.recorder.put(stream, frame),
+                Arrival::Packet { stream, bytes } => {
+                    for (_, socket) in self.plain_out.iter().filter(|(of, _)| *of == stream) {
+                        // Nobody listening is no fault of the call.
+                        let _ = socket.try_send(&bytes);
+                    }
+                }
+            }
+        }
+    }
+
+    fn transmit(&mut self) {
+        while !self.blocked {
+            let Some(transmit) = self.engine.poll_transmit() else { return };
+            let to = self.reachable(transmit.to);
+            match self.socket.try_send_to(&transmit.bytes, to) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.engine.send_again(transmit);
+                    self.blocked = true;
+                }
+                Err(error) => tracing::debug!(%error, %to, "not sent"),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// A dual-stack socket wants IPv4 addresses in their IPv6 form.
+    fn reachable(&self, to: SocketAddr) -> SocketAddr {
+        match (self.socket.local_addr(), to) {
+            (Ok(SocketAddr::V6(_)), SocketAddr::V4(v4)) => {
+                SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())
+            }
+            _ => to,
+        }
+    }
+
+    fn publish_snapshot(&mut self, now: Moment, over: bool) {
+        if over || now >= self.next_snapshot {
+            self.next_snapshot = now.plus(SNAPSHOT_INTERVAL);
+            self.publish.send_replace(self.engine.summary(now));
+        }
+    }
+}
+
+impl ActiveFeed {
+    fn begin(&mut self, start: Moment) {
+        if !matches!(self.state, FeedState::Waiting(_)) {
+            return;
+        }
+        let waiting = core::mem::replace(&mut self.state, FeedState::Ended);
+        if let FeedState::Waiting(source) = waiting {
+            // RFC 3550 5.1: timestamps begin at a random place.
+            match Pacer::start(source, rand::random(), start) {
+                Ok(pacer) => self.state = FeedState::Pacing(pacer),
+                Err(error) => tracing::warn!(%error, "a source cannot be read"),
+            }
+        }
+    }
+
+    fn due(&mut self, now: Moment) -> Option<(Vec<u8>, u32)> {
+        let FeedState::Pacing(pacer) = &mut self.state else { return None };
+        let due = pacer.due(now);
+        if pacer.next_deadline().is_none() {
+            self.state = FeedState::Ended;
+        }
+        due.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a source broke off");
+            self.state = FeedState::Ended;
+            None
+        })
+    }
+}
+
+/// Gives every input its place in the plan.
+fn match_inputs(
+    inputs: Vec<MediaInput>,
+    plans: &[StreamPlan],
+    packets: &mpsc::Sender<PlainPacket>,
+) -> Result<Vec<ActiveFeed>, MediaError> {
+    let mut taken = vec![false; plans.len()];
+    let mut feeds = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let fits = |(at, plan): (usize, &StreamPlan)| {
+            !taken[at] && plan.kind == input.kind && plan.codec == input.codec
+        };
+        let stream = plans.iter().enumerate().position(fits).ok_or_else(|| MediaError::Input {
+            why: format!("control's call has no stream for an input ({:?})", input.kind),
+        })?;
+        taken[stream] = true;
+        let state = match input.feed {
+            Feed::Frames(source) => FeedState::Waiting(source),
+            Feed::Plain(socket) => {
+                let socket = UdpSocket::from_std(socket).map_err(socket_error)?;
+                tokio::spawn(plain::read_input(socket, stream, packets.clone()));
+                FeedState::Passing
+            }
+            Feed::Silence => FeedState::Passing,
+        };
+        feeds.push(ActiveFeed { stream, state });
+    }
+    Ok(feeds)
+}
+
+/// A local socket for each received stream of a kind that is wanted as plain RTP.
+fn plain_outputs(
+    ports: &[PlainPort],
+    engine: &Engine,
+) -> Result<Vec<(StreamId, UdpSocket)>, MediaError> {
+    let mut outputs = Vec::new();
+    for port in ports {
+        for (stream, _, plan) in engine.received_plans() {
+            if plan.kind == port.kind.0 {
+                let socket = plain_output(port.address).map_err(socket_error)?;
+                outputs.push((stream, socket));
+            }
+        }
+    }
+    Ok(outputs)
+}
+
+fn plain_output(to: SocketAddr) -> io::Result<UdpSocket> {
+    let from: SocketAddr = match to {
+        SocketAddr::V4(_) => (Ipv4Addr::LOCALHOST, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::LOCALHOST, 0).into(),
+    };
+    let socket = std::net::UdpSocket::bind(from)?;
+    socket.connect(to)?;
+    socket.set_nonblocking(true)?;
+    UdpSocket::from_std(socket)
+}
+
+/// The media socket: IPv4 if all relays have IPv4 addresses, else dual-stack.
+fn open_socket(relays: &[SocketAddr]) -> io::Result<UdpSocket> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let only_v4 = relays.iter().all(SocketAddr::is_ipv4);
+    let domain = if only_v4 { Domain::IPV4 } else { Domain::IPV6 };
+    let any: SocketAddr =
+        if only_v4 { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    if !only_v4 {
+        socket.set_only_v6(false)?;
+    }
+    // The kernel gives less if its limit is lower; the call works with less.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+    socket.set_nonblocking(true)?;
+    socket.bind(&any.into())?;
+    UdpSocket::from_std(socket.into())
+}
+
+fn socket_error(error: io::Error) -> MediaError {
+    MediaError::Socket { why: error.to_string() }
+}

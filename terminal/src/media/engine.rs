@@ -1,0 +1,460 @@
+//! One call's media as a pure state machine.
+//!
+//! **Feed it datagrams, frames and time; take datagrams and arrivals out until there are none.**
+//! No packet changes anything before it came from a relay of the call and proved authentic.
+
+use super::binding::{Binding, StunOutcome, StunRefusal};
+use super::incoming::Member;
+use super::outgoing::Outgoing;
+use super::summary::{CallSummary, Drops, PathSummary, Phase, role_name};
+use super::timeline::{Due, Sight, Timeline};
+use super::{Arrival, MediaError, StreamId, Transmit};
+use crate::capacity::OUTBOX_DATAGRAMS_MAX;
+use crate::clock::{Moment, NtpTime};
+use crate::packets::PacketiseError;
+use crate::stats::receive::round_trip;
+use core::net::SocketAddr;
+use core::time::Duration;
+use kakehashi_srtp::SrtpError;
+use kakehashi_wire::datagram::DatagramKind;
+use kakehashi_wire::media::{RelayRole, StreamPlan};
+use kakehashi_wire::rtcp::{ReportBlock, RtcpPacket, RtcpView, RtcpWriter};
+use kakehashi_wire::rtp::{RtpView, Ssrc};
+use kakehashi_wire::stun::StunView;
+use kakehashi_wire::terminal::CallReady;
+use std::collections::VecDeque;
+
+/// Mean time between reports; each is drawn from half to one and a half (RFC 3550 6.2, 6.3.1).
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often one media packet of each stream goes over the standby as well, so that its address,
+/// replay window and rollover counter stay current.
+const STANDBY_COPY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The hello between terminals: an RTCP packet of this name (RFC 3550 6.7).
+const GREETING: [u8; 4] = *b"KKRD";
+
+/// Draws random numbers.
+pub type Random = Box<dyn FnMut() -> u64 + Send>;
+
+/// One call's media.
+pub struct Engine {
+    // Set when it is made.
+    call: String,
+    cname: String,
+    unix_at_zero: Duration,
+    random: Random,
+    // The relays, the others, this terminal's streams.
+    bindings: Vec<Binding>,
+    members: Vec<Member>,
+    outgoing: Outgoing,
+    // Changed by time.
+    timeline: Timeline,
+    next_report: Moment,
+    reported: Moment,
+    standby_copied: Vec<Moment>,
+    // What it found out.
+    round_trip: Option<Duration>,
+    drops: Drops,
+    // What is to be taken out.
+    transmits: VecDeque<Transmit>,
+    arrivals: VecDeque<Arrival>,
+}
+
+impl Engine {
+    /// The media of `ready`, from `now` on. `unix_at_zero` is the wall time at [`Moment::ZERO`].
+    ///
+    /// # Errors
+    /// [`MediaError`] if control's plan cannot be carried out.
+    pub fn new(
+        ready: &CallReady,
+        now: Moment,
+        unix_at_zero: Duration,
+        mut random: Random,
+    ) -> Result<Self, MediaError> {
+        if ready.paths.is_empty() {
+            return Err(MediaError::NoPath);
+        }
+        let tie_breaker = random();
+        let bindings = ready.paths.iter().map(|path| Binding::new(path, tie_breaker, now));
+        let mut members = Vec::with_capacity(ready.senders.len());
+        let mut first = 0;
+        for sender in &ready.senders {
+            members.push(Member::new(sender, first)?);
+            first += sender.streams.len();
+        }
+        let draw = || u32::try_from(random() >> 32).expect("32 bits are left");
+        let outgoing = Outgoing::new(&ready.key, &ready.streams, draw)?;
+        Ok(Self {
+            call: ready.call.to_string(),
+            bindings: bindings.collect(),
+            members,
+            outgoing,
+            timeline: Timeline::new(now),
+            next_report: now.plus(REPORT_INTERVAL / 2),
+            reported: now,
+            standby_copied: vec![now; ready.streams.len()],
+            round_trip: None,
+            drops: Drops::default(),
+            transmits: VecDeque::new(),
+            arrivals: VecDeque::new(),
+            // RFC 7022 4.2: a random name per call, which says nothing about who it is.
+            cname: format!("{:016x}", random()),
+            unix_at_zero,
+            random,
+        })
+    }
+
+    /// The phase.
+    pub fn phase(&self) -> Phase {
+        self.timeline.phase()
+    }
+
+    /// Since when media flows.
+    pub fn flowing_since(&self) -> Option<Moment> {
+        self.timeline.flowing_since()
+    }
+
+    /// Why it is over, if not because someone left.
+    pub fn failure(&self) -> Option<MediaError> {
+        self.timeline.is_silent().then(|| {
+            let addresses: Vec<_> =
+                self.bindings.iter().map(|binding| binding.address().to_string()).collect();
+            MediaError::NoRelayAnswers { addresses: addresses.join(" and ") }
+        })
+    }
+
+    /// Whether every other member has said goodbye.
+    pub fn everyone_left(&self) -> bool {
+        !self.members.is_empty() && self.members.iter().all(Member::has_left)
+    }
+
+    /// What this terminal's stream number `stream` is.
+    pub fn plan(&self, stream: usize) -> Option<StreamPlan> {
+        self.outgoing.plan(stream)
+    }
+
+    /// The streams that are received: number, sender's login, plan.
+    pub fn received_plans(&self) -> impl Iterator<Item = (StreamId, &str, StreamPlan)> {
+        self.members.iter().flat_map(Member::plans)
+    }
+
+    /// Begins to say goodbye.
+    pub fn leave(&mut self, now: Moment) {
+        self.timeline.leave(now);
+        self.handle_timeout(now);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` when it is over.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        if self.phase() == Phase::Over {
+            return None;
+        }
+        let checks = self.bindings.iter().map(Binding::next_deadline);
+        let holes = self.members.iter().filter_map(Member::next_deadline);
+        checks.chain(holes).chain(self.timeline.next_deadline()).chain([self.next_report]).min()
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Moment) {
+        self.check_bindings(now);
+        self.advance(now);
+        if self.phase() == Phase::Over {
+            self.members.iter_mut().for_each(|member| member.drain(&mut self.arrivals));
+            return;
+        }
+        if now >= self.next_report {
+            self.report(now);
+        }
+        self.members.iter_mut().for_each(|member| member.release(now, &mut self.arrivals));
+    }
+
+    /// Takes a datagram that came from `from`; opens it in place.
+    pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &mut [u8], now: Moment) {
+        let Some(path) = self.bindings.iter().position(|binding| binding.address() == from) else {
+            self.drops.foreign_source += 1;
+            return;
+        };
+        let taken = match DatagramKind::of(datagram) {
+            DatagramKind::Stun => return self.stun(path, datagram, now),
+            DatagramKind::Rtp => self.rtp(datagram, now),
+            DatagramKind::Rtcp => self.rtcp(datagram, now),
+            DatagramKind::Foreign => {
+                self.drops.not_media += 1;
+                return;
+            }
+        };
+        match taken {
+            Ok(()) => self.advance(now),
+            Err(reason) => self.drops.refused(reason),
+        }
+    }
+
+    /// Sends a frame of this terminal's stream number `stream`; nothing unless media flows.
+    ///
+    /// # Errors
+    /// [`PacketiseError`] if the frame is none of its codec, or too large.
+    pub fn send_frame(
+        &mut self,
+        stream: usize,
+        data: &[u8],
+        timestamp: u32,
+        now: Moment,
+    ) -> Result<(), PacketiseError> {
+        let targets = self.media_targets(stream, now);
+        let transmits = &mut self.transmits;
+        let mut first = true;
+        self.outgoing.frame(stream, data, timestamp, now, |sealed| {
+            queue_media(transmits, &targets, sealed, core::mem::take(&mut first));
+        })?;
+        self.bound_outbox();
+        Ok(())
+    }
+
+    /// Sends a plain RTP packet as part of stream number `stream`; nothing unless media flows.
+    ///
+    /// # Errors
+    /// [`SrtpError`] if its number lies before one that was sent, or it is too long.
+    pub fn send_packet(
+        &mut self,
+        stream: usize,
+        packet: &RtpView<'_>,
+        now: Moment,
+    ) -> Result<(), SrtpError> {
+        let targets = self.media_targets(stream, now);
+        let transmits = &mut self.transmits;
+        self.outgoing
+            .passed(stream, packet, now, |sealed| queue_media(transmits, &targets, sealed, true))?;
+        self.bound_outbox();
+        Ok(())
+    }
+
+    /// Whether media may be sent.
+    pub fn may_send(&self) -> bool {
+        self.timeline.may_send()
+    }
+
+    /// The next datagram to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// Puts back a datagram the socket did not take.
+    pub fn send_again(&mut self, transmit: Transmit) {
+        self.transmits.push_front(transmit);
+    }
+
+    /// The next thing that arrived.
+    pub fn poll_arrival(&mut self) -> Option<Arrival> {
+        self.arrivals.pop_front()
+    }
+
+    /// The numbers so far.
+    pub fn summary(&self, now: Moment) -> CallSummary {
+        let flowed = self.flowing_since().map_or(Duration::ZERO, |since| now.since(since));
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let active = self.active(now);
+        let path = |(at, binding): (usize, &Binding)| PathSummary {
+            relay: binding.relay().to_string(),
+            role: role_name(binding.role()),
+            address: binding.address().to_string(),
+            usable: binding.usable(now),
+            active: active == Some(at),
+            round_trip_us: binding.round_trip().map(micros),
+        };
+        let received = self.members.iter().flat_map(|member| member.summary(member.has_left()));
+        CallSummary {
+            call: self.call.clone(),
+            phase: self.phase(),
+            seconds: flowed.as_secs_f64(),
+            round_trip_us: self.round_trip.map(micros),
+            sent: self.outgoing.summary(),
+            received: received.collect(),
+            paths: self.bindings.iter().enumerate().map(path).collect(),
+            drops: self.drops,
+            ..CallSummary::default()
+        }
+    }
+
+    fn check_bindings(&mut self, now: Moment) {
+        for binding in &mut self.bindings {
+            let mut name = [0; 12];
+            name[..8].copy_from_slice(&(self.random)().to_be_bytes());
+            name[8..].copy_from_slice(&(self.random)().to_be_bytes()[..4]);
+            if let Some(check) = binding.check(now, name) {
+                let bytes = check.bytes().to_vec();
+                self.transmits.push_back(Transmit { to: binding.address(), bytes });
+            }
+        }
+    }
+
+    fn advance(&mut self, now: Moment) {
+        let primary = |binding: &&Binding| binding.role() == RelayRole::Primary;
+        let sight = Sight {
+            primary_usable: self.bindings.iter().filter(primary).any(|path| path.usable(now)),
+            any_usable: self.bindings.iter().any(|path| path.usable(now)),
+            all_heard: self.members.iter().all(Member::is_there),
+            all_left: self.everyone_left(),
+        };
+        match self.timeline.advance(sight, now) {
+            Some(Due::Greeting) => self.greet(now),
+            Some(Due::Goodbye) => self.say_goodbye(now),
+            None => {}
+        }
+    }
+
+    /// Where media goes: the first relay that answers, primary first.
+    fn active(&self, now: Moment) -> Option<usize> {
+        self.bindings.iter().position(|binding| binding.usable(now))
+    }
+
+    /// Addresses for the next media packet of a stream: the active relay's, and now and then the
+    /// other's behind it.
+    fn media_targets(&mut self, stream: usize, now: Moment) -> Vec<SocketAddr> {
+        if !self.timeline.may_send() {
+            return Vec::new();
+        }
+        let mut usable = self.bindings.iter().filter(|path| path.usable(now)).map(Binding::address);
+        let copied = self.standby_copied.get_mut(stream);
+        match copied.filter(|copied| now.since(**copied) >= STANDBY_COPY_INTERVAL) {
+            Some(copied) => {
+                *copied = now;
+                usable.collect()
+            }
+            None => usable.next().into_iter().collect(),
+        }
+    }
+
+    /// Old media is worth less than new: the oldest goes if the socket takes none.
+    fn bound_outbox(&mut self) {
+        while self.transmits.len() > OUTBOX_DATAGRAMS_MAX {
+            self.transmits.pop_front();
+            self.drops.not_sent += 1;
+        }
+    }
+
+    fn stun(&mut self, path: usize, datagram: &[u8], now: Moment) {
+        let Ok(view) = StunView::parse(datagram) else {
+            self.drops.stun_unexpected += 1;
+            return;
+        };
+        let binding = &mut self.bindings[path];
+        match binding.handle(&view, now) {
+            Ok(StunOutcome::Bound { .. }) => self.advance(now),
+            Ok(StunOutcome::Answer(answer)) => {
+                let bytes = answer.bytes().to_vec();
+                self.transmits.push_back(Transmit { to: binding.address(), bytes });
+            }
+            Err(StunRefusal::Forged) => self.drops.stun_forged += 1,
+            Err(StunRefusal::Unexpected) => self.drops.stun_unexpected += 1,
+        }
+    }
+
+    fn rtp(&mut self, datagram: &mut [u8], now: Moment) -> Result<(), SrtpError> {
+        let ssrc = RtpView::parse(datagram).map_err(|_| SrtpError::NotRtp)?.header().ssrc;
+        let member = self.members.iter_mut().find(|member| member.sends(ssrc));
+        let member = member.ok_or(SrtpError::UnknownSsrc)?;
+        member.rtp(ssrc, datagram, now, &mut self.arrivals)
+    }
+
+    fn rtcp(&mut self, datagram: &mut [u8], now: Moment) -> Result<(), SrtpError> {
+        let ssrc = datagram.get(4..).and_then(|rest| rest.first_chunk::<4>());
+        let ssrc = Ssrc(u32::from_be_bytes(*ssrc.ok_or(SrtpError::TooShort)?));
+        let member = self.members.iter_mut().find(|member| member.sends(ssrc));
+        let member = member.ok_or(SrtpError::UnknownSsrc)?;
+        let bytes = member.rtcp(datagram)?;
+        let view = RtcpView::parse(&datagram[..bytes]).map_err(|_| SrtpError::NotRtcp)?;
+        let arrived = NtpTime::from_unix(self.unix_at_zero + now.since(Moment::ZERO)).middle();
+        for packet in view.packets() {
+            let blocks = match packet {
+                RtcpPacket::SenderReport { sender, info, blocks } => {
+                    member.sender_reported(sender, info, now);
+                    blocks
+                }
+                RtcpPacket::ReceiverReport { blocks, .. } => blocks,
+                // A member speaks only for its own streams.
+                RtcpPacket::Bye { sender } if member.sends(sender) => {
+                    member.leaves();
+                    continue;
+                }
+                _ => continue,
+            };
+            for block in blocks.iter() {
+                if self.outgoing.reported(&block) {
+                    let trip = round_trip(arrived, block.last_report, block.delay);
+                    self.round_trip = trip.or(self.round_trip);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The regular report (RFC 3550 6.4), over every relay that answers.
+    fn report(&mut self, now: Moment) {
+        let half = REPORT_INTERVAL / 2;
+        let draw = u32::try_from((self.random)() >> 32).expect("32 bits are left");
+        let jitter = REPORT_INTERVAL.mul_f64(f64::from(draw) / f64::from(u32::MAX));
+        self.next_report = now.plus(half + jitter);
+        let since = now.since(self.reported);
+        self.reported = now;
+        self.outgoing.measure_rates(since);
+        self.members.iter_mut().for_each(|member| member.measure_rates(since));
+        if matches!(self.phase(), Phase::Greeting | Phase::Flowing) {
+            self.send_compound(now, |_, _| {});
+        }
+    }
+
+    fn greet(&mut self, now: Moment) {
+        let Some(ssrc) = self.outgoing.first_ssrc() else { return };
+        let mut plain = Vec::with_capacity(64);
+        let mut writer = RtcpWriter::new(&mut plain);
+        writer.receiver_report(ssrc, &[]);
+        writer.canonical_name(ssrc, self.cname.as_bytes());
+        writer.application(ssrc, GREETING);
+        self.seal_compound(plain, now);
+    }
+
+    fn say_goodbye(&mut self, now: Moment) {
+        self.send_compound(now, |outgoing, writer| outgoing.byes(writer));
+    }
+
+    /// Sends reports and name, and what `more` adds behind them (RFC 3550 6.1).
+    fn send_compound(&mut self, now: Moment, more: impl FnOnce(&Outgoing, &mut RtcpWriter<'_>)) {
+        let Some(ssrc) = self.outgoing.first_ssrc() else { return };
+        let mut blocks: Vec<ReportBlock> = Vec::new();
+        self.members.iter_mut().for_each(|member| member.report(now, &mut blocks));
+        let ntp = NtpTime::from_unix(self.unix_at_zero + now.since(Moment::ZERO));
+        let mut plain = Vec::with_capacity(256);
+        let mut writer = RtcpWriter::new(&mut plain);
+        self.outgoing.reports(&mut writer, &blocks, now, ntp);
+        writer.canonical_name(ssrc, self.cname.as_bytes());
+        more(&self.outgoing, &mut writer);
+        self.seal_compound(plain, now);
+    }
+
+    fn seal_compound(&mut self, mut plain: Vec<u8>, now: Moment) {
+        let (bindings, transmits) = (&self.bindings, &mut self.transmits);
+        let sealed = self.outgoing.rtcp(&mut plain, |sealed| {
+            for path in bindings.iter().filter(|path| path.usable(now)) {
+                transmits.push_back(Transmit { to: path.address(), bytes: sealed.to_vec() });
+            }
+        });
+        if let Err(reason) = sealed {
+            tracing::warn!(%reason, "a report could not be sealed");
+        }
+    }
+}
+
+/// Queues a media packet for the active relay, and, if it is the `first` of its frame, for the
+/// others that are due a copy.
+fn queue_media(
+    transmits: &mut VecDeque<Transmit>,
+    targets: &[SocketAddr],
+    sealed: &[u8],
+    first: bool,
+) {
+    let count = if first { targets.len() } else { 1 };
+    for &to in targets.iter().take(count) {
+        transmits.push_back(Transmit { to, bytes: sealed.to_vec() });
+    }
+}

@@ -1,0 +1,91 @@
+//! A call's media: binds at the relays, seals and sends, receives and opens, measures.
+//!
+//! **[`Engine`] is pure: datagrams, frames and time in, datagrams and frames out.** [`call`] is
+//! its shell: one task with one UDP socket. Frames come from [`FrameSource`]s and go to
+//! [`FrameSink`]s; plain RTP from and to local ports is in [`plain`].
+
+pub mod binding;
+pub mod call;
+pub mod engine;
+mod incoming;
+mod outgoing;
+pub mod pacer;
+pub mod plain;
+mod rate;
+pub mod recorder;
+pub mod summary;
+pub mod timeline;
+
+pub use call::{CallMedia, CallOptions, MediaInput, MediaOutput};
+pub use engine::Engine;
+pub use pacer::{FrameSource, SourceError, TimedFrame};
+pub use recorder::{FrameSink, SinkFactory};
+pub use summary::{CallSummary, Phase};
+
+use crate::packets::Frame;
+use core::net::SocketAddr;
+use kakehashi_srtp::SrtpError;
+
+/// A received stream of the call, counted over all members in the order of `CallReady`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct StreamId(pub usize);
+
+/// What an authentic packet brought.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Arrival {
+    /// The plain RTP packet, as soon as it came.
+    Packet {
+        /// Its stream.
+        stream: StreamId,
+        /// Header and payload.
+        bytes: Vec<u8>,
+    },
+    /// A whole frame, in order.
+    Frame {
+        /// Its stream.
+        stream: StreamId,
+        /// The frame.
+        frame: Frame,
+    },
+}
+
+/// A datagram to send.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Transmit {
+    /// Where to.
+    pub to: SocketAddr,
+    /// What.
+    pub bytes: Vec<u8>,
+}
+
+/// Why a call's media could not be exchanged.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MediaError {
+    /// Network: no relay answers.
+    #[error(
+        "no relay answered at {addresses}: check that the firewall lets UDP through to these ports"
+    )]
+    NoRelayAnswers {
+        /// Where they should be.
+        addresses: String,
+    },
+    /// Network: the local socket.
+    #[error("the UDP socket for media cannot be used: {why}")]
+    Socket {
+        /// What the system says.
+        why: String,
+    },
+    /// Peer: control gave keys or streams that cannot be used.
+    #[error("control's call cannot be carried: {0}")]
+    Plan(#[from] SrtpError),
+    /// Peer: control gave no relay.
+    #[error("control gave no relay for the call")]
+    NoPath,
+    /// Misuse: an input cannot be used.
+    #[error("{why}")]
+    Input {
+        /// Which, and what to do.
+        why: String,
+    },
+}

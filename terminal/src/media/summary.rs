@@ -1,0 +1,214 @@
+//! What a call's media did, as numbers: for the live view, for machines, for the end.
+
+use kakehashi_srtp::SrtpError;
+use kakehashi_wire::media::{Codec, RelayRole, StreamKind};
+use serde::Serialize;
+
+/// A call's media so far, or at its end.
+#[derive(Clone, PartialEq, Debug, Default, Serialize)]
+pub struct CallSummary {
+    /// The call.
+    pub call: String,
+    /// Where the exchange stands.
+    pub phase: Phase,
+    /// Seconds since media began to flow.
+    pub seconds: f64,
+    /// Round trip to the other terminal in microseconds (RFC 3550 6.4.1); none while unknown.
+    pub round_trip_us: Option<u64>,
+    /// What this terminal sent.
+    pub sent: Vec<SentStream>,
+    /// What it received.
+    pub received: Vec<ReceivedStream>,
+    /// The relays.
+    pub paths: Vec<PathSummary>,
+    /// What arrived and was not taken.
+    pub drops: Drops,
+    /// What could not be recorded, and where recordings lie.
+    pub recording: RecordingSummary,
+}
+
+/// Where the exchange of media stands.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// No relay has answered yet.
+    #[default]
+    Binding,
+    /// Waits to hear from every other member.
+    Greeting,
+    /// Media flows.
+    Flowing,
+    /// Said goodbye; takes in what is still under way.
+    Lingering,
+    /// Finished.
+    Over,
+}
+
+/// A stream this terminal sends.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct SentStream {
+    /// `audio`, `camera` or `screen`.
+    pub kind: &'static str,
+    /// `opus`, `vp8` or `vp9`.
+    pub codec: &'static str,
+    /// Synchronisation source, hexadecimal.
+    pub ssrc: String,
+    /// Frames handed in; for plain RTP input, packets with the marker.
+    pub frames: u64,
+    /// Packets sent.
+    pub packets: u64,
+    /// Payload bytes sent.
+    pub bytes: u64,
+    /// Payload bits a second over the last interval.
+    pub bits_per_second: u64,
+    /// Packets the receiver misses, by its last report; none before one came.
+    pub peer_lost: Option<i32>,
+    /// Jitter at the receiver in microseconds, by its last report.
+    pub peer_jitter_us: Option<u64>,
+}
+
+/// A stream this terminal receives.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ReceivedStream {
+    /// Login ID of the sender.
+    pub from: String,
+    /// `audio`, `camera` or `screen`.
+    pub kind: &'static str,
+    /// `opus`, `vp8` or `vp9`.
+    pub codec: &'static str,
+    /// Synchronisation source, hexadecimal.
+    pub ssrc: String,
+    /// Complete frames.
+    pub frames: u64,
+    /// Frames of which a part was missing.
+    pub frames_incomplete: u64,
+    /// Different packets received.
+    pub packets: u64,
+    /// Their payload bytes.
+    pub bytes: u64,
+    /// Payload bits a second over the last interval.
+    pub bits_per_second: u64,
+    /// Packets that never came, by sequence numbers and the sender's own count.
+    pub lost: u64,
+    /// Packets that came again.
+    pub duplicates: u64,
+    /// Packets that came out of order.
+    pub reordered: u64,
+    /// Interarrival jitter in microseconds (RFC 3550 6.4.1).
+    pub jitter_us: u64,
+}
+
+/// A relay as this terminal sees it.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct PathSummary {
+    /// The relay's number.
+    pub relay: String,
+    /// `primary` or `standby`.
+    pub role: &'static str,
+    /// Its address.
+    pub address: String,
+    /// Whether it answers.
+    pub usable: bool,
+    /// Whether media is sent over it.
+    pub active: bool,
+    /// Round trip of the last answered check in microseconds.
+    pub round_trip_us: Option<u64>,
+}
+
+/// What arrived and was not taken, by reason.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Drops {
+    /// From an address that is no relay of this call.
+    pub foreign_source: u64,
+    /// Neither STUN nor RTP nor RTCP.
+    pub not_media: u64,
+    /// STUN that is malformed or answers nothing.
+    pub stun_unexpected: u64,
+    /// STUN whose integrity does not hold.
+    pub stun_forged: u64,
+    /// RTP or RTCP that is malformed.
+    pub malformed: u64,
+    /// RTP or RTCP of a stream that is not of this call.
+    pub unknown_stream: u64,
+    /// RTP or RTCP that is not authentic.
+    pub forged: u64,
+    /// RTP or RTCP that came before.
+    pub replayed: u64,
+    /// RTP or RTCP from before the replay window.
+    pub too_old: u64,
+    /// Datagrams that waited for the socket longer than the outbox is.
+    pub not_sent: u64,
+}
+
+impl Drops {
+    /// Counts a packet that SRTP refused.
+    pub fn refused(&mut self, reason: SrtpError) {
+        let counter = match reason {
+            SrtpError::Forged => &mut self.forged,
+            SrtpError::Replayed => &mut self.replayed,
+            SrtpError::TooOld => &mut self.too_old,
+            SrtpError::UnknownSsrc | SrtpError::WrongSsrc => &mut self.unknown_stream,
+            _ => &mut self.malformed,
+        };
+        *counter += 1;
+    }
+}
+
+/// What became of the recordings.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct RecordingSummary {
+    /// Files written.
+    pub files: Vec<std::path::PathBuf>,
+    /// Frames that the disk was too slow for.
+    pub frames_skipped: u64,
+    /// Why a recording is not complete.
+    pub errors: Vec<String>,
+}
+
+impl CallSummary {
+    /// Packets of all received streams.
+    pub fn packets_received(&self) -> u64 {
+        self.received.iter().map(|stream| stream.packets).sum()
+    }
+
+    /// Packets of all sent streams.
+    pub fn packets_sent(&self) -> u64 {
+        self.sent.iter().map(|stream| stream.packets).sum()
+    }
+
+    /// Packets of all streams that never came.
+    pub fn packets_lost(&self) -> u64 {
+        self.received.iter().map(|stream| stream.lost).sum()
+    }
+
+    /// Jitter of the worst received stream, in microseconds.
+    pub fn jitter_us(&self) -> u64 {
+        self.received.iter().map(|stream| stream.jitter_us).max().unwrap_or(0)
+    }
+}
+
+/// `audio`, `camera` or `screen`.
+pub fn kind_name(kind: StreamKind) -> &'static str {
+    match kind {
+        StreamKind::Audio => "audio",
+        StreamKind::Camera => "camera",
+        StreamKind::Screen => "screen",
+    }
+}
+
+/// `opus`, `vp8` or `vp9`.
+pub fn codec_name(codec: Codec) -> &'static str {
+    match codec {
+        Codec::Opus => "opus",
+        Codec::Vp8 => "vp8",
+        Codec::Vp9 => "vp9",
+    }
+}
+
+/// `primary` or `standby`.
+pub fn role_name(role: RelayRole) -> &'static str {
+    match role {
+        RelayRole::Primary => "primary",
+        RelayRole::Standby => "standby",
+    }
+}
