@@ -1,0 +1,3 @@
+//! What a receiver measures about a stream.
+
+pub mod receive;
