@@ -1,1 +1,2 @@
-//! bench
+//! Nothing but a place for `bench/benches`: what single steps of a packet's or a message's way
+//! cost.
