@@ -12,7 +12,28 @@ pub(super) struct CallSlot(Slot);
 /// A call as its legs see it.
 struct Call {
     id: CallId,
-    legs: [Option<Slot>; LEGS_PER_CALL_MAX],
+    /// Dense: the first `count` are the legs.
+    legs: [Slot; LEGS_PER_CALL_MAX],
+    count: usize,
+}
+
+impl Call {
+    fn legs(&self) -> &[Slot] {
+        &self.legs[..self.count]
+    }
+
+    fn add(&mut self, leg: Slot) -> Option<()> {
+        *self.legs.get_mut(self.count)? = leg;
+        self.count += 1;
+        Some(())
+    }
+
+    fn drop(&mut self, leg: Slot) {
+        if let Some(at) = self.legs().iter().position(|entry| *entry == leg) {
+            self.count -= 1;
+            self.legs.swap(at, self.count);
+        }
+    }
 }
 
 /// All calls of a shard that have a leg.
@@ -38,7 +59,9 @@ impl Calls {
     /// Whether another leg may join `call`.
     pub(super) fn has_room(&self, call: CallId) -> bool {
         match self.places.get(&call) {
-            Some(place) => self.calls.get(place.0).is_some_and(|call| call.legs.contains(&None)),
+            Some(place) => {
+                self.calls.get(place.0).is_some_and(|call| call.count < LEGS_PER_CALL_MAX)
+            }
             None => self.calls.has_room(),
         }
     }
@@ -46,24 +69,20 @@ impl Calls {
     /// Enters `leg`, beginning the call if it is the first; `None` if there is no room.
     pub(super) fn join(&mut self, id: CallId, leg: Slot) -> Option<CallSlot> {
         let Some(place) = self.places.get(&id).copied() else {
-            let mut legs = [None; LEGS_PER_CALL_MAX];
-            legs[0] = Some(leg);
-            let place = CallSlot(self.calls.insert(Call { id, legs })?);
+            let call = Call { id, legs: [leg; LEGS_PER_CALL_MAX], count: 1 };
+            let place = CallSlot(self.calls.insert(call)?);
             self.places.insert(id, place);
             return Some(place);
         };
-        let call = self.calls.get_mut(place.0)?;
-        *call.legs.iter_mut().find(|entry| entry.is_none())? = Some(leg);
+        self.calls.get_mut(place.0)?.add(leg)?;
         Some(place)
     }
 
     /// Takes `leg` out; the call ends with its last leg.
     pub(super) fn part(&mut self, place: CallSlot, leg: Slot) {
         let Some(call) = self.calls.get_mut(place.0) else { return };
-        for entry in call.legs.iter_mut().filter(|entry| **entry == Some(leg)) {
-            *entry = None;
-        }
-        if call.legs.iter().all(Option::is_none) {
+        call.drop(leg);
+        if call.count == 0 {
             self.places.remove(&call.id);
             self.calls.remove(place.0);
         }
@@ -71,7 +90,7 @@ impl Calls {
 
     /// Every leg of the call but `leg`.
     pub(super) fn others(&self, place: CallSlot, leg: Slot) -> impl Iterator<Item = Slot> + '_ {
-        let legs = self.calls.get(place.0).into_iter().flat_map(|call| call.legs);
-        legs.flatten().filter(move |other| *other != leg)
+        let legs = self.calls.get(place.0).map_or(&[][..], Call::legs);
+        legs.iter().copied().filter(move |other| *other != leg)
     }
 }

@@ -26,7 +26,7 @@ impl Desk {
 
     /// Whether [`turn`](Self::turn) would find something to do.
     pub fn has_work(&self) -> bool {
-        self.resync.is_some() || !self.end.is_empty()
+        self.resync.is_some() || self.end.can_take()
     }
 
     /// Carries out at most [`COMMANDS_PER_TURN`] commands or one piece of a resync; returns how
@@ -67,5 +67,52 @@ impl Desk {
             None => return false,
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capacity::SWEEP_LEGS;
+    use crate::orders::mailbox::{LinkEnd, mailbox};
+    use crate::testing::{Phone, World};
+    use kakehashi_wire::id::LegId;
+    use kakehashi_wire::relay::{Order, Outcome, Resync};
+    use kakehashi_wire::rtp::Ssrc;
+    use tokio::sync::Notify;
+
+    fn put(link: &mut LinkEnd, command: ShardCommand) {
+        assert!(link.put(command).is_ok());
+    }
+
+    #[test]
+    fn a_turn_is_bounded_and_an_order_behind_a_resync_waits_for_it() {
+        let count = u64::from(SWEEP_LEGS) + 100;
+        let mut world = World::new(count as usize + 1);
+        let (mut link, end) = mailbox(&Arc::new(Notify::new())).unwrap();
+        let mut desk = Desk::new(end);
+        for n in 0..count {
+            let mut order = Phone::new(n, 1).install(1);
+            (order.leg, order.ssrcs) = (LegId(n), vec![Ssrc(n as u32)]);
+            put(&mut link, ShardCommand::Order(Ticket(n), Order::Install(order)));
+        }
+        assert_eq!(desk.turn(&mut world.legs, world.now), COMMANDS_PER_TURN);
+        while desk.turn(&mut world.legs, world.now) > 0 {}
+        assert_eq!((world.legs.len() as u64, desk.has_work()), (count, false));
+
+        let nothing = Resync { first: LegId(0), last: LegId(u64::MAX), keep: Vec::new() };
+        put(&mut link, ShardCommand::Resync(Ticket(count), Arc::new(nothing.into())));
+        let late = Phone::new(1, 7).install(1);
+        put(&mut link, ShardCommand::Order(Ticket(count + 1), Order::Install(late)));
+        assert_eq!(desk.turn(&mut world.legs, world.now), 1, "only taken up");
+        desk.turn(&mut world.legs, world.now);
+        assert!(desk.has_work() && !world.legs.is_empty(), "one piece of two");
+        while desk.turn(&mut world.legs, world.now) > 0 {}
+        assert_eq!(world.legs.len(), 1, "the order behind the resync stands");
+        let replies: Vec<_> = std::iter::from_fn(|| link.take()).collect();
+        assert_eq!(replies.len() as u64, count + 2);
+        assert_eq!(replies[count as usize], ShardReply::Resynced(Ticket(count)));
+        let last = replies.last().unwrap();
+        assert!(matches!(last, ShardReply::Done(_, result) if result.outcome == Outcome::Applied));
     }
 }

@@ -4,13 +4,15 @@ use super::lost::LinkLost;
 use kakehashi_wire::frame::FrameHeader;
 use kakehashi_wire::relay::{FromRelay, ToRelay};
 use quinn::{ReadExactError, RecvStream, SendStream};
+use zeroize::Zeroizing;
 
 /// Awaits the next message. Not to be cancelled half-way: the stream would be out of step.
 pub(super) async fn read(stream: &mut RecvStream) -> Result<ToRelay, LinkLost> {
     let mut header = [0; FrameHeader::BYTES];
     stream.read_exact(&mut header).await.map_err(ended)?;
     let header = FrameHeader::parse(&header)?;
-    let mut body = vec![0; header.body_bytes()];
+    // Orders carry keys: the buffer is wiped when the message has been made of it.
+    let mut body = Zeroizing::new(vec![0; header.body_bytes()]);
     stream.read_exact(&mut body).await.map_err(ended)?;
     Ok(ToRelay::decode(header.kind(), &body)?)
 }

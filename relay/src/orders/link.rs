@@ -59,7 +59,6 @@ pub struct ShardHandle {
 ///
 /// # Errors
 /// [`SetupError`] if the link could never work: unusable files or settings.
-#[expect(clippy::needless_pass_by_value, reason = "what the link owns while it runs")]
 pub fn run(
     config: LinkConfig,
     shards: Vec<ShardHandle>,
@@ -136,14 +135,26 @@ async fn dial(
     control: &str,
 ) -> Result<Connection, LinkLost> {
     let unresolved = |reason: &dyn std::fmt::Display| LinkLost::Network(format!("{reason}"));
-    let mut found =
-        tokio::net::lookup_host(control).await.map_err(|error| unresolved(&error))?;
+    let mut found = tokio::net::lookup_host(control).await.map_err(|error| unresolved(&error))?;
     let address = found.next().ok_or_else(|| unresolved(&"its name has no address"))?;
     let mut client = ClientConfig::new(Arc::new(tls::client(config)?));
     client.transport_config(Arc::new(transport()?));
     let connecting = endpoint.connect_with(client, address, &config.server_name);
     let connecting = connecting.map_err(|error| unresolved(&error))?;
     Ok(connecting.await?)
+}
+
+/// One try: why it did not become a link.
+#[cfg(test)]
+pub(super) async fn dial_once(config: &LinkConfig) -> LinkLost {
+    let endpoint = endpoint().expect("tests have sockets");
+    match dial(config, &endpoint, &config.control[0]).await {
+        Ok(connection) => {
+            let mut dispatcher = Dispatcher::new(Vec::new(), Arc::new(Notify::new()));
+            talk(&connection, config, &mut dispatcher, &mut BackOff::default()).await
+        }
+        Err(lost) => lost,
+    }
 }
 
 /// Control opens no streams towards a relay and sends no datagrams.

@@ -8,7 +8,10 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// A PEM file cannot be read.
-    #[error("{path}: {source}. Check the path and that this user may read it", path = path.display())]
+    #[error(
+        "{path}: {source}. Check the path and that this user may read it",
+        path = path.display()
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -116,8 +119,9 @@ impl LinkLost {
         match code.checked_sub(0x0100) {
             // no_application_protocol, protocol_version
             Some(120 | 70) => Self::Version(text),
-            // bad_certificate to unknown_ca, access_denied, certificate_required
-            Some(42..=49 | 116) => Self::Certificate(text),
+            // bad_certificate to access_denied, decrypt_error (a CA of the same name but another
+            // key), certificate_required
+            Some(42..=49 | 51 | 116) => Self::Certificate(text),
             _ => Self::Network(text),
         }
     }

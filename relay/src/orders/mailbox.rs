@@ -85,6 +85,7 @@ impl LinkEnd {
     ///
     /// # Errors
     /// [`NotPut`] if there is no room, or nobody to read it.
+    #[expect(clippy::result_large_err, reason = "a command that does not fit goes back as it is")]
     pub fn put(&mut self, command: ShardCommand) -> Result<(), NotPut> {
         if self.is_gone() {
             return Err(NotPut::Gone);
@@ -97,9 +98,14 @@ impl LinkEnd {
         self.bell.ring();
     }
 
-    /// The next reply, if one has come.
+    /// The next reply, if one has come. A shard that waited for room is woken.
     pub fn take(&mut self) -> Option<ShardReply> {
-        self.replies.pop().ok()
+        let was_full = self.replies.slots() == MAILBOX_RESULTS;
+        let reply = self.replies.pop().ok();
+        if was_full {
+            self.ring();
+        }
+        reply
     }
 
     /// Whether the shard has dropped its end: it will never answer again.
@@ -111,10 +117,7 @@ impl LinkEnd {
 impl ShardEnd {
     /// The next command, unless there is none or its reply would find no room.
     pub fn take(&mut self) -> Option<ShardCommand> {
-        if self.replies.is_full() {
-            return None;
-        }
-        self.commands.pop().ok()
+        if self.can_take() { self.commands.pop().ok() } else { None }
     }
 
     /// Answers the command taken last. The link is not woken: see [`notify`](Self::notify).
@@ -133,8 +136,71 @@ impl ShardEnd {
         &self.bell
     }
 
-    /// Whether no command waits.
-    pub fn is_empty(&self) -> bool {
-        self.commands.is_empty()
+    /// Whether a command waits and its reply has room. When the link makes room, it rings.
+    pub fn can_take(&self) -> bool {
+        !self.commands.is_empty() && !self.replies.is_full()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kakehashi_wire::id::{Generation, LegId};
+    use kakehashi_wire::relay::{Outcome, RemoveLeg};
+
+    fn command(n: u64) -> ShardCommand {
+        let order = RemoveLeg { leg: LegId(n), generation: Generation(n) };
+        ShardCommand::Order(Ticket(n), Order::Remove(order))
+    }
+
+    fn reply(command: ShardCommand) -> ShardReply {
+        let ShardCommand::Order(ticket, Order::Remove(order)) = command else { panic!() };
+        let (leg, generation) = (order.leg, order.generation);
+        ShardReply::Done(ticket, OrderResult { leg, generation, outcome: Outcome::Applied })
+    }
+
+    #[test]
+    fn a_full_mailbox_gives_the_command_back_and_loses_none() {
+        let (mut link, mut shard) = mailbox(&Arc::new(Notify::new())).unwrap();
+        for n in 0..MAILBOX_ORDERS as u64 {
+            assert!(link.put(command(n)).is_ok());
+        }
+        let Err(NotPut::Full(back)) = link.put(command(u64::MAX)) else { panic!() };
+        assert!(matches!(back, ShardCommand::Order(Ticket(u64::MAX), _)));
+        for _ in 0..MAILBOX_RESULTS {
+            let next = shard.take().unwrap();
+            shard.answer(reply(next));
+        }
+        assert!(link.put(command(7)).is_ok());
+        assert!(shard.take().is_none(), "its reply would find no room");
+        assert!(!shard.can_take());
+        let tickets = (0..MAILBOX_RESULTS).map(|_| link.take().unwrap());
+        for (at, answer) in tickets.enumerate() {
+            assert!(matches!(answer, ShardReply::Done(Ticket(n), _) if n == at as u64));
+        }
+        shard.bell().wait().unwrap();
+        assert!(shard.take().is_some());
+    }
+
+    #[test]
+    fn a_bell_that_rang_before_the_wait_is_heard() {
+        let (link, shard) = mailbox(&Arc::new(Notify::new())).unwrap();
+        link.ring();
+        link.ring();
+        shard.bell().wait().unwrap();
+        let bell = Arc::clone(shard.bell());
+        let waiter = std::thread::spawn(move || bell.wait().unwrap());
+        link.ring();
+        waiter.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_link_hears_at_once_that_a_shard_is_gone() {
+        let knock = Arc::new(Notify::new());
+        let (mut link, shard) = mailbox(&knock).unwrap();
+        let shard = std::thread::spawn(move || drop(shard));
+        knock.notified().await;
+        assert!(link.is_gone() && matches!(link.put(command(1)), Err(NotPut::Gone)));
+        shard.join().unwrap();
     }
 }

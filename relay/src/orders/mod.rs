@@ -10,6 +10,8 @@ pub mod desk;
 mod dispatch;
 mod frames;
 pub mod link;
+#[cfg(test)]
+mod link_tests;
 pub mod lost;
 pub mod mailbox;
 pub mod report;

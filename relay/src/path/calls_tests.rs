@@ -5,10 +5,12 @@ use super::forward;
 use super::verdict::{PathCounters, Verdict};
 use crate::capacity::BATCH_HOPS_MAX;
 use crate::testing::{Phone, World, address};
+use kakehashi_wire::id::Generation;
 use kakehashi_wire::limits::LEGS_PER_CALL_MAX;
 use kakehashi_wire::relay::{Order, Outcome, RemoveLeg};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 #[test]
 fn a_group_hears_every_member_once() {
@@ -53,7 +55,15 @@ fn a_turn_without_room_says_so() {
     assert_eq!(counters.verdicts(), counters.received());
 }
 
-/// What may happen to a phone of a random scene.
+/// Three calls of three phones.
+struct Scene {
+    phones: Vec<Phone>,
+    /// The network each is in; it may have left all lower ones.
+    places: [u16; 9],
+    world: World,
+}
+
+/// What may happen to a phone.
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Rtp,
@@ -72,53 +82,73 @@ fn act() -> impl Strategy<Value = (usize, Act)> {
     (0_usize..9, acts)
 }
 
-proptest! {
-    /// Three calls of three; legs come, go and roam in any order.
-    #[test]
-    fn calls_never_leak_into_each_other(acts in prop::collection::vec(act(), 1..120)) {
-        let mut phones: Vec<_> = (0..9).map(|n| Phone::new(u64::from(n / 3), n)).collect();
-        let mut world = World::new(16);
-        let mut places = [0_u16; 9];
-        for (step, (n, act)) in acts.into_iter().enumerate() {
-            world.now = world.now.after_ms(700);
-            let (source, generation) = (address(n as u16, places[n]), step as u64 + 1);
-            let effect = match act {
-                Act::Rtp => { let packet = phones[n].rtp(); Some(world.send(source, &packet)) }
-                Act::Rtcp => { let packet = phones[n].rtcp(); Some(world.send(source, &packet)) }
-                Act::Check => Some(world.send(source, &phones[n].check())),
-                Act::Move => {
-                    let to = address(n as u16, places[n] + 1);
-                    let effect = world.send(to, &phones[n].check());
-                    let answers = effect.answers.first().filter(|_| effect.verdict == Verdict::Challenged);
-                    if let Some((_, challenge)) = answers {
-                        let proof = phones[n].proof(challenge, to);
-                        prop_assert_eq!(world.send(to, &proof).verdict, Verdict::Moved);
-                        places[n] += 1;
-                    } else if effect.verdict == Verdict::Answered {
-                        places[n] += 1;
-                    }
-                    Some(effect)
-                }
-                Act::Remove => {
-                    let leg = phones[n].leg;
-                    let generation = kakehashi_wire::id::Generation(generation);
-                    world.apply(Order::Remove(RemoveLeg { leg, generation }));
-                    None
-                }
-                Act::Install => {
-                    let outcome = world.apply(Order::Install(phones[n].install(generation)));
-                    prop_assert_eq!(outcome, Outcome::Applied);
-                    None
-                }
-            };
-            for hop in effect.into_iter().flat_map(|effect| effect.hops) {
-                let member = (0..9_u16).find(|m| (0..=places[usize::from(*m)]).any(|p| address(*m, p) == hop));
-                let member = usize::from(member.expect("hops go to phones"));
-                prop_assert_ne!(member, n);
-                prop_assert_eq!(member / 3, n / 3, "call {} heard call {}", member / 3, n / 3);
-                prop_assert_eq!(hop, address(member as u16, places[member]), "an old address");
+impl Scene {
+    fn new() -> Self {
+        let phones = (0..9).map(|n| Phone::new(u64::from(n / 3), n)).collect();
+        Self { phones, places: [0; 9], world: World::new(16) }
+    }
+
+    /// Lets phone `n` act; where its media went.
+    fn act(&mut self, n: usize, act: Act, generation: u64) -> Vec<SocketAddr> {
+        let (world, phone) = (&mut self.world, &mut self.phones[n]);
+        let source = address(n as u16, self.places[n]);
+        world.now = world.now.after_ms(700);
+        match act {
+            Act::Rtp => world.send(source, &phone.rtp()).hops,
+            Act::Rtcp => world.send(source, &phone.rtcp()).hops,
+            Act::Check => world.send(source, &phone.check()).hops,
+            Act::Move => {
+                self.roam(n);
+                Vec::new()
+            }
+            Act::Remove => {
+                let (leg, generation) = (phone.leg, Generation(generation));
+                world.apply(Order::Remove(RemoveLeg { leg, generation }));
+                Vec::new()
+            }
+            Act::Install => {
+                let outcome = world.apply(Order::Install(phone.install(generation)));
+                assert_eq!(outcome, Outcome::Applied);
+                Vec::new()
             }
         }
-        world.legs.snapshot();
+    }
+
+    fn roam(&mut self, n: usize) {
+        let to = address(n as u16, self.places[n] + 1);
+        let effect = self.world.send(to, &self.phones[n].check());
+        match effect.verdict {
+            Verdict::Answered => {}
+            Verdict::Challenged => {
+                let proof = self.phones[n].proof(&effect.answers[0].1, to);
+                assert_eq!(self.world.send(to, &proof).verdict, Verdict::Moved);
+            }
+            _ => return,
+        }
+        self.places[n] += 1;
+    }
+
+    /// The phone that is or was at an address.
+    fn resident(&self, at: SocketAddr) -> usize {
+        let lived = |n: &usize| (0..=self.places[*n]).any(|place| address(*n as u16, place) == at);
+        (0..9).find(lived).expect("hops go to phones")
+    }
+}
+
+proptest! {
+    /// Legs come, go and roam in any order.
+    #[test]
+    fn calls_never_leak_into_each_other(acts in prop::collection::vec(act(), 1..120)) {
+        let mut scene = Scene::new();
+        for (generation, (n, act)) in (1..).zip(acts) {
+            for hop in scene.act(n, act, generation) {
+                let hearer = scene.resident(hop);
+                prop_assert_ne!(hearer, n);
+                prop_assert_eq!(hearer / 3, n / 3, "call {} heard call {}", hearer / 3, n / 3);
+                let current = address(hearer as u16, scene.places[hearer]);
+                prop_assert_eq!(hop, current, "an address it has left");
+            }
+        }
+        scene.world.legs.snapshot();
     }
 }

@@ -1,7 +1,8 @@
 //! What a datagram claims to be, and which leg it would be of.
 //!
-//! Input: anything. Output: [`Addressed`], a media packet whose leg and stream exist and which comes
-//! from where that leg is. All of it costs two look-ups, before the first cryptographic operation.
+//! Input: anything. Output: [`Addressed`], a media packet whose leg and stream exist and which
+//! comes from where that leg is. All of it costs two look-ups, before the first cryptographic
+//! operation.
 
 use super::batch::{Received, Slot as BufferSlot};
 use super::verdict::{Dropped, Verdict};

@@ -143,7 +143,7 @@ fn each_reason_is_told_apart() {
     let nowhere = StunMessage::success(TransactionId([255; 12]), here[0], key);
     let mut indication = phones[0].check();
     indication[1] |= 0x10;
-    let mut cut_header = vec![0x90; 40];
+    let mut cut_header = [0x90; 40];
     cut_header[1] = 111;
     cut_header[14..16].copy_from_slice(&[255, 255]);
     for (bytes, wanted) in [

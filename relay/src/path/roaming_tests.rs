@@ -132,3 +132,21 @@ fn a_copied_check_or_packet_redirects_nothing_however_often_it_is_tried() {
     }
     assert_eq!(world.counters.of(Verdict::Moved), 0);
 }
+
+#[test]
+fn even_the_shortest_request_is_longer_than_what_answers_it() {
+    let phone = Phone::new(1, 1);
+    let mut world = World::new(2);
+    assert_eq!(world.apply(Order::Install(phone.install(1))), Outcome::Applied);
+    // A challenge is the shortest authentic request there is; here one of the terminal's.
+    let (fragment, key) = (phone.leg.fragment(), phone.relay_password.as_bytes());
+    let shortest = StunMessage::challenge(TransactionId([4; 12]), &fragment, &fragment, key);
+    for (source, wanted) in [
+        ("[2001:db8::1]:65535", Verdict::Answered),
+        ("[2001:db8::2]:65535", Verdict::Challenged),
+        ("203.0.113.1:9", Verdict::ChallengePending),
+    ] {
+        // `send` checks the lengths.
+        assert_eq!(world.send(source.parse().unwrap(), shortest.bytes()).verdict, wanted);
+    }
+}
