@@ -1,1 +1,31 @@
-//! control
+//! The control plane of Kakehashi: who may sign in, who may call whom, and which relay carries it.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "tests may fail by panicking"
+    )
+)]
+
+pub mod accounts;
+pub mod admin;
+pub mod calls;
+pub mod capacity;
+pub mod clock;
+pub mod config;
+pub mod coordinator;
+pub mod driver;
+pub mod entropy;
+pub mod fleet;
+pub mod framing;
+pub mod gate;
+pub mod node;
+pub mod pki;
+pub mod placement;
+pub mod policy;
+pub mod records;
+pub mod sessions;
+pub mod startup;
+pub mod store;

@@ -1,0 +1,257 @@
+//! What a call needs to carry media: keys, sources, legs, passwords. Drawn once, when it is taken.
+
+use crate::entropy::Entropy;
+use crate::fleet::WantedLeg;
+use crate::placement::{Placement, Seat};
+use kakehashi_wire::id::{CallId, LegId};
+use kakehashi_wire::media::{Address, RelayPath, RelayRole, Sender, StreamOffer, StreamPlan};
+use kakehashi_wire::rtp::Ssrc;
+use kakehashi_wire::secret::{IcePassword, MasterKey, Suite};
+use kakehashi_wire::terminal::CallReady;
+use std::collections::HashSet;
+use zeroize::Zeroize;
+
+/// The SSRCs of all live calls. One is used once at a time on the whole node, which makes it
+/// unique on every shard.
+#[derive(Debug, Default)]
+pub struct Ssrcs(HashSet<Ssrc>);
+
+impl Ssrcs {
+    fn draw(&mut self, entropy: &Entropy) -> Ssrc {
+        loop {
+            let ssrc = Ssrc(u32::from_le_bytes(entropy.bytes()));
+            if ssrc.0 != 0 && self.0.insert(ssrc) {
+                return ssrc;
+            }
+        }
+    }
+
+    /// How many are in use.
+    pub fn in_use(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// A member's presence at one relay.
+struct MemberLeg {
+    leg: LegId,
+    relay_password: IcePassword,
+    terminal_password: IcePassword,
+}
+
+/// What one member sends, and its legs in the order of the seats.
+struct MemberMedia {
+    key: MasterKey,
+    streams: Vec<StreamPlan>,
+    legs: Vec<MemberLeg>,
+}
+
+/// A relay of the call, and where its shard listens.
+#[derive(Clone, Copy)]
+struct Place {
+    seat: Seat,
+    address: Address,
+}
+
+/// The media of one call.
+pub struct CallMedia {
+    /// Primary first.
+    places: Vec<Place>,
+    members: Vec<MemberMedia>,
+}
+
+/// What each member offers to send.
+pub type Offers<'a> = [&'a [StreamOffer]];
+
+impl CallMedia {
+    /// Draws everything. `None` if the address of the primary's shard is not known.
+    pub fn draw(
+        placement: Placement,
+        address: impl Fn(Seat) -> Option<Address>,
+        offers: &Offers<'_>,
+        suite: Suite,
+        (entropy, ssrcs): (&Entropy, &mut Ssrcs),
+    ) -> Option<Self> {
+        let place = |seat| Some(Place { seat, address: address(seat)? });
+        let mut places = vec![place(placement.primary)?];
+        places.extend(placement.standby.and_then(place));
+        let members = offers
+            .iter()
+            .map(|offers| MemberMedia {
+                key: master_key(suite, entropy),
+                streams: offers.iter().map(|offer| stream(*offer, entropy, ssrcs)).collect(),
+                legs: places.iter().map(|_| member_leg(entropy)).collect(),
+            })
+            .collect();
+        Some(Self { places, members })
+    }
+
+    /// The relays, primary first.
+    pub fn seats(&self) -> impl Iterator<Item = Seat> + '_ {
+        self.places.iter().map(|place| place.seat)
+    }
+
+    /// All members' legs at the `nth` relay.
+    pub fn legs_at(&self, nth: usize) -> impl Iterator<Item = LegId> + '_ {
+        self.members.iter().filter_map(move |member| member.legs.get(nth)).map(|leg| leg.leg)
+    }
+
+    /// All members' legs at the `nth` relay, as it should hold them.
+    pub fn wanted_at(&self, nth: usize, call: CallId) -> Vec<WantedLeg> {
+        let Some(place) = self.places.get(nth) else { return Vec::new() };
+        let legs = self.members.iter().filter_map(|member| Some((member, member.legs.get(nth)?)));
+        legs.map(|(member, leg)| WantedLeg {
+            leg: leg.leg,
+            call,
+            shard: place.seat.shard,
+            key: member.key.clone(),
+            relay_password: leg.relay_password.clone(),
+            terminal_password: leg.terminal_password.clone(),
+            ssrcs: member.streams.iter().map(|stream| stream.ssrc).collect(),
+        })
+        .collect()
+    }
+
+    /// Goes on without the `nth` relay; the next one moves up.
+    pub fn drop_place(&mut self, nth: usize) {
+        if nth < self.places.len() {
+            self.places.remove(nth);
+            for member in &mut self.members {
+                member.legs.remove(nth);
+            }
+        }
+    }
+
+    /// What the `nth` member is told; `logins` are all members', in order.
+    pub fn ready(&self, nth: usize, call: CallId, logins: &[&str]) -> Option<CallReady> {
+        let own = self.members.get(nth)?;
+        let others = self.members.iter().zip(logins).enumerate().filter(|(i, _)| *i != nth);
+        let senders = others.map(|(_, (member, login))| Sender {
+            login: (*login).to_owned(),
+            key: member.key.clone(),
+            streams: member.streams.clone(),
+        });
+        let roles = [RelayRole::Primary, RelayRole::Standby];
+        let paths =
+            self.places.iter().zip(&own.legs).zip(roles).map(|((place, leg), role)| RelayPath {
+                relay: place.seat.relay,
+                role,
+                address: place.address,
+                leg: leg.leg,
+                relay_password: leg.relay_password.clone(),
+                terminal_password: leg.terminal_password.clone(),
+            });
+        Some(CallReady {
+            call,
+            key: own.key.clone(),
+            streams: own.streams.clone(),
+            senders: senders.collect(),
+            paths: paths.collect(),
+        })
+    }
+
+    /// Gives the SSRCs back.
+    pub fn free(&self, ssrcs: &mut Ssrcs) {
+        for stream in self.members.iter().flat_map(|member| &member.streams) {
+            ssrcs.0.remove(&stream.ssrc);
+        }
+    }
+}
+
+fn master_key(suite: Suite, entropy: &Entropy) -> MasterKey {
+    let mut key = entropy.bytes();
+    let made = MasterKey::new(suite, &key, &entropy.bytes());
+    key.zeroize();
+    made
+}
+
+fn stream(offer: StreamOffer, entropy: &Entropy, ssrcs: &mut Ssrcs) -> StreamPlan {
+    StreamPlan {
+        kind: offer.kind,
+        codec: offer.codec,
+        ssrc: ssrcs.draw(entropy),
+        // RFC 3711 3.3.1: below 2^15, so that nobody guesses a wrong rollover counter.
+        first_sequence: u16::from_le_bytes(entropy.bytes()) & 0x7fff,
+    }
+}
+
+fn member_leg(entropy: &Entropy) -> MemberLeg {
+    MemberLeg {
+        leg: LegId(entropy.nonzero()),
+        relay_password: IcePassword::from_random(entropy.bytes()),
+        terminal_password: IcePassword::from_random(entropy.bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kakehashi_wire::id::{RelayId, ShardIndex};
+    use kakehashi_wire::media::{Codec, StreamKind};
+    use kakehashi_wire::terminal::ToTerminal;
+
+    fn media(ssrcs: &mut Ssrcs, relays: u32) -> CallMedia {
+        let seat = |relay| Seat { relay: RelayId(relay), shard: ShardIndex(3) };
+        let placement = Placement { primary: seat(1), standby: (relays > 1).then(|| seat(2)) };
+        let audio = [StreamOffer { kind: StreamKind::Audio, codec: Codec::Opus }];
+        let both = [audio[0], StreamOffer { kind: StreamKind::Camera, codec: Codec::Vp8 }];
+        let address = |seat: Seat| {
+            let port = u16::try_from(5000 + seat.relay.0).unwrap();
+            Some(std::net::SocketAddr::from(([127, 0, 0, 1], port)).into())
+        };
+        let entropy = Entropy::system();
+        let suite = Suite::AeadAes128Gcm;
+        CallMedia::draw(placement, address, &[&audio, &both], suite, (&entropy, ssrcs)).unwrap()
+    }
+
+    #[test]
+    fn each_side_gets_its_own_key_and_the_others() {
+        let media = media(&mut Ssrcs::default(), 2);
+        let call = CallId(9);
+        let a = media.ready(0, call, &["a", "b"]).unwrap();
+        let b = media.ready(1, call, &["a", "b"]).unwrap();
+        assert!(a.key == b.senders[0].key && b.key == a.senders[0].key && a.key != b.key);
+        assert_eq!((a.senders.len(), a.senders[0].login.as_str()), (1, "b"));
+        assert_eq!((a.streams.len(), b.streams.len()), (1, 2));
+        assert!(a.streams == b.senders[0].streams && b.streams == a.senders[0].streams);
+        let roles: Vec<_> = a.paths.iter().map(|path| path.role).collect();
+        assert_eq!(roles, [RelayRole::Primary, RelayRole::Standby]);
+        for stream in a.streams.iter().chain(&b.streams) {
+            assert!(stream.first_sequence < 1 << 15);
+        }
+        let mut legs: Vec<_> = a.paths.iter().chain(&b.paths).map(|path| path.leg).collect();
+        legs.sort();
+        legs.dedup();
+        assert_eq!(legs.len(), 4, "each relay knows each member by another leg");
+        for ready in [a, b] {
+            ToTerminal::from(ready).encode().unwrap();
+        }
+    }
+
+    #[test]
+    fn relays_are_told_what_terminals_are() {
+        let mut media = media(&mut Ssrcs::default(), 2);
+        let wanted = media.wanted_at(1, CallId(9));
+        let ready = media.ready(1, CallId(9), &["a", "b"]).unwrap();
+        let (leg, path) = (&wanted[1], &ready.paths[1]);
+        assert!(leg.leg == path.leg && leg.key == ready.key);
+        assert!(leg.relay_password == path.relay_password);
+        assert!(leg.terminal_password == path.terminal_password);
+        assert_eq!(leg.ssrcs, ready.streams.iter().map(|s| s.ssrc).collect::<Vec<_>>());
+        media.drop_place(0);
+        let moved = media.ready(1, CallId(9), &["a", "b"]).unwrap();
+        assert_eq!(moved.paths.len(), 1);
+        assert_eq!((moved.paths[0].leg, moved.paths[0].role), (path.leg, RelayRole::Primary));
+    }
+
+    #[test]
+    fn ssrcs_differ_while_in_use_and_come_back() {
+        let mut ssrcs = Ssrcs::default();
+        let calls: Vec<_> = (0..200).map(|_| media(&mut ssrcs, 1)).collect();
+        assert_eq!(ssrcs.in_use(), 600);
+        for call in calls {
+            call.free(&mut ssrcs);
+        }
+        assert_eq!(ssrcs.in_use(), 0);
+    }
+}

@@ -1,0 +1,90 @@
+//! The live calls of the node, by number and by account, and when each wants attention.
+
+use super::Call;
+use crate::capacity::CALLS_MAX;
+use crate::sessions::AccountKey;
+use kakehashi_wire::id::CallId;
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+/// All live calls.
+#[derive(Default)]
+pub struct Calls {
+    by_id: HashMap<CallId, Call>,
+    by_account: HashMap<AccountKey, CallId>,
+    timers: BTreeSet<(Duration, CallId)>,
+    timer_of: HashMap<CallId, Duration>,
+}
+
+impl Calls {
+    /// Whether the node takes another call.
+    pub fn has_room(&self) -> bool {
+        self.by_id.len() < CALLS_MAX
+    }
+
+    /// Whether a number is taken.
+    pub fn contains(&self, id: CallId) -> bool {
+        self.by_id.contains_key(&id)
+    }
+
+    /// Adds a call whose members are free.
+    pub fn insert(&mut self, call: Call) {
+        for member in call.members() {
+            self.by_account.insert(member.account, call.id());
+        }
+        self.by_id.insert(call.id(), call);
+    }
+
+    /// Forgets a call; its members are free.
+    pub fn remove(&mut self, id: CallId) -> Option<Call> {
+        let call = self.by_id.remove(&id)?;
+        for member in call.members() {
+            self.by_account.remove(&member.account);
+        }
+        self.set_timer(id, None);
+        Some(call)
+    }
+
+    /// A call by its number.
+    pub fn get(&self, id: CallId) -> Option<&Call> {
+        self.by_id.get(&id)
+    }
+
+    /// A call by its number, to change it.
+    pub fn get_mut(&mut self, id: CallId) -> Option<&mut Call> {
+        self.by_id.get_mut(&id)
+    }
+
+    /// The call an account is in.
+    pub fn of(&self, account: AccountKey) -> Option<&Call> {
+        self.by_account.get(&account).and_then(|id| self.by_id.get(id))
+    }
+
+    /// All calls, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Call> {
+        self.by_id.values()
+    }
+
+    /// The call wants attention at that time, and no longer at the one said before.
+    pub fn set_timer(&mut self, id: CallId, at: Option<Duration>) {
+        if let Some(before) = self.timer_of.remove(&id) {
+            self.timers.remove(&(before, id));
+        }
+        if let Some(at) = at {
+            self.timers.insert((at, id));
+            self.timer_of.insert(id, at);
+        }
+    }
+
+    /// The next call whose time has come; its timer is spent.
+    pub fn due(&mut self, now: Duration) -> Option<CallId> {
+        let (_, id) = self.timers.first().copied().filter(|(at, _)| *at <= now)?;
+        self.set_timer(id, None);
+        Some(id)
+    }
+
+    /// When the next call wants attention.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+}

@@ -1,0 +1,204 @@
+//! The states of a call and every step between them, as a table.
+//!
+//! ```text
+//!  Inviting --Stored--> Ringing --Accept--> Preparing --LegsReady--> Connected
+//!      |                   |                    |                        |
+//!      +-------------------+--------------------+------------------------+----> Ended
+//! ```
+
+use kakehashi_wire::terminal::{CallEnd, Refusal};
+
+/// Where a call is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum State {
+    /// Allowed; its record is on the way to the store. The called side knows nothing yet.
+    Inviting,
+    /// The called side rings.
+    Ringing,
+    /// Taken; the relays are getting its legs.
+    Preparing,
+    /// The terminals have keys and paths.
+    Connected,
+    /// Over.
+    Ended,
+}
+
+/// What can happen to a call.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Event {
+    /// The store has its record.
+    Stored,
+    /// The store did not take its record.
+    StoreFailed,
+    /// The called side takes it.
+    Accept,
+    /// The called side declines.
+    Reject,
+    /// The caller gives up.
+    Cancel,
+    /// A member hangs up.
+    HangUp,
+    /// It rang long enough.
+    NoAnswer,
+    /// The relays hold its legs.
+    LegsReady,
+    /// The relays will not hold its legs.
+    LegsRefused,
+    /// A member's session is gone.
+    MemberLost,
+}
+
+/// What an event does.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Step {
+    /// The call is in another state.
+    To(State),
+    /// The call is over, and its members are told why.
+    End(CallEnd),
+    /// The call is over before anybody but its caller heard of it; the invitation is refused.
+    Withdraw(Refusal),
+    /// A request that cannot be done in this state.
+    Refuse(Refusal),
+    /// Nothing: the event came too late to matter.
+    Stay,
+}
+
+impl State {
+    /// All of them, in the order of the table's rows.
+    pub const ALL: [Self; 5] =
+        [Self::Inviting, Self::Ringing, Self::Preparing, Self::Connected, Self::Ended];
+}
+
+impl Event {
+    /// All of them, in the order of the table's columns.
+    pub const ALL: [Self; 10] = [
+        Self::Stored,
+        Self::StoreFailed,
+        Self::Accept,
+        Self::Reject,
+        Self::Cancel,
+        Self::HangUp,
+        Self::NoAnswer,
+        Self::LegsReady,
+        Self::LegsRefused,
+        Self::MemberLost,
+    ];
+}
+
+/// The table: a row for each state, a column for each event.
+const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
+    use CallEnd as End;
+    use Step::{Refuse, Stay, To, Withdraw};
+    const fn end(end: End) -> Step {
+        Step::End(end)
+    }
+    const UNKNOWN: Step = Refuse(Refusal::NoSuchCall);
+    const LATE: Step = Refuse(Refusal::TooLate);
+    const LOST: Step = end(End::PeerLost);
+    const HUNG_UP: Step = end(End::HungUp);
+    const NO_RELAY: Step = end(End::NoRelay);
+    [
+        // Inviting: neither side has been told the call's number yet.
+        [
+            To(State::Ringing),
+            Withdraw(Refusal::StoreUnavailable),
+            UNKNOWN,
+            UNKNOWN,
+            UNKNOWN,
+            UNKNOWN,
+            Stay,
+            Stay,
+            Stay,
+            Withdraw(Refusal::NotAvailable),
+        ],
+        // Ringing
+        [
+            Stay,
+            Stay,
+            To(State::Preparing),
+            end(End::Rejected),
+            end(End::Cancelled),
+            HUNG_UP,
+            end(End::NoAnswer),
+            Stay,
+            Stay,
+            LOST,
+        ],
+        // Preparing: a cancel that crossed the accept ends the call all the same.
+        [Stay, Stay, LATE, LATE, HUNG_UP, HUNG_UP, Stay, To(State::Connected), NO_RELAY, LOST],
+        // Connected: losing a relay is the terminals' business, they have a standby.
+        [Stay, Stay, LATE, LATE, HUNG_UP, HUNG_UP, Stay, Stay, Stay, LOST],
+        // Ended
+        [Stay, Stay, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, Stay, Stay, Stay, Stay],
+    ]
+};
+
+/// What `event` does to a call in `state`.
+pub const fn step(state: State, event: Event) -> Step {
+    TABLE[state as usize][event as usize]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write;
+
+    /// `>` another state, `!` the end, `~` the invitation is refused, `?` the request is refused.
+    const EXPECTED: &str = "
+             | Inviting          | Ringing     | Preparing   | Connected   | Ended
+Stored       | >Ringing          | -           | -           | -           | -
+StoreFailed  | ~StoreUnavailable | -           | -           | -           | -
+Accept       | ?NoSuchCall       | >Preparing  | ?TooLate    | ?TooLate    | ?NoSuchCall
+Reject       | ?NoSuchCall       | !Rejected   | ?TooLate    | ?TooLate    | ?NoSuchCall
+Cancel       | ?NoSuchCall       | !Cancelled  | !HungUp     | !HungUp     | ?NoSuchCall
+HangUp       | ?NoSuchCall       | !HungUp     | !HungUp     | !HungUp     | ?NoSuchCall
+NoAnswer     | -                 | !NoAnswer   | -           | -           | -
+LegsReady    | -                 | -           | >Connected  | -           | -
+LegsRefused  | -                 | -           | !NoRelay    | -           | -
+MemberLost   | ~NotAvailable     | !PeerLost   | !PeerLost   | !PeerLost   | -
+";
+
+    fn cell(step: Step) -> String {
+        match step {
+            Step::To(state) => format!(">{state:?}"),
+            Step::End(end) => format!("!{end:?}"),
+            Step::Withdraw(refusal) => format!("~{refusal:?}"),
+            Step::Refuse(refusal) => format!("?{refusal:?}"),
+            Step::Stay => "-".into(),
+        }
+    }
+
+    #[test]
+    fn the_table_is_as_printed() {
+        const WIDTHS: [usize; 5] = [17, 11, 11, 11, 0];
+        let mut table = format!("\n{:12}", "");
+        for (state, width) in State::ALL.iter().zip(WIDTHS) {
+            write!(table, " | {:width$}", format!("{state:?}")).unwrap();
+        }
+        for event in Event::ALL {
+            write!(table, "\n{:12}", format!("{event:?}")).unwrap();
+            for (state, width) in State::ALL.iter().zip(WIDTHS) {
+                write!(table, " | {:width$}", cell(step(*state, event))).unwrap();
+            }
+        }
+        table.push('\n');
+        assert_eq!(table, EXPECTED, "the table changed; printed it is:{table}");
+    }
+
+    #[test]
+    fn nothing_leaves_the_end() {
+        for event in Event::ALL {
+            assert!(matches!(step(State::Ended, event), Step::Stay | Step::Refuse(_)));
+        }
+    }
+
+    #[test]
+    fn rows_and_columns_are_where_the_enums_say() {
+        for (row, state) in State::ALL.into_iter().enumerate() {
+            assert_eq!(state as usize, row);
+        }
+        for (column, event) in Event::ALL.into_iter().enumerate() {
+            assert_eq!(event as usize, column);
+        }
+    }
+}

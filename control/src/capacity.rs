@@ -1,0 +1,204 @@
+//! Every limit of the node, with the reason for its size.
+//!
+//! Memory a stranger can make the node hold before it has signed in:
+//! [`INCOMING_MAX`] x 10 KiB of first packets + [`CONNECTIONS_MAX`] x
+//! ([`CONNECTION_WINDOW_BYTES`] + [`SEND_WINDOW_BYTES`]) at the very worst; in practice a
+//! connection that has not signed in holds one header and at most one sign-in message.
+
+use kakehashi_wire::limits::MESSAGE_BODY_BYTES_MAX;
+use std::time::Duration;
+
+// ---- the gate: connections from terminals ----
+
+/// A TLS handshake that takes longer is given up: an honest one needs two round trips.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// From the end of the handshake to a good sign-in, all attempts together.
+pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sign-ins one connection may try: one typing mistake, one second thought.
+pub const LOGIN_ATTEMPTS_MAX: u32 = 3;
+
+/// From the first byte of a message to its last: a message is at most 64 KiB.
+pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection nothing is heard of for so long is lost. The terminal keeps it alive.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a closing session may take to hear why.
+pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// One stream is the conversation; a second allows a reconnecting terminal to overlap.
+pub const STREAMS_MAX: u32 = 2;
+
+/// Bytes a stream may have under way: one message.
+pub const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+
+/// Bytes a connection may have under way: four messages.
+pub const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+
+/// Bytes the node keeps for one connection until they are acknowledged.
+pub const SEND_WINDOW_BYTES: u64 = 256 * 1024;
+
+/// Handshakes that wait for the node: ten times what one core can do in a second.
+pub const INCOMING_MAX: usize = 4096;
+
+/// Half-open handshakes above which an address must first prove that it is there (Retry).
+pub const HALF_OPEN_MAX: usize = 512;
+
+/// First packets kept for one handshake that has not begun: two datagrams of a ClientHello
+/// with a post-quantum key share, and as much again.
+pub const INCOMING_BUFFER_BYTES: u64 = 10 * 1024;
+
+/// First packets kept for all of them: [`INCOMING_MAX`] times the above, halved, because
+/// most have sent one packet only.
+pub const INCOMING_BUFFER_TOTAL_BYTES: u64 = 20 * 1024 * 1024;
+
+/// Connections of terminals to one node.
+pub const CONNECTIONS_MAX: usize = 20_000;
+
+/// Messages that may wait for one terminal: a presence list of 256 x 256 accounts. A terminal
+/// that falls further behind is ended, because its picture is wrong anyway.
+pub const OUTBOX_MESSAGES_MAX: usize = 256;
+
+// ---- the core ----
+
+/// Sessions of one node.
+pub const SESSIONS_MAX: usize = CONNECTIONS_MAX;
+
+/// Calls of one node: half the sessions could be calling the other half.
+pub const CALLS_MAX: usize = SESSIONS_MAX / 2;
+
+/// Inputs that may wait for the core; who sends more waits (a turn takes microseconds).
+pub const INPUTS_MAX: usize = 4096;
+
+/// Batches of outputs that may wait for the store: at 2 ms a commit, a second's worth of turns.
+pub const TURNS_WAITING_MAX: usize = 1024;
+
+/// Turns whose records are committed together: one disk flush for all of them.
+pub const TURNS_PER_COMMIT_MAX: usize = 256;
+
+/// Call records that wait for a store that does not answer: an hour of three ends a second.
+pub const UNSAVED_MAX: usize = 10_000;
+
+/// How long the core waits before it offers a record again that the store did not take.
+pub const SAVE_RETRY: Duration = Duration::from_secs(1);
+
+/// Presence changes go out alone; a full list in pages of this many entries. Halved from the
+/// wire's limit so that 128-byte names stay below the body limit.
+pub const PRESENCE_PAGE: usize = kakehashi_wire::limits::PRESENCE_ENTRIES_MAX / 2;
+
+// ---- the fleet: links from relays ----
+
+/// Relays one node takes in.
+pub const RELAYS_MAX: usize = 64;
+
+/// Messages that may wait for one relay: order batches are bounded by
+/// [`BATCHES_IN_FLIGHT_MAX`], the rest is the resynchronisation at link start.
+pub const LINK_OUTBOX_MAX: usize = 1024;
+
+/// Order batches a relay may leave unanswered before it gets the next: enough to fill the
+/// link, few enough that a new call waits for at most four batches.
+pub const BATCHES_IN_FLIGHT_MAX: usize = 4;
+
+/// A relay that leaves a batch unanswered for so long is treated as lost.
+pub const ORDERS_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long both relays have to install a call's legs before the call is given up.
+pub const LEGS_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a call that has its primary waits for its standby.
+pub const STANDBY_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Generations reserved in the store at each start: 2^40 orders are three years of ten thousand
+/// a second, and 2^24 starts fit into 64 bits.
+pub const GENERATIONS_PER_START: u64 = 1 << 40;
+
+const _: () = assert!(STREAM_WINDOW_BYTES as usize >= MESSAGE_BODY_BYTES_MAX);
+const _: () = assert!(CONNECTION_WINDOW_BYTES >= STREAMS_MAX * STREAM_WINDOW_BYTES);
+const _: () = assert!(STANDBY_TIMEOUT.as_millis() < LEGS_TIMEOUT.as_millis());
+
+// ---- the store ----
+
+/// Longest key in bytes: the longest of ours is a tenant prefix and a login ID, below 200.
+pub const STORE_KEY_BYTES_MAX: usize = 512;
+
+/// Largest value in bytes: the largest record of ours is below 4 KiB; etcd takes 1.5 MiB.
+pub const STORE_VALUE_BYTES_MAX: usize = 64 * 1024;
+
+/// Compares, puts and deletes of one transaction together: etcd's own default limit.
+pub const STORE_OPERATIONS_MAX: usize = 128;
+
+/// Entries one range answers: 1,000 records of below 1 KiB are below 1 MiB.
+pub const STORE_RANGE_ENTRIES_MAX: usize = 1000;
+
+/// Transactions that wait for the writer; whoever comes later waits to be let into the queue.
+pub const STORE_QUEUE_MAX: usize = 1024;
+
+/// Transactions that share one commit: more would not make an fsync cheaper, only later.
+pub const STORE_BATCH_MAX: usize = 256;
+
+/// Reads that hold a thread at the same time; each takes microseconds unless the disk is slow.
+pub const STORE_READERS_MAX: usize = 8;
+
+/// Bytes of pages that the store keeps in memory: a tenant of 10,000 accounts is below 8 MiB.
+pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+/// Changes kept for watchers that join late; who is further behind lists anew.
+pub const STORE_HISTORY_EVENTS_MAX: usize = 4096;
+
+/// Bytes of changes kept for watchers that join late: the count above at 4 KiB each.
+pub const STORE_HISTORY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Changes that may wait for one watcher; who is further behind lists anew.
+pub const STORE_WATCH_EVENTS_MAX: usize = 1024;
+
+// ---- accounts ----
+
+/// Tenants of one cell.
+pub const TENANTS_MAX: u32 = 10_000;
+
+/// Accounts of one tenant unless its record says otherwise.
+pub const ACCOUNTS_PER_TENANT_DEFAULT: u32 = 10_000;
+
+/// Shortest password that a person may choose, in characters (NIST SP 800-63B-4: 15 where the
+/// password is the only factor).
+pub const PASSWORD_CHARACTERS_MIN: usize = 15;
+
+/// Memory of one password hash in KiB, with the passes below and one lane: OWASP's choice for
+/// Argon2id.
+pub const HASH_KIB: u32 = 19_456;
+
+/// Passes of one password hash.
+pub const HASH_PASSES: u32 = 2;
+
+/// Password checks that may wait per worker: at about 30 ms each, half a second of waiting.
+pub const HASH_QUEUE_PER_WORKER: usize = 16;
+
+/// What one password hash takes on a slow core, for the advice when to try again.
+pub const HASH_MS_ESTIMATE: u32 = 50;
+
+// ---- call records ----
+
+/// Ended calls kept per tenant: about 1 KiB each, so below 10 MiB per tenant.
+pub const CALL_RECORDS_PER_TENANT_MAX: usize = 10_000;
+
+/// Ended calls written between two prunings: a tenant exceeds its limit by at most this much.
+pub const CALL_RECORDS_PRUNE_EVERY: u32 = 256;
+
+// ---- local admin ----
+
+/// Longest admin request in bytes: the longest has three names and a password.
+pub const ADMIN_REQUEST_BYTES_MAX: usize = 16 * 1024;
+
+/// Longest admin answer in bytes: [`ADMIN_ROWS_MAX`] rows of 800 bytes.
+pub const ADMIN_ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Rows one admin answer carries: a tenant's accounts or its kept calls.
+pub const ADMIN_ROWS_MAX: usize = 10_000;
+
+/// Admin connections at the same time; one operator and a few scripts.
+pub const ADMIN_CONNECTIONS_MAX: usize = 16;
+
+/// How long an admin connection may be silent, or an answer take.
+pub const ADMIN_IDLE: Duration = Duration::from_secs(30);

@@ -1,0 +1,293 @@
+//! The node's settings: `control.toml`.
+
+use kakehashi_wire::secret::Suite;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The default settings with a comment for each: what `--print-config` prints.
+pub const DOCUMENTED: &str = include_str!("control.toml");
+
+/// All settings. Unknown ones are refused.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Folder for the store and the internal certificate authority.
+    pub data: PathBuf,
+    /// Unix socket for the `kakehashi` command; empty for `admin.sock` in the data folder.
+    pub admin_socket: PathBuf,
+    /// Names and addresses terminals and relays may use for this node; its certificate has them.
+    pub names: Vec<String>,
+    /// Which messages are logged, in the syntax of `RUST_LOG`.
+    pub log: String,
+    /// Whether the log is JSON lines.
+    pub log_json: bool,
+    /// The gate for terminals.
+    pub terminals: Terminals,
+    /// The gate for relays.
+    pub relays: Relays,
+    /// How calls go.
+    pub calls: CallSettings,
+    /// How passwords are checked.
+    pub sign_in: SignInSettings,
+}
+
+/// The gate for terminals.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Terminals {
+    /// Where terminals connect.
+    pub listen: SocketAddr,
+    /// The operator's own certificate chain; empty for the internal authority's.
+    pub certificate: PathBuf,
+    /// The key of that certificate.
+    pub key: PathBuf,
+}
+
+/// The gate for relays.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Relays {
+    /// Where relays connect.
+    pub listen: SocketAddr,
+    /// The operator's own certificate chain; empty for the internal authority's.
+    pub certificate: PathBuf,
+    /// The key of that certificate.
+    pub key: PathBuf,
+    /// The authority of the relays' certificates; empty for the internal one.
+    pub ca: PathBuf,
+    /// How often both sides say that they are alive, in milliseconds.
+    pub heartbeat_ms: u32,
+    /// Silence after which a relay is lost, in milliseconds.
+    pub lost_after_ms: u32,
+    /// How long a relay keeps a leg it no longer hears about, in seconds.
+    pub leg_lifetime_s: u32,
+}
+
+/// How calls go.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CallSettings {
+    /// How long a call rings, in seconds.
+    pub no_answer_s: u32,
+    /// Cipher of all media.
+    pub suite: SuiteName,
+}
+
+/// The name of a cipher (RFC 7714).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum SuiteName {
+    /// 128-bit key.
+    #[serde(rename = "AEAD_AES_128_GCM")]
+    AeadAes128Gcm,
+    /// 256-bit key.
+    #[serde(rename = "AEAD_AES_256_GCM")]
+    AeadAes256Gcm,
+}
+
+impl From<SuiteName> for Suite {
+    fn from(from: SuiteName) -> Self {
+        match from {
+            SuiteName::AeadAes128Gcm => Self::AeadAes128Gcm,
+            SuiteName::AeadAes256Gcm => Self::AeadAes256Gcm,
+        }
+    }
+}
+
+/// How passwords are checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SignInSettings {
+    /// Password hashes at the same time; 0 for half of the cores.
+    pub hash_jobs: u32,
+    /// Sign-ins that may wait for one; 0 for about a second's worth.
+    pub hash_queue: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: "kakehashi-data/control".into(),
+            admin_socket: PathBuf::new(),
+            names: ["localhost", "127.0.0.1", "::1"].map(String::from).to_vec(),
+            log: "info".into(),
+            log_json: false,
+            terminals: Terminals::default(),
+            relays: Relays::default(),
+            calls: CallSettings::default(),
+            sign_in: SignInSettings::default(),
+        }
+    }
+}
+
+impl Default for Terminals {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([0; 8], 4433)),
+            certificate: PathBuf::new(),
+            key: PathBuf::new(),
+        }
+    }
+}
+
+impl Default for Relays {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4434)),
+            certificate: PathBuf::new(),
+            key: PathBuf::new(),
+            ca: PathBuf::new(),
+            heartbeat_ms: 200,
+            lost_after_ms: 3000,
+            leg_lifetime_s: 3600,
+        }
+    }
+}
+
+impl Default for CallSettings {
+    fn default() -> Self {
+        Self { no_answer_s: 45, suite: SuiteName::AeadAes128Gcm }
+    }
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file does not say what it should.
+    #[error("{}: {what}\n`kakehashi-control --print-config` shows all settings", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        what: String,
+    },
+    /// A setting cannot be so.
+    #[error("`{setting}` {problem}")]
+    Value {
+        /// Which.
+        setting: &'static str,
+        /// What is wrong, and what would be right.
+        problem: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`], for the operator.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text).map_err(|error| match error {
+            ConfigError::Parse { what, .. } => ConfigError::Parse { path: path.to_owned(), what },
+            other => other,
+        })
+    }
+
+    fn parse(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Parse {
+            path: PathBuf::new(),
+            what: error.to_string(),
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Refuses what cannot work.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for the first setting that is wrong.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let pair = |certificate: &Path, key: &Path| {
+            certificate.as_os_str().is_empty() == key.as_os_str().is_empty()
+        };
+        let beat = self.relays.heartbeat_ms;
+        let both = "and its `key` belong together: set both or neither";
+        let checks = [
+            (pair(&self.terminals.certificate, &self.terminals.key), "terminals.certificate", both),
+            (pair(&self.relays.certificate, &self.relays.key), "relays.certificate", both),
+            (beat >= 10, "relays.heartbeat_ms", "must be at least 10"),
+            (
+                self.relays.lost_after_ms / 2 >= beat,
+                "relays.lost_after_ms",
+                "must be at least twice `relays.heartbeat_ms`",
+            ),
+            (
+                (60..=86_400).contains(&self.relays.leg_lifetime_s),
+                "relays.leg_lifetime_s",
+                "must be from 60 to 86400",
+            ),
+            (
+                (1..=3600).contains(&self.calls.no_answer_s),
+                "calls.no_answer_s",
+                "must be from 1 to 3600",
+            ),
+            (!self.names.is_empty(), "names", "must name this node"),
+        ];
+        match checks.into_iter().find(|(good, ..)| !good) {
+            Some((_, setting, problem)) => Err(ConfigError::Value { setting, problem }),
+            None => Ok(()),
+        }
+    }
+
+    /// Where the `kakehashi` command reaches this node.
+    pub fn admin_socket(&self) -> PathBuf {
+        if self.admin_socket.as_os_str().is_empty() {
+            self.data.join("admin.sock")
+        } else {
+            self.admin_socket.clone()
+        }
+    }
+
+    /// The store's file.
+    pub fn store(&self) -> PathBuf {
+        self.data.join("store.redb")
+    }
+
+    /// The folder of the internal certificate authority.
+    pub fn pki(&self) -> PathBuf {
+        self.data.join("pki")
+    }
+
+    /// How long a call rings.
+    pub fn no_answer(&self) -> Duration {
+        Duration::from_secs(self.calls.no_answer_s.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_settings_are_the_defaults() {
+        assert_eq!(Config::parse(DOCUMENTED).unwrap(), Config::default());
+        assert_eq!(Config::parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let cases = [
+            ("nonsense = 1", "nonsense"),
+            ("[calls]\nsuite = \"ROT13\"", "suite"),
+            ("[calls]\nno_answer_s = 0", "calls.no_answer_s"),
+            ("[terminals]\nkey = \"k.pem\"", "terminals.certificate"),
+            ("[relays]\nlost_after_ms = 300", "relays.lost_after_ms"),
+            ("data = ", "data"),
+        ];
+        for (text, expected) in cases {
+            let error = Config::parse(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Calls end, and so does what they held.
+
+use super::{Coordinator, Output, Write};
+use crate::calls::{Call, Event};
+use crate::clock::Now;
+use kakehashi_wire::id::CallId;
+use kakehashi_wire::terminal::{CallEnd, CallEnded, Refusal};
+
+impl Coordinator {
+    /// The call is over: recorded, its legs released, its members told.
+    pub(super) fn end_call(&mut self, id: CallId, reason: CallEnd, now: Now) {
+        let Some(call) = self.calls.remove(id) else { return };
+        self.release_media(&call);
+        self.write(call.record().ended(now.wall, reason));
+        for member in call.members() {
+            if self.sessions.get(member.session).is_some() {
+                self.say(member.session, CallEnded { call: id, reason });
+            }
+            self.announce_account(member.account);
+        }
+    }
+
+    /// The call never came to ring: its invitation is refused, and nothing of it is kept.
+    pub(super) fn withdraw_call(&mut self, id: CallId, reason: Refusal) {
+        let Some(call) = self.calls.remove(id) else { return };
+        self.out.push(Output::Write(Write::Forget(call.record())));
+        if self.sessions.get(call.caller().session).is_some() {
+            self.refuse(call.caller().session, call.invite(), reason);
+        }
+        for member in call.members() {
+            self.announce_account(member.account);
+        }
+    }
+
+    pub(super) fn written(&mut self, id: CallId, now: Now) {
+        self.unsaved.forget(id);
+        self.happen(id, Event::Stored, now);
+    }
+
+    /// Only an invitation depends on the store; whatever else was not written is offered again.
+    pub(super) fn write_failed(&mut self, write: Write, now: Now) {
+        let id = write.record().call;
+        match self.calls.get(id).map(Call::state) {
+            Some(crate::calls::State::Inviting) => {
+                self.happen(id, Event::StoreFailed, now);
+            }
+            _ => self.unsaved.keep(write, now.since_start),
+        }
+    }
+
+    pub(super) fn retry_writes(&mut self, now: Now) {
+        for write in self.unsaved.due(now.since_start) {
+            let id = write.record().call;
+            match (self.calls.get(id), &write) {
+                // Of a live call, the state it has reached meanwhile.
+                (Some(call), _) => self.out.push(Output::Write(Write::Put(call.record()))),
+                // Of one that is over, its end; anything earlier would bring it back to life.
+                (None, Write::Put(record)) if record.ended.is_none() => {}
+                (None, _) => self.out.push(Output::Write(write)),
+            }
+        }
+    }
+
+    fn release_media(&mut self, call: &Call) {
+        let Some(media) = call.media() else { return };
+        for (nth, seat) in media.seats().enumerate() {
+            for leg in media.legs_at(nth) {
+                self.fleet.release(seat.relay, leg);
+            }
+        }
+        media.free(&mut self.ssrcs);
+    }
+}

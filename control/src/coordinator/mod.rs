@@ -1,0 +1,309 @@
+//! The node's core: everything it decides, in one place that does no I/O.
+//!
+//! **`handle(input, now) -> outputs; next_deadline()`. No socket, clock, thread or store.** It
+//! holds the sub-states (sessions, presence, calls, fleet) and dispatches between them; each rule
+//! lives with its sub-state. Outputs are in order, and whatever follows a [`Output::Write`] waits
+//! until that write is on disk.
+
+mod arrivals;
+mod ending;
+mod progress;
+mod requests;
+mod unsaved;
+mod view;
+
+use crate::calls::{Calls, Ssrcs, State};
+use crate::clock::Now;
+use crate::entropy::Entropy;
+use crate::fleet::{Fleet, LinkId, ToLink};
+use crate::records::CallRecord;
+use crate::sessions::{AccountKey, Presences, Registry, Session};
+use kakehashi_wire::id::{AccountId, CallId, DeviceId, RequestId, SessionId, TenantId};
+use kakehashi_wire::media::StreamOffer;
+use kakehashi_wire::relay::{FromRelay, Hello};
+use kakehashi_wire::secret::Suite;
+use kakehashi_wire::terminal::{
+    Accept, Cancel, Done, HangUp, Presence, PresenceEntry, PresenceState, Refusal, Refused, Reject,
+    ReportQuality, SessionEnd, ToTerminal,
+};
+use std::collections::HashMap;
+use std::time::Duration;
+use unsaved::Unsaved;
+
+/// What the core needs to know of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How long a call rings.
+    pub no_answer: Duration,
+    /// Which cipher calls use.
+    pub suite: Suite,
+}
+
+/// A sign-in whose password was right.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Arrival {
+    /// The number the session gets if it is let in.
+    pub session: SessionId,
+    /// The request to answer.
+    pub request: RequestId,
+    /// Whose password it was.
+    pub account: AccountKey,
+    /// Its login ID.
+    pub login: String,
+    /// Its name for others.
+    pub display: String,
+    /// From which device.
+    pub device: DeviceId,
+}
+
+/// An account as the store knows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KnownAccount {
+    /// The account.
+    pub account: AccountId,
+    /// Its login ID.
+    pub login: String,
+    /// Its name for others.
+    pub display: String,
+}
+
+/// What a session asks, with the facts from the store that the answer needs.
+pub enum Request {
+    /// To end the session.
+    SignOut,
+    /// To be told of presence; all accounts of the session's tenant.
+    Watch(RequestId, Vec<KnownAccount>),
+    /// To call; the account of the session's tenant with that login, if there is one.
+    Invite(RequestId, Option<AccountId>, Vec<StreamOffer>),
+    /// To take a call.
+    Accept(Accept),
+    /// To decline a call.
+    Reject(Reject),
+    /// To give up a call.
+    Cancel(Cancel),
+    /// To end a call.
+    HangUp(HangUp),
+    /// What cannot be done, as was found out on the way here.
+    Refuse(RequestId, Refusal),
+    /// Nothing; it reports.
+    Report(ReportQuality),
+}
+
+/// What can happen to the node.
+pub enum Input {
+    /// Somebody proved who they are.
+    Arrived(Arrival),
+    /// A session asks for something.
+    Asked(SessionId, Request),
+    /// A session's connection is gone.
+    Gone(SessionId),
+    /// A relay connected.
+    LinkUp(LinkId, Hello),
+    /// A relay said something.
+    LinkSaid(LinkId, FromRelay),
+    /// A relay's connection is gone.
+    LinkDown(LinkId),
+    /// The store has the write that was asked for.
+    Written(CallId),
+    /// The store did not take a write.
+    WriteFailed(Write),
+    /// Time has passed.
+    Tick,
+    /// The node shuts down.
+    Stop,
+}
+
+/// A change of what the store keeps of a call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Write {
+    /// Keep this.
+    Put(CallRecord),
+    /// Keep nothing: the call was refused although its record may have been written.
+    Forget(CallRecord),
+}
+
+impl Write {
+    /// What it is about.
+    pub fn record(&self) -> &CallRecord {
+        match self {
+            Self::Put(record) | Self::Forget(record) => record,
+        }
+    }
+}
+
+/// Why a sign-in is not let in although its password was right.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rejection {
+    /// Why.
+    pub reason: Refusal,
+    /// When to try again, in milliseconds; 0 for never.
+    pub retry_after_ms: u32,
+}
+
+/// What the node does.
+pub enum Output {
+    /// Decides an [`Input::Arrived`].
+    Arrival(SessionId, Result<(), Rejection>),
+    /// Says something to a terminal.
+    Say(SessionId, ToTerminal),
+    /// Ends a session: says why after all that was said before, then closes.
+    End(SessionId, SessionEnd),
+    /// Something for a relay.
+    Link(ToLink),
+    /// Changes the store. Later outputs wait for it.
+    Write(Write),
+}
+
+/// The core.
+pub struct Coordinator {
+    settings: Settings,
+    entropy: Entropy,
+    sessions: Registry,
+    presences: Presences,
+    calls: Calls,
+    ssrcs: Ssrcs,
+    fleet: Fleet,
+    unsaved: Unsaved,
+    out: Vec<Output>,
+}
+
+impl Coordinator {
+    /// An empty node.
+    pub fn new(settings: Settings, entropy: Entropy, fleet: Fleet) -> Self {
+        Self {
+            settings,
+            entropy,
+            sessions: Registry::default(),
+            presences: Presences::default(),
+            calls: Calls::default(),
+            ssrcs: Ssrcs::default(),
+            fleet,
+            unsaved: Unsaved::default(),
+            out: Vec::new(),
+        }
+    }
+
+    /// Lets `input` happen at `now`.
+    pub fn handle(&mut self, input: Input, now: Now) -> Vec<Output> {
+        match input {
+            Input::Arrived(arrival) => self.arrived(arrival, now),
+            Input::Asked(session, request) => self.asked(session, request, now),
+            Input::Gone(session) => self.gone(session, now),
+            Input::LinkUp(link, hello) => {
+                let mut said = Vec::new();
+                self.fleet.link_up(link, hello, &mut said);
+                self.out.extend(said.into_iter().map(Output::Link));
+            }
+            Input::LinkSaid(link, message) => {
+                let news = self.fleet.heard(link, message, now.since_start);
+                self.look_at_legs(news, now);
+            }
+            Input::LinkDown(link) => {
+                let news = self.fleet.link_down(link);
+                self.look_at_legs(news, now);
+            }
+            Input::Written(call) => self.written(call, now),
+            Input::WriteFailed(write) => self.write_failed(write, now),
+            Input::Tick => {}
+            Input::Stop => self.stop(now),
+        }
+        self.look_at_timers(now);
+        self.retry_writes(now);
+        self.flush_fleet(now);
+        std::mem::take(&mut self.out)
+    }
+
+    /// When an [`Input::Tick`] is due.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        let deadlines =
+            [self.calls.next_deadline(), self.fleet.next_deadline(), self.unsaved.next_retry()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    fn say(&mut self, session: SessionId, message: impl Into<ToTerminal>) {
+        self.out.push(Output::Say(session, message.into()));
+    }
+
+    fn done(&mut self, session: SessionId, request: RequestId) {
+        self.say(session, Done { request });
+    }
+
+    fn refuse(&mut self, session: SessionId, request: RequestId, reason: Refusal) {
+        self.say(session, Refused { request, reason, retry_after_ms: retry_after_ms(reason) });
+    }
+
+    fn write(&mut self, record: CallRecord) {
+        self.out.push(Output::Write(Write::Put(record)));
+    }
+
+    fn flush_fleet(&mut self, now: Now) {
+        let mut said = Vec::new();
+        self.fleet.flush(now.since_start, &mut said);
+        self.out.extend(said.into_iter().map(Output::Link));
+    }
+
+    /// What an account is doing, from its session and its call.
+    fn doing(&self, account: AccountKey) -> PresenceState {
+        if self.sessions.of(account).is_none() {
+            return PresenceState::Offline;
+        }
+        match self.calls.of(account).map(|call| call.state()) {
+            None | Some(State::Ended) => PresenceState::Waiting,
+            Some(State::Inviting | State::Ringing) => PresenceState::Ringing,
+            Some(State::Preparing | State::Connected) => PresenceState::InCall,
+        }
+    }
+
+    /// Tells the watchers what the account of `session` is doing, if that is news.
+    fn announce(&mut self, session: &Session) {
+        let state = self.doing(session.account);
+        if !self.presences.set(session.account, state) {
+            return;
+        }
+        let entry =
+            PresenceEntry { login: session.login.clone(), display: session.display.clone(), state };
+        let told: Vec<_> = self.presences.watchers(session.account.tenant).collect();
+        for watcher in told {
+            self.say(watcher, Presence { complete: true, entries: vec![entry.clone()] });
+        }
+    }
+
+    fn announce_account(&mut self, account: AccountKey) {
+        if let Some(session) = self.sessions.of(account).cloned() {
+            self.announce(&session);
+        }
+    }
+
+    /// The complete list for a new watcher.
+    fn all_presence(&self, tenant: TenantId, accounts: Vec<KnownAccount>) -> Vec<Presence> {
+        let online: HashMap<_, _> = self
+            .sessions
+            .iter()
+            .filter(|session| session.account.tenant == tenant)
+            .map(|session| (session.account.account, session))
+            .collect();
+        let entries = accounts.into_iter().map(|known| PresenceEntry {
+            state: online
+                .get(&known.account)
+                .map_or(PresenceState::Offline, |session| self.doing(session.account)),
+            login: known.login,
+            display: known.display,
+        });
+        crate::sessions::pages(entries.collect())
+    }
+}
+
+/// When a refused request may be tried again, in milliseconds; 0 if waiting will not help.
+pub fn retry_after_ms(reason: Refusal) -> u32 {
+    match reason {
+        Refusal::Busy | Refusal::NoRelay | Refusal::StoreUnavailable => 1_000,
+        // By then a session whose terminal died has been noticed.
+        Refusal::SignedInElsewhere => {
+            u32::try_from(crate::capacity::IDLE_TIMEOUT.as_millis()).unwrap_or(u32::MAX)
+        }
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

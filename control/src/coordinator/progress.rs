@@ -1,0 +1,188 @@
+//! Calls move on: the one path from an invitation to media.
+
+use super::requests::LEGS;
+use super::{Coordinator, Output};
+use crate::calls::{CallMedia, Event, State, Step};
+use crate::capacity::{LEGS_TIMEOUT, STANDBY_TIMEOUT};
+use crate::clock::Now;
+use crate::fleet::{LegNews, Together};
+use crate::placement::choose;
+use kakehashi_wire::id::{CallId, RequestId, SessionId};
+use kakehashi_wire::media::StreamOffer;
+use kakehashi_wire::terminal::{Done, Incoming, Ringing};
+
+/// What to do with a call whose legs are being installed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Legs {
+    Wait,
+    Ready,
+    ReadyWithoutStandby,
+    MoveToStandby,
+    Refused,
+}
+
+impl Coordinator {
+    /// Lets `event` happen to a call and does what follows from the new state.
+    pub(super) fn happen(&mut self, id: CallId, event: Event, now: Now) -> Option<Step> {
+        let call = self.calls.get_mut(id)?;
+        let step = call.apply(event, now);
+        match step {
+            Step::To(State::Ringing) => self.ring(id, now),
+            Step::To(State::Preparing) => {
+                let record = call.record();
+                self.write(record);
+                self.announce_members(id);
+            }
+            Step::To(State::Connected) => self.connect(id),
+            Step::End(reason) => self.end_call(id, reason, now),
+            Step::Withdraw(reason) => self.withdraw_call(id, reason),
+            Step::To(_) | Step::Refuse(_) | Step::Stay => {}
+        }
+        Some(step)
+    }
+
+    /// Puts the answer to a request behind the first write since output `at`.
+    pub(super) fn answer_done_at(&mut self, at: usize, session: SessionId, request: RequestId) {
+        let written = self.out[at..].iter().position(|out| matches!(out, Output::Write(_)));
+        let at = written.map_or(at, |nth| at + nth + 1);
+        self.out.insert(at, Output::Say(session, Done { request }.into()));
+    }
+
+    fn ring(&mut self, id: CallId, now: Now) {
+        let Some(call) = self.calls.get(id) else { return };
+        let caller = call.caller();
+        let incoming = Incoming {
+            call: id,
+            login: caller.login.clone(),
+            display: caller.display.clone(),
+            streams: caller.streams.clone(),
+        };
+        let (caller, callee) = (caller.session, call.callee().session);
+        let ringing = Ringing { request: call.invite(), call: id };
+        self.say(callee, incoming);
+        self.say(caller, ringing);
+        self.calls.set_timer(id, Some(now.since_start + self.settings.no_answer));
+    }
+
+    /// Places a call that was taken, draws its keys, and wants its legs at the relays.
+    pub(super) fn prepare(&mut self, id: CallId, streams: Vec<StreamOffer>, now: Now) {
+        let placement = choose(&self.fleet.candidates(), LEGS);
+        let Some(call) = self.calls.get_mut(id) else { return };
+        call.set_callee_streams(streams);
+        let offers = call.members().each_ref().map(|member| member.streams.as_slice());
+        let media = placement.and_then(|placement| {
+            let address = |seat: crate::placement::Seat| self.fleet.address(seat.relay, seat.shard);
+            let random = (&self.entropy, &mut self.ssrcs);
+            CallMedia::draw(placement, address, &offers, self.settings.suite, random)
+        });
+        let Some(media) = media else {
+            self.happen(id, Event::LegsRefused, now);
+            return;
+        };
+        for (nth, seat) in media.seats().enumerate() {
+            for leg in media.wanted_at(nth, id) {
+                self.fleet.want(seat.relay, leg);
+            }
+        }
+        call.set_media(media);
+        self.calls.set_timer(id, Some(now.since_start + STANDBY_TIMEOUT));
+    }
+
+    /// The relays hold the legs: the terminals may send.
+    fn connect(&mut self, id: CallId) {
+        self.calls.set_timer(id, None);
+        let ready = self.calls.get(id).map(|call| call.ready()).unwrap_or_default();
+        for (session, ready) in ready {
+            self.say(session, ready);
+        }
+    }
+
+    pub(super) fn look_at_legs(&mut self, calls: LegNews, now: Now) {
+        for call in calls {
+            self.look_at_legs_of(call, now);
+        }
+    }
+
+    fn look_at_legs_of(&mut self, id: CallId, now: Now) {
+        // At most once for each relay of the call.
+        while let Some(legs) = self.legs_of(id, now) {
+            match legs {
+                Legs::Wait => return,
+                Legs::Ready => {
+                    self.happen(id, Event::LegsReady, now);
+                    return;
+                }
+                Legs::Refused => {
+                    self.happen(id, Event::LegsRefused, now);
+                    return;
+                }
+                Legs::ReadyWithoutStandby => self.drop_place(id, 1),
+                Legs::MoveToStandby => self.drop_place(id, 0),
+            }
+        }
+    }
+
+    /// How far the legs of a call in preparation are; `None` for any other call.
+    fn legs_of(&self, id: CallId, now: Now) -> Option<Legs> {
+        let call = self.calls.get(id).filter(|call| call.state() == State::Preparing)?;
+        let media = call.media()?;
+        let waited = now.since_start.saturating_sub(call.entered());
+        let standings: Vec<_> = media
+            .seats()
+            .enumerate()
+            .map(|(nth, seat)| self.fleet.standing(seat.relay, media.legs_at(nth)))
+            .collect();
+        Some(decide(&standings, waited))
+    }
+
+    fn drop_place(&mut self, id: CallId, nth: usize) {
+        let Some(media) = self.calls.get_mut(id).and_then(|call| call.media_mut()) else { return };
+        if let Some(seat) = media.seats().nth(nth) {
+            for leg in media.legs_at(nth) {
+                self.fleet.release(seat.relay, leg);
+            }
+        }
+        media.drop_place(nth);
+    }
+
+    pub(super) fn look_at_timers(&mut self, now: Now) {
+        while let Some(id) = self.calls.due(now.since_start) {
+            let Some(call) = self.calls.get(id) else { continue };
+            match call.state() {
+                State::Ringing => {
+                    self.happen(id, Event::NoAnswer, now);
+                }
+                State::Preparing => {
+                    let last = call.entered() + LEGS_TIMEOUT;
+                    self.calls.set_timer(id, Some(last).filter(|at| *at > now.since_start));
+                    self.look_at_legs_of(id, now);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn announce_members(&mut self, id: CallId) {
+        let Some(call) = self.calls.get(id) else { return };
+        for account in call.members().each_ref().map(|member| member.account) {
+            self.announce_account(account);
+        }
+    }
+}
+
+/// What follows from how the legs stand at the primary and, if there is one, the standby.
+fn decide(standings: &[Together], waited: std::time::Duration) -> Legs {
+    let standby = standings.get(1).copied();
+    let primary = standings.first().copied().unwrap_or(Together::Refused);
+    match (primary, standby) {
+        (Together::InForce, None | Some(Together::InForce)) => Legs::Ready,
+        (Together::InForce, Some(Together::Waiting)) if waited < STANDBY_TIMEOUT => Legs::Wait,
+        (Together::InForce, Some(_)) => Legs::ReadyWithoutStandby,
+        (Together::Waiting, _) if waited < LEGS_TIMEOUT => Legs::Wait,
+        (_, Some(Together::InForce | Together::Waiting)) if waited < LEGS_TIMEOUT => {
+            Legs::MoveToStandby
+        }
+        (_, Some(Together::InForce)) => Legs::MoveToStandby,
+        _ => Legs::Refused,
+    }
+}

@@ -1,0 +1,160 @@
+//! Carries out what the core decided, in order; what follows a write waits for the disk.
+
+use super::{Attach, Turn, Verdict};
+use crate::capacity::TURNS_PER_COMMIT_MAX;
+use crate::coordinator::{Input, Output, Write};
+use crate::fleet::{LinkId, ToLink};
+use crate::gate::Outbox;
+use crate::records::Records;
+use crate::store::StoreError;
+use kakehashi_wire::id::{CallId, SessionId};
+use kakehashi_wire::relay::ToRelay;
+use kakehashi_wire::terminal::ToTerminal;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// The ends of all connections, and the store.
+pub(super) struct Carrier {
+    outboxes: HashMap<SessionId, Outbox>,
+    verdicts: HashMap<SessionId, Verdict>,
+    links: HashMap<LinkId, mpsc::Sender<ToRelay>>,
+    records: Arc<Records>,
+    feedback: mpsc::UnboundedSender<Input>,
+}
+
+impl Carrier {
+    pub(super) fn new(records: Arc<Records>, feedback: mpsc::UnboundedSender<Input>) -> Self {
+        Self {
+            outboxes: HashMap::new(),
+            verdicts: HashMap::new(),
+            links: HashMap::new(),
+            records,
+            feedback,
+        }
+    }
+
+    /// Carries out turns until the core ends.
+    pub(super) async fn run(mut self, mut turns: mpsc::Receiver<Turn>) {
+        let mut batch = Vec::new();
+        while turns.recv_many(&mut batch, TURNS_PER_COMMIT_MAX).await > 0 {
+            let mut writes = writes(&batch);
+            for turn in batch.drain(..) {
+                if let Some(attach) = turn.attach {
+                    self.attach(attach);
+                }
+                for output in turn.outputs {
+                    // At the first write, all of the batch are written with one flush.
+                    if matches!(output, Output::Write(_)) {
+                        self.commit(std::mem::take(&mut writes)).await;
+                    }
+                    self.carry(output);
+                }
+            }
+        }
+    }
+
+    async fn commit(&self, writes: BTreeMap<CallId, Write>) {
+        let mut under_way = JoinSet::new();
+        for write in writes.into_values() {
+            let records = Arc::clone(&self.records);
+            under_way.spawn(async move {
+                let done = put(&records, &write).await;
+                (write, done)
+            });
+        }
+        while let Some(joined) = under_way.join_next().await {
+            let Ok((write, done)) = joined else { continue };
+            let call = write.record().call;
+            let answer = match done {
+                Ok(()) => Input::Written(call),
+                Err(error) => {
+                    tracing::error!(%call, %error, "a call's record could not be written");
+                    Input::WriteFailed(write)
+                }
+            };
+            let _stopping = self.feedback.send(answer);
+        }
+    }
+
+    fn attach(&mut self, attach: Attach) {
+        match attach {
+            Attach::Session(session, outbox, verdict) => {
+                self.outboxes.insert(session, outbox);
+                self.verdicts.insert(session, verdict);
+            }
+            Attach::Link(link, orders) => {
+                self.links.insert(link, orders);
+            }
+            Attach::GoneSession(session) => {
+                self.outboxes.remove(&session);
+            }
+            Attach::GoneLink(link) => {
+                self.links.remove(&link);
+            }
+        }
+    }
+
+    fn carry(&mut self, output: Output) {
+        match output {
+            Output::Arrival(session, verdict) => {
+                if verdict.is_err() {
+                    self.outboxes.remove(&session);
+                }
+                if let Some(waiting) = self.verdicts.remove(&session) {
+                    // A connection that is gone says so itself.
+                    let _gone = waiting.send(verdict);
+                }
+            }
+            Output::Say(session, message) => self.say(session, message),
+            Output::End(session, reason) => {
+                if let Some(outbox) = self.outboxes.remove(&session) {
+                    outbox.end(reason);
+                }
+            }
+            Output::Link(ToLink::Say(link, message)) => {
+                let behind = |orders: &mpsc::Sender<ToRelay>| {
+                    matches!(orders.try_send(message), Err(mpsc::error::TrySendError::Full(_)))
+                };
+                if self.links.get(&link).is_some_and(behind) {
+                    tracing::warn!(link = link.0, "closing: the relay reads too slowly");
+                    self.links.remove(&link);
+                }
+            }
+            Output::Link(ToLink::Close(link, reason)) => {
+                if self.links.remove(&link).is_some() {
+                    tracing::warn!(link = link.0, reason, "closing a relay's link");
+                }
+            }
+            Output::Write(_) => {}
+        }
+    }
+
+    fn say(&mut self, session: SessionId, message: ToTerminal) {
+        let Some(outbox) = self.outboxes.get(&session) else { return };
+        if outbox.say(message).is_err() {
+            tracing::warn!(%session, "ending: the terminal reads too slowly");
+            self.outboxes.remove(&session);
+            let _stopping = self.feedback.send(Input::Gone(session));
+        }
+    }
+}
+
+/// The last write of each call.
+fn writes(batch: &[Turn]) -> BTreeMap<CallId, Write> {
+    let outputs = batch.iter().flat_map(|turn| &turn.outputs);
+    outputs
+        .filter_map(|output| match output {
+            Output::Write(write) => Some((write.record().call, write.clone())),
+            _ => None,
+        })
+        .collect()
+}
+
+async fn put(records: &Records, write: &Write) -> Result<(), StoreError> {
+    match write {
+        Write::Put(record) => records.put(record).await.map(drop),
+        Write::Forget(record) => records.forget(record).await.map(drop),
+    }
+}

@@ -1,0 +1,175 @@
+//! The shell around the core: one task turns inputs into outputs, a second carries them out.
+//!
+//! The second task is where outputs wait for the disk, so the core itself never does: while one
+//! turn's records are being written, the next turns are decided, and their records share the next
+//! flush.
+
+mod carry;
+
+use crate::admin::{CallRow, Live, LiveFuture, RelayRow, SessionRow};
+use crate::capacity::{INPUTS_MAX, TURNS_WAITING_MAX};
+use crate::clock::Clock;
+use crate::coordinator::{Arrival, Coordinator, Input, Output, Rejection};
+use crate::fleet::LinkId;
+use crate::gate::Outbox;
+use crate::records::Records;
+use carry::Carrier;
+use kakehashi_wire::id::SessionId;
+use kakehashi_wire::relay::{Hello, ToRelay};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// Whoever has something for the core holds one of these.
+#[derive(Clone)]
+pub struct Core(mpsc::Sender<Event>);
+
+/// Decides a sign-in.
+type Verdict = oneshot::Sender<Result<(), Rejection>>;
+
+/// What reaches the core's task.
+enum Event {
+    Input(Input),
+    Arrived(Arrival, Outbox, Verdict),
+    LinkUp(LinkId, Hello, mpsc::Sender<ToRelay>),
+    Calls(oneshot::Sender<Vec<CallRow>>),
+    Sessions(oneshot::Sender<Vec<SessionRow>>),
+    Relays(oneshot::Sender<Vec<RelayRow>>),
+}
+
+/// One end of a connection that outputs may name.
+enum Attach {
+    Session(SessionId, Outbox, Verdict),
+    Link(LinkId, mpsc::Sender<ToRelay>),
+    GoneSession(SessionId),
+    GoneLink(LinkId),
+}
+
+/// What came of one event.
+struct Turn {
+    attach: Option<Attach>,
+    outputs: Vec<Output>,
+}
+
+impl Core {
+    /// Something happened.
+    pub(crate) async fn input(&self, input: Input) {
+        // Without a core the node is shutting down, and every connection is closed with it.
+        let _stopping = self.0.send(Event::Input(input)).await;
+    }
+
+    /// Somebody proved who they are; `None` if the node is shutting down.
+    pub(crate) async fn arrive(
+        &self,
+        arrival: Arrival,
+        outbox: Outbox,
+    ) -> Option<Result<(), Rejection>> {
+        let (verdict, decided) = oneshot::channel();
+        self.0.send(Event::Arrived(arrival, outbox, verdict)).await.ok()?;
+        decided.await.ok()
+    }
+
+    /// A relay connected; what is for it goes to `orders`.
+    pub(crate) async fn link_up(&self, link: LinkId, hello: Hello, orders: mpsc::Sender<ToRelay>) {
+        let _stopping = self.0.send(Event::LinkUp(link, hello, orders)).await;
+    }
+
+    fn ask<T: Send + Default + 'static>(
+        &self,
+        event: impl FnOnce(oneshot::Sender<T>) -> Event + Send + 'static,
+    ) -> LiveFuture<'_, T> {
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            let _stopping = self.0.send(event(answer)).await;
+            answered.await.unwrap_or_default()
+        })
+    }
+}
+
+impl Live for Core {
+    fn live_calls(&self) -> LiveFuture<'_, Vec<CallRow>> {
+        self.ask(Event::Calls)
+    }
+
+    fn sessions(&self) -> LiveFuture<'_, Vec<SessionRow>> {
+        self.ask(Event::Sessions)
+    }
+
+    fn relays(&self) -> LiveFuture<'_, Vec<RelayRow>> {
+        self.ask(Event::Relays)
+    }
+}
+
+/// Starts both tasks. The second ends when [`Input::Stop`] has been carried out.
+pub(crate) fn start(
+    core: Coordinator,
+    clock: Clock,
+    records: Arc<Records>,
+) -> (Core, JoinHandle<()>) {
+    let (events, queue) = mpsc::channel(INPUTS_MAX);
+    let (turns, waiting) = mpsc::channel(TURNS_WAITING_MAX);
+    // Bounded by the turns that wait: each write is answered once.
+    let (feedback, answers) = mpsc::unbounded_channel();
+    tokio::spawn(decide(core, clock, (queue, answers), turns));
+    let carried = tokio::spawn(Carrier::new(records, feedback).run(waiting));
+    (Core(events), carried)
+}
+
+async fn decide(
+    mut core: Coordinator,
+    clock: Clock,
+    (mut events, mut answers): (mpsc::Receiver<Event>, mpsc::UnboundedReceiver<Input>),
+    turns: mpsc::Sender<Turn>,
+) {
+    let mut stopping = false;
+    while !stopping {
+        let now = clock.now().since_start;
+        let due = core.next_deadline().map(|at| at.saturating_sub(now));
+        let event = tokio::select! {
+            biased;
+            Some(answer) = answers.recv() => Event::Input(answer),
+            () = tokio::time::sleep(due.unwrap_or(Duration::MAX)), if due.is_some() => {
+                Event::Input(Input::Tick)
+            }
+            Some(event) = events.recv() => event,
+            else => return,
+        };
+        let (attach, input) = match event {
+            Event::Input(input) => (gone(&input), input),
+            Event::Arrived(arrival, outbox, verdict) => {
+                let session = arrival.session;
+                (Some(Attach::Session(session, outbox, verdict)), Input::Arrived(arrival))
+            }
+            Event::LinkUp(link, hello, orders) => {
+                (Some(Attach::Link(link, orders)), Input::LinkUp(link, hello))
+            }
+            // An asker that is gone needs no answer.
+            Event::Calls(answer) => {
+                let _gone = answer.send(core.call_rows());
+                continue;
+            }
+            Event::Sessions(answer) => {
+                let _gone = answer.send(core.session_rows());
+                continue;
+            }
+            Event::Relays(answer) => {
+                let _gone = answer.send(core.relay_rows());
+                continue;
+            }
+        };
+        stopping = matches!(input, Input::Stop);
+        let outputs = core.handle(input, clock.now());
+        if turns.send(Turn { attach, outputs }).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn gone(input: &Input) -> Option<Attach> {
+    match input {
+        Input::Gone(session) => Some(Attach::GoneSession(*session)),
+        Input::LinkDown(link) => Some(Attach::GoneLink(*link)),
+        _ => None,
+    }
+}

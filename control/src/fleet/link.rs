@@ -1,0 +1,157 @@
+//! The QUIC link of a relay: who it is, its heartbeat, orders one way, outcomes the other.
+
+use super::LinkId;
+use crate::capacity::{FAREWELL_TIMEOUT, HANDSHAKE_TIMEOUT, LINK_OUTBOX_MAX};
+use crate::coordinator::Input;
+use crate::driver::Core;
+use crate::framing::{self, ReadFailure, WriteFailure};
+use crate::gate::CloseCode;
+use kakehashi_wire::id::RelayId;
+use kakehashi_wire::relay::{FromRelay, Hello, NodeHeartbeat, ToRelay, Welcome};
+use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream};
+use rustls_pki_types::CertificateDer;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+/// Reads the relay's number out of its certificate.
+pub(crate) type RelayOf = fn(&CertificateDer<'_>) -> Option<RelayId>;
+
+/// What links need of the node.
+pub(crate) struct Links {
+    pub(crate) core: Core,
+    pub(crate) heartbeat: Duration,
+    pub(crate) lost_after: Duration,
+    pub(crate) relay_of: RelayOf,
+    pub(crate) next: AtomicU64,
+}
+
+/// Why a link ended or did not begin.
+#[derive(Debug, thiserror::Error)]
+enum LinkEnd {
+    #[error("{0}")]
+    Read(#[from] ReadFailure),
+    #[error("{0}")]
+    Write(#[from] WriteFailure),
+    #[error("nothing was heard for {} ms", .0.as_millis())]
+    Silent(Duration),
+    #[error("the first message must be Hello")]
+    NoHello,
+    #[error(
+        "the relay says it is {says}, its certificate says {certificate:?}: give it the \
+         certificate made for its number"
+    )]
+    OtherRelay { says: RelayId, certificate: Option<RelayId> },
+    #[error("the node closed it")]
+    Closed,
+}
+
+/// Serves relays until the endpoint is closed.
+pub(crate) async fn serve(endpoint: Endpoint, links: Arc<Links>) {
+    while let Some(incoming) = endpoint.accept().await {
+        tokio::spawn(handshake(incoming, Arc::clone(&links)));
+    }
+}
+
+async fn handshake(incoming: Incoming, links: Arc<Links>) {
+    let address = incoming.remote_address();
+    let connecting = match incoming.accept() {
+        Ok(connecting) => connecting,
+        Err(error) => return tracing::warn!(%address, %error, "a relay could not connect"),
+    };
+    match timeout(HANDSHAKE_TIMEOUT, connecting).await {
+        Ok(Ok(connection)) => {
+            let end = match Box::pin(link(&connection, &links)).await {
+                Ok(()) => LinkEnd::Closed,
+                Err(end) => end,
+            };
+            tracing::warn!(%address, %end, "a relay's link ended");
+            CloseCode::Relay.close(&connection, &end.to_string());
+        }
+        Ok(Err(error)) => tracing::warn!(
+            %address, %error,
+            "a relay's handshake failed: check that its certificate is from this node's authority"
+        ),
+        Err(_elapsed) => tracing::warn!(%address, "a relay's handshake took too long"),
+    }
+}
+
+async fn link(connection: &Connection, links: &Links) -> Result<(), LinkEnd> {
+    let silent = |_elapsed| LinkEnd::Silent(HANDSHAKE_TIMEOUT);
+    let begun = timeout(HANDSHAKE_TIMEOUT, greet(connection, links)).await;
+    let (mut send, mut recv, hello) = begun.map_err(silent)??;
+    let relay = hello.relay;
+    let link = LinkId(links.next.fetch_add(1, Ordering::Relaxed));
+    let (orders, mut waiting) = mpsc::channel(LINK_OUTBOX_MAX);
+    tracing::info!(%relay, link = link.0, software = hello.software, "a relay connected");
+    links.core.link_up(link, hello, orders).await;
+    let ended = tokio::select! {
+        ended = speak(&mut send, &mut waiting, links.heartbeat) => ended,
+        ended = hear(&mut recv, link, links) => ended,
+    };
+    links.core.input(Input::LinkDown(link)).await;
+    ended
+}
+
+async fn greet(
+    connection: &Connection,
+    links: &Links,
+) -> Result<(SendStream, RecvStream, Hello), LinkEnd> {
+    let (mut send, mut recv) = connection.accept_bi().await.map_err(|_| ReadFailure::Gone)?;
+    let FromRelay::Hello(hello) = framing::read(&mut recv, FromRelay::decode).await? else {
+        return Err(LinkEnd::NoHello);
+    };
+    let certificate = certificate_of(connection).and_then(|it| (links.relay_of)(&it));
+    if certificate != Some(hello.relay) {
+        return Err(LinkEnd::OtherRelay { says: hello.relay, certificate });
+    }
+    let ms = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
+    let welcome =
+        Welcome { heartbeat_ms: ms(links.heartbeat), lost_after_ms: ms(links.lost_after) };
+    framing::write(&mut send, ToRelay::from(welcome).encode()).await?;
+    Ok((send, recv, hello))
+}
+
+fn certificate_of(connection: &Connection) -> Option<CertificateDer<'static>> {
+    let identity = connection.peer_identity()?;
+    identity.downcast::<Vec<CertificateDer<'static>>>().ok()?.into_iter().next()
+}
+
+/// Sends orders and heartbeats until the core closes the link.
+async fn speak(
+    send: &mut SendStream,
+    waiting: &mut mpsc::Receiver<ToRelay>,
+    heartbeat: Duration,
+) -> Result<(), LinkEnd> {
+    let mut ticks = interval(heartbeat);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut beat = 0;
+    loop {
+        let message = tokio::select! {
+            message = waiting.recv() => match message {
+                Some(message) => message,
+                None => break,
+            },
+            _ = ticks.tick() => {
+                beat += 1;
+                NodeHeartbeat { beat }.into()
+            }
+        };
+        framing::write(send, message.encode()).await?;
+    }
+    if send.finish().is_ok() {
+        let _heard = timeout(FAREWELL_TIMEOUT, send.stopped()).await;
+    }
+    Ok(())
+}
+
+/// Hands on what the relay says until it is silent for too long.
+async fn hear(recv: &mut RecvStream, link: LinkId, links: &Links) -> Result<(), LinkEnd> {
+    loop {
+        let message = timeout(links.lost_after, framing::read(recv, FromRelay::decode)).await;
+        let message = message.map_err(|_elapsed| LinkEnd::Silent(links.lost_after))??;
+        links.core.input(Input::LinkSaid(link, message)).await;
+    }
+}

@@ -1,0 +1,324 @@
+//! What one relay should hold, what it is known to hold, and the difference as orders.
+//!
+//! **Wishes and answers in, orders out; no socket, no clock.** Each order carries a generation
+//! that was never used before. A link that breaks loses whatever was under way; the next one
+//! begins with [`Plan::link_up`], which forgets nothing that is wanted and keeps nothing that is
+//! not. So the relay ends up with exactly the wanted legs, whatever was lost or repeated.
+
+use super::Generations;
+use crate::capacity::BATCHES_IN_FLIGHT_MAX;
+use kakehashi_wire::id::{CallId, Generation, Incarnation, LegId, ShardIndex};
+use kakehashi_wire::limits::ORDERS_PER_BATCH_MAX;
+use kakehashi_wire::relay::{
+    InstallLeg, Order, OrderResult, Outcome, RESYNC_LEGS_MAX, RemoveLeg, RenewLeg, Resync,
+};
+use kakehashi_wire::rtp::Ssrc;
+use kakehashi_wire::secret::{IcePassword, MasterKey};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// A leg a relay should hold.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WantedLeg {
+    /// The leg.
+    pub leg: LegId,
+    /// Its call.
+    pub call: CallId,
+    /// The shard of the call.
+    pub shard: ShardIndex,
+    /// Authenticates what the leg sends.
+    pub key: MasterKey,
+    /// Keys the terminal's binding requests.
+    pub relay_password: IcePassword,
+    /// Keys the relay's challenges.
+    pub terminal_password: IcePassword,
+    /// What the leg may send.
+    pub ssrcs: Vec<Ssrc>,
+}
+
+/// How a wanted leg stands at the relay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// Ordered, or about to be.
+    Waiting,
+    /// The relay holds it.
+    InForce,
+    /// The relay will not hold it.
+    Refused(Outcome),
+    /// Nobody asked for it.
+    Unwanted,
+}
+
+/// Where a leg is between wish and answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// To install.
+    Missing,
+    /// Install is under way.
+    Installing(Generation),
+    /// Held; to renew at that time.
+    InForce(Duration),
+    /// To renew.
+    Ageing,
+    /// Renewal is under way; held.
+    Renewing(Generation),
+    /// The relay said no.
+    Refused(Outcome),
+    /// To remove.
+    Unwanted,
+    /// Removal is under way.
+    Removing(Generation),
+}
+
+struct Entry {
+    leg: WantedLeg,
+    phase: Phase,
+}
+
+/// One relay's plan.
+pub struct Plan {
+    legs: BTreeMap<LegId, Entry>,
+    /// Legs that need an order.
+    todo: BTreeSet<LegId>,
+    /// When legs in force are to be renewed.
+    renewals: BTreeSet<(Duration, LegId)>,
+    /// When each unanswered batch was made.
+    in_flight: VecDeque<Duration>,
+    incarnation: Option<Incarnation>,
+    linked: bool,
+    lifetime: Duration,
+}
+
+impl Plan {
+    /// An empty plan whose legs live for `lifetime` without renewal.
+    pub fn new(lifetime: Duration) -> Self {
+        Self {
+            legs: BTreeMap::new(),
+            todo: BTreeSet::new(),
+            renewals: BTreeSet::new(),
+            in_flight: VecDeque::new(),
+            incarnation: None,
+            linked: false,
+            lifetime,
+        }
+    }
+
+    /// The relay should hold this leg.
+    pub fn want(&mut self, leg: WantedLeg) {
+        let id = leg.leg;
+        self.legs.insert(id, Entry { leg, phase: Phase::Missing });
+        self.todo.insert(id);
+    }
+
+    /// The relay should no longer hold this leg.
+    pub fn release(&mut self, leg: LegId) {
+        if !self.linked {
+            // The next link begins with the list of what is wanted.
+            self.forget(leg);
+        } else if self.legs.contains_key(&leg) {
+            self.enter(leg, Phase::Unwanted);
+        }
+    }
+
+    /// How a leg stands.
+    pub fn standing(&self, leg: LegId) -> Standing {
+        match self.legs.get(&leg).map(|entry| entry.phase) {
+            Some(Phase::Missing | Phase::Installing(_)) => Standing::Waiting,
+            Some(Phase::InForce(_) | Phase::Ageing | Phase::Renewing(_)) => Standing::InForce,
+            Some(Phase::Refused(outcome)) => Standing::Refused(outcome),
+            Some(Phase::Unwanted | Phase::Removing(_)) | None => Standing::Unwanted,
+        }
+    }
+
+    /// A link began. Returns what to say first: the wanted legs in pieces that cover all numbers.
+    pub fn link_up(&mut self, incarnation: Incarnation) -> Vec<Resync> {
+        let same_life = self.incarnation == Some(incarnation);
+        self.incarnation = Some(incarnation);
+        self.linked = true;
+        self.in_flight.clear();
+        let phases: Vec<_> = self.legs.iter().map(|(leg, entry)| (*leg, entry.phase)).collect();
+        for (leg, phase) in phases {
+            match phase {
+                Phase::Unwanted | Phase::Removing(_) => self.forget(leg),
+                // Installing it again would make the relay forget the terminal's address.
+                Phase::InForce(_) | Phase::Ageing | Phase::Renewing(_) if same_life => {
+                    self.enter(leg, Phase::Ageing);
+                }
+                Phase::Refused(_) => {}
+                _ => self.enter(leg, Phase::Missing),
+            }
+        }
+        resync(self.legs.keys().copied().collect())
+    }
+
+    /// The link broke; whatever was under way is lost.
+    pub fn link_down(&mut self) {
+        self.linked = false;
+        self.in_flight.clear();
+    }
+
+    /// The next batch of orders, empty if there is nothing to say or too much is unanswered.
+    pub fn orders(&mut self, now: Duration, generations: &mut Generations) -> Vec<Order> {
+        let mut batch = Vec::new();
+        if !self.linked || self.in_flight.len() >= BATCHES_IN_FLIGHT_MAX {
+            return batch;
+        }
+        self.note_due_renewals(now);
+        while batch.len() < ORDERS_PER_BATCH_MAX {
+            let Some(leg) = self.todo.first().copied() else { break };
+            let Some(generation) = generations.draw() else { break };
+            self.todo.remove(&leg);
+            batch.extend(self.order(leg, generation));
+        }
+        if !batch.is_empty() {
+            self.in_flight.push_back(now);
+        }
+        batch
+    }
+
+    /// The relay answered one batch. Returns the calls of legs whose standing changed.
+    pub fn answered(&mut self, results: &[OrderResult], now: Duration) -> Vec<CallId> {
+        self.in_flight.pop_front();
+        results.iter().filter_map(|result| self.result(result, now)).collect()
+    }
+
+    /// When the plan wants to be asked for [`orders`](Self::orders) again.
+    pub fn next_renewal(&self) -> Option<Duration> {
+        self.renewals.first().map(|(at, _)| *at).filter(|_| self.linked)
+    }
+
+    /// When the oldest unanswered batch was made.
+    pub fn unanswered_since(&self) -> Option<Duration> {
+        self.in_flight.front().copied()
+    }
+
+    /// The calls that have legs here.
+    pub fn calls(&self) -> BTreeSet<CallId> {
+        self.legs.values().map(|entry| entry.leg.call).collect()
+    }
+
+    /// Legs wanted on a shard.
+    pub fn legs_on(&self, shard: ShardIndex) -> usize {
+        self.legs.values().filter(|entry| entry.leg.shard == shard).count()
+    }
+
+    fn order(&mut self, leg: LegId, generation: Generation) -> Option<Order> {
+        let lifetime_ms = u32::try_from(self.lifetime.as_millis()).unwrap_or(u32::MAX);
+        let entry = self.legs.get_mut(&leg)?;
+        let (phase, order) = match entry.phase {
+            Phase::Missing => {
+                let order = install(&entry.leg, generation, lifetime_ms);
+                (Phase::Installing(generation), order)
+            }
+            Phase::Ageing => {
+                let order = Order::Renew(RenewLeg { leg, generation, lifetime_ms });
+                (Phase::Renewing(generation), order)
+            }
+            Phase::Unwanted => {
+                (Phase::Removing(generation), Order::Remove(RemoveLeg { leg, generation }))
+            }
+            _ => return None,
+        };
+        entry.phase = phase;
+        Some(order)
+    }
+
+    fn result(&mut self, result: &OrderResult, now: Duration) -> Option<CallId> {
+        let entry = self.legs.get(&result.leg)?;
+        let call = entry.leg.call;
+        let holds = matches!(result.outcome, Outcome::Applied | Outcome::Unchanged);
+        match entry.phase {
+            Phase::Installing(generation) if generation == result.generation => {
+                let phase = if holds { self.in_force(now) } else { Phase::Refused(result.outcome) };
+                self.enter(result.leg, phase);
+                Some(call)
+            }
+            Phase::Renewing(generation) if generation == result.generation => {
+                // A leg the relay lost is installed again; the call goes on meanwhile.
+                let phase = if holds { self.in_force(now) } else { Phase::Missing };
+                self.enter(result.leg, phase);
+                None
+            }
+            Phase::Removing(generation) if generation == result.generation => {
+                self.forget(result.leg);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Renewed after a third of its life: two more chances before it ends.
+    fn in_force(&self, now: Duration) -> Phase {
+        Phase::InForce(now + self.lifetime / 3)
+    }
+
+    fn note_due_renewals(&mut self, now: Duration) {
+        while let Some((at, leg)) = self.renewals.first().copied() {
+            if at > now {
+                break;
+            }
+            self.enter(leg, Phase::Ageing);
+        }
+    }
+
+    /// Changes a leg's phase and keeps the two indices true.
+    fn enter(&mut self, leg: LegId, phase: Phase) {
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
+        if let Phase::InForce(at) = entry.phase {
+            self.renewals.remove(&(at, leg));
+        }
+        entry.phase = phase;
+        match phase {
+            Phase::Missing | Phase::Ageing | Phase::Unwanted => {
+                self.todo.insert(leg);
+            }
+            Phase::InForce(at) => {
+                self.renewals.insert((at, leg));
+            }
+            _ => {
+                self.todo.remove(&leg);
+            }
+        }
+    }
+
+    fn forget(&mut self, leg: LegId) {
+        if let Some(Entry { phase: Phase::InForce(at), .. }) = self.legs.remove(&leg) {
+            self.renewals.remove(&(at, leg));
+        }
+        self.todo.remove(&leg);
+    }
+}
+
+fn install(leg: &WantedLeg, generation: Generation, lifetime_ms: u32) -> Order {
+    Order::Install(InstallLeg {
+        leg: leg.leg,
+        call: leg.call,
+        generation,
+        shard: leg.shard,
+        key: leg.key.clone(),
+        relay_password: leg.relay_password.clone(),
+        terminal_password: leg.terminal_password.clone(),
+        ssrcs: leg.ssrcs.clone(),
+        lifetime_ms,
+    })
+}
+
+/// `keep`, which is sorted, in pieces whose ranges cover every number exactly once.
+fn resync(keep: Vec<LegId>) -> Vec<Resync> {
+    let mut first = LegId(0);
+    let mut pieces = Vec::new();
+    let mut rest = keep.as_slice();
+    while rest.len() > RESYNC_LEGS_MAX {
+        let (piece, others) = rest.split_at(RESYNC_LEGS_MAX);
+        let last = LegId(others[0].0 - 1);
+        pieces.push(Resync { first, last, keep: piece.to_vec() });
+        first = others[0];
+        rest = others;
+    }
+    pieces.push(Resync { first, last: LegId(u64::MAX), keep: rest.to_vec() });
+    pieces
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -1,0 +1,284 @@
+//! Drives a plan against a model of a relay under loss, repetition, restarts and expiry.
+
+use super::*;
+use kakehashi_wire::secret::Suite;
+use proptest::prelude::*;
+use std::collections::HashMap;
+
+const LIFETIME: Duration = Duration::from_secs(60);
+
+fn wanted(leg: u64) -> WantedLeg {
+    WantedLeg {
+        leg: LegId(leg),
+        call: CallId(leg / 2),
+        shard: ShardIndex(0),
+        key: MasterKey::new(Suite::AeadAes128Gcm, &[1; 32], &[2; 12]),
+        relay_password: IcePassword::from_random([3; 24]),
+        terminal_password: IcePassword::from_random([4; 24]),
+        ssrcs: vec![Ssrc(u32::try_from(leg).unwrap())],
+    }
+}
+
+/// A relay as `wire::relay` describes it.
+#[derive(Default)]
+struct Model {
+    life: u64,
+    held: HashMap<LegId, Duration>,
+    seen: HashMap<LegId, Generation>,
+}
+
+impl Model {
+    fn apply(&mut self, orders: &[Order], now: Duration) -> Vec<OrderResult> {
+        self.held.retain(|_, until| *until > now);
+        orders.iter().map(|order| self.apply_one(order, now)).collect()
+    }
+
+    fn apply_one(&mut self, order: &Order, now: Duration) -> OrderResult {
+        let (leg, generation) = match order {
+            Order::Install(install) => (install.leg, install.generation),
+            Order::Renew(renew) => (renew.leg, renew.generation),
+            Order::Remove(remove) => (remove.leg, remove.generation),
+        };
+        let result = |outcome| OrderResult { leg, generation, outcome };
+        match self.seen.get(&leg) {
+            Some(seen) if *seen == generation => return result(Outcome::Unchanged),
+            Some(seen) if *seen > generation => return result(Outcome::Stale),
+            _ => self.seen.insert(leg, generation),
+        };
+        match order {
+            Order::Install(_) => self.held.insert(leg, now + LIFETIME),
+            Order::Renew(_) if !self.held.contains_key(&leg) => {
+                return result(Outcome::NoSuchLeg);
+            }
+            Order::Renew(_) => self.held.insert(leg, now + LIFETIME),
+            Order::Remove(_) => self.held.remove(&leg),
+        };
+        result(Outcome::Applied)
+    }
+
+    fn resync(&mut self, pieces: &[Resync]) {
+        let wanted = |leg: &LegId| {
+            pieces.iter().any(|p| (p.first..=p.last).contains(leg) && p.keep.contains(leg))
+        };
+        self.held.retain(|leg, _| wanted(leg));
+    }
+}
+
+struct World {
+    plan: Plan,
+    model: Model,
+    generations: Generations,
+    now: Duration,
+    wished: BTreeSet<LegId>,
+    old_batches: Vec<Vec<Order>>,
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Want(u64),
+    Release(u64),
+    /// Orders arrive and their answer does.
+    Exchange,
+    /// Orders arrive, the link breaks before the answer does.
+    LoseAnswer,
+    /// The link breaks before the orders arrive.
+    LoseOrders,
+    /// The relay's process restarts.
+    Restart,
+    /// An old batch arrives once more.
+    Repeat(usize),
+    /// Time passes.
+    Wait(u64),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        4 => (0_u64..24).prop_map(Act::Want),
+        3 => (0_u64..24).prop_map(Act::Release),
+        4 => Just(Act::Exchange),
+        1 => Just(Act::LoseAnswer),
+        1 => Just(Act::LoseOrders),
+        1 => Just(Act::Restart),
+        1 => any::<usize>().prop_map(Act::Repeat),
+        1 => (1_u64..40).prop_map(Act::Wait),
+    ]
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self {
+            plan: Plan::new(LIFETIME),
+            model: Model::default(),
+            generations: Generations::new(1..1_000_000),
+            now: Duration::ZERO,
+            wished: BTreeSet::new(),
+            old_batches: Vec::new(),
+        };
+        world.relink();
+        world
+    }
+
+    fn relink(&mut self) {
+        self.plan.link_down();
+        let pieces = self.plan.link_up(Incarnation(self.model.life));
+        self.model.resync(&pieces);
+    }
+
+    fn deliver(&mut self) -> Option<Vec<OrderResult>> {
+        let batch = self.plan.orders(self.now, &mut self.generations);
+        if batch.is_empty() {
+            return None;
+        }
+        let results = self.model.apply(&batch, self.now);
+        self.old_batches.push(batch);
+        Some(results)
+    }
+
+    fn exchange(&mut self) -> bool {
+        let results = self.deliver();
+        if let Some(results) = &results {
+            self.plan.answered(results, self.now);
+        }
+        results.is_some()
+    }
+
+    fn act(&mut self, act: &Act) {
+        match *act {
+            // A leg's number is never used twice.
+            Act::Want(leg) => {
+                let fresh = LegId(leg + 24 * self.old_batches.len() as u64);
+                if self.wished.insert(fresh) {
+                    self.plan.want(wanted(fresh.0));
+                }
+            }
+            Act::Release(nth) => {
+                let leg = self.wished.iter().nth(nth as usize).copied();
+                if let Some(leg) = leg {
+                    self.wished.remove(&leg);
+                    self.plan.release(leg);
+                }
+            }
+            Act::Exchange => {
+                self.exchange();
+            }
+            Act::LoseAnswer => {
+                self.deliver();
+                self.relink();
+            }
+            Act::LoseOrders => {
+                self.plan.orders(self.now, &mut self.generations);
+                self.relink();
+            }
+            Act::Restart => {
+                self.model = Model { life: self.model.life + 1, ..Model::default() };
+                self.old_batches.clear();
+                self.relink();
+            }
+            Act::Repeat(nth) => {
+                if let Some(batch) = self.old_batches.get(nth % self.old_batches.len().max(1)) {
+                    self.model.apply(batch, self.now);
+                }
+            }
+            Act::Wait(seconds) => self.now += Duration::from_secs(seconds),
+        }
+    }
+
+    fn held(&mut self) -> BTreeSet<LegId> {
+        self.model.apply(&[], self.now);
+        self.model.held.keys().copied().collect()
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_relay_ends_up_with_exactly_the_wanted_legs(
+        acts in prop::collection::vec(act(), 0..120)
+    ) {
+        let mut world = World::new();
+        for act in &acts {
+            world.act(act);
+        }
+        for _ in 0..100 {
+            if !world.exchange() {
+                break;
+            }
+        }
+        // Legs that ran out while nobody exchanged anything come back at their renewal.
+        world.now += LIFETIME / 3;
+        while world.exchange() {}
+        prop_assert_eq!(world.held(), world.wished.clone());
+        for leg in &world.wished {
+            prop_assert_eq!(world.plan.standing(*leg), Standing::InForce);
+        }
+        prop_assert!(world.plan.legs.len() == world.wished.len(), "nothing else is remembered");
+    }
+}
+
+#[test]
+fn a_leg_is_renewed_before_it_runs_out() {
+    let mut world = World::new();
+    world.act(&Act::Want(1));
+    world.exchange();
+    for _ in 0..30 {
+        world.now = world.plan.next_renewal().unwrap();
+        assert!(world.exchange());
+        assert_eq!(world.held(), world.wished);
+    }
+}
+
+#[test]
+fn a_reconnecting_relay_is_asked_to_renew_and_a_restarted_one_to_install() {
+    let mut world = World::new();
+    world.act(&Act::Want(1));
+    world.exchange();
+    world.relink();
+    let orders = world.plan.orders(world.now, &mut world.generations);
+    assert!(matches!(orders[..], [Order::Renew(_)]));
+    world.act(&Act::Restart);
+    let orders = world.plan.orders(world.now, &mut world.generations);
+    assert!(matches!(orders[..], [Order::Install(_)]));
+}
+
+#[test]
+fn a_refusal_stands_until_the_leg_is_released() {
+    let mut world = World::new();
+    world.act(&Act::Want(1));
+    let orders = world.plan.orders(world.now, &mut world.generations);
+    let [Order::Install(install)] = &orders[..] else { panic!("one install") };
+    let no =
+        OrderResult { leg: install.leg, generation: install.generation, outcome: Outcome::NoRoom };
+    assert_eq!(world.plan.answered(&[no], world.now), [install.call]);
+    assert_eq!(world.plan.standing(install.leg), Standing::Refused(Outcome::NoRoom));
+    assert!(!world.exchange());
+}
+
+#[test]
+fn unanswered_batches_are_bounded() {
+    let mut world = World::new();
+    for leg in 0..1000 {
+        world.plan.want(wanted(leg));
+    }
+    let batches = std::iter::from_fn(|| {
+        Some(world.plan.orders(world.now, &mut world.generations)).filter(|b| !b.is_empty())
+    });
+    assert_eq!(batches.count(), BATCHES_IN_FLIGHT_MAX);
+    assert_eq!(world.plan.unanswered_since(), Some(Duration::ZERO));
+}
+
+#[test]
+fn a_long_list_is_cut_into_ranges_without_gap_or_overlap() {
+    for count in [0, 1, RESYNC_LEGS_MAX, RESYNC_LEGS_MAX + 1, 3 * RESYNC_LEGS_MAX + 7] {
+        let keep: Vec<_> = (0..count as u64).map(|i| LegId(i * 1000)).collect();
+        let pieces = resync(keep.clone());
+        assert_eq!(pieces[0].first, LegId(0));
+        assert_eq!(pieces.last().unwrap().last, LegId(u64::MAX));
+        for pair in pieces.windows(2) {
+            assert_eq!(pair[0].last.0 + 1, pair[1].first.0);
+        }
+        for piece in &pieces {
+            assert!(piece.keep.len() <= RESYNC_LEGS_MAX);
+            assert!(piece.keep.iter().all(|leg| (piece.first..=piece.last).contains(leg)));
+        }
+        assert_eq!(pieces.into_iter().flat_map(|piece| piece.keep).collect::<Vec<_>>(), keep);
+    }
+}

@@ -1,0 +1,110 @@
+//! One relay as control sees it. Pure.
+
+use super::{LinkId, Plan};
+use crate::placement::Candidate;
+use kakehashi_wire::id::{Incarnation, RelayId, ShardIndex};
+use kakehashi_wire::media::Address;
+use kakehashi_wire::relay::{Counter, Hello, ShardLoad, ShardOffer};
+use std::time::Duration;
+
+/// What is known of a relay, and its plan.
+pub struct Relay {
+    id: RelayId,
+    link: Option<LinkId>,
+    software: String,
+    incarnation: Option<Incarnation>,
+    shards: Vec<ShardOffer>,
+    loads: Vec<ShardLoad>,
+    counters: Vec<Counter>,
+    pub(super) plan: Plan,
+}
+
+impl Relay {
+    /// A relay that was never heard of.
+    pub(super) fn new(id: RelayId, leg_lifetime: Duration) -> Self {
+        Self {
+            id,
+            link: None,
+            software: String::new(),
+            incarnation: None,
+            shards: Vec::new(),
+            loads: Vec::new(),
+            counters: Vec::new(),
+            plan: Plan::new(leg_lifetime),
+        }
+    }
+
+    /// Takes over what the relay says of itself. Returns the link this one replaces.
+    pub(super) fn greet(&mut self, link: LinkId, hello: Hello) -> Option<LinkId> {
+        self.software = hello.software;
+        self.incarnation = Some(hello.incarnation);
+        self.shards = hello.shards;
+        self.loads.clear();
+        self.counters.clear();
+        self.link.replace(link)
+    }
+
+    /// The link is gone.
+    pub(super) fn part(&mut self) {
+        self.link = None;
+        self.plan.link_down();
+    }
+
+    pub(super) fn set_loads(&mut self, loads: Vec<ShardLoad>) {
+        self.loads = loads;
+    }
+
+    pub(super) fn set_counters(&mut self, counters: Vec<Counter>) {
+        self.counters = counters;
+    }
+
+    /// Its number.
+    pub fn id(&self) -> RelayId {
+        self.id
+    }
+
+    /// Its connection, if it has one.
+    pub fn link(&self) -> Option<LinkId> {
+        self.link
+    }
+
+    /// Name and version of its software.
+    pub fn software(&self) -> &str {
+        &self.software
+    }
+
+    /// Its shards.
+    pub fn shards(&self) -> &[ShardOffer] {
+        &self.shards
+    }
+
+    /// What each shard last said of its load.
+    pub fn loads(&self) -> &[ShardLoad] {
+        &self.loads
+    }
+
+    /// What its counters stood at when it last said so.
+    pub fn counters(&self) -> &[Counter] {
+        &self.counters
+    }
+
+    /// Where terminals reach a shard.
+    pub fn address(&self, shard: ShardIndex) -> Option<Address> {
+        self.shards.iter().find(|offer| offer.shard == shard).map(|offer| offer.address)
+    }
+
+    /// Its shards as places for a call; none while it is not connected.
+    pub fn candidates(&self) -> impl Iterator<Item = Candidate> + '_ {
+        let shards = if self.link.is_some() { self.shards.as_slice() } else { &[] };
+        shards.iter().enumerate().map(|(nth, offer)| {
+            let wanted = u32::try_from(self.plan.legs_on(offer.shard)).unwrap_or(u32::MAX);
+            let reported = self.loads.get(nth).map_or(0, |load| load.legs);
+            Candidate {
+                relay: self.id,
+                shard: offer.shard,
+                legs: wanted.max(reported),
+                legs_max: offer.legs_max,
+            }
+        })
+    }
+}

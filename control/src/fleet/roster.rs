@@ -1,0 +1,165 @@
+//! All relays, and what to say to them. Pure.
+
+use super::{Generations, LinkId, Relay, Standing, WantedLeg};
+use crate::capacity::{ORDERS_ANSWER_TIMEOUT, RELAYS_MAX};
+use crate::placement::Candidate;
+use kakehashi_wire::id::{CallId, LegId, RelayId, ShardIndex};
+use kakehashi_wire::media::Address;
+use kakehashi_wire::relay::{FromRelay, Hello, Orders, ToRelay};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What the fleet wants done with a connection.
+pub enum ToLink {
+    /// Say this.
+    Say(LinkId, ToRelay),
+    /// Close it, and log why.
+    Close(LinkId, &'static str),
+}
+
+/// Calls whose legs changed their standing.
+pub type LegNews = BTreeSet<CallId>;
+
+/// The relays by number.
+pub struct Fleet {
+    relays: BTreeMap<RelayId, Relay>,
+    by_link: BTreeMap<LinkId, RelayId>,
+    generations: Generations,
+    leg_lifetime: Duration,
+}
+
+impl Fleet {
+    /// No relays yet.
+    pub fn new(generations: Generations, leg_lifetime: Duration) -> Self {
+        Self { relays: BTreeMap::new(), by_link: BTreeMap::new(), generations, leg_lifetime }
+    }
+
+    /// A relay connected.
+    pub fn link_up(&mut self, link: LinkId, hello: Hello, out: &mut Vec<ToLink>) {
+        let id = hello.relay;
+        if !self.relays.contains_key(&id) && self.relays.len() >= RELAYS_MAX {
+            out.push(ToLink::Close(link, "this node has as many relays as it takes"));
+            return;
+        }
+        let lifetime = self.leg_lifetime;
+        let relay = self.relays.entry(id).or_insert_with(|| Relay::new(id, lifetime));
+        let incarnation = hello.incarnation;
+        if let Some(older) = relay.greet(link, hello) {
+            self.by_link.remove(&older);
+            out.push(ToLink::Close(older, "the relay connected again"));
+        }
+        self.by_link.insert(link, id);
+        let pieces = relay.plan.link_up(incarnation);
+        out.extend(pieces.into_iter().map(|piece| ToLink::Say(link, piece.into())));
+    }
+
+    /// A connection is gone. Returns the calls that have legs at its relay.
+    pub fn link_down(&mut self, link: LinkId) -> LegNews {
+        let relay = self.by_link.remove(&link).and_then(|id| self.relays.get_mut(&id));
+        relay.map_or_else(LegNews::new, |relay| {
+            relay.part();
+            relay.plan.calls()
+        })
+    }
+
+    /// A relay said something. Returns the calls whose legs changed their standing.
+    pub fn heard(&mut self, link: LinkId, message: FromRelay, now: Duration) -> LegNews {
+        let relay = self.by_link.get(&link).and_then(|id| self.relays.get_mut(id));
+        let Some(relay) = relay else { return LegNews::new() };
+        match message {
+            FromRelay::OrdersDone(done) => {
+                return relay.plan.answered(&done.results, now).into_iter().collect();
+            }
+            FromRelay::RelayHeartbeat(beat) => relay.set_loads(beat.shards),
+            FromRelay::CounterReport(report) => relay.set_counters(report.counters),
+            FromRelay::Hello(_) => {}
+        }
+        LegNews::new()
+    }
+
+    /// The relay should hold the leg.
+    pub fn want(&mut self, relay: RelayId, leg: WantedLeg) {
+        if let Some(relay) = self.relays.get_mut(&relay) {
+            relay.plan.want(leg);
+        }
+    }
+
+    /// The relay should no longer hold the leg.
+    pub fn release(&mut self, relay: RelayId, leg: LegId) {
+        if let Some(relay) = self.relays.get_mut(&relay) {
+            relay.plan.release(leg);
+        }
+    }
+
+    /// How legs stand at a relay, taken together. Legs of a relay that is not connected and does
+    /// not hold all of them yet are refused: nobody knows when it comes back.
+    pub fn standing(&self, relay: RelayId, legs: impl Iterator<Item = LegId>) -> Together {
+        let Some(relay) = self.relays.get(&relay) else { return Together::Refused };
+        let mut together = Together::InForce;
+        for leg in legs {
+            match relay.plan.standing(leg) {
+                Standing::InForce => {}
+                Standing::Waiting if relay.link().is_some() => together = Together::Waiting,
+                _ => return Together::Refused,
+            }
+        }
+        together
+    }
+
+    /// Shards that could take a call.
+    pub fn candidates(&self) -> Vec<Candidate> {
+        self.relays.values().flat_map(Relay::candidates).collect()
+    }
+
+    /// Where terminals reach a shard.
+    pub fn address(&self, relay: RelayId, shard: ShardIndex) -> Option<Address> {
+        self.relays.get(&relay)?.address(shard)
+    }
+
+    /// What is to be said to the relays at `now`.
+    pub fn flush(&mut self, now: Duration, out: &mut Vec<ToLink>) {
+        for relay in self.relays.values_mut() {
+            let Some(link) = relay.link() else { continue };
+            let late = |since| now >= since + ORDERS_ANSWER_TIMEOUT;
+            if relay.plan.unanswered_since().is_some_and(late) {
+                out.push(ToLink::Close(link, "the relay does not answer orders"));
+                continue;
+            }
+            loop {
+                let orders = relay.plan.orders(now, &mut self.generations);
+                if orders.is_empty() {
+                    break;
+                }
+                out.push(ToLink::Say(link, Orders { orders }.into()));
+            }
+        }
+    }
+
+    /// When [`flush`](Self::flush) has something to do next.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        let linked = self.relays.values().filter(|relay| relay.link().is_some());
+        linked
+            .flat_map(|relay| {
+                let answer = relay.plan.unanswered_since().map(|at| at + ORDERS_ANSWER_TIMEOUT);
+                [relay.plan.next_renewal(), answer]
+            })
+            .flatten()
+            .min()
+    }
+
+    /// All relays.
+    pub fn iter(&self) -> impl Iterator<Item = &Relay> {
+        self.relays.values()
+    }
+}
+
+/// How several legs stand at one relay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Together {
+    /// All are held.
+    InForce,
+    /// Some are not held yet.
+    Waiting,
+    /// At least one will not be held.
+    Refused,
+}

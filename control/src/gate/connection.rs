@@ -1,0 +1,187 @@
+//! One terminal's connection, from handshake to farewell.
+
+use super::CloseCode;
+use super::outbox::Waiting;
+use super::sign_in::{NoSession, SignedIn, sign_in};
+use crate::accounts::{Account, Accounts};
+use crate::capacity::{FAREWELL_TIMEOUT, LOGIN_TIMEOUT};
+use crate::coordinator::{Input, KnownAccount, Request};
+use crate::driver::Core;
+use crate::entropy::Entropy;
+use crate::framing::{self, ReadFailure, WriteFailure};
+use kakehashi_wire::id::TenantId;
+use kakehashi_wire::terminal::{FromTerminal, Refusal, SessionEnd, SessionEnded, ToTerminal};
+use quinn::{Connection, RecvStream, SendStream};
+use std::pin::pin;
+use std::sync::Arc;
+use tokio::time::timeout;
+
+/// What connections need of the node.
+pub(crate) struct Gate {
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) core: Core,
+    pub(crate) entropy: Entropy,
+}
+
+/// How a conversation came to its end.
+enum Ended {
+    /// The core has nothing more to say.
+    ByCore,
+    /// The terminal is too far behind.
+    TooSlow,
+    /// The terminal said what it should not, or is gone.
+    Reading(ReadFailure),
+    /// The terminal cannot be told anything.
+    Writing(WriteFailure),
+}
+
+/// Serves one connection.
+pub(super) async fn converse(connection: Connection, gate: Arc<Gate>) {
+    let address = connection.remote_address();
+    let begun = timeout(LOGIN_TIMEOUT, async {
+        let (mut send, mut recv) = connection.accept_bi().await.map_err(|_| ReadFailure::Gone)?;
+        let begun = sign_in(&mut send, &mut recv, &gate).await;
+        Ok::<_, ReadFailure>((send, recv, begun))
+    });
+    let (mut send, mut recv, begun) = match begun.await {
+        Ok(Ok(begun)) => begun,
+        Ok(Err(_gone)) => return,
+        Err(_elapsed) => {
+            tracing::info!(%address, "closed: nobody signed in in time");
+            let reason = format!("sign in within {} s", LOGIN_TIMEOUT.as_secs());
+            return CloseCode::NoSignIn.close(&connection, &reason);
+        }
+    };
+    match begun {
+        Ok(signed_in) => {
+            let session = signed_in.session;
+            tracing::info!(%address, %session, tenant = %signed_in.account.tenant,
+                account = %signed_in.account.account, "session began");
+            talk(&connection, (&mut send, &mut recv), signed_in, &gate).await;
+        }
+        Err(failure) => turn_away(&connection, &mut send, &failure).await,
+    }
+}
+
+async fn turn_away(connection: &Connection, send: &mut SendStream, failure: &NoSession) {
+    let (end, code) = match failure {
+        NoSession::Read(ReadFailure::Gone) | NoSession::Write(_) => return,
+        NoSession::Read(_) => (SessionEnd::Protocol, CloseCode::Protocol),
+        NoSession::TooManyAttempts => (SessionEnd::Protocol, CloseCode::NoSignIn),
+        NoSession::NodeStopping => (SessionEnd::NodeStopping, CloseCode::NodeStopping),
+    };
+    tracing::info!(address = %connection.remote_address(), %failure, "closed before sign-in");
+    farewell(send, end).await;
+    code.close(connection, &failure.to_string());
+}
+
+async fn talk(
+    connection: &Connection,
+    (send, recv): (&mut SendStream, &mut RecvStream),
+    SignedIn { session, account, mut waiting }: SignedIn,
+    gate: &Gate,
+) {
+    let overflow = waiting.overflow();
+    let ended = {
+        let mut writing = pin!(write_all(send, &mut waiting));
+        let reading = read_all(recv, |message| async {
+            let request = with_facts(message, account.tenant, &gate.accounts).await;
+            gate.core.input(Input::Asked(session, request)).await;
+        });
+        let ended = tokio::select! {
+            written = &mut writing => written.map_or_else(Ended::Writing, |()| Ended::ByCore),
+            failure = reading => Ended::Reading(failure),
+            () = overflow => Ended::TooSlow,
+        };
+        if let Ended::Reading(_) = ended {
+            // The core closes the outbox; whatever it still holds is said before the farewell.
+            gate.core.input(Input::Gone(session)).await;
+            let _said = timeout(FAREWELL_TIMEOUT, writing).await;
+        }
+        ended
+    };
+    let (end, reason) = match ended {
+        Ended::ByCore => match waiting.reason() {
+            Some(end) => (end, format!("session ended: {end:?}")),
+            None => (SessionEnd::NodeStopping, "the node is shutting down".into()),
+        },
+        Ended::TooSlow => {
+            (SessionEnd::TooSlow, "the terminal reads too slowly: connect again".into())
+        }
+        Ended::Reading(ReadFailure::Gone) => {
+            return tracing::info!(%session, "session ended: the connection is gone");
+        }
+        Ended::Reading(failure) => (SessionEnd::Protocol, failure.to_string()),
+        Ended::Writing(failure) => {
+            gate.core.input(Input::Gone(session)).await;
+            return tracing::info!(%session, %failure, "session ended");
+        }
+    };
+    tracing::info!(%session, reason, "session ended");
+    if end != SessionEnd::TooSlow {
+        farewell(send, end).await;
+    }
+    CloseCode::from(end).close(connection, &reason);
+}
+
+/// Says everything that waits until nothing follows.
+async fn write_all(send: &mut SendStream, waiting: &mut Waiting) -> Result<(), WriteFailure> {
+    while let Some(message) = waiting.next().await {
+        framing::write(send, message.encode()).await?;
+    }
+    Ok(())
+}
+
+/// Hands every message to `take` until none can be read.
+async fn read_all<T: Future<Output = ()>>(
+    recv: &mut RecvStream,
+    take: impl Fn(FromTerminal) -> T,
+) -> ReadFailure {
+    loop {
+        match framing::read(recv, FromTerminal::decode).await {
+            Ok(message) => take(message).await,
+            Err(failure) => return failure,
+        }
+    }
+}
+
+/// The request with what the store knows about it. The tenant is the session's.
+async fn with_facts(message: FromTerminal, tenant: TenantId, accounts: &Accounts) -> Request {
+    let unavailable = |request, error: &dyn std::fmt::Display| {
+        tracing::error!(%error, "a request could not be served");
+        Request::Refuse(request, Refusal::StoreUnavailable)
+    };
+    match message {
+        FromTerminal::SignIn(ask) => Request::Refuse(ask.request, Refusal::BadRequest),
+        FromTerminal::SignOut(_) => Request::SignOut,
+        FromTerminal::WatchPresence(ask) => match accounts.list(tenant).await {
+            Ok(list) => Request::Watch(ask.request, list.into_iter().map(known).collect()),
+            Err(error) => unavailable(ask.request, &error),
+        },
+        FromTerminal::Invite(ask) => match accounts.find_login(tenant, &ask.login).await {
+            Ok(callee) => {
+                Request::Invite(ask.request, callee.map(|account| account.id), ask.streams)
+            }
+            Err(error) => unavailable(ask.request, &error),
+        },
+        FromTerminal::Accept(ask) => Request::Accept(ask),
+        FromTerminal::Reject(ask) => Request::Reject(ask),
+        FromTerminal::Cancel(ask) => Request::Cancel(ask),
+        FromTerminal::HangUp(ask) => Request::HangUp(ask),
+        FromTerminal::ReportQuality(report) => Request::Report(report),
+    }
+}
+
+fn known(account: Account) -> KnownAccount {
+    KnownAccount { account: account.id, login: account.login, display: account.display }
+}
+
+/// The last message, and time for it to arrive.
+async fn farewell(send: &mut SendStream, reason: SessionEnd) {
+    let said = async {
+        framing::write(send, ToTerminal::from(SessionEnded { reason }).encode()).await.ok()?;
+        send.finish().ok()?;
+        send.stopped().await.ok()
+    };
+    let _heard = timeout(FAREWELL_TIMEOUT, said).await;
+}

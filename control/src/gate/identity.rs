@@ -1,0 +1,79 @@
+//! TLS settings towards terminals and relays.
+//!
+//! One provider (aws-lc-rs), named explicitly; TLS 1.3 only; X25519MLKEM768 preferred; no early
+//! data, since it can be replayed (RFC 9001 9.2).
+
+use crate::pki::Identity;
+use kakehashi_wire::frame::{ALPN_RELAY, ALPN_TERMINAL};
+use quinn::crypto::rustls::QuicServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use std::sync::Arc;
+
+/// Why TLS cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The certificate and the key do not work together.
+    #[error("certificate and key cannot be used: {0}; check that the key is the certificate's")]
+    Tls(#[from] rustls::Error),
+    /// The authority for client certificates cannot be used.
+    #[error("the relays' certificate authority cannot be used: {0}")]
+    Authority(String),
+}
+
+/// The one crypto provider of the node.
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// TLS towards terminals: they prove themselves by signing in.
+///
+/// # Errors
+/// [`IdentityError::Tls`].
+pub fn for_terminals(identity: Identity) -> Result<QuicServerConfig, IdentityError> {
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_no_client_auth()
+        .with_single_cert(identity.chain, identity.key)?;
+    quic(config, ALPN_TERMINAL)
+}
+
+/// TLS towards relays: they prove themselves by a certificate of `authority`.
+///
+/// # Errors
+/// [`IdentityError`].
+pub fn for_relays(
+    identity: Identity,
+    authority: RootCertStore,
+) -> Result<QuicServerConfig, IdentityError> {
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authority), provider())
+        .build()
+        .map_err(|error| IdentityError::Authority(error.to_string()))?;
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(identity.chain, identity.key)?;
+    quic(config, ALPN_RELAY)
+}
+
+fn quic(mut config: ServerConfig, alpn: &[u8]) -> Result<QuicServerConfig, IdentityError> {
+    config.alpn_protocols = vec![alpn.to_vec()];
+    config.max_early_data_size = 0;
+    let missing = "the provider lacks TLS13_AES_128_GCM_SHA256, which QUIC needs";
+    QuicServerConfig::try_from(config)
+        .map_err(|_no_suite| IdentityError::Tls(rustls::Error::General(missing.into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::NamedGroup;
+
+    #[test]
+    fn post_quantum_key_exchange_is_preferred() {
+        let groups: Vec<_> = provider().kx_groups.iter().map(|group| group.name()).collect();
+        assert_eq!(groups[0], NamedGroup::X25519MLKEM768, "{groups:?}");
+        assert!(groups.contains(&NamedGroup::X25519), "terminals without it can connect");
+    }
+}

@@ -1,0 +1,257 @@
+//! A whole control node: everything composed, started and stopped.
+
+use crate::accounts::{Accounts, AccountsConfig};
+use crate::admin::{Admin, AdminError, Live, Service};
+use crate::capacity::{FAREWELL_TIMEOUT, HASH_QUEUE_PER_WORKER, IDLE_TIMEOUT};
+use crate::clock::{Clock, UnixMs};
+use crate::config::{Config, ConfigError};
+use crate::coordinator::{Coordinator, Input, Settings};
+use crate::driver::{self, Core};
+use crate::entropy::Entropy;
+use crate::fleet::Fleet;
+use crate::fleet::link::{self, Links};
+use crate::gate::identity::{IdentityError, for_relays, for_terminals};
+use crate::gate::listener::{self, ListenError};
+use crate::gate::{CloseCode, Gate};
+use crate::pki::{Identity, Pki, PkiError, load_identity, load_roots, relay_id_of};
+use crate::records::Records;
+use crate::startup;
+use crate::store::{Embedded, SharedStore, StoreError};
+use quinn::{Endpoint, VarInt};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// Why a node cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The settings are wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data folder cannot be made.
+    #[error("cannot make the data folder {}: {source}; set `data` to one you own", path.display())]
+    Data {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Certificates cannot be used.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// A port cannot be used.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The admin socket cannot be used.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The operating system gives no more threads.
+    #[error("cannot start the password threads: {0}; lower `sign_in.hash_jobs`")]
+    Threads(std::io::Error),
+}
+
+/// A running node.
+pub struct Node {
+    /// Where terminals reach it.
+    pub terminal_addr: SocketAddr,
+    /// Where relays reach it.
+    pub relay_addr: SocketAddr,
+    /// Tenants and accounts.
+    pub accounts: Arc<Accounts>,
+    /// Call records.
+    pub records: Arc<Records>,
+    core: Core,
+    carried: JoinHandle<()>,
+    endpoints: [Endpoint; 2],
+    stop: watch::Sender<bool>,
+    admin: JoinHandle<()>,
+}
+
+/// Runs a node until `stop`, then ends it in good order.
+///
+/// # Errors
+/// [`ControlError`], for the operator, if it cannot start.
+pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), ControlError> {
+    let node = Node::start(config).await?;
+    stop.await;
+    node.stop().await;
+    Ok(())
+}
+
+impl Node {
+    /// Starts a node. When this returns, terminals, relays and commands can connect.
+    ///
+    /// # Errors
+    /// [`ControlError`], for the operator.
+    pub async fn start(config: Config) -> Result<Self, ControlError> {
+        config.check()?;
+        let entropy = Entropy::system();
+        let parts = Parts::open(&config, &entropy).await?;
+        let listeners = listen(&config, &entropy)?;
+        let admin = Admin::bind(&config.admin_socket()).await?;
+
+        let leg_lifetime = Duration::from_secs(config.relays.leg_lifetime_s.into());
+        let fleet = Fleet::new(startup::reserve_generations(&parts.store).await?, leg_lifetime);
+        let settings = Settings { no_answer: config.no_answer(), suite: config.calls.suite.into() };
+        let coordinator = Coordinator::new(settings, entropy.clone(), fleet);
+        let (core, carried) =
+            driver::start(coordinator, Clock::start(), Arc::clone(&parts.records));
+
+        let gate = Gate { accounts: Arc::clone(&parts.accounts), core: core.clone(), entropy };
+        let links = Links {
+            core: core.clone(),
+            heartbeat: Duration::from_millis(config.relays.heartbeat_ms.into()),
+            lost_after: Duration::from_millis(config.relays.lost_after_ms.into()),
+            relay_of: relay_id_of,
+            next: AtomicU64::new(1),
+        };
+        tokio::spawn(listener::serve(listeners.terminals.clone(), Arc::new(gate)));
+        tokio::spawn(link::serve(listeners.relays.clone(), Arc::new(links)));
+        let (stop, stopped) = watch::channel(false);
+        let admin = serve_admin(admin, &parts, core.clone(), stopped);
+        let node = Self {
+            terminal_addr: listeners.terminal_addr,
+            relay_addr: listeners.relay_addr,
+            accounts: parts.accounts,
+            records: parts.records,
+            core,
+            carried,
+            endpoints: [listeners.terminals, listeners.relays],
+            stop,
+            admin,
+        };
+        tracing::info!(terminals = %node.terminal_addr, relays = %node.relay_addr,
+            admin = %config.admin_socket().display(), "the node is ready");
+        Ok(node)
+    }
+
+    /// What the node says of itself: live calls, sessions, relays.
+    pub fn live(&self) -> Arc<dyn Live> {
+        Arc::new(self.core.clone())
+    }
+
+    /// Ends the node: sessions are told, records written, ports freed.
+    pub async fn stop(self) {
+        tracing::info!("stopping");
+        let _last = self.stop.send(true);
+        let [terminals, relays] = self.endpoints;
+        terminals.set_server_config(None);
+        relays.set_server_config(None);
+        self.core.input(Input::Stop).await;
+        let _carried = self.carried.await;
+        // Sessions say their farewell and close by themselves.
+        let _closed = timeout(2 * FAREWELL_TIMEOUT, terminals.wait_idle()).await;
+        for endpoint in [terminals, relays] {
+            let code = VarInt::from_u32(CloseCode::NodeStopping as u32);
+            endpoint.close(code, b"the node is shutting down");
+            let _closed = timeout(FAREWELL_TIMEOUT, endpoint.wait_idle()).await;
+        }
+        let _ended = self.admin.await;
+    }
+}
+
+/// What is kept on disk.
+struct Parts {
+    store: SharedStore,
+    accounts: Arc<Accounts>,
+    records: Arc<Records>,
+}
+
+impl Parts {
+    async fn open(config: &Config, entropy: &Entropy) -> Result<Self, ControlError> {
+        std::fs::create_dir_all(&config.data)
+            .map_err(|source| ControlError::Data { path: config.data.clone(), source })?;
+        let store: SharedStore = Arc::new(Embedded::open(&config.store())?);
+        let accounts = Accounts::new(Arc::clone(&store), hashing(config, entropy));
+        let accounts = Arc::new(accounts.map_err(ControlError::Threads)?);
+        let records = Arc::new(Records::new(Arc::clone(&store)));
+        let interrupted = startup::end_interrupted_calls(&accounts, &records).await?;
+        if interrupted > 0 {
+            tracing::warn!(calls = interrupted, "calls were going on when the node ended");
+        }
+        Ok(Self { store, accounts, records })
+    }
+}
+
+fn hashing(config: &Config, entropy: &Entropy) -> AccountsConfig {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut hashing = AccountsConfig::for_cores(cores, entropy.clone());
+    if config.sign_in.hash_jobs > 0 {
+        hashing.hash_jobs = config.sign_in.hash_jobs;
+        hashing.hash_queue = hashing.hash_jobs as usize * HASH_QUEUE_PER_WORKER;
+    }
+    if config.sign_in.hash_queue > 0 {
+        hashing.hash_queue = config.sign_in.hash_queue as usize;
+    }
+    hashing
+}
+
+struct Listeners {
+    terminals: Endpoint,
+    terminal_addr: SocketAddr,
+    relays: Endpoint,
+    relay_addr: SocketAddr,
+}
+
+fn listen(config: &Config, entropy: &Entropy) -> Result<Listeners, ControlError> {
+    let own = |path: &Path| !path.as_os_str().is_empty();
+    // The internal authority is made even if it serves nobody yet, so that relays can be added.
+    let now = UnixMs::now();
+    let pki = Pki::open_or_create(&config.pki(), now, entropy.clone())?;
+    let identity = |certificate: &Path, key: &Path| -> Result<Identity, PkiError> {
+        if own(certificate) {
+            load_identity(certificate, key)
+        } else {
+            pki.issue_server(&config.names, now)
+        }
+    };
+    let (outer, inner) = (&config.terminals, &config.relays);
+    let authority = if own(&inner.ca) { load_roots(&inner.ca)? } else { pki.roots()? };
+    let for_terminals = for_terminals(identity(&outer.certificate, &outer.key)?)?;
+    let for_relays = for_relays(identity(&inner.certificate, &inner.key)?, authority)?;
+    let lost = Duration::from_millis(inner.lost_after_ms.into());
+    let terminals =
+        listener::listen(outer.listen, "terminals.listen", for_terminals, IDLE_TIMEOUT)?;
+    let relays = listener::listen(inner.listen, "relays.listen", for_relays, lost)?;
+    let bound = |endpoint: &Endpoint, wished, setting| {
+        endpoint.local_addr().map_err(|source| ListenError::Refused {
+            address: wished,
+            setting,
+            source,
+        })
+    };
+    Ok(Listeners {
+        terminal_addr: bound(&terminals, outer.listen, "terminals.listen")?,
+        relay_addr: bound(&relays, inner.listen, "relays.listen")?,
+        terminals,
+        relays,
+    })
+}
+
+fn serve_admin(
+    admin: Admin,
+    parts: &Parts,
+    core: Core,
+    mut stopped: watch::Receiver<bool>,
+) -> JoinHandle<()> {
+    let service = Service {
+        accounts: Arc::clone(&parts.accounts),
+        records: Arc::clone(&parts.records),
+        live: Arc::new(core),
+        now: UnixMs::now,
+    };
+    tokio::spawn(admin.serve(service, async move {
+        let _gone = stopped.wait_for(|stop| *stop).await;
+    }))
+}

@@ -1,0 +1,9 @@
+//! Decides what is allowed: facts in, verdict with its reason out. Pure.
+//!
+//! The tenant in every fact comes from a session, never from a request.
+
+mod call;
+mod streams;
+
+pub use call::{CallFacts, Callee, may_call};
+pub use streams::acceptable;

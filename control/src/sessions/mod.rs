@@ -1,0 +1,19 @@
+//! Who is signed in, and who is told about it. Pure.
+
+mod presence;
+mod registry;
+
+pub use presence::Presences;
+pub(crate) use presence::pages;
+pub use registry::{Admission, Registry, Session};
+
+use kakehashi_wire::id::{AccountId, TenantId};
+
+/// An account with the tenant it belongs to: neither is used without the other.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct AccountKey {
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// The account.
+    pub account: AccountId,
+}

@@ -1,0 +1,79 @@
+//! What a node settles with the store before it serves anybody.
+
+use crate::accounts::Accounts;
+use crate::capacity::GENERATIONS_PER_START;
+use crate::clock::UnixMs;
+use crate::fleet::Generations;
+use crate::records::Records;
+use crate::store::{Expected, Key, Record, SharedStore, StoreError, Transaction, decode, encode};
+use kakehashi_wire::terminal::CallEnd;
+use serde::{Deserialize, Serialize};
+
+/// The generations that were given away.
+#[derive(Serialize, Deserialize)]
+struct GenerationsRecord {
+    /// None at or above this was ever used.
+    next: u64,
+}
+
+impl Record for GenerationsRecord {
+    const VERSION: u32 = 1;
+}
+
+/// Reserves a block of generations that no life of this node used before.
+///
+/// # Errors
+/// [`StoreError`]; then nothing may be ordered.
+pub async fn reserve_generations(store: &SharedStore) -> Result<Generations, StoreError> {
+    let key = Key::of_index(format_args!("order-generations"))
+        .expect("invariant: the key is short and printable");
+    let found = store.get(&key).await?;
+    let (first, expected) = match &found {
+        Some(entry) => (decode::<GenerationsRecord>(entry)?.next, Expected::At(entry.revision)),
+        None => (1, Expected::Absent),
+    };
+    let next = first.saturating_add(GENERATIONS_PER_START);
+    let reserve = Transaction::new()
+        .compare(key.clone(), expected)
+        .put(key, encode(&GenerationsRecord { next }));
+    store.transact(reserve).await?;
+    Ok(Generations::new(first..next))
+}
+
+/// Ends the calls that were going on when the node died. Returns how many there were.
+///
+/// # Errors
+/// [`StoreError`]; the rest stay as they are until the next start.
+pub async fn end_interrupted_calls(
+    accounts: &Accounts,
+    records: &Records,
+) -> Result<usize, StoreError> {
+    let now = UnixMs::now();
+    let mut ended = 0;
+    for tenant in accounts.tenants().await? {
+        let reason = CallEnd::ControlRestarted;
+        ended += records.mark_all_live_ended(tenant.id, now, reason).await?;
+    }
+    Ok(ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Embedded;
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn generations_go_on_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let mut last = None;
+        for _ in 0..3 {
+            let store: SharedStore = Arc::new(Embedded::open(&path).unwrap());
+            let mut generations = reserve_generations(&store).await.unwrap();
+            let drawn = generations.draw().unwrap();
+            assert!(Some(drawn) > last);
+            last = generations.draw();
+        }
+    }
+}
