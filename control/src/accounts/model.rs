@@ -1,0 +1,121 @@
+//! Tenants and accounts as they are kept, and where.
+
+use super::names::Login;
+use super::password::StoredHash;
+use crate::capacity::ACCOUNTS_PER_TENANT_DEFAULT;
+use crate::clock::UnixMs;
+use crate::store::{Key, Record, hex_id};
+use kakehashi_wire::id::{AccountId, TenantId};
+use serde::{Deserialize, Serialize};
+
+/// A tenant.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Tenant {
+    /// Its number.
+    #[serde(with = "hex_id")]
+    pub id: TenantId,
+    /// Its name, unique in the cell, lower-case.
+    pub name: String,
+    /// What it may have.
+    pub limits: TenantLimits,
+    /// When it was made.
+    pub created: UnixMs,
+}
+
+/// What a tenant may have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TenantLimits {
+    /// Accounts.
+    pub accounts: u32,
+}
+
+impl Default for TenantLimits {
+    fn default() -> Self {
+        Self { accounts: ACCOUNTS_PER_TENANT_DEFAULT }
+    }
+}
+
+/// An account, without its password.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Account {
+    /// Its number.
+    #[serde(with = "hex_id")]
+    pub id: AccountId,
+    /// Its tenant.
+    #[serde(with = "hex_id")]
+    pub tenant: TenantId,
+    /// Its login ID, unique in the tenant, lower-case.
+    pub login: String,
+    /// The name shown to others.
+    pub display: String,
+    /// Raised whenever what was granted before must no longer count.
+    pub epoch: u64,
+    /// When it was made.
+    pub created: UnixMs,
+}
+
+/// An account as it is kept.
+#[derive(Serialize, Deserialize)]
+pub(super) struct AccountRecord {
+    #[serde(flatten)]
+    pub(super) account: Account,
+    pub(super) password: StoredHash,
+}
+
+/// Which tenant has a name.
+#[derive(Serialize, Deserialize)]
+pub(super) struct NameRecord {
+    #[serde(with = "hex_id")]
+    pub(super) tenant: TenantId,
+}
+
+/// Which account has a login ID.
+#[derive(Serialize, Deserialize)]
+pub(super) struct LoginRecord {
+    #[serde(with = "hex_id")]
+    pub(super) account: AccountId,
+}
+
+/// How many accounts a tenant has.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct CountRecord {
+    pub(super) accounts: u32,
+}
+
+impl Record for Tenant {
+    const VERSION: u32 = 1;
+}
+impl Record for AccountRecord {
+    const VERSION: u32 = 1;
+}
+impl Record for NameRecord {
+    const VERSION: u32 = 1;
+}
+impl Record for LoginRecord {
+    const VERSION: u32 = 1;
+}
+impl Record for CountRecord {
+    const VERSION: u32 = 1;
+}
+
+const FITS: &str = "names are at most 64 printable bytes, far below the longest key";
+
+pub(super) fn name_key(name: &Login) -> Key {
+    Key::of_index(format_args!("tenant-name/{name}")).expect(FITS)
+}
+
+pub(super) fn tenant_key(tenant: TenantId) -> Key {
+    Key::of_tenant(tenant, format_args!("about")).expect(FITS)
+}
+
+pub(super) fn count_key(tenant: TenantId) -> Key {
+    Key::of_tenant(tenant, format_args!("accounts")).expect(FITS)
+}
+
+pub(super) fn account_key(tenant: TenantId, account: AccountId) -> Key {
+    Key::of_tenant(tenant, format_args!("account/{account}")).expect(FITS)
+}
+
+pub(super) fn login_key(tenant: TenantId, login: &Login) -> Key {
+    Key::of_tenant(tenant, format_args!("login/{login}")).expect(FITS)
+}

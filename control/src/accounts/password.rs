@@ -1,0 +1,158 @@
+//! Passwords: which are taken, how they are hashed, and one-time ones that people can type.
+//!
+//! Argon2id (RFC 9106), version 19. The rules follow NIST SP 800-63B-4: long, and nothing asked
+//! about which characters.
+
+use crate::capacity::{HASH_KIB, HASH_PASSES, PASSWORD_CHARACTERS_MIN};
+use crate::entropy::Entropy;
+use argon2::password_hash::PasswordVerifier;
+use argon2::password_hash::phc::{Output, ParamsString, Salt};
+use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, PasswordHash, Version};
+use core::str::FromStr;
+use kakehashi_wire::limits::PASSWORD_BYTES_MAX;
+use kakehashi_wire::secret::Password;
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// A password that is not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum BadPassword {
+    /// Too few characters.
+    #[error(
+        "the password is shorter than {PASSWORD_CHARACTERS_MIN} characters: use a longer one, \
+         such as four or five words"
+    )]
+    Short,
+    /// Too many bytes.
+    #[error("the password is longer than {PASSWORD_BYTES_MAX} bytes: use a shorter one")]
+    Long,
+}
+
+/// Whether a password chosen by a person is taken.
+pub fn check(password: &Password) -> Result<(), BadPassword> {
+    if password.expose().len() > PASSWORD_BYTES_MAX {
+        Err(BadPassword::Long)
+    } else if password.expose().chars().count() < PASSWORD_CHARACTERS_MIN {
+        Err(BadPassword::Short)
+    } else {
+        Ok(())
+    }
+}
+
+/// A password to hand over once: five groups of four characters, 100 random bits.
+pub fn generate(entropy: &Entropy) -> Password {
+    // No i, l, o or u: nothing to confuse with 1 and 0, and no words by accident.
+    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let mut drawn = entropy.bytes::<20>();
+    let mut text = String::with_capacity(24);
+    for (place, byte) in drawn.iter().enumerate() {
+        if place > 0 && place % 4 == 0 {
+            text.push('-');
+        }
+        text.push(char::from(ALPHABET[usize::from(byte & 31)]));
+    }
+    drawn.zeroize();
+    Password::new(text)
+}
+
+/// What is kept of a password: a PHC string. Has no `Debug`.
+#[derive(Clone, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(transparent)]
+pub(super) struct StoredHash(String);
+
+impl StoredHash {
+    /// Hashes `password`: tens of milliseconds and [`HASH_KIB`] of memory.
+    pub(super) fn of(password: &Password, salt: [u8; 16]) -> Result<Self, argon2::Error> {
+        let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+        hasher().hash_password_into(password.expose().as_bytes(), &salt, &mut output)?;
+        let hash = Self::spell(&salt, &output);
+        output.zeroize();
+        Ok(hash)
+    }
+
+    /// A hash that costs as much as any to check and that no password has.
+    pub(super) fn dummy(entropy: &Entropy) -> Self {
+        Self::spell(&entropy.bytes::<16>(), &entropy.bytes::<{ Params::DEFAULT_OUTPUT_LEN }>())
+    }
+
+    fn spell(salt: &[u8; 16], output: &[u8; Params::DEFAULT_OUTPUT_LEN]) -> Self {
+        let params = format!("m={HASH_KIB},t={HASH_PASSES},p=1");
+        let hash = PasswordHash {
+            algorithm: ARGON2ID_IDENT,
+            version: Some(Version::V0x13.into()),
+            params: ParamsString::from_str(&params).expect("three short parameters"),
+            salt: Some(Salt::new(salt).expect("16 bytes are a good length")),
+            hash: Some(Output::new(output).expect("32 bytes are a good length")),
+        };
+        Self(hash.to_string())
+    }
+
+    /// Whether `password` has this hash. `None` if the hash is not one that this version makes:
+    /// its cost must not come from the store, or a damaged record could take all memory.
+    pub(super) fn matches(&self, password: &Password) -> Option<bool> {
+        let hash = PasswordHash::new(&self.0).ok()?;
+        let params = Params::try_from(&hash).ok()?;
+        let known = hash.algorithm == ARGON2ID_IDENT
+            && params.m_cost() <= HASH_KIB
+            && params.t_cost() <= HASH_PASSES
+            && params.p_cost() == 1;
+        known.then(|| hasher().verify_password(password.expose().as_bytes(), &hash).is_ok())
+    }
+}
+
+fn hasher() -> Argon2<'static> {
+    let params = Params::new(HASH_KIB, HASH_PASSES, 1, None).expect("constants within the limits");
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    fn password(text: &str) -> Password {
+        Password::new(text.to_owned())
+    }
+
+    #[test]
+    fn a_hash_matches_its_password_only() {
+        let hash = StoredHash::of(&password("correct horse battery"), [7; 16]).unwrap();
+        assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.0);
+        assert_eq!(hash.matches(&password("correct horse battery")), Some(true));
+        assert_eq!(hash.matches(&password("correct horse batterz")), Some(false));
+        let dummy = StoredHash::dummy(&Entropy::system());
+        assert_eq!(dummy.0.len(), hash.0.len());
+        assert_eq!(dummy.matches(&password("correct horse battery")), Some(false));
+    }
+
+    #[test]
+    fn a_foreign_or_costly_hash_is_not_computed() {
+        let costly = StoredHash::dummy(&Entropy::system()).0.replace("m=19456", "m=4194304");
+        let other = StoredHash::dummy(&Entropy::system()).0.replace("argon2id", "argon2d");
+        for hash in [costly, other, String::new(), "$argon2id$".into()] {
+            assert_eq!(StoredHash(hash).matches(&password("x")), None);
+        }
+    }
+
+    #[test]
+    fn length_is_all_that_is_asked_of_a_password() {
+        assert_eq!(check(&password(&"あ".repeat(14))), Err(BadPassword::Short));
+        assert_eq!(check(&password(&"あ".repeat(15))), Ok(()));
+        assert_eq!(check(&password(&"a".repeat(PASSWORD_BYTES_MAX))), Ok(()));
+        assert_eq!(check(&password(&"a".repeat(PASSWORD_BYTES_MAX + 1))), Err(BadPassword::Long));
+    }
+
+    #[test]
+    fn generated_passwords_are_typeable_taken_and_different() {
+        let entropy = Entropy::system();
+        let all: HashSet<String> =
+            (0..1000).map(|_| generate(&entropy).expose().to_owned()).collect();
+        assert_eq!(all.len(), 1000);
+        for text in &all {
+            assert_eq!(text.len(), 24);
+            assert!(text.split('-').all(|group| group.len() == 4), "{text}");
+            assert!(!text.contains(['i', 'l', 'o', 'u']));
+            assert_eq!(check(&password(text)), Ok(()));
+        }
+    }
+}

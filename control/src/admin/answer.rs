@@ -1,0 +1,107 @@
+//! What each request does.
+
+use super::{Answer, CallRow, Request, Service, StatusRow};
+use crate::accounts::{AccountError, Added, NewAccount, Tenant, TenantLimits};
+use crate::capacity::ADMIN_ROWS_MAX;
+use kakehashi_wire::id::TenantId;
+use std::collections::HashMap;
+
+/// Does what `request` asks.
+pub(super) async fn answer(service: &Service, request: Request) -> Answer {
+    match act(service, request).await {
+        Ok(answer) => answer,
+        Err(error) => Answer::Refused { message: error.to_string() },
+    }
+}
+
+async fn act(service: &Service, request: Request) -> Result<Answer, AccountError> {
+    let accounts = &service.accounts;
+    match request {
+        Request::TenantAdd { name, accounts: most } => {
+            let usual = TenantLimits::default();
+            let limits = most.map_or(usual, |accounts| TenantLimits { accounts });
+            let tenant = accounts.add_tenant(&name, limits, (service.now)()).await?;
+            Ok(Answer::Tenants { rows: vec![tenant] })
+        }
+        Request::TenantList {} => Ok(Answer::Tenants { rows: accounts.tenants().await? }),
+        Request::AccountAdd { tenant, login, display, password } => {
+            let tenant = find(service, &tenant).await?;
+            let new = NewAccount { login, display, password };
+            added(accounts.add_account(tenant.id, new, (service.now)()).await)
+        }
+        Request::AccountPassword { tenant, login, password } => {
+            let tenant = find(service, &tenant).await?;
+            added(accounts.set_password(tenant.id, &login, password).await)
+        }
+        Request::AccountList { tenant } => {
+            let tenant = find(service, &tenant).await?;
+            Ok(Answer::Accounts { rows: accounts.list(tenant.id).await? })
+        }
+        Request::Calls { tenant, ended } => calls(service, tenant.as_deref(), ended).await,
+        Request::Sessions {} => sessions(service).await,
+        Request::Relays {} => Ok(Answer::Relays { rows: service.live.relays().await }),
+        Request::Status {} => status(service).await,
+    }
+}
+
+async fn find(service: &Service, name: &str) -> Result<Tenant, AccountError> {
+    let found = service.accounts.find_tenant(name).await?;
+    found.ok_or_else(|| AccountError::NoSuchTenant(name.to_owned()))
+}
+
+fn added(result: Result<Added, AccountError>) -> Result<Answer, AccountError> {
+    let Added { account, generated } = result?;
+    Ok(Answer::AccountAdded { account, password: generated })
+}
+
+async fn calls(
+    service: &Service,
+    tenant: Option<&str>,
+    most: usize,
+) -> Result<Answer, AccountError> {
+    let tenants = match tenant {
+        Some(name) => vec![find(service, name).await?],
+        None => service.accounts.tenants().await?,
+    };
+    let names = names(&tenants);
+    let named = |mut row: CallRow| {
+        row.tenant_name = names.get(&row.record.tenant)?.clone();
+        Some(row)
+    };
+    let live = service.live.live_calls().await.into_iter().filter_map(named).collect();
+    let mut ended = Vec::new();
+    for tenant in &tenants {
+        let left = ADMIN_ROWS_MAX - ended.len();
+        let records = service.records.ended(tenant.id, most.min(left)).await?;
+        let rows = records.into_iter().map(|record| CallRow::new(record, Vec::new()));
+        ended.extend(rows.filter_map(named));
+    }
+    Ok(Answer::Calls { live, ended })
+}
+
+async fn sessions(service: &Service) -> Result<Answer, AccountError> {
+    let names = names(&service.accounts.tenants().await?);
+    let mut rows = service.live.sessions().await;
+    rows.truncate(ADMIN_ROWS_MAX);
+    for row in &mut rows {
+        row.tenant_name = names.get(&row.tenant).cloned().unwrap_or_default();
+    }
+    Ok(Answer::Sessions { rows })
+}
+
+async fn status(service: &Service) -> Result<Answer, AccountError> {
+    let relays = service.live.relays().await;
+    let row = StatusRow {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        tenants: service.accounts.tenants().await?.len(),
+        sessions: service.live.sessions().await.len(),
+        calls: service.live.live_calls().await.len(),
+        relays_connected: relays.iter().filter(|relay| relay.connected).count(),
+        relays: relays.len(),
+    };
+    Ok(Answer::Status { row })
+}
+
+fn names(tenants: &[Tenant]) -> HashMap<TenantId, String> {
+    tenants.iter().map(|tenant| (tenant.id, tenant.name.clone())).collect()
+}

@@ -1,0 +1,277 @@
+//! The local admin: what the operator's commands ask the running control, over a Unix socket.
+//!
+//! One JSON object a line, each way, in an envelope with a version ([`VERSION`]); every line has a
+//! limit. The socket is made for its owner only, and the kernel says who is at the other end:
+//! whoever is neither that owner nor root is sent away before a byte is read.
+
+mod answer;
+pub mod client;
+mod server;
+
+pub use server::{Admin, AdminError, Service, serve};
+
+use crate::accounts::Account;
+use crate::accounts::Tenant;
+use crate::clock::UnixMs;
+use crate::records::CallRecord;
+use crate::store::hex_id;
+use core::future::Future;
+use core::pin::Pin;
+use kakehashi_wire::id::{RelayId, SessionId, TenantId};
+use kakehashi_wire::secret::Password;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+/// The version of these messages. Both sides must be of the same.
+pub const VERSION: u32 = 1;
+
+/// What can be asked. Has no `Debug`: passwords are in it.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Adds a tenant. Answer: [`Answer::Tenants`] with the one.
+    TenantAdd {
+        /// Its name.
+        name: String,
+        /// How many accounts it may have, if not the usual.
+        #[serde(default)]
+        accounts: Option<u32>,
+    },
+    /// Answer: [`Answer::Tenants`].
+    TenantList {},
+    /// Adds an account. Answer: [`Answer::AccountAdded`].
+    AccountAdd {
+        /// The tenant's name.
+        tenant: String,
+        /// Its login ID.
+        login: String,
+        /// The name shown to others; the login ID if there is none.
+        #[serde(default)]
+        display: Option<String>,
+        /// Its password; one is generated if there is none.
+        #[serde(default, with = "optional_password")]
+        password: Option<Password>,
+    },
+    /// Answer: [`Answer::Accounts`].
+    AccountList {
+        /// The tenant's name.
+        tenant: String,
+    },
+    /// Gives an account a new password. Answer: [`Answer::AccountAdded`].
+    AccountPassword {
+        /// The tenant's name.
+        tenant: String,
+        /// The login ID.
+        login: String,
+        /// The password; one is generated if there is none.
+        #[serde(default, with = "optional_password")]
+        password: Option<Password>,
+    },
+    /// Live and ended calls. Answer: [`Answer::Calls`].
+    Calls {
+        /// Of this tenant only.
+        #[serde(default)]
+        tenant: Option<String>,
+        /// How many ended calls of each tenant, newest first.
+        ended: usize,
+    },
+    /// Who is signed in. Answer: [`Answer::Sessions`].
+    Sessions {},
+    /// Answer: [`Answer::Relays`].
+    Relays {},
+    /// How the node is. Answer: [`Answer::Status`].
+    Status {},
+}
+
+/// What is answered. Has no `Debug`: passwords are in it.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Answer {
+    /// Tenants, in order of name.
+    Tenants {
+        /// One row each.
+        rows: Vec<Tenant>,
+    },
+    /// Accounts, in order of login ID.
+    Accounts {
+        /// One row each.
+        rows: Vec<Account>,
+    },
+    /// An account was added or given a new password.
+    AccountAdded {
+        /// The account.
+        account: Account,
+        /// The generated password: it is never seen again.
+        #[serde(default, with = "optional_password")]
+        password: Option<Password>,
+    },
+    /// Calls.
+    Calls {
+        /// Those that go on.
+        live: Vec<CallRow>,
+        /// Those that are over, newest first within their tenant.
+        ended: Vec<CallRow>,
+    },
+    /// Sessions.
+    Sessions {
+        /// One row each.
+        rows: Vec<SessionRow>,
+    },
+    /// Relays.
+    Relays {
+        /// One row each.
+        rows: Vec<RelayRow>,
+    },
+    /// How the node is.
+    Status {
+        /// In one row.
+        row: StatusRow,
+    },
+    /// It was not done; nothing was changed.
+    Refused {
+        /// Why, and what to do.
+        message: String,
+    },
+}
+
+/// A call.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CallRow {
+    /// The tenant's name; the admin fills it in.
+    pub tenant_name: String,
+    /// What is known of the call.
+    pub record: CallRecord,
+    /// The relays it is placed on, primary first; empty once it is over.
+    #[serde(with = "relay_numbers")]
+    pub relays: Vec<RelayId>,
+}
+
+impl CallRow {
+    /// A row whose tenant is not named yet.
+    pub fn new(record: CallRecord, relays: Vec<RelayId>) -> Self {
+        Self { tenant_name: String::new(), record, relays }
+    }
+}
+
+/// A session.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SessionRow {
+    /// The session.
+    #[serde(with = "hex_id")]
+    pub session: SessionId,
+    /// Its tenant.
+    #[serde(with = "hex_id")]
+    pub tenant: TenantId,
+    /// The tenant's name; the admin fills it in.
+    pub tenant_name: String,
+    /// Who is signed in.
+    pub login: String,
+    /// Since when.
+    pub since: UnixMs,
+}
+
+/// A relay.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RelayRow {
+    /// The number its certificate names.
+    #[serde(with = "relay_number")]
+    pub id: RelayId,
+    /// Name and version of its software.
+    pub software: String,
+    /// Where terminals reach its shards.
+    pub addresses: Vec<SocketAddr>,
+    /// Whether control hears from it.
+    pub connected: bool,
+    /// Legs it holds.
+    pub legs: u64,
+    /// What it counted, by name.
+    pub counters: Vec<(String, u64)>,
+}
+
+/// How the node is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StatusRow {
+    /// The version of this program.
+    pub version: String,
+    /// Tenants.
+    pub tenants: usize,
+    /// Sessions.
+    pub sessions: usize,
+    /// Calls that go on.
+    pub calls: usize,
+    /// Relays that control hears from.
+    pub relays_connected: usize,
+    /// Relays that control knows.
+    pub relays: usize,
+}
+
+/// An answer that is on its way.
+pub type LiveFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What the running node tells the admin about itself.
+pub trait Live: Send + Sync + 'static {
+    /// The calls that go on.
+    fn live_calls(&self) -> LiveFuture<'_, Vec<CallRow>>;
+    /// Who is signed in.
+    fn sessions(&self) -> LiveFuture<'_, Vec<SessionRow>>;
+    /// The relays.
+    fn relays(&self) -> LiveFuture<'_, Vec<RelayRow>>;
+}
+
+/// What stands on a line: the message and its version.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line<T> {
+    v: u32,
+    body: T,
+}
+
+/// Passwords in JSON.
+mod optional_password {
+    use kakehashi_wire::secret::Password;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(clippy::ref_option, reason = "serde calls it with a reference")]
+    pub(super) fn serialize<S: Serializer>(
+        password: &Option<Password>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        password.as_ref().map(Password::expose).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Password>, D::Error> {
+        Ok(Option::<String>::deserialize(from)?.map(Password::new))
+    }
+}
+
+/// A relay's number in JSON.
+mod relay_number {
+    use kakehashi_wire::id::RelayId;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(relay: &RelayId, to: S) -> Result<S::Ok, S::Error> {
+        relay.0.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<RelayId, D::Error> {
+        u32::deserialize(from).map(RelayId)
+    }
+}
+
+/// Relays' numbers in JSON.
+mod relay_numbers {
+    use kakehashi_wire::id::RelayId;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(relays: &[RelayId], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(relays.iter().map(|relay| relay.0))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<RelayId>, D::Error> {
+        Ok(Vec::<u32>::deserialize(from)?.into_iter().map(RelayId).collect())
+    }
+}

@@ -1,0 +1,274 @@
+//! The CA itself, and what it issues.
+
+use super::{Identity, PkiError, files, load_chain, load_identity, relay_uri};
+use crate::clock::UnixMs;
+use crate::entropy::Entropy;
+use core::time::Duration;
+use kakehashi_wire::id::RelayId;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber,
+};
+use rustls::RootCertStore;
+use rustls_pki_types::CertificateDer;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use zeroize::Zeroizing;
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// Life of the CA: ten years, since replacing it means visiting every terminal.
+const CA_LIFE: u64 = 3653 * DAY;
+
+/// Life of what it issues: one year, and longer than any control runs without a restart.
+const LEAF_LIFE: u64 = 365 * DAY;
+
+/// Valid from this much before it was made, for terminals whose clock is behind.
+const BEFORE: u64 = 60 * 60;
+
+/// The internal CA, with its folder.
+pub struct Pki {
+    folder: PathBuf,
+    root: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+    entropy: Entropy,
+}
+
+impl Pki {
+    /// Opens the CA in `folder`, or makes it.
+    ///
+    /// The key is written first: a folder with a key and no certificate is a start that was cut
+    /// short, and the certificate is made again from the same key.
+    pub fn open_or_create(folder: &Path, now: UnixMs, entropy: Entropy) -> Result<Self, PkiError> {
+        files::make_folder(folder)?;
+        let (pem, key_path) = (folder.join("ca.pem"), folder.join("ca.key"));
+        let exists = |path: &Path| {
+            path.try_exists().map_err(|error| PkiError::Io { path: path.to_owned(), error })
+        };
+        let (has_pem, has_key) = (exists(&pem)?, exists(&key_path)?);
+        if has_pem && !has_key {
+            let help = "restore it, or move ca.pem away to begin anew (then every terminal and \
+                        relay needs the new ca.pem)";
+            return Err(PkiError::Missing { path: key_path, help });
+        }
+        if !has_key {
+            write_key(&key_path, &new_key()?)?;
+        }
+        let key = read_key(&key_path)?;
+        if !has_pem {
+            let params = ca_params(&key, now, &entropy);
+            let made = params.self_signed(&key).map_err(make)?;
+            files::write(&pem, made.pem().as_bytes(), 0o644)?;
+        }
+        let root = load_chain(&pem)?.swap_remove(0);
+        let key_of = KeyMatch { certificate: &root, key: &key };
+        key_of.check(&pem, now)?;
+        let issuer = Issuer::from_ca_cert_der(&root, key).map_err(make)?;
+        Ok(Self { folder: folder.to_owned(), root, issuer, entropy })
+    }
+
+    /// The CA's certificate.
+    pub fn root(&self) -> &CertificateDer<'static> {
+        &self.root
+    }
+
+    /// The file that terminals need.
+    pub fn root_path(&self) -> PathBuf {
+        self.folder.join("ca.pem")
+    }
+
+    /// The CA as the only root to trust.
+    pub fn roots(&self) -> Result<RootCertStore, PkiError> {
+        super::load_roots(&self.root_path())
+    }
+
+    /// The control server's certificate for `names` (host names and IP addresses): the one there,
+    /// or a new one if its names differ, it nears its end, or another CA made it.
+    pub fn issue_server(&self, names: &[String], now: UnixMs) -> Result<Identity, PkiError> {
+        let names: Vec<SanType> = names.iter().map(|name| san(name)).collect::<Result<_, _>>()?;
+        let first = names.first().ok_or_else(|| PkiError::Name(String::new()))?;
+        let common = match first {
+            SanType::IpAddress(address) => address.to_string(),
+            SanType::DnsName(name) => name.as_str().to_owned(),
+            _ => "control".to_owned(),
+        };
+        self.issue("control", &common, names, ExtendedKeyUsagePurpose::ServerAuth, now)
+    }
+
+    /// The certificate with which `relay` names itself to control.
+    pub fn issue_relay(&self, relay: RelayId, now: UnixMs) -> Result<Identity, PkiError> {
+        let uri = relay_uri(relay);
+        let name = SanType::URI(uri.as_str().try_into().map_err(make)?);
+        let file = format!("relay-{}", relay.0);
+        self.issue(&file, &uri, vec![name], ExtendedKeyUsagePurpose::ClientAuth, now)
+    }
+
+    /// Where the certificate and key of `relay` are.
+    pub fn relay_paths(&self, relay: RelayId) -> (PathBuf, PathBuf) {
+        self.paths(&format!("relay-{}", relay.0))
+    }
+
+    /// Where the control server's certificate and key are.
+    pub fn server_paths(&self) -> (PathBuf, PathBuf) {
+        self.paths("control")
+    }
+
+    fn paths(&self, file: &str) -> (PathBuf, PathBuf) {
+        (self.folder.join(format!("{file}.pem")), self.folder.join(format!("{file}.key")))
+    }
+
+    fn issue(
+        &self,
+        file: &str,
+        common: &str,
+        names: Vec<SanType>,
+        purpose: ExtendedKeyUsagePurpose,
+        now: UnixMs,
+    ) -> Result<Identity, PkiError> {
+        let (pem, key_path) = self.paths(file);
+        if let Ok(identity) = load_identity(&pem, &key_path)
+            && self.is_good(&identity.chain[0], &names, now)
+        {
+            return Ok(identity);
+        }
+        let key = new_key()?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, common);
+        params.subject_alt_names = names;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![purpose];
+        params.use_authority_key_identifier_extension = true;
+        params.serial_number = Some(serial(&self.entropy));
+        set_life(&mut params, now, LEAF_LIFE);
+        let made = params.signed_by(&key, &self.issuer).map_err(make)?;
+        // A crash between the two leaves a pair that does not match, which is made again.
+        write_key(&key_path, &key)?;
+        files::write(&pem, made.pem().as_bytes(), 0o644)?;
+        load_identity(&pem, &key_path)
+    }
+
+    /// Whether `certificate` is this CA's, has just `names`, and more than a third of its life.
+    fn is_good(&self, certificate: &CertificateDer<'_>, names: &[SanType], now: UnixMs) -> bool {
+        let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return false };
+        let Ok((_, root)) = X509Certificate::from_der(&self.root) else { return false };
+        let (begin, end) = (parsed.validity().not_before, parsed.validity().not_after);
+        let life = end.timestamp() - begin.timestamp();
+        let left = end.timestamp() - i64::try_from(now.0 / 1000).unwrap_or(i64::MAX);
+        let has = match parsed.subject_alternative_name() {
+            Ok(Some(found)) => &found.value.general_names,
+            _ => return false,
+        };
+        parsed.verify_signature(Some(root.public_key())).is_ok()
+            && begin.timestamp() <= i64::try_from(now.0 / 1000).unwrap_or(i64::MAX)
+            && left > life / 3
+            && has.len() == names.len()
+            && names.iter().all(|name| has.iter().any(|found| same(name, found)))
+    }
+}
+
+fn same(wanted: &SanType, found: &GeneralName<'_>) -> bool {
+    match (wanted, found) {
+        (SanType::DnsName(wanted), GeneralName::DNSName(found)) => wanted.as_str() == *found,
+        (SanType::URI(wanted), GeneralName::URI(found)) => wanted.as_str() == *found,
+        (SanType::IpAddress(IpAddr::V4(wanted)), GeneralName::IPAddress(found)) => {
+            wanted.octets() == *found
+        }
+        (SanType::IpAddress(IpAddr::V6(wanted)), GeneralName::IPAddress(found)) => {
+            wanted.octets() == *found
+        }
+        _ => false,
+    }
+}
+
+/// A certificate and the key that should be its.
+struct KeyMatch<'a> {
+    certificate: &'a CertificateDer<'static>,
+    key: &'a KeyPair,
+}
+
+impl KeyMatch<'_> {
+    fn check(&self, path: &Path, now: UnixMs) -> Result<(), PkiError> {
+        let bad = |what: &str, help| {
+            Err(PkiError::Bad { path: path.to_owned(), what: what.to_owned(), help })
+        };
+        let Ok((_, parsed)) = X509Certificate::from_der(self.certificate) else {
+            return bad("is damaged", "restore it from a backup");
+        };
+        let public = &parsed.public_key().subject_public_key.data;
+        if public.as_ref() != self.key.public_key_raw() {
+            let help = "restore the pair that was made together, or move both away to begin anew";
+            return bad("does not belong to ca.key", help);
+        }
+        let now = i64::try_from(now.0 / 1000).unwrap_or(i64::MAX);
+        if parsed.validity().not_after.timestamp() <= now {
+            let help = "check this machine's clock; else move ca.pem and ca.key away to begin anew";
+            return bad("has expired", help);
+        }
+        Ok(())
+    }
+}
+
+fn ca_params(key: &KeyPair, now: UnixMs, entropy: &Entropy) -> CertificateParams {
+    // Named after the key, so that two installations are told apart and a certificate made again
+    // from the same key has the same name.
+    let public = key.public_key_raw();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, public);
+    let name =
+        u32::from_be_bytes(digest.as_ref()[..4].try_into().expect("four bytes of a digest of 32"));
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, format!("Kakehashi CA {name:08x}"));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.serial_number = Some(serial(entropy));
+    set_life(&mut params, now, CA_LIFE);
+    params
+}
+
+/// A positive number of 127 random bits (RFC 5280 4.1.2.2).
+fn serial(entropy: &Entropy) -> SerialNumber {
+    let mut bytes = entropy.bytes::<16>();
+    bytes[0] = bytes[0] & 0x7f | 0x40;
+    SerialNumber::from_slice(&bytes)
+}
+
+/// From a little before `now` until `seconds` after it.
+fn set_life(params: &mut CertificateParams, now: UnixMs, seconds: u64) {
+    // Clocks beyond the year 8000 are wrong, and certificates end with the year 9999.
+    let now = (now.0 / 1000).min(6030 * 365 * DAY);
+    let epoch = rcgen::date_time_ymd(1970, 1, 1);
+    params.not_before = epoch + Duration::from_secs(now.saturating_sub(BEFORE));
+    params.not_after = epoch + Duration::from_secs(now + seconds);
+}
+
+fn san(name: &str) -> Result<SanType, PkiError> {
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return Ok(SanType::IpAddress(address));
+    }
+    let bad = || PkiError::Name(name.to_owned());
+    rustls_pki_types::DnsName::try_from(name).map_err(|_| bad())?;
+    name.try_into().map(SanType::DnsName).map_err(|_| bad())
+}
+
+fn new_key() -> Result<KeyPair, PkiError> {
+    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(make)
+}
+
+fn write_key(path: &Path, key: &KeyPair) -> Result<(), PkiError> {
+    files::write(path, Zeroizing::new(key.serialize_pem()).as_bytes(), 0o600)
+}
+
+fn read_key(path: &Path) -> Result<KeyPair, PkiError> {
+    let key = super::load_key(path)?;
+    KeyPair::try_from(&key).map_err(|error| PkiError::Bad {
+        path: path.to_owned(),
+        what: format!("holds no key this CA can use ({error})"),
+        help: "restore it from a backup",
+    })
+}
+
+fn make(error: impl core::fmt::Display) -> PkiError {
+    PkiError::Make(error.to_string())
+}

@@ -1,0 +1,72 @@
+//! The internal CA: made at first start, so that nobody has to run one before the first call.
+//!
+//! It names the control servers to terminals and relays, and each relay to control. Terminals
+//! need `ca.pem` only. The CA lives for ten years, what it issues for one; a certificate is
+//! renewed when control starts and less than a third of its life is left. Operators with a CA of
+//! their own name its files in the config and never use this one; a relay's certificate then
+//! needs the URI `kakehashi-relay:<number>` among its subject alternative names.
+//!
+//! Files: `ca.pem`, `control.pem`, `relay-<number>.pem`, and beside each its `.key`, which only
+//! this user can read.
+
+mod files;
+mod identity;
+mod issue;
+
+pub use files::{load_chain, load_identity, load_key, load_roots};
+pub use identity::{relay_id_of, relay_uri};
+pub use issue::Pki;
+
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::path::PathBuf;
+
+/// A certificate with its chain, and its key. Has no `Debug`.
+pub struct Identity {
+    /// The certificate first, then those above it, without the root.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The key.
+    pub key: PrivateKeyDer<'static>,
+}
+
+impl Clone for Identity {
+    fn clone(&self) -> Self {
+        Self { chain: self.chain.clone(), key: self.key.clone_key() }
+    }
+}
+
+/// What is wrong with certificates or keys.
+#[derive(Debug, thiserror::Error)]
+pub enum PkiError {
+    /// The file is not there.
+    #[error("{} is missing: {help}", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// What to do.
+        help: &'static str,
+    },
+    /// The file cannot be read or written.
+    #[error("cannot use {}: {error}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        error: std::io::Error,
+    },
+    /// The file holds something else.
+    #[error("{} {what}: {help}", path.display())]
+    Bad {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+        /// What to do.
+        help: &'static str,
+    },
+    /// Names that no certificate can have.
+    #[error("not a host name or IP address: {0:?}; correct the names in the config")]
+    Name(String),
+    /// The library refused.
+    #[error("could not make a certificate: {0}")]
+    Make(String),
+}

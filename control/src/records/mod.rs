@@ -1,0 +1,223 @@
+//! Call records: what is kept of each call, live and ended.
+//!
+//! Live calls stand at `t/<tenant>/live/<call>`; when one ends, the same transaction moves it to
+//! `t/<tenant>/call/<time>-<call>`, so that ended calls list in order of time. Nothing personal
+//! is kept beyond login IDs.
+
+mod end;
+
+use crate::capacity::{
+    CALL_RECORDS_PER_TENANT_MAX, CALL_RECORDS_PRUNE_EVERY, STORE_OPERATIONS_MAX,
+};
+use crate::clock::UnixMs;
+use crate::store::{
+    Entry, Key, Order, Prefix, Range, Record, Revision, SharedStore, StoreError, Transaction,
+    decode, encode, hex_id, list,
+};
+use core::sync::atomic::{AtomicU32, Ordering};
+use kakehashi_wire::id::{AccountId, CallId, TenantId};
+use kakehashi_wire::terminal::CallEnd;
+use serde::{Deserialize, Serialize};
+
+/// One member of a recorded call.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Party {
+    /// The account.
+    #[serde(with = "hex_id")]
+    pub account: AccountId,
+    /// Its login ID at the time.
+    pub login: String,
+    /// How the call's media arrived at this member, as it said last.
+    pub quality: Option<Quality>,
+}
+
+/// How media arrived at one member, summed over its streams.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Quality {
+    /// Packets it sent.
+    pub packets_sent: u64,
+    /// Packets it received.
+    pub packets_received: u64,
+    /// Packets that never arrived.
+    pub packets_lost: u64,
+    /// Interarrival jitter in microseconds, the worst stream's.
+    pub jitter_us: u32,
+    /// Round trip to the other member in microseconds; 0 if unknown.
+    pub round_trip_us: u32,
+}
+
+/// How far a call has come.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordState {
+    /// The other side rings.
+    Ringing,
+    /// It was taken.
+    Active,
+    /// It is over.
+    Ended,
+}
+
+/// One call.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CallRecord {
+    /// The call.
+    #[serde(with = "hex_id")]
+    pub call: CallId,
+    /// Its tenant.
+    #[serde(with = "hex_id")]
+    pub tenant: TenantId,
+    /// Who called.
+    pub caller: Party,
+    /// Who was called.
+    pub callee: Party,
+    /// How far it has come.
+    pub state: RecordState,
+    /// When it was asked for.
+    pub started: UnixMs,
+    /// When it was taken.
+    pub answered: Option<UnixMs>,
+    /// When it was over.
+    pub ended: Option<UnixMs>,
+    /// Why it was over.
+    #[serde(with = "end")]
+    pub reason: Option<CallEnd>,
+}
+
+impl Record for CallRecord {
+    const VERSION: u32 = 1;
+}
+
+impl CallRecord {
+    fn live_key(&self) -> Result<Key, StoreError> {
+        key(self.tenant, format_args!("live/{}", self.call))
+    }
+
+    fn ended_key(&self) -> Result<Key, StoreError> {
+        key(self.tenant, format_args!("call/{:016x}-{}", self.started.0, self.call))
+    }
+
+    /// The same call, over.
+    #[must_use]
+    pub fn ended(mut self, at: UnixMs, reason: CallEnd) -> Self {
+        self.state = RecordState::Ended;
+        self.ended = Some(at);
+        self.reason = Some(reason);
+        self
+    }
+}
+
+fn key(tenant: TenantId, path: core::fmt::Arguments<'_>) -> Result<Key, StoreError> {
+    Key::of_tenant(tenant, path).map_err(|_long| StoreError::TooLarge {
+        what: "bytes of a key",
+        found: crate::capacity::STORE_KEY_BYTES_MAX + 1,
+        most: crate::capacity::STORE_KEY_BYTES_MAX,
+    })
+}
+
+/// The call records of the store.
+pub struct Records {
+    store: SharedStore,
+    since_pruning: AtomicU32,
+}
+
+impl Records {
+    /// The call records in `store`.
+    pub fn new(store: SharedStore) -> Self {
+        Self { store, since_pruning: AtomicU32::new(0) }
+    }
+
+    /// Writes `record` over what is there. A record that says "ended" leaves the live ones.
+    pub async fn put(&self, record: &CallRecord) -> Result<Revision, StoreError> {
+        let live = record.live_key()?;
+        if record.state != RecordState::Ended {
+            return self.store.transact(Transaction::new().put(live, encode(record))).await;
+        }
+        let moved = Transaction::new().delete(live).put(record.ended_key()?, encode(record));
+        let revision = self.store.transact(moved).await?;
+        if self.since_pruning.fetch_add(1, Ordering::Relaxed) % CALL_RECORDS_PRUNE_EVERY
+            == CALL_RECORDS_PRUNE_EVERY - 1
+        {
+            self.prune(record.tenant, CALL_RECORDS_PER_TENANT_MAX).await?;
+        }
+        Ok(revision)
+    }
+
+    /// Removes the live record of a call that was refused after all.
+    pub async fn forget(&self, record: &CallRecord) -> Result<Revision, StoreError> {
+        self.store.transact(Transaction::new().delete(record.live_key()?)).await
+    }
+
+    /// The live calls of `tenant`.
+    pub async fn live(&self, tenant: TenantId) -> Result<Vec<CallRecord>, StoreError> {
+        let found = list(&*self.store, Prefix::of_tenant(tenant, "live")).await?;
+        found.entries.iter().map(decode).collect()
+    }
+
+    /// The newest `limit` ended calls of `tenant`, newest first.
+    pub async fn ended(
+        &self,
+        tenant: TenantId,
+        limit: usize,
+    ) -> Result<Vec<CallRecord>, StoreError> {
+        let entries = self.newest(tenant, limit).await?;
+        entries.iter().map(decode).collect()
+    }
+
+    /// Ends every live call of `tenant`: called when control starts, since no call of an earlier
+    /// life can still be known to its terminals. Says how many there were.
+    pub async fn mark_all_live_ended(
+        &self,
+        tenant: TenantId,
+        at: UnixMs,
+        reason: CallEnd,
+    ) -> Result<usize, StoreError> {
+        let live = self.live(tenant).await?;
+        let count = live.len();
+        for record in live {
+            self.put(&record.ended(at, reason)).await?;
+        }
+        Ok(count)
+    }
+
+    /// Removes all ended calls of `tenant` but the newest `keep`.
+    pub async fn prune(&self, tenant: TenantId, keep: usize) -> Result<(), StoreError> {
+        let kept = self.newest(tenant, keep).await?;
+        let Some(oldest) = kept.last() else { return Ok(()) };
+        let mut range = Range::first(Prefix::of_tenant(tenant, "call"));
+        range.limit = STORE_OPERATIONS_MAX;
+        loop {
+            let page = self.store.range(range.clone()).await?;
+            let old: Vec<Key> = page
+                .entries
+                .into_iter()
+                .map(|entry| entry.key)
+                .take_while(|key| *key < oldest.key)
+                .collect();
+            if old.is_empty() {
+                return Ok(());
+            }
+            let removal = old.into_iter().fold(Transaction::new(), Transaction::delete);
+            self.store.transact(removal).await?;
+        }
+    }
+
+    async fn newest(&self, tenant: TenantId, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        let mut range = Range::first(Prefix::of_tenant(tenant, "call"));
+        range.order = Order::Descending;
+        let mut found: Vec<Entry> = Vec::new();
+        while found.len() < limit {
+            range.limit = limit - found.len();
+            range.after = found.last().map(|entry| entry.key.clone());
+            let page = self.store.range(range.clone()).await?;
+            found.extend(page.entries);
+            if !page.more {
+                break;
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! Tests of the call records over the embedded engine.
+
+use super::*;
+use crate::store::Embedded;
+use std::sync::Arc;
+
+fn record(call: u64, started: u64) -> CallRecord {
+    let party = |account: u64, login: &str| Party {
+        account: AccountId(account),
+        login: login.into(),
+        quality: None,
+    };
+    CallRecord {
+        call: CallId(call),
+        tenant: TenantId(1),
+        caller: party(1, "store-1"),
+        callee: party(2, "concierge"),
+        state: RecordState::Ringing,
+        started: UnixMs(started),
+        answered: None,
+        ended: None,
+        reason: None,
+    }
+}
+
+fn records() -> (tempfile::TempDir, Records) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Embedded::open(&folder.path().join("store")).unwrap();
+    (folder, Records::new(Arc::new(store)))
+}
+
+#[tokio::test]
+async fn a_call_is_live_until_it_has_ended_and_keeps_its_quality() {
+    let (_folder, records) = records();
+    let mut call = record(1, 1000);
+    records.put(&call).await.unwrap();
+    call.state = RecordState::Active;
+    call.answered = Some(UnixMs(1500));
+    records.put(&call).await.unwrap();
+    assert_eq!(records.live(TenantId(1)).await.unwrap(), [call.clone()]);
+    assert_eq!(records.live(TenantId(2)).await.unwrap(), []);
+    call.callee.quality = Some(Quality {
+        packets_sent: 10,
+        packets_received: 9,
+        packets_lost: 1,
+        jitter_us: 300,
+        round_trip_us: 900,
+    });
+    let call = call.ended(UnixMs(9000), CallEnd::HungUp);
+    records.put(&call).await.unwrap();
+    assert_eq!(records.live(TenantId(1)).await.unwrap(), []);
+    assert_eq!(records.ended(TenantId(1), 10).await.unwrap(), [call]);
+}
+
+#[tokio::test]
+async fn calls_of_an_earlier_life_are_ended_and_listed_newest_first() {
+    let (_folder, records) = records();
+    for call in 1..=5 {
+        records.put(&record(call, call * 100)).await.unwrap();
+    }
+    let reason = CallEnd::ControlRestarted;
+    let ended = records.mark_all_live_ended(TenantId(1), UnixMs(9000), reason).await.unwrap();
+    assert_eq!(ended, 5);
+    let newest = records.ended(TenantId(1), 2).await.unwrap();
+    assert_eq!(newest.iter().map(|r| r.call.0).collect::<Vec<_>>(), [5, 4]);
+    assert!(newest.iter().all(|r| r.reason == Some(reason) && r.ended == Some(UnixMs(9000))));
+    assert_eq!(records.mark_all_live_ended(TenantId(1), UnixMs(9001), reason).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn pruning_keeps_the_newest() {
+    let (_folder, records) = records();
+    for call in 1..=300 {
+        let ended = record(call, call).ended(UnixMs(call + 1), CallEnd::NoAnswer);
+        records.put(&ended).await.unwrap();
+    }
+    records.prune(TenantId(1), 7).await.unwrap();
+    let kept = records.ended(TenantId(1), 1000).await.unwrap();
+    assert_eq!(
+        kept.iter().map(|r| r.call.0).collect::<Vec<_>>(),
+        [300, 299, 298, 297, 296, 295, 294]
+    );
+}

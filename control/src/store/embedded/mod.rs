@@ -1,0 +1,167 @@
+//! The embedded engine: one redb file, one writing thread, readers beside it.
+//!
+//! Writes wait in a bounded queue; the writing thread takes what has gathered and commits it as
+//! one (a group commit: one fsync for all), each transaction with a revision of its own. It
+//! answers only after the commit is on disk. Reads run on the runtime's blocking threads and see
+//! the last commit.
+//!
+//! redb stops at the first I/O error until its file is opened anew. The writing thread does that
+//! by itself, so a full disk is over as soon as there is space.
+
+mod file;
+mod writer;
+
+use super::{
+    Entry, Expected, Key, Listing, Order, Pending, Prefix, Range, Revision, Store, StoreError,
+    Transaction, Watch,
+};
+use crate::capacity::{STORE_QUEUE_MAX, STORE_RANGE_ENTRIES_MAX, STORE_READERS_MAX};
+use crate::store::feed::Feed;
+use file::{ENTRIES, Opened, Slot, current_revision, fault, open};
+use redb::{ReadTransaction, ReadableDatabase};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use writer::{Answer, Job};
+
+/// A store in one file of this machine.
+pub struct Embedded {
+    shared: Arc<Shared>,
+    jobs: Option<mpsc::Sender<Job>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// What readers and the writing thread share.
+struct Shared {
+    path: PathBuf,
+    slot: RwLock<Slot>,
+    feed: Mutex<Feed>,
+    readers: Arc<Semaphore>,
+}
+
+impl Shared {
+    fn feed(&self) -> MutexGuard<'_, Feed> {
+        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `work` on the last commit; the other answer says which life of the file failed it.
+    fn read<T>(
+        &self,
+        work: &impl Fn(&ReadTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, (u64, StoreError)> {
+        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+        let opened = match &slot.opened {
+            Opened::Yes(database) => database,
+            Opened::No(error) => return Err((slot.life, error.clone())),
+        };
+        let result = opened.begin_read().map_err(redb::Error::from).and_then(|txn| work(&txn));
+        result.map_err(|error| (slot.life, fault(&self.path, error)))
+    }
+}
+
+impl Embedded {
+    /// Opens the store at `path`, or makes it (readable by this user only).
+    ///
+    /// Blocks: call it before the runtime serves anybody, or on a blocking thread.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let database = open(path)?;
+        let revision = current_revision(path, &database)?;
+        let shared = Arc::new(Shared {
+            path: path.to_owned(),
+            slot: RwLock::new(Slot { life: 0, opened: Opened::Yes(database) }),
+            feed: Mutex::new(Feed::new(revision)),
+            readers: Arc::new(Semaphore::new(STORE_READERS_MAX)),
+        });
+        let (jobs, queue) = mpsc::channel(STORE_QUEUE_MAX);
+        let writer = std::thread::Builder::new().name("store-writer".to_owned()).spawn({
+            let shared = Arc::clone(&shared);
+            move || writer::run(&shared, queue)
+        });
+        let writer = writer.map_err(|error| StoreError::Io {
+            path: path.to_owned(),
+            what: format!("cannot start the writing thread: {error}"),
+        })?;
+        Ok(Self { shared, jobs: Some(jobs), writer: Some(writer) })
+    }
+
+    async fn submit(&self, job: impl FnOnce(Answer) -> Job) -> Result<Revision, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let jobs = self.jobs.as_ref().ok_or(StoreError::Closed)?;
+        jobs.send(job(answer)).await.map_err(|_gone| StoreError::Closed)?;
+        answered.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl Fn(&ReadTransaction) -> Result<T, redb::Error> + Send + Sync + 'static,
+    ) -> Result<T, StoreError> {
+        let work = Arc::new(work);
+        match self.read_once(Arc::clone(&work)).await {
+            Err((life, StoreError::Io { .. } | StoreError::Full { .. })) => {
+                self.submit(|answer| Job::Reopen { life, answer }).await?;
+                self.read_once(work).await.map_err(|(_life, error)| error)
+            }
+            result => result.map_err(|(_life, error)| error),
+        }
+    }
+
+    async fn read_once<T: Send + 'static>(
+        &self,
+        work: Arc<impl Fn(&ReadTransaction) -> Result<T, redb::Error> + Send + Sync + 'static>,
+    ) -> Result<T, (u64, StoreError)> {
+        let closed = |_| (0, StoreError::Closed);
+        let readers = Arc::clone(&self.shared.readers);
+        let permit = readers.acquire_owned().await.map_err(closed)?;
+        let shared = Arc::clone(&self.shared);
+        let reading = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            shared.read(&*work)
+        });
+        reading.await.unwrap_or(Err((0, StoreError::Closed)))
+    }
+}
+
+impl Drop for Embedded {
+    /// Lets the queue drain, then closes the file, so that it can be opened again at once.
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!(path = %self.shared.path.display(), "the store's writer panicked");
+        }
+        let mut slot = self.shared.slot.write().unwrap_or_else(PoisonError::into_inner);
+        slot.close(StoreError::Closed);
+    }
+}
+
+impl Store for Embedded {
+    fn get<'a>(&'a self, key: &'a Key) -> Pending<'a, Option<Entry>> {
+        let key = key.clone();
+        Box::pin(self.read(move |txn| {
+            let table = txn.open_table(ENTRIES)?;
+            let found = table.get(key.as_str())?;
+            Ok(found.map(|found| {
+                let (revision, value) = found.value();
+                Entry { key: key.clone(), value: value.to_vec(), revision: Revision(revision) }
+            }))
+        }))
+    }
+
+    fn range(&self, range: Range) -> Pending<'_, Listing> {
+        Box::pin(self.read(move |txn| file::list(txn, &range)))
+    }
+
+    fn transact(&self, transaction: Transaction) -> Pending<'_, Revision> {
+        Box::pin(async move {
+            transaction.check()?;
+            self.submit(|answer| Job::Change { transaction, answer }).await
+        })
+    }
+
+    fn watch<'a>(&'a self, prefix: &'a Prefix, after: Revision) -> Pending<'a, Watch> {
+        let watch = self.shared.feed().watch(prefix.clone(), after);
+        Box::pin(core::future::ready(Ok(watch)))
+    }
+}

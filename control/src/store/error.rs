@@ -1,0 +1,69 @@
+//! What can go wrong with the store, by who can do something about it.
+
+use std::path::PathBuf;
+
+/// Why the store did not do what it was asked.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The operator: no space is left.
+    #[error("disk full under {}: free space; nothing was lost", path.display())]
+    Full {
+        /// The store's file.
+        path: PathBuf,
+    },
+    /// The operator: the file does not hold what was written.
+    #[error("the store {} is damaged ({what}): restore it from a backup", path.display())]
+    Corrupt {
+        /// The store's file.
+        path: PathBuf,
+        /// What was found.
+        what: String,
+    },
+    /// The operator: two processes at one store.
+    #[error(
+        "another kakehashi-control uses {}: stop it, or use the running one",
+        path.display()
+    )]
+    Locked {
+        /// The store's file.
+        path: PathBuf,
+    },
+    /// The operator: the store was written by a later version.
+    #[error(
+        "{} was written by a later version (format {found}, this version reads up to {known}): \
+         run that version, or restore a backup made by this one",
+        path.display()
+    )]
+    Newer {
+        /// The store's file, or the key of the record.
+        path: PathBuf,
+        /// The format found.
+        found: u64,
+        /// The newest format this version knows.
+        known: u64,
+    },
+    /// The operator: the disk or the file system.
+    #[error("cannot use the store {}: {what}", path.display())]
+    Io {
+        /// The store's file.
+        path: PathBuf,
+        /// What the operating system says.
+        what: String,
+    },
+    /// The caller: somebody else changed it first. Read again, decide again.
+    #[error("changed by somebody else in the meantime: read it again and decide again")]
+    Conflict,
+    /// The caller: more than the store takes.
+    #[error("{what}: {found} is more than the store takes ({most})")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// How large it is.
+        found: usize,
+        /// How large it may be.
+        most: usize,
+    },
+    /// The node is shutting down.
+    #[error("the store is closing: this node is shutting down")]
+    Closed,
+}
