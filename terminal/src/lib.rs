@@ -16,9 +16,11 @@
 
 pub mod capacity;
 pub mod clock;
+pub mod config;
 pub mod files;
 pub mod media;
 pub mod packets;
+pub mod program;
 pub mod samples;
 pub mod session;
 pub mod stats;

@@ -1,2 +1,18 @@
 //! `kakehashi-terminal`: the reference terminal as a program.
-fn main() {}
+
+use clap::Parser;
+use kakehashi_terminal::program;
+use std::process::ExitCode;
+
+/// The reference terminal of Kakehashi.
+#[derive(Parser)]
+#[command(name = "kakehashi-terminal", version, arg_required_else_help = true)]
+#[command(max_term_width = 100)]
+struct CommandLine {
+    #[command(flatten)]
+    args: program::Args,
+}
+
+fn main() -> ExitCode {
+    program::run(CommandLine::parse().args)
+}

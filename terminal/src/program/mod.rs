@@ -1,0 +1,161 @@
+//! The command line of the reference terminal, for `kakehashi-terminal` and `kakehashi terminal`.
+
+mod device;
+mod password;
+mod runner;
+mod streams;
+mod voice;
+
+use crate::capacity::CONFIG_FILE_BYTES_MAX;
+use crate::config::{Config, read_bounded};
+use crate::session::{Settings, Terminal, Timing};
+use anyhow::{Context as _, Result};
+use clap::Subcommand;
+use runner::{Goal, Runner};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use voice::{Note, Voice};
+
+/// Signs a terminal in, waits for calls or makes one, and exchanges its media.
+///
+/// Media comes from files (Ogg Opus, IVF with VP8 or VP9) or from a local pipeline over plain RTP,
+/// and goes into files or to local ports. At the end the program prints packets, loss, jitter and
+/// round-trip time.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  Wait for calls, answer with a sample, record what arrives:
+    kakehashi-terminal --tenant ginza --login concierge-1 \\
+        --audio sample:reply --video sample:concierge --loop --record ./recordings wait
+  Call for ten seconds:
+    kakehashi-terminal --tenant ginza --login store-1 --audio sample:speech \\
+        --video sample:store --loop call concierge-1 --seconds 10
+  Send a camera with GStreamer:
+    gst-launch-1.0 v4l2src ! videoconvert ! vp8enc deadline=1 ! rtpvp8pay ! \\
+        udpsink host=127.0.0.1 port=5006
+    kakehashi-terminal ... --rtp-in video=5006 call concierge-1
+
+The password comes from --password-file, from KAKEHASHI_PASSWORD, or is asked for.
+KAKEHASHI_LOG (such as info, or kakehashi_terminal=debug) makes the program tell more.")]
+pub struct Args {
+    /// The settings.
+    #[command(flatten)]
+    pub config: Config,
+
+    /// TOML file with the same settings (`server_name = \"...\"`); the command line wins
+    #[arg(long = "config", global = true, value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
+
+    /// Print the settings in effect as such a file, and end
+    #[arg(long, global = true)]
+    pub print_config: bool,
+
+    /// Print one JSON object a line instead of sentences
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// What to do
+    #[command(subcommand)]
+    pub command: Option<TerminalCommand>,
+}
+
+/// What the terminal is to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum TerminalCommand {
+    /// Shows who is there and takes calls that come in
+    Wait {
+        /// Decline every call
+        #[arg(long)]
+        reject: bool,
+        /// End after this many calls
+        #[arg(long, value_name = "N")]
+        calls: Option<u32>,
+    },
+    /// Calls someone of the same tenant
+    Call {
+        /// Login ID to call
+        #[arg(value_name = "LOGIN")]
+        callee: String,
+        /// Hang up after this many seconds of media; without it when the files end, or at Ctrl-C
+        #[arg(long, value_name = "N")]
+        seconds: Option<u64>,
+    },
+    /// Shows who of the tenant is there, and ends
+    Presence,
+}
+
+/// Runs the terminal; prints why if it cannot.
+pub fn run(args: Args) -> ExitCode {
+    let voice = if args.json { Voice::Json } else { Voice::Human };
+    match try_run(args, voice) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let why = format!("{error:#}");
+            if matches!(voice, Voice::Json) {
+                voice.say(&Note::Trouble { why: &why });
+            }
+            eprintln!("error: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn try_run(args: Args, voice: Voice) -> Result<()> {
+    let file = args.config_file.as_deref().map(Config::read).transpose()?.unwrap_or_default();
+    let config = args.config.over(file).with_defaults();
+    if args.print_config {
+        print!("{}", config.to_toml()?);
+        return Ok(());
+    }
+    let goal = match args.command.context("say what to do: wait, call LOGIN, or presence")? {
+        TerminalCommand::Wait { reject, calls } => Goal::Wait { reject, calls },
+        TerminalCommand::Call { callee, seconds } => Goal::Call { login: callee, seconds },
+        TerminalCommand::Presence => Goal::Presence,
+    };
+    log_to_stderr();
+    let settings = settings(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let (terminal, events) = Terminal::start(settings)?;
+        Runner::new(terminal, events, voice, config, goal).run().await
+    })
+}
+
+fn settings(config: &Config) -> Result<Settings> {
+    let tenant = config.tenant.clone().context("give the tenant's name with --tenant")?;
+    let login = config.login.clone().context("give the account's login ID with --login")?;
+    let ca = config.ca.clone().unwrap_or_default();
+    let ca_pem = read_bounded(&ca, CONFIG_FILE_BYTES_MAX)
+        .context("the CA file tells whom to trust; give control's ca.pem with --ca FILE")?;
+    let device = match &config.device {
+        Some(text) => device::parse(text).context("--device")?,
+        None => {
+            let folder = config.state.clone().map_or_else(device::default_folder, Ok)?;
+            device::remember(&folder, rand::random())?
+        }
+    };
+    Ok(Settings {
+        control: config.control.clone().unwrap_or_default(),
+        server_name: config.server_name.clone().unwrap_or_default(),
+        ca_pem,
+        tenant,
+        password: password::find(config.password_file.as_deref(), &login)?,
+        login,
+        device,
+        software: concat!("kakehashi-terminal ", env!("CARGO_PKG_VERSION")).to_owned(),
+        timing: Timing::default(),
+    })
+}
+
+/// Logs go to standard error; a program around this one may have set that up already.
+fn log_to_stderr() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("KAKEHASHI_LOG");
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new("warn"));
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}

@@ -1,0 +1,403 @@
+//! Lives a session for a goal: waits for calls, makes one, or looks who is there.
+
+use super::streams;
+use super::voice::{Note, Voice, end_sentence};
+use crate::config::Config;
+use crate::media::{CallMedia, CallOptions, CallSummary, MediaError, MediaInput, Phase};
+use crate::session::{Event, Events, Terminal, TerminalError};
+use anyhow::{Context as _, Result, anyhow, bail};
+use core::time::Duration;
+use kakehashi_wire::id::CallId;
+use kakehashi_wire::terminal::{
+    CallEnd, CallReady, Incoming, Presence, PresenceEntry, ReportQuality,
+};
+use std::collections::BTreeMap;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How often a running call shows its numbers.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the session is for.
+pub(super) enum Goal {
+    /// Take calls.
+    Wait { reject: bool, calls: Option<u32> },
+    /// Make a call.
+    Call { login: String, seconds: Option<u64> },
+    /// Show presence once.
+    Presence,
+}
+
+/// A call as this program sees it.
+struct Current {
+    call: CallId,
+    with: String,
+    /// Opened when the call was made or taken, until media starts.
+    inputs: Vec<MediaInput>,
+    media: Option<CallMedia>,
+    /// Control said that it is over.
+    ended: bool,
+}
+
+/// The session and its goal.
+pub(super) struct Runner {
+    terminal: Terminal,
+    events: Events,
+    voice: Voice,
+    config: Config,
+    goal: Goal,
+    accounts: BTreeMap<String, PresenceEntry>,
+    was_signed_in: bool,
+    current: Option<Current>,
+    calls_done: u32,
+    /// The goal is reached or missed: the session is being ended.
+    outcome: Option<Result<()>>,
+    interrupted: bool,
+}
+
+impl Runner {
+    pub(super) fn new(
+        terminal: Terminal,
+        events: Events,
+        voice: Voice,
+        config: Config,
+        goal: Goal,
+    ) -> Self {
+        Self {
+            terminal,
+            events,
+            voice,
+            config,
+            goal,
+            accounts: BTreeMap::new(),
+            was_signed_in: false,
+            current: None,
+            calls_done: 0,
+            outcome: None,
+            interrupted: false,
+        }
+    }
+
+    /// Runs until the goal is reached, missed, or the person interrupts.
+    pub(super) async fn run(mut self) -> Result<()> {
+        let mut interrupts = Interrupts::new()?;
+        let mut progress = tokio::time::interval(PROGRESS_INTERVAL);
+        loop {
+            tokio::select! {
+                event = self.events.next() => match event {
+                    Some(Event::SessionEnded { why }) => return self.finish(why),
+                    Some(event) => self.on_event(event).await?,
+                    None => return self.finish(Some(TerminalError::Over)),
+                },
+                done = media_end(&mut self.current) => self.on_media_end(done).await?,
+                () = interrupts.next() => self.on_interrupt().await?,
+                _ = progress.tick() => self.show_progress(),
+            }
+        }
+    }
+
+    fn finish(self, why: Option<TerminalError>) -> Result<()> {
+        match (self.outcome, why) {
+            (Some(outcome), _) => {
+                self.voice.say(&Note::SignedOut);
+                outcome
+            }
+            (None, Some(why)) => Err(why.into()),
+            (None, None) => Ok(()),
+        }
+    }
+
+    async fn on_event(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::SignedIn(signed_in) => {
+                let login = self.config.login.as_deref().unwrap_or_default();
+                self.voice.say(&Note::SignedIn { login, display: &signed_in.display });
+                let again = core::mem::replace(&mut self.was_signed_in, true);
+                if !again {
+                    self.begin().await?;
+                }
+            }
+            Event::Presence(presence) => self.on_presence(presence).await?,
+            Event::Incoming(incoming) => self.on_incoming(incoming).await?,
+            Event::Ringing { call } => {
+                self.voice.say(&Note::Ringing { call: &call.to_string() });
+            }
+            Event::Ready(ready) => self.on_ready(&ready).await?,
+            Event::Ended { call, reason } => self.on_ended(call, reason).await?,
+            Event::Reconnecting { why, next_try } => self.on_trouble(why, next_try)?,
+            Event::SessionEnded { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// A caller wants to know at once; a terminal that waits keeps trying.
+    fn on_trouble(&self, why: TerminalError, next_try: Duration) -> Result<()> {
+        if !self.was_signed_in && !matches!(self.goal, Goal::Wait { .. }) {
+            return Err(why.into());
+        }
+        self.voice.say(&Note::Reconnecting { why: &why.to_string(), next_try });
+        Ok(())
+    }
+
+    async fn begin(&mut self) -> Result<()> {
+        match &self.goal {
+            Goal::Wait { .. } | Goal::Presence => Ok(self.terminal.watch_presence().await?),
+            Goal::Call { login, .. } => {
+                let login = login.clone();
+                self.voice.say(&Note::Calling { login: &login });
+                let inputs = streams::inputs(&self.config)?;
+                let offers = inputs.iter().map(MediaInput::offer).collect();
+                let call = match self.terminal.invite(&login, offers).await {
+                    Ok(call) => call,
+                    Err(error) => return self.stop(Err(error.into())).await,
+                };
+                self.current =
+                    Some(Current { call, with: login, inputs, media: None, ended: false });
+                Ok(())
+            }
+        }
+    }
+
+    async fn on_presence(&mut self, presence: Presence) -> Result<()> {
+        let own = self.config.login.as_deref();
+        for entry in presence.entries {
+            if Some(entry.login.as_str()) != own {
+                self.accounts.insert(entry.login.clone(), entry);
+            }
+        }
+        if !presence.complete {
+            return Ok(());
+        }
+        if self.current.is_none() {
+            self.voice.say(&Note::Presence(&self.accounts));
+        }
+        match self.goal {
+            Goal::Presence => self.stop(Ok(())).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn on_incoming(&mut self, incoming: Incoming) -> Result<()> {
+        let call = incoming.call;
+        self.voice.say(&Note::Incoming {
+            call: &call.to_string(),
+            login: &incoming.login,
+            display: &incoming.display,
+        });
+        let wanted = matches!(self.goal, Goal::Wait { reject: false, .. })
+            && self.current.is_none()
+            && self.outcome.is_none();
+        if !wanted {
+            tolerate(self.terminal.reject(call).await, self.voice);
+            return self.count_call().await;
+        }
+        let inputs = match streams::inputs(&self.config) {
+            Ok(inputs) => inputs,
+            Err(error) => {
+                self.voice.say(&Note::Trouble { why: &format!("{error:#}") });
+                tolerate(self.terminal.reject(call).await, self.voice);
+                return self.count_call().await;
+            }
+        };
+        let offers = inputs.iter().map(MediaInput::offer).collect();
+        let with = incoming.login;
+        self.current = Some(Current { call, with, inputs, media: None, ended: false });
+        if let Err(error) = self.terminal.accept(call, offers).await {
+            self.voice.say(&Note::Trouble { why: &error.to_string() });
+            self.current = None;
+        }
+        Ok(())
+    }
+
+    async fn on_ready(&mut self, ready: &CallReady) -> Result<()> {
+        let Some(current) = self.current.as_mut().filter(|current| current.call == ready.call)
+        else {
+            tolerate(self.terminal.hang_up(ready.call).await, self.voice);
+            return Ok(());
+        };
+        let with = current.with.clone();
+        self.voice.say(&Note::Connected { call: &ready.call.to_string(), with: &with });
+        let inputs = core::mem::take(&mut current.inputs);
+        let started = streams::output(&self.config)
+            .and_then(|output| Ok(CallMedia::start(ready, inputs, output, options(&self.goal))?));
+        match started {
+            Ok(media) => {
+                current.media = Some(media);
+                Ok(())
+            }
+            Err(error) => self.give_up(error).await,
+        }
+    }
+
+    async fn on_ended(&mut self, call: CallId, reason: CallEnd) -> Result<()> {
+        let Some(current) = self.current.as_mut().filter(|current| current.call == call) else {
+            return Ok(());
+        };
+        self.voice.say(&Note::Ended { call: &call.to_string(), reason });
+        current.ended = true;
+        if let Some(media) = &current.media {
+            media.leave();
+            return Ok(());
+        }
+        let with = current.with.clone();
+        self.current = None;
+        match self.goal {
+            Goal::Call { .. } => {
+                let why =
+                    anyhow!("the call to {with} did not come about: {}", end_sentence(reason));
+                self.stop(Err(why)).await
+            }
+            _ => self.count_call().await,
+        }
+    }
+
+    async fn on_media_end(&mut self, done: Result<CallSummary, MediaError>) -> Result<()> {
+        let Some(current) = self.current.take() else { return Ok(()) };
+        let result = match done {
+            Ok(summary) => {
+                self.voice.say(&Note::Summary { with: &current.with, media: &summary });
+                let _ = self.terminal.report_quality(report(current.call, &summary)).await;
+                recording_result(&summary)
+            }
+            Err(error) => Err(error.into()),
+        };
+        if !current.ended {
+            tolerate(self.terminal.hang_up(current.call).await, self.voice);
+        }
+        if let Goal::Call { .. } = self.goal {
+            return self.stop(result).await;
+        }
+        if let Err(error) = result {
+            self.voice.say(&Note::Trouble { why: &format!("{error:#}") });
+        }
+        self.count_call().await
+    }
+
+    /// Media cannot be exchanged: ends the call.
+    async fn give_up(&mut self, error: anyhow::Error) -> Result<()> {
+        if let Some(current) = self.current.take() {
+            tolerate(self.terminal.hang_up(current.call).await, self.voice);
+        }
+        match self.goal {
+            Goal::Call { .. } => self.stop(Err(error)).await,
+            _ => {
+                self.voice.say(&Note::Trouble { why: &format!("{error:#}") });
+                self.count_call().await
+            }
+        }
+    }
+
+    /// One call less to wait for.
+    async fn count_call(&mut self) -> Result<()> {
+        self.calls_done += 1;
+        let enough = match self.goal {
+            Goal::Wait { calls: Some(calls), .. } => self.calls_done >= calls,
+            _ => false,
+        };
+        if enough || self.interrupted { self.stop(Ok(())).await } else { Ok(()) }
+    }
+
+    /// Ends the session; the program ends with `outcome` when control has confirmed.
+    async fn stop(&mut self, outcome: Result<()>) -> Result<()> {
+        if self.outcome.is_none() {
+            self.outcome = Some(outcome);
+            let _ = self.terminal.sign_out().await;
+        }
+        Ok(())
+    }
+
+    /// The first time in good order, the second time at once.
+    async fn on_interrupt(&mut self) -> Result<()> {
+        if core::mem::replace(&mut self.interrupted, true) {
+            bail!("interrupted");
+        }
+        match &self.current {
+            Some(Current { media: Some(media), .. }) => {
+                media.leave();
+                Ok(())
+            }
+            Some(current) => {
+                tolerate(self.terminal.cancel(current.call).await, self.voice);
+                self.current = None;
+                self.stop(Ok(())).await
+            }
+            None => self.stop(Ok(())).await,
+        }
+    }
+
+    fn show_progress(&self) {
+        let media = self.current.as_ref().and_then(|current| current.media.as_ref());
+        let Some(summary) = media.map(CallMedia::snapshot) else { return };
+        if summary.phase == Phase::Flowing {
+            self.voice.say(&Note::Progress(&summary));
+        }
+    }
+}
+
+fn options(goal: &Goal) -> CallOptions {
+    match goal {
+        Goal::Call { seconds, .. } => CallOptions {
+            send_for: seconds.map(Duration::from_secs),
+            leave_when_sent: seconds.is_none(),
+        },
+        _ => CallOptions::default(),
+    }
+}
+
+/// A call whose recording is not what arrived has not succeeded.
+fn recording_result(summary: &CallSummary) -> Result<()> {
+    match summary.recording.errors.first() {
+        Some(why) => Err(anyhow!("{why}")).context("the recording is not complete"),
+        None => Ok(()),
+    }
+}
+
+fn report(call: CallId, summary: &CallSummary) -> ReportQuality {
+    let micros = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+    ReportQuality {
+        call,
+        packets_sent: summary.packets_sent(),
+        packets_received: summary.packets_received(),
+        packets_lost: summary.packets_lost(),
+        jitter_us: micros(summary.jitter_us()),
+        round_trip_us: micros(summary.round_trip_us.unwrap_or(0)),
+    }
+}
+
+/// The other side may have ended the call at the same moment: a refusal is no trouble then.
+fn tolerate(result: Result<(), TerminalError>, voice: Voice) {
+    match result {
+        Ok(()) | Err(TerminalError::Refused { .. }) => {}
+        Err(error) => voice.say(&Note::Trouble { why: &error.to_string() }),
+    }
+}
+
+/// Waits for the end of the current call's media, for ever if there is none.
+async fn media_end(current: &mut Option<Current>) -> Result<CallSummary, MediaError> {
+    match current.as_mut().and_then(|current| current.media.as_mut()) {
+        Some(media) => media.finished().await,
+        None => core::future::pending().await,
+    }
+}
+
+/// Ctrl-C, and the signal that service managers send.
+struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    fn new() -> Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! What the program says: sentences for people, or one JSON object a line for machines.
+
+use crate::media::CallSummary;
+use core::fmt::Write as _;
+use core::time::Duration;
+use kakehashi_wire::terminal::{CallEnd, PresenceEntry, PresenceState};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+/// Speaks to standard output.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Voice {
+    /// To a person.
+    Human,
+    /// To a machine.
+    Json,
+}
+
+/// Something to say.
+pub(super) enum Note<'a> {
+    SignedIn { login: &'a str, display: &'a str },
+    Presence(&'a BTreeMap<String, PresenceEntry>),
+    Incoming { call: &'a str, login: &'a str, display: &'a str },
+    Calling { login: &'a str },
+    Ringing { call: &'a str },
+    Connected { call: &'a str, with: &'a str },
+    Progress(&'a CallSummary),
+    Summary { with: &'a str, media: &'a CallSummary },
+    Ended { call: &'a str, reason: CallEnd },
+    Reconnecting { why: &'a str, next_try: Duration },
+    Trouble { why: &'a str },
+    SignedOut,
+}
+
+impl Voice {
+    /// Says it. Nobody listening is no reason to end a call.
+    pub(super) fn say(self, note: &Note<'_>) {
+        let line = match self {
+            Self::Json => json(note).to_string(),
+            Self::Human => text(note),
+        };
+        let mut out = std::io::stdout().lock();
+        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    }
+}
+
+fn json(note: &Note<'_>) -> Value {
+    match note {
+        Note::SignedIn { login, display } => {
+            json!({"event": "signed_in", "login": login, "display": display})
+        }
+        Note::Presence(accounts) => {
+            let account = |entry: &PresenceEntry| {
+                json!({"login": entry.login, "display": entry.display,
+                       "state": state(entry.state)})
+            };
+            let accounts: Vec<_> = accounts.values().map(account).collect();
+            json!({"event": "presence", "accounts": accounts})
+        }
+        Note::Incoming { call, login, display } => {
+            json!({"event": "incoming", "call": call, "login": login, "display": display})
+        }
+        Note::Calling { login } => json!({"event": "calling", "login": login}),
+        Note::Ringing { call } => json!({"event": "ringing", "call": call}),
+        Note::Connected { call, with } => {
+            json!({"event": "connected", "call": call, "login": with})
+        }
+        Note::Progress(media) => json!({"event": "progress", "media": media}),
+        Note::Summary { with, media } => {
+            json!({"event": "summary", "login": with, "media": media})
+        }
+        Note::Ended { call, reason } => {
+            json!({"event": "ended", "call": call, "reason": end(*reason)})
+        }
+        Note::Reconnecting { why, next_try } => {
+            json!({"event": "reconnecting", "why": why, "next_try_ms": next_try.as_millis()})
+        }
+        Note::Trouble { why } => json!({"event": "error", "message": why}),
+        Note::SignedOut => json!({"event": "signed_out"}),
+    }
+}
+
+fn text(note: &Note<'_>) -> String {
+    match note {
+        Note::SignedIn { login, display } => {
+            format!("Signed in as {login} ({}). Ctrl-C ends.", plain(display))
+        }
+        Note::Presence(accounts) => presence(accounts),
+        Note::Incoming { login, display, .. } => {
+            format!("{} ({login}) is calling.", plain(display))
+        }
+        Note::Calling { login } => format!("Calling {login} ..."),
+        Note::Ringing { .. } => "It rings.".to_owned(),
+        Note::Connected { with, .. } => format!("Connected with {with}."),
+        Note::Progress(media) => progress(media),
+        Note::Summary { with, media } => summary(with, media),
+        Note::Ended { reason, .. } => format!("Call over: {}.", end_sentence(*reason)),
+        Note::Reconnecting { why, next_try } => {
+            format!("{}. Trying again in {:.1} s.", capital(why), next_try.as_secs_f64())
+        }
+        Note::Trouble { why } => format!("{}.", capital(why)),
+        Note::SignedOut => "Signed out.".to_owned(),
+    }
+}
+
+/// Names come from other people: nothing in them may steer this person's terminal (THREATS C17).
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() || is_bidi(c) { '\u{fffd}' } else { c }).collect()
+}
+
+fn is_bidi(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn capital(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string());
+    first.unwrap_or_default() + letters.as_str()
+}
+
+fn presence(accounts: &BTreeMap<String, PresenceEntry>) -> String {
+    let mut out = String::from("Who is there:");
+    for entry in accounts.values() {
+        let _ = write!(
+            out,
+            "\n  {:<24} {:<9} {}",
+            plain(&entry.login),
+            state(entry.state),
+            plain(&entry.display)
+        );
+    }
+    if accounts.is_empty() {
+        out.push_str(" nobody else");
+    }
+    out
+}
+
+fn progress(media: &CallSummary) -> String {
+    let rate = |bits: u64| bits / 1000;
+    format!(
+        "{:5.1} s  out {} kbit/s  in {} kbit/s  lost {}  round trip {}",
+        media.seconds,
+        rate(media.sent.iter().map(|stream| stream.bits_per_second).sum()),
+        rate(media.received.iter().map(|stream| stream.bits_per_second).sum()),
+        media.packets_lost(),
+        millis(media.round_trip_us),
+    )
+}
+
+fn summary(with: &str, media: &CallSummary) -> String {
+    let mut out = format!("Call with {with}: {:.1} s of media", media.seconds);
+    for stream in &media.sent {
+        let missed = stream.peer_lost.map_or_else(String::new, |lost| {
+            format!(", {lost} missed there, jitter {}", millis(stream.peer_jitter_us))
+        });
+        let _ = write!(
+            out,
+            "\n  sent     {:<6} {:<4} {} packets, {} frames, {} bytes{missed}",
+            stream.kind, stream.codec, stream.packets, stream.frames, stream.bytes,
+        );
+    }
+    for stream in &media.received {
+        let expected = (stream.packets + stream.lost).max(1);
+        #[expect(clippy::cast_precision_loss, reason = "a percentage for a person")]
+        let percent = stream.lost as f64 * 100.0 / expected as f64;
+        let _ = write!(
+            out,
+            "\n  received {:<6} {:<4} {} packets, {} frames, {} bytes, {} lost ({percent:.2} %), \
+             jitter {}",
+            stream.kind,
+            stream.codec,
+            stream.packets,
+            stream.frames,
+            stream.bytes,
+            stream.lost,
+            millis(Some(stream.jitter_us)),
+        );
+    }
+    let _ = write!(out, "\n  round trip {}", millis(media.round_trip_us));
+    for file in &media.recording.files {
+        let _ = write!(out, "\n  recorded {}", file.display());
+    }
+    for error in &media.recording.errors {
+        let _ = write!(out, "\n  recording is not complete: {error}");
+    }
+    if media.recording.frames_skipped > 0 {
+        let _ = write!(out, "\n  the disk missed {} frames", media.recording.frames_skipped);
+    }
+    out
+}
+
+fn millis(micros: Option<u64>) -> String {
+    match micros {
+        None => "unknown".to_owned(),
+        Some(micros) => format!("{}.{} ms", micros / 1000, micros % 1000 / 100),
+    }
+}
+
+fn state(state: PresenceState) -> &'static str {
+    match state {
+        PresenceState::Offline => "offline",
+        PresenceState::Waiting => "available",
+        PresenceState::Ringing => "ringing",
+        PresenceState::InCall => "in a call",
+    }
+}
+
+/// The end of a call, for machines.
+pub(super) fn end(reason: CallEnd) -> &'static str {
+    match reason {
+        CallEnd::HungUp => "hung_up",
+        CallEnd::Rejected => "rejected",
+        CallEnd::Cancelled => "cancelled",
+        CallEnd::NoAnswer => "no_answer",
+        CallEnd::PeerLost => "peer_lost",
+        CallEnd::NoRelay => "no_relay",
+        CallEnd::ControlRestarted => "control_restarted",
+    }
+}
+
+/// The end of a call, for people.
+pub(super) fn end_sentence(reason: CallEnd) -> &'static str {
+    match reason {
+        CallEnd::HungUp => "hung up",
+        CallEnd::Rejected => "the other side declined",
+        CallEnd::Cancelled => "the caller gave up",
+        CallEnd::NoAnswer => "nobody answered in time",
+        CallEnd::PeerLost => "the other side lost its connection to control",
+        CallEnd::NoRelay => "no relay could carry it; see `kakehashi relays`",
+        CallEnd::ControlRestarted => "control was restarted meanwhile",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_steer_the_screen() {
+        assert_eq!(plain("a\u{1b}[2J\u{202e}b\n"), "a\u{fffd}[2J\u{fffd}b\u{fffd}");
+        assert_eq!(capital("nobody"), "Nobody");
+        assert_eq!(millis(Some(1_260)), "1.2 ms");
+    }
+
+    #[test]
+    fn every_line_for_machines_is_one_object_with_its_event() {
+        let accounts = BTreeMap::new();
+        let media = CallSummary::default();
+        let notes = [
+            Note::SignedIn { login: "a", display: "b\nc" },
+            Note::Presence(&accounts),
+            Note::Progress(&media),
+            Note::Summary { with: "a", media: &media },
+            Note::Ended { call: "1", reason: CallEnd::NoAnswer },
+            Note::SignedOut,
+        ];
+        for note in &notes {
+            let line = json(note).to_string();
+            assert!(!line.contains('\n') && line.contains("\"event\":"), "{line}");
+        }
+        assert!(text(&notes[3]).contains("round trip unknown"));
+    }
+}
