@@ -57,6 +57,9 @@ counters! {
         send_oversize,
         /// Sends that failed for any other reason.
         send_failed_otherwise,
+        /// System calls made to receive and send: at most one a turn, unless a turn sends more
+        /// than one submission holds.
+        ring_enters,
     }
 }
 

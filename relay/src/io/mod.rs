@@ -35,16 +35,16 @@ pub(crate) trait PacketIo {
     /// gone, and its buffers receive again.
     fn finish(&mut self) -> io::Result<()>;
 
-    /// Whether something waits to be received; costs no system call.
+    /// Whether something seems to wait to be received; may be wrong for once. Costs no system call.
     fn has_work(&mut self) -> bool;
 
-    /// Waits for work, but no longer than `at_most`. May return early.
-    fn wait(&mut self, at_most: Duration) -> io::Result<()>;
+    /// Ends the turn and waits for work, but no longer than `at_most`; may return early. One system
+    /// call for both.
+    fn finish_and_wait(&mut self, at_most: Duration) -> io::Result<()>;
 
     /// Has the bell ring at the next arrival. `false` if something has arrived already: then the
     /// bell may stay silent, and the caller must not sleep.
-    #[must_use]
-    fn arm_bell(&mut self) -> bool;
+    fn arm_bell(&mut self) -> io::Result<bool>;
 
     /// Silences the bell again.
     fn silence_bell(&mut self);

@@ -25,7 +25,7 @@ use crate::path::forward;
 use crate::path::verdict::PathCounters;
 use clock::Moment;
 use core::time::Duration;
-use pace::{Every, Pace, SPIN};
+use pace::{Every, Found, Pace, WAIT};
 use rand::Rng;
 use rand::rngs::StdRng;
 use std::io;
@@ -37,9 +37,6 @@ pub(crate) const HOUSEKEEPING: Duration = Duration::from_millis(250);
 /// How long the executor's own work may wait for a busy shard. It has little: the tick of the
 /// housekeeping; and each pass of its reactor costs a handful of system calls.
 const YIELD: Duration = Duration::from_millis(5);
-
-/// Looks at the clock once in so many looks at the ring while spinning.
-const LOOKS_PER_CLOCK: usize = 64;
 
 /// Where a shard sleeps when it has nothing to do.
 pub(crate) trait Rest {
@@ -95,31 +92,36 @@ impl<Io: PacketIo> Shard<Io> {
         let mut executor = Every::new(YIELD, now);
         let mut pace = Pace::Hot;
         while !stopped() {
-            let work = self.turn(now)?;
-            if work {
+            let found = match self.turn(now)? {
+                0 => Found::Nothing(now.since(last_work)),
+                _ if self.io.has_work() => Found::More,
+                _ => Found::Work,
+            };
+            if !matches!(found, Found::Nothing(_)) {
                 last_work = now;
             }
             if housekeeping.due(now) {
                 self.keep_house(now);
             }
+            pace = pace.next(found);
+            match pace {
+                Pace::Hot => self.io.finish()?,
+                Pace::Wait => self.io.finish_and_wait(WAIT)?,
+                Pace::Sleep => self.sleep(rest).await?,
+            }
             if executor.due(now) {
                 rest.pause().await;
             }
-            pace = pace.next(work, now.since(last_work));
-            match pace {
-                Pace::Hot => {}
-                Pace::Spin => self.spin(),
-                Pace::Wait(time) => self.io.wait(time)?,
-                Pace::Sleep => self.sleep(rest).await?,
-            }
             now = self.clock.now();
         }
+        self.io.finish()?;
         self.keep_house(now);
         Ok(())
     }
 
-    /// One turn: what has arrived goes out, then a few orders. Whether there was anything to do.
-    fn turn(&mut self, now: Moment) -> io::Result<bool> {
+    /// One turn: what has arrived is made ready to go out, then a few orders. Returns how much
+    /// there was to do.
+    fn turn(&mut self, now: Moment) -> io::Result<usize> {
         let packets = self.io.receive();
         if packets > 0 {
             forward(
@@ -133,9 +135,7 @@ impl<Io: PacketIo> Shard<Io> {
             self.io.send(&self.outgoing)?;
             self.outgoing.clear();
         }
-        let orders = self.desk.turn(&mut self.legs, now.tick());
-        self.io.finish()?;
-        Ok(packets > 0 || orders > 0)
+        Ok(packets + self.desk.turn(&mut self.legs, now.tick()))
     }
 
     fn keep_house(&mut self, now: Moment) {
@@ -146,21 +146,9 @@ impl<Io: PacketIo> Shard<Io> {
         counters::publish(&self.published, self.legs.len(), self.io.counters(), &self.path);
     }
 
-    /// Looks for work for a moment without a system call.
-    fn spin(&mut self) {
-        let start = self.clock.now();
-        while self.clock.now().since(start) < SPIN {
-            for _ in 0..LOOKS_PER_CLOCK {
-                if self.io.has_work() || self.desk.has_work() {
-                    return;
-                }
-                core::hint::spin_loop();
-            }
-        }
-    }
-
     async fn sleep(&mut self, rest: &impl Rest) -> io::Result<()> {
-        if self.io.arm_bell() && !self.desk.has_work() {
+        self.io.finish()?;
+        if self.io.arm_bell()? && !self.desk.has_work() {
             rest.sleep().await?;
         }
         self.io.silence_bell();

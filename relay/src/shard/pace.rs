@@ -1,55 +1,59 @@
 //! How eagerly a shard looks for packets.
 //!
 //! ```text
-//!        work            work                work
-//!      +------+     +------------+     +-------------+
-//!      v      |     v            |     v             |
-//!      Hot ---+--> Spin ------> Wait(0.5 ms) ... Wait(8 ms) ----> Sleep
-//!         nothing       30 us        nothing, doubling      100 ms
+//!      more         work or nothing
+//!      +---+        +------+
+//!      v   |        v      |
+//!      Hot +------> Wait --+-----------> Sleep
+//!         no more          100 ms of nothing
 //! ```
-//! Hot looks without a system call between turns. Spin reads two words of memory for a few
-//! microseconds: under load the next packet is that close. Wait sleeps in our own ring: one system
-//! call a wake-up, but the executor's timers stand still. Sleep hands the core to the executor: a
-//! few more system calls a wake-up, and none at all while nothing comes.
+//! Hot takes turns without waiting; each costs one system call, however many packets it moves.
+//! Wait sends what there is and sleeps in our own ring: one system call for both, but the
+//! executor's timers stand still meanwhile. Sleep hands the core to the executor: a few more
+//! system calls a wake-up, and none at all while nothing comes.
 
 use super::clock::Moment;
 use core::time::Duration;
 
-/// How long a shard spins: about the time a wake-up costs.
-pub(crate) const SPIN: Duration = Duration::from_micros(30);
-
-/// The first and the longest wait in our ring.
-const WAIT_FIRST: Duration = Duration::from_micros(500);
-const WAIT_LONGEST: Duration = Duration::from_millis(8);
+/// The longest wait in our ring. Orders end it, so only the executor's timers, the housekeeping,
+/// are ever late by it.
+pub(crate) const WAIT: Duration = Duration::from_millis(10);
 
 /// Silence after which a shard sleeps: longer than a voice stream's 20 ms, so that one call's
 /// packets never pay for waking the executor.
 const SLEEP_AFTER: Duration = Duration::from_millis(100);
 
-/// What a shard does next.
+/// What a shard does at the end of a turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Pace {
     /// Takes the next turn at once.
     Hot,
-    /// Looks for work for [`SPIN`] without a system call.
-    Spin,
-    /// Waits in its ring so long at most.
-    Wait(Duration),
+    /// Waits in its ring for [`WAIT`] at most.
+    Wait,
     /// Sleeps in the executor until its bell rings.
     Sleep,
 }
 
+/// What a turn found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Found {
+    /// Something, and more is there already.
+    More,
+    /// Something, and nothing more yet.
+    Work,
+    /// Nothing; the last work was so long ago.
+    Nothing(Duration),
+}
+
 impl Pace {
-    /// What follows a turn that found `work` or not, the last work having been `quiet` ago.
+    /// What follows a turn.
     #[must_use]
-    pub(crate) fn next(self, work: bool, quiet: Duration) -> Self {
-        match (self, work) {
-            (_, true) => Self::Hot,
-            (Self::Hot, false) => Self::Spin,
-            (Self::Spin, false) => Self::Wait(WAIT_FIRST),
-            (Self::Wait(_) | Self::Sleep, false) if quiet >= SLEEP_AFTER => Self::Sleep,
-            (Self::Wait(last), false) => Self::Wait((last * 2).min(WAIT_LONGEST)),
-            (Self::Sleep, false) => Self::Wait(WAIT_FIRST),
+    pub(crate) fn next(self, found: Found) -> Self {
+        match (self, found) {
+            (_, Found::More) => Self::Hot,
+            (_, Found::Work) | (Self::Hot, Found::Nothing(_)) => Self::Wait,
+            (_, Found::Nothing(quiet)) if quiet >= SLEEP_AFTER => Self::Sleep,
+            (_, Found::Nothing(_)) => Self::Wait,
         }
     }
 }
@@ -82,43 +86,26 @@ mod tests {
     use super::*;
 
     const TABLE: &str = "\
-Hot         work -> Hot         quiet -> Spin        silent -> Spin
-Spin        work -> Hot         quiet -> Wait(500µs) silent -> Wait(500µs)
-Wait(500µs) work -> Hot         quiet -> Wait(1ms)   silent -> Sleep
-Wait(8ms)   work -> Hot         quiet -> Wait(8ms)   silent -> Sleep
-Sleep       work -> Hot         quiet -> Wait(500µs) silent -> Sleep
+Hot   more -> Hot  work -> Wait  quiet -> Wait  silent -> Wait
+Wait  more -> Hot  work -> Wait  quiet -> Wait  silent -> Sleep
+Sleep more -> Hot  work -> Wait  quiet -> Wait  silent -> Sleep
 ";
 
     #[test]
     fn the_transitions_are_these() {
-        let states =
-            [Pace::Hot, Pace::Spin, Pace::Wait(WAIT_FIRST), Pace::Wait(WAIT_LONGEST), Pace::Sleep];
-        let table: String = states
+        let table: String = [Pace::Hot, Pace::Wait, Pace::Sleep]
             .map(|state| {
-                let show = |pace: Pace| format!("{pace:?}");
                 format!(
-                    "{:11} work -> {:11} quiet -> {:12}silent -> {}\n",
-                    show(state),
-                    show(state.next(true, Duration::ZERO)),
-                    show(state.next(false, Duration::from_millis(1))),
-                    show(state.next(false, SLEEP_AFTER)),
+                    "{:5} more -> {:?}  work -> {:?}  quiet -> {:?}  silent -> {:?}\n",
+                    format!("{state:?}"),
+                    state.next(Found::More),
+                    state.next(Found::Work),
+                    state.next(Found::Nothing(Duration::from_millis(1))),
+                    state.next(Found::Nothing(SLEEP_AFTER)),
                 )
             })
             .concat();
         assert_eq!(table, TABLE);
-    }
-
-    #[test]
-    fn silence_ends_in_sleep() {
-        let mut pace = Pace::Hot;
-        let mut quiet = Duration::ZERO;
-        for _ in 0..30 {
-            pace = pace.next(false, quiet);
-            if let Pace::Wait(time) = pace {
-                quiet += time;
-            }
-        }
-        assert_eq!(pace, Pace::Sleep);
     }
 
     #[test]

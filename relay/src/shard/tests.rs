@@ -4,6 +4,7 @@ use super::*;
 use crate::io::bind;
 use crate::orders::mailbox::{LinkEnd, ShardCommand, ShardReply, Ticket, mailbox};
 use crate::path::verdict::Verdict;
+use crate::testing::Phone;
 use kakehashi_srtp::Provider;
 use kakehashi_wire::id::{Generation, LegId, ShardIndex};
 use kakehashi_wire::relay::{Order, Outcome, RemoveLeg};
@@ -62,6 +63,25 @@ impl Running {
         let _ = self;
     }
 
+    /// Installs the phones' legs, each with a socket of its own that has said where it is.
+    fn connect(&mut self, phones: &[Phone]) -> Vec<UdpSocket> {
+        phones.iter().map(|phone| self.connect_one(phone)).collect()
+    }
+
+    fn connect_one(&mut self, phone: &Phone) -> UdpSocket {
+        let order = Order::Install(phone.install(1));
+        assert!(self.link.put(ShardCommand::Order(Ticket(phone.leg.0), order)).is_ok());
+        self.link.ring();
+        self.until(|shard| shard.link.take().is_some());
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        socket.connect(("127.0.0.1", self.port)).unwrap();
+        socket.send(&phone.check()).unwrap();
+        let mut answer = [0; 256];
+        assert_ne!(socket.recv(&mut answer).unwrap(), 0);
+        socket
+    }
+
     fn end(self) -> BTreeMap<&'static str, u64> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().unwrap();
@@ -92,6 +112,26 @@ fn a_sleeping_shard_wakes_for_a_packet() {
     }
     let counters = shard.end();
     assert_eq!(counters[Verdict::ForeignDatagram.name()], 2);
+}
+
+#[test]
+fn a_packet_after_silence_is_forwarded_at_once() {
+    let mut shard = start();
+    let mut phones = [Phone::new(1, 1), Phone::new(1, 2)];
+    let sockets = shard.connect(&phones);
+    for _ in 0..3 {
+        shard.quiet(Duration::from_secs(1));
+        let packet = phones[0].rtp();
+        let start = shard.clock.now();
+        sockets[0].send(&packet).unwrap();
+        let mut got = [0; 2048];
+        let length = sockets[1].recv(&mut got).unwrap();
+        let taken = shard.clock.now().since(start);
+        assert_eq!(got[..length], packet);
+        assert!(taken < Duration::from_millis(50), "{taken:?}");
+    }
+    let counters = shard.end();
+    assert_eq!((counters["forwarded"], counters["packets_sent"]), (3, 5));
 }
 
 #[test]
@@ -147,6 +187,32 @@ fn every_packet_received_has_one_verdict() {
 }
 
 #[test]
+fn silence_after_load_costs_next_to_nothing() {
+    let mut shard = start();
+    let mut phones = [Phone::new(1, 1), Phone::new(1, 2)];
+    let sockets = shard.connect(&phones);
+    for _ in 0..3 {
+        for i in 0..2_000 {
+            sockets[0].send(&phones[0].rtp()).unwrap();
+            if i % 50 == 0 {
+                shard.quiet(Duration::from_micros(500));
+            }
+        }
+        shard.quiet(Duration::from_millis(700));
+        let enters = |shard: &Running| -> u64 {
+            let found = shard.published.counters().find(|(name, _)| *name == "ring_enters");
+            found.map_or(0, |(_, value)| value)
+        };
+        let before = enters(&shard);
+        shard.quiet(Duration::from_secs(1));
+        // Four ticks of the housekeeping, each read by the ring as well.
+        let spent = enters(&shard) - before;
+        assert!(spent <= 20, "{spent} system calls in a second of silence");
+    }
+    shard.end();
+}
+
+#[test]
 fn a_core_that_does_not_exist_is_an_error() {
     let socket = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let (_link, mailbox) = mailbox(&Arc::new(Notify::new())).unwrap();
@@ -163,4 +229,54 @@ fn a_core_that_does_not_exist_is_an_error() {
     };
     let error = spawn(plan, ()).err().unwrap().to_string();
     assert!(error.starts_with("shard 3 has no executor"), "{error}");
+}
+
+/// Sends `RATE` packets a second (20,000) for `SECONDS` (5) through a call of two, and prints what
+/// came of them. Under `strace -f -c`, `io_uring_enter` is the shard's alone.
+#[test]
+#[ignore = "a measurement: run it alone, under strace or perf"]
+fn measure_steady_load() {
+    let from_env = |name, default| {
+        std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok()).unwrap_or(default)
+    };
+    let (rate, seconds) = (from_env("RATE", 20_000), from_env("SECONDS", 5));
+    let mut shard = start();
+    let mut phones = [Phone::new(1, 1), Phone::new(1, 2)];
+    let sockets = shard.connect(&phones);
+    // More than 2^15 packets behind the newest are out of the stream: seal as they go out.
+    let [from, to] = <[UdpSocket; 2]>::try_from(sockets).unwrap();
+    let clock = shard.clock;
+    let sink = std::thread::spawn(move || {
+        let mut buffer = [0; 2048];
+        let mut arrivals = Vec::new();
+        while to.recv(&mut buffer).is_ok() {
+            arrivals.push(clock.now());
+        }
+        arrivals
+    });
+    let begin = clock.now();
+    let mut departures = Vec::new();
+    while clock.now().since(begin) < Duration::from_secs(seconds) {
+        let elapsed = u64::try_from(clock.now().since(begin).as_micros()).unwrap();
+        while (departures.len() as u64) < elapsed * rate / 1_000_000 {
+            let packet = phones[0].rtp();
+            departures.push(clock.now());
+            from.send(&packet).unwrap();
+        }
+        pause(Duration::from_micros(200));
+    }
+    let arrivals = sink.join().unwrap();
+    let counters = shard.end();
+    let (sent, lost) = (departures.len() as u64, counters["receive_queue_overflowed"]);
+    let enters = counters["ring_enters"];
+    println!("sent {sent}, delivered {}, lost before the shard {lost}", arrivals.len());
+    println!("enters {enters}, a packet received {:.2}", enters as f64 / sent as f64);
+    if arrivals.len() == departures.len() {
+        let delays = arrivals.iter().zip(&departures).map(|(to, from)| to.since(*from));
+        let mut delays: Vec<_> = delays.collect();
+        delays.sort();
+        let at = |part: usize| delays[delays.len() * part / 1_000];
+        println!("delay p50 {:?} p90 {:?} p99 {:?}", at(500), at(900), at(990));
+    }
+    assert_eq!(counters["packets_received"] + lost, sent + 2);
 }

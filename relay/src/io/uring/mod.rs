@@ -1,7 +1,8 @@
 //! Packet I/O on a ring of our own.
 //!
 //! One multishot receive fills buffers the shard has lined up; each turn's sends are submitted
-//! with the enter that also collects the next turn's arrivals: one system call a turn.
+//! with the enter that also collects the next turn's arrivals, or waits for them: one system call
+//! a turn.
 //!
 //! Why a send never reads a buffer that receives again: every send carries `MSG_DONTWAIT`, with
 //! which the kernel neither retries nor hands it to a worker, but completes it inside the enter
@@ -32,12 +33,12 @@ use std::io;
 use std::sync::Arc;
 use token::Token;
 
-/// A wait ends at this many arrivals, or at fewer once `GATHER_MICROSECONDS` have passed.
+/// For the first [`GATHER_MICROSECONDS`] a wait ends only at this many arrivals.
 const GATHER_PACKETS: usize = 8;
 
-/// How long a wait gathers arrivals before it ends with the first: far below the 10 ms and more
-/// between two packets of a stream, and saves a wake-up for each packet of a burst.
-const GATHER_MICROSECONDS: u32 = 20;
+/// How long a wait gathers arrivals; after that it ends with the first. Under load this saves a
+/// wake-up for each packet of a burst; a lone packet, long after the wait began, waits for nothing.
+const GATHER_MICROSECONDS: u32 = 50;
 
 /// Tries of one submission before the ring counts as broken.
 const SUBMIT_TRIES: usize = 64;
@@ -97,6 +98,7 @@ impl<'ring> UringIo<'ring> {
                 self.sends.clear();
                 return Ok(());
             }
+            self.counters.ring_enters += 1;
             match self.submitter.submit() {
                 Ok(_) => {}
                 Err(error) if is_passing(&error) => {}
@@ -203,7 +205,12 @@ impl PacketIo for UringIo<'_> {
         !self.completions.is_empty() || self.submissions.taskrun()
     }
 
-    fn wait(&mut self, at_most: Duration) -> io::Result<()> {
+    fn finish_and_wait(&mut self, at_most: Duration) -> io::Result<()> {
+        if self.receiver.needs_arming() {
+            self.finish()?;
+        }
+        self.submissions.sync();
+        self.counters.ring_enters += 1;
         let timeout = Timespec::from(at_most);
         let args = SubmitArgs::new().timespec(&timeout);
         let waited = if self.features.min_wait {
@@ -213,18 +220,31 @@ impl PacketIo for UringIo<'_> {
             self.submitter.submit_with_args(1, &args)
         };
         match waited {
-            Ok(_) => Ok(()),
-            Err(error) if is_passing(&error) => Ok(()),
-            Err(error) => Err(error),
+            Ok(_) => {}
+            Err(error) if is_passing(&error) => {}
+            Err(error) => return Err(error),
         }
+        self.submissions.sync();
+        if !self.submissions.is_empty() {
+            return self.finish();
+        }
+        self.sends.clear();
+        self.receiver.recycle();
+        Ok(())
     }
 
-    fn arm_bell(&mut self) -> bool {
+    fn arm_bell(&mut self) -> io::Result<bool> {
         self.completions.enable_eventfd();
-        // The kernel rings only for the first of several arrivals, so an arrival before this
-        // point may never ring: look again after the flag is visible.
         core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
-        !self.has_work()
+        // The kernel rings when the first of several arrivals comes, so one that came before the
+        // line above never rings. An enter takes it in. Whatever comes after the enter finds the
+        // list of arrivals empty, and rings. The flag itself is not to be trusted: the kernel may
+        // set it late, for an arrival that has been taken in already.
+        if self.submissions.taskrun() {
+            self.submit()?;
+        }
+        self.completions.sync();
+        Ok(self.completions.is_empty())
     }
 
     fn silence_bell(&mut self) {

@@ -84,6 +84,11 @@ impl Receiver {
         self.lent.bell.as_fd()
     }
 
+    /// Whether [`arm`](Self::arm) would line something up.
+    pub(super) fn needs_arming(&self) -> bool {
+        !self.receive_armed || !self.bell_armed
+    }
+
     /// Lines up the receive and the bell's read where they are not under way. `false` if both are.
     pub(super) fn arm(
         &mut self,

@@ -43,7 +43,7 @@ fn echo(io: &mut UringIo<'_>) -> usize {
         if packets > 0 {
             quiet = 0;
         } else if !io.has_work() {
-            io.wait(Duration::from_millis(20)).unwrap();
+            io.finish_and_wait(Duration::from_millis(20)).unwrap();
             quiet += 1;
         }
     }
@@ -87,7 +87,7 @@ fn sources_are_plain_addresses() {
         let clients = [client("127.0.0.1:0"), client("[::1]:0")];
         clients[0].send_to(b"four", ("127.0.0.1", port)).unwrap();
         clients[1].send_to(b"six", ("::1", port)).unwrap();
-        io.wait(PATIENCE).unwrap();
+        io.finish_and_wait(PATIENCE).unwrap();
         assert_eq!(io.receive(), 2);
         let sources: Vec<SocketAddr> = io.packets().map(|packet| packet.source).collect();
         assert_eq!(sources, clients.map(|client| client.local_addr().unwrap()));
@@ -100,7 +100,7 @@ fn an_ipv4_socket_reaches_ipv4_only() {
     with_io("127.0.0.1:0", 16, |io, port, _| {
         let client = client("127.0.0.1:0");
         client.send_to(b"hello", ("127.0.0.1", port)).unwrap();
-        io.wait(PATIENCE).unwrap();
+        io.finish_and_wait(PATIENCE).unwrap();
         assert_eq!(io.receive(), 1);
         let slot = io.packets().next().unwrap().slot;
         let mut outgoing = Outgoing::default();
@@ -172,7 +172,7 @@ fn a_refused_send_is_known_when_finish_returns() {
     with_io("[::]:0", 16, |io, port, _| {
         let client = client("127.0.0.1:0");
         client.send_to(b"to port zero", ("127.0.0.1", port)).unwrap();
-        io.wait(PATIENCE).unwrap();
+        io.finish_and_wait(PATIENCE).unwrap();
         assert_eq!(io.receive(), 1);
         let slot = io.packets().next().unwrap().slot;
         let mut outgoing = Outgoing::default();
@@ -201,7 +201,7 @@ fn more_hops_than_one_submission_holds_all_leave() {
         let mut taken = 0;
         let mut sent = 0;
         while taken < 200 {
-            io.wait(PATIENCE).unwrap();
+            io.finish_and_wait(PATIENCE).unwrap();
             taken += io.receive();
             let mut outgoing = Outgoing::default();
             for packet in io.packets() {
@@ -243,7 +243,7 @@ fn the_mailbox_ends_a_wait_again_and_again() {
         for _ in 0..5 {
             mailbox.ring();
             let start = crate::shard::Clock::start();
-            io.wait(Duration::from_secs(10)).unwrap();
+            io.finish_and_wait(Duration::from_secs(10)).unwrap();
             assert!(start.now().0 < Duration::from_secs(5));
             assert_eq!(io.receive(), 0);
             io.finish().unwrap();
@@ -260,10 +260,10 @@ fn the_bell_rings_for_an_arrival_and_only_while_armed() {
     let mut io = UringIo::new(&mut ring, socket, Arc::clone(&bell), 16).unwrap();
     let client = client("127.0.0.1:0");
 
-    assert!(io.arm_bell());
+    assert!(io.arm_bell().unwrap());
     client.send_to(b"wake", ("127.0.0.1", port)).unwrap();
     bell.wait().unwrap();
-    assert!(!io.arm_bell(), "something has arrived: no sleep");
+    assert!(!io.arm_bell().unwrap(), "something has arrived: no sleep");
     io.silence_bell();
     assert_eq!(echo(&mut io), 1);
 }
