@@ -1,1 +1,9 @@
-//! tests
+//! Helpers of the tests that need more than one crate; the tests themselves lie in `tests/tests`.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may fail by panicking"))]
+
+pub mod children;
+pub mod dependencies;
+pub mod forwarder;
+pub mod platform;
+pub mod tidy;

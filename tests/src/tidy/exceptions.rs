@@ -1,0 +1,56 @@
+//! Every deliberate exception from a house rule, with its reason.
+//!
+//! An entry that is no longer needed fails the tidy test as well, so the lists only shrink.
+
+/// A file that may have more production lines than others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LongFile {
+    /// Path from the root of the repository.
+    pub path: &'static str,
+    /// Why it is one file all the same.
+    pub reason: &'static str,
+}
+
+/// A function that may be longer than others. A ratchet: it may shrink, but not grow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LongFunction {
+    /// Path from the root of the repository.
+    pub path: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// Body lines it has.
+    pub lines: usize,
+    /// Why it is one function all the same.
+    pub reason: &'static str,
+}
+
+/// Files over the limit.
+pub const LONG_FILES: &[LongFile] = &[];
+
+/// Functions over the limit.
+pub const LONG_FUNCTIONS: &[LongFunction] = &[];
+
+/// A struct with a secret's name that holds none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Harmless {
+    /// Path from the root of the repository.
+    pub path: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds.
+    pub reason: &'static str,
+}
+
+/// Structs called `Key` and the like that anyone may print.
+pub const HARMLESS_NAMES: &[Harmless] = &[
+    Harmless {
+        path: "control/src/sessions/mod.rs",
+        name: "AccountKey",
+        reason: "tenant and account, by which sessions are looked up",
+    },
+    Harmless {
+        path: "control/src/store/key.rs",
+        name: "Key",
+        reason: "the name of a record in the store",
+    },
+];

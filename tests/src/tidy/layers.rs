@@ -1,0 +1,159 @@
+//! Which part of the tree may name which library or part of the standard library.
+
+use super::Problem;
+use super::paths::named_paths;
+use super::source::Source;
+use super::tree::{Tree, is_below};
+
+/// Folders and files without clock, socket, thread, file, runtime and random numbers: everything
+/// they decide on is handed in, so that they can be tested to the last state.
+const PURE: [&str; 10] = [
+    "wire/src",
+    "srtp/src",
+    "relay/src/path",
+    "relay/src/legs",
+    "control/src/calls",
+    "control/src/policy",
+    "control/src/placement",
+    "control/src/fleet/plan",
+    "terminal/src/packets",
+    "terminal/src/stats",
+];
+
+/// What pure code must not name.
+const IMPURE: [&str; 15] = [
+    "std::time",
+    "std::fs",
+    "std::thread",
+    "std::process",
+    "std::env",
+    "std::net::UdpSocket",
+    "std::net::TcpStream",
+    "std::net::TcpListener",
+    "tokio",
+    "quinn",
+    "glommio",
+    "io_uring",
+    "rand::rng",
+    "rand::random",
+    "getrandom",
+];
+
+/// What pure code may name all the same.
+const HARMLESS: [&str; 1] = ["std::time::Duration"];
+
+/// Words pure code must not use, however they were imported.
+const IMPURE_WORDS: [&str; 3] = ["Instant", "SystemTime", "UdpSocket"];
+
+/// Libraries that one part of the tree keeps to itself.
+const CONFINED: [(&str, &[&str]); 2] = [
+    ("glommio", &["relay/src/shard"]),
+    ("io_uring", &["relay/src/io", "relay/src/memory", "relay/src/host/check.rs"]),
+];
+
+/// Impure names in pure folders; tests there may use what they need.
+pub fn pure_folders(tree: &Tree) -> Vec<Problem> {
+    let pure = tree.sources.iter().filter(|source| is_pure(&source.path));
+    pure.flat_map(impure_names).collect()
+}
+
+fn is_pure(path: &str) -> bool {
+    let path = path.strip_suffix(".rs").unwrap_or(path);
+    PURE.iter().any(|place| is_below(path, place))
+}
+
+fn impure_names(source: &Source) -> Vec<Problem> {
+    let fix = "take the value as a parameter, or move the code out of the pure folder";
+    let problem = |line, name: &str| {
+        let what = format!("`{name}` in a pure folder");
+        Problem::new(&source.path, line, what, fix)
+    };
+    let paths = named_paths(&source.tokens).into_iter().filter(|path| {
+        IMPURE.iter().any(|name| path.is_within(name))
+            && !HARMLESS.iter().any(|name| path.is_within(name))
+    });
+    let paths: Vec<_> = paths.map(|path| (path.line, path.text)).collect();
+    let words = source.tokens.iter().filter(|token| {
+        IMPURE_WORDS.iter().any(|word| token.is_word(word))
+            && !paths.iter().any(|(line, text)| *line == token.line && text.contains(&token.text))
+    });
+    let words = words.map(|token| (token.line, token.text.clone()));
+    let found: Vec<_> = words.chain(paths.iter().cloned()).collect();
+    let found = found.into_iter().filter(|(line, _)| source.is_production(*line));
+    found.map(|(line, name)| problem(line, &name)).collect()
+}
+
+/// Names of confined libraries outside their places.
+pub fn confined_libraries(tree: &Tree) -> Vec<Problem> {
+    let fix = "go through what the library's place in relay/src exports";
+    let mut problems = Vec::new();
+    for source in &tree.sources {
+        for path in named_paths(&source.tokens) {
+            for (library, places) in CONFINED {
+                let is_at_home = places.iter().any(|place| is_below(&source.path, place));
+                if path.is_within(library) && !is_at_home {
+                    let what = format!("`{}` outside of {}", path.text, places.join(", "));
+                    problems.push(Problem::new(&source.path, path.line, what, fix));
+                }
+            }
+        }
+    }
+    problems
+}
+
+/// Places these rules name that do not exist: a renamed folder would silently lose its rule.
+pub fn places_exist(tree: &Tree) -> Vec<Problem> {
+    let places = PURE.iter().chain(CONFINED.iter().flat_map(|(_, places)| places.iter()));
+    let gone = places.filter(|place| !tree.has(place) && !tree.has(&format!("{place}.rs")));
+    let fix = "name the place where that code is in tests/src/tidy/layers.rs";
+    let what = "a rule names it, but it does not exist";
+    gone.map(|place| Problem::new(place, 1, what, fix)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tree::tree;
+    use super::*;
+
+    fn impure(path: &str, code: &str) -> Vec<usize> {
+        pure_folders(&tree(&[(path, code)])).into_iter().map(|problem| problem.line).collect()
+    }
+
+    #[test]
+    fn pure_code_names_nothing_impure() {
+        let code = "use std::time::Duration;\nuse core::time::Duration as D;\n\
+                    use std::net::{IpAddr, SocketAddr};\nuse std::{fs, thread::sleep};\n\
+                    fn a(now: Instant) {}\nlet b = rand::rng();\n#[tokio::test]\n\
+                    use std::time::{Duration, Instant};\n// std::fs::read\n";
+        let mut lines = impure("wire/src/a.rs", code);
+        lines.sort_unstable();
+        assert_eq!(lines, [4, 4, 5, 6, 7, 8]);
+        assert_eq!(impure("control/src/fleet/plan.rs", "use std::fs;"), [1]);
+        assert!(impure("control/src/fleet/planner.rs", "use std::fs;").is_empty());
+        assert!(impure("relay/src/shard/a.rs", code).is_empty());
+    }
+
+    #[test]
+    fn tests_of_pure_code_may_use_what_they_need() {
+        assert!(impure("wire/src/a.rs", "#[cfg(test)]\nmod tests {\nuse std::fs;\n}").is_empty());
+        assert!(impure("wire/tests/a.rs", "use std::fs;").is_empty());
+    }
+
+    #[test]
+    fn confined_libraries_stay_at_home() {
+        let code = "use glommio::Local;\nio_uring::IoUring::new(8);\n\"io_uring::\";";
+        let lines = |path| -> Vec<_> {
+            confined_libraries(&tree(&[(path, code)])).into_iter().map(|it| it.line).collect()
+        };
+        assert_eq!(lines("relay/src/shard/a.rs"), [2]);
+        assert_eq!(lines("relay/src/io/a.rs"), [1]);
+        assert_eq!(lines("relay/tests/a.rs"), [1, 2]);
+    }
+
+    #[test]
+    fn a_rule_for_a_folder_that_is_gone_is_a_problem() {
+        let all = places_exist(&tree(&[]));
+        let one = places_exist(&tree(&[("wire/src/a.rs", ""), ("terminal/src/stats.rs", "")]));
+        assert_eq!(all.len() - one.len(), 2);
+    }
+}

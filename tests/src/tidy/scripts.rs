@@ -1,0 +1,46 @@
+//! What every shell script has.
+
+use super::Problem;
+use super::tree::Tree;
+
+/// Whether a file is a shell script, by its name or by its first line.
+pub fn is_script(path: &str, text: &str) -> bool {
+    let first = text.lines().next().unwrap_or_default();
+    path.ends_with(".sh") || first.starts_with("#!") && first.ends_with("sh")
+}
+
+/// Scripts that cannot be started, or that would go on after an error.
+pub fn shell_scripts(tree: &Tree) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for file in tree.texts.iter().filter(|file| is_script(&file.path, &file.text)) {
+        let mut problem = |what, fix| problems.push(Problem::new(&file.path, 1, what, fix));
+        if !file.is_executable {
+            problem("a script that cannot be started", "run `chmod +x` on it");
+        }
+        if file.text.lines().next() != Some("#!/usr/bin/env bash") {
+            problem("not a bash script", "begin it with `#!/usr/bin/env bash`");
+        }
+        if !file.text.lines().any(|line| line == "set -euo pipefail") {
+            problem("a script that goes on after an error", "add `set -euo pipefail`");
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_starts_and_stops() {
+        let problems = |path: &str, text: &str, is_executable| {
+            let file = (path.to_owned(), text.as_bytes().to_vec(), is_executable);
+            shell_scripts(&Tree::of([file])).len()
+        };
+        let good = "#!/usr/bin/env bash\n# A.\nset -euo pipefail\n";
+        assert_eq!(problems("tests/run", good, true), 0);
+        assert_eq!(problems("tests/run", good, false), 1);
+        assert_eq!(problems("a.sh", "#!/bin/sh\nset -e\n", true), 2);
+        assert_eq!(problems("a.py", "#!/usr/bin/env python3\n", false), 0);
+    }
+}
