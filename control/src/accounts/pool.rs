@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use kakehashi_wire::secret::Password;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
@@ -73,10 +73,10 @@ impl Pool {
                 let _ = answer.send(task());
             }
         });
-        match self.queue.try_send(job) {
-            Ok(()) => answered.await.map_err(|_panicked| self.busy()),
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(self.busy()),
+        if self.queue.try_send(job).is_err() {
+            return Err(self.busy());
         }
+        answered.await.map_err(|_panicked| self.busy())
     }
 
     fn busy(&self) -> Busy {

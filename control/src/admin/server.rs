@@ -276,4 +276,11 @@ mod tests {
         assert!(parse(br#"{"v":1,"body":{"do":"status","more":1}}"#).is_err());
         assert!(parse(br#"{"v":1,"body":{"do":"format_disk"}}"#).is_err());
     }
+
+    #[test]
+    fn any_line_is_survived() {
+        bolero::check!().for_each(|line: &[u8]| {
+            let _ = parse(line);
+        });
+    }
 }

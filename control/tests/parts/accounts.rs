@@ -1,0 +1,205 @@
+//! Tenants, accounts and sign-in over the embedded engine.
+
+use kakehashi_control::accounts::names::BadName;
+use kakehashi_control::accounts::password::BadPassword;
+use kakehashi_control::accounts::{
+    AccountError, Accounts, AccountsConfig, NewAccount, SignInRefusal, Tenant, TenantLimits,
+};
+use kakehashi_control::clock::UnixMs;
+use kakehashi_control::entropy::Entropy;
+use kakehashi_control::store::Embedded;
+use kakehashi_wire::limits::PASSWORD_BYTES_MAX;
+use kakehashi_wire::secret::Password;
+use std::sync::Arc;
+use std::time::Duration;
+
+const NOW: UnixMs = UnixMs(1_700_000_000_000);
+const GOOD: &str = "correct horse battery";
+
+pub(crate) fn password(text: &str) -> Password {
+    Password::new(text.to_owned())
+}
+
+pub(crate) fn open(folder: &tempfile::TempDir, config: AccountsConfig) -> Arc<Accounts> {
+    let store = Embedded::open(&folder.path().join("store")).unwrap();
+    Arc::new(Accounts::new(Arc::new(store), config).unwrap())
+}
+
+async fn with_two_tenants(folder: &tempfile::TempDir) -> (Arc<Accounts>, Tenant, Tenant) {
+    let accounts = open(folder, AccountsConfig::for_cores(2, Entropy::system()));
+    let limits = TenantLimits::default();
+    let acme = accounts.add_tenant("Acme", limits, NOW).await.unwrap();
+    let other = accounts.add_tenant("other", limits, NOW).await.unwrap();
+    accounts.add_account(acme.id, new("Store-1", Some(GOOD)), NOW).await.unwrap();
+    accounts.add_account(other.id, new("concierge", Some(GOOD)), NOW).await.unwrap();
+    (accounts, acme, other)
+}
+
+fn new(login: &str, typed: Option<&str>) -> NewAccount {
+    let display = Some("受付 1".to_owned());
+    NewAccount { login: login.to_owned(), display, password: typed.map(password) }
+}
+
+#[tokio::test]
+async fn the_right_password_says_who_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (accounts, acme, _) = with_two_tenants(&folder).await;
+    let verified = accounts.verify("ACME", "store-1", &password(GOOD)).await.unwrap();
+    let account = accounts.find_login(acme.id, "STORE-1").await.unwrap().unwrap();
+    assert_eq!((verified.tenant, verified.account), (acme.id, account.id));
+    assert_eq!((verified.login.as_str(), verified.display.as_str()), ("store-1", "受付 1"));
+    assert_eq!((account.epoch, account.created), (1, NOW));
+    assert_eq!(accounts.list(acme.id).await.unwrap(), [account]);
+    assert_eq!(acme.name, "acme");
+}
+
+#[tokio::test]
+async fn every_wrong_sign_in_gets_the_same_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (accounts, acme, _) = with_two_tenants(&folder).await;
+    let long = "x".repeat(PASSWORD_BYTES_MAX + 1);
+    for (tenant, login, text) in [
+        ("acme", "store-1", "wrong horse battery"),
+        ("acme", "store-1", ""),
+        ("acme", "store-1", "Correct horse battery"),
+        ("acme", "store-1", &long),
+        ("acme", "nobody", GOOD),
+        ("acme", "concierge", GOOD),
+        ("nowhere", "store-1", GOOD),
+        ("acme", "../store-1", GOOD),
+        ("acme/", "store-1", GOOD),
+        ("", "", GOOD),
+        ("0", "0", GOOD),
+        ("acme\u{202e}", "store-1\n", GOOD),
+    ] {
+        let refused = accounts.verify(tenant, login, &password(text)).await;
+        assert_eq!(refused, Err(SignInRefusal::BadCredentials), "{tenant} {login}");
+    }
+    assert_eq!(accounts.find_login(acme.id, "concierge").await.unwrap(), None);
+    assert_eq!(accounts.find_login(acme.id, "\u{0}").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn wrong_and_unknown_take_equally_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let (accounts, ..) = with_two_tenants(&folder).await;
+    let kinds = [("acme", "store-1"), ("acme", "nobody"), ("nowhere", "store-1"), ("/", "/")];
+    let mut times = [const { Vec::new() }; 4];
+    for _ in 0..9 {
+        for (kind, (tenant, login)) in kinds.iter().enumerate() {
+            let started = tokio::time::Instant::now();
+            accounts.verify(tenant, login, &password("wrong horse battery")).await.err().unwrap();
+            times[kind].push(started.elapsed());
+        }
+    }
+    let median = times.map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    });
+    println!("medians of wrong, unknown login, unknown tenant, no name: {median:?}");
+    let (least, most) = (median.iter().min().unwrap(), median.iter().max().unwrap());
+    assert!(*most < *least * 3, "{median:?}");
+    assert!(*least > Duration::from_millis(2), "{median:?}: nothing was hashed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_sign_ins_is_refused_early_and_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = AccountsConfig { hash_jobs: 1, hash_queue: 2, entropy: Entropy::system() };
+    let accounts = open(&folder, config);
+    let limits = TenantLimits::default();
+    let tenant = accounts.add_tenant("acme", limits, NOW).await.unwrap();
+    accounts.add_account(tenant.id, new("a", Some(GOOD)), NOW).await.unwrap();
+    let storm: Vec<_> = (0..40)
+        .map(|_| {
+            let accounts = Arc::clone(&accounts);
+            tokio::spawn(async move { accounts.verify("acme", "a", &password(GOOD)).await })
+        })
+        .collect();
+    let (mut good, mut busy) = (0, 0);
+    for one in storm {
+        match one.await.unwrap() {
+            Ok(_) => good += 1,
+            Err(SignInRefusal::Busy { retry_after_ms }) => {
+                assert!((50..=1000).contains(&retry_after_ms), "{retry_after_ms}");
+                busy += 1;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(good >= 3 && busy >= 20, "{good} good, {busy} busy");
+    accounts.verify("acme", "a", &password(GOOD)).await.unwrap();
+}
+
+#[tokio::test]
+async fn names_passwords_and_doubles_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (accounts, acme, _) = with_two_tenants(&folder).await;
+    let limits = TenantLimits::default();
+    let error = |result: Result<_, AccountError>| result.map(|_: ()| ()).err().unwrap();
+    let tenant = accounts.add_tenant("aCme", limits, NOW).await.map(|_| ());
+    assert_eq!(error(tenant), AccountError::Taken("acme".into()));
+    let tenant = accounts.add_tenant("架け橋", limits, NOW).await.map(|_| ());
+    assert_eq!(error(tenant), AccountError::TenantName(BadName::Login));
+    let add = async |tenant, new| accounts.add_account(tenant, new, NOW).await.map(|_| ());
+    assert_eq!(
+        error(add(acme.id, new("STORE-1", None)).await),
+        AccountError::Taken("store-1".into())
+    );
+    assert_eq!(error(add(acme.id, new("a b", None)).await), AccountError::Login(BadName::Login));
+    let short = error(add(acme.id, new("b", Some("fourteen chars"))).await);
+    assert_eq!(short, AccountError::Password(BadPassword::Short));
+    let disguised = NewAccount { display: Some("a\u{202e}".into()), ..new("b", None) };
+    assert_eq!(error(add(acme.id, disguised).await), AccountError::Display(BadName::Display));
+    let nowhere = add(kakehashi_wire::id::TenantId(42), new("b", None)).await;
+    assert!(matches!(error(nowhere), AccountError::NoSuchTenant(_)));
+    assert_eq!(accounts.list(acme.id).await.unwrap().len(), 1);
+    let names: Vec<_> = accounts.tenants().await.unwrap().into_iter().map(|t| t.name).collect();
+    assert_eq!(names, ["acme", "other"]);
+}
+
+#[tokio::test]
+async fn a_new_password_ends_the_old_one_and_raises_the_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let (accounts, acme, _) = with_two_tenants(&folder).await;
+    let added = accounts.set_password(acme.id, "store-1", None).await.unwrap();
+    let generated = added.generated.unwrap();
+    assert_eq!(added.account.epoch, 2);
+    assert!(accounts.verify("acme", "store-1", &generated).await.is_ok());
+    let old = accounts.verify("acme", "store-1", &password(GOOD)).await;
+    assert_eq!(old, Err(SignInRefusal::BadCredentials));
+    let nobody = accounts.set_password(acme.id, "nobody", None).await;
+    assert!(matches!(nobody, Err(AccountError::NoSuchAccount(_))));
+    // Neither is anywhere in the file.
+    drop(accounts);
+    let bytes = std::fs::read(folder.path().join("store")).unwrap();
+    for secret in [GOOD, generated.expose()] {
+        assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limit_of_accounts_holds_against_a_race() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = AccountsConfig { hash_jobs: 2, hash_queue: 100, entropy: Entropy::system() };
+    let accounts = open(&folder, config);
+    let limits = TenantLimits { accounts: 3 };
+    let tenant = accounts.add_tenant("acme", limits, NOW).await.unwrap();
+    let race: Vec<_> = (0..8)
+        .map(|n| {
+            let accounts = Arc::clone(&accounts);
+            tokio::spawn(async move {
+                accounts.add_account(tenant.id, new(&format!("a{n}"), None), NOW).await
+            })
+        })
+        .collect();
+    let mut added = 0;
+    for one in race {
+        match one.await.unwrap() {
+            Ok(_) => added += 1,
+            Err(error) => assert!(matches!(error, AccountError::Limit(3, _)), "{error}"),
+        }
+    }
+    assert_eq!(added, 3);
+    assert_eq!(accounts.list(tenant.id).await.unwrap().len(), 3);
+}

@@ -1,0 +1,16 @@
+//! Tests of store, accounts, certificates and local admin through their public interface.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    missing_docs,
+    reason = "tests may fail by panicking"
+)]
+
+mod accounts;
+mod admin;
+mod conformance;
+mod crash;
+mod full;
+mod pki;
+mod store;
