@@ -56,6 +56,14 @@ pub const CHALLENGE_MS: u64 = 500;
 /// that is silent for longer is stuck, and control is told so.
 pub const SHARD_ANSWER_MS: u64 = 2_000;
 
+/// Milliseconds a node of control gets to complete a handshake before the next one is tried: two
+/// retransmissions and a slow certificate check.
+pub const DIAL_MS: u64 = 2_000;
+
+/// Round trip assumed before one is measured, in milliseconds. A first packet lost to a node that
+/// is just restarting is repeated after three of these.
+pub const FIRST_ROUND_TRIP_MS: u64 = 100;
+
 /// Milliseconds from connecting to control until its welcome.
 pub const HELLO_MS: u64 = 5_000;
 

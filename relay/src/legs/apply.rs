@@ -24,6 +24,7 @@ use core::cmp::Ordering;
 use kakehashi_wire::id::{Generation, LegId};
 use kakehashi_wire::limits::STREAMS_PER_LEG_MAX;
 use kakehashi_wire::relay::{InstallLeg, Order, OrderResult, Outcome, RemoveLeg, RenewLeg};
+use kakehashi_wire::rtp::Ssrc;
 
 /// The leg and the generation an order names.
 pub fn subject(order: &Order) -> (LegId, Generation) {
@@ -59,6 +60,7 @@ impl LegTable {
     }
 
     fn install(&mut self, slot: Option<Slot>, order: InstallLeg, now: Tick) -> Outcome {
+        self.sweep_owners(&order.ssrcs, now);
         let checked = self.check_age(slot, order.leg, order.generation);
         if let Some(outcome) = checked.or_else(|| self.check_install(slot, &order)) {
             return outcome;
@@ -68,6 +70,17 @@ impl LegTable {
             None => self.insert(order, now),
         };
         if applied.is_some() { Outcome::Applied } else { Outcome::NoRoom }
+    }
+
+    /// A leg whose time is over keeps no SSRC from another.
+    fn sweep_owners(&mut self, ssrcs: &[Ssrc], now: Tick) {
+        for ssrc in ssrcs {
+            let owner = self.find_stream(*ssrc).map(|(owner, _)| owner);
+            let ended = |slot: &Slot| self.leg(*slot).is_some_and(|leg| leg.has_ended(now));
+            if let Some(owner) = owner.filter(ended) {
+                self.remove(owner);
+            }
+        }
     }
 
     /// `None` if the generation is higher than what the leg has seen.

@@ -150,6 +150,19 @@ fn an_ended_leg_that_was_not_swept_yet_cannot_be_renewed() {
 }
 
 #[test]
+fn an_ended_leg_keeps_no_ssrc_from_another() {
+    let mut world = World::new(2);
+    world.apply(order("install", &Phone::new(1, 1), 1));
+    let mut heir = Phone::new(2, 2).install(1);
+    heir.ssrcs = vec![Phone::new(1, 1).ssrc];
+    assert_eq!(world.apply(Order::Install(heir.clone())), Outcome::SsrcTaken);
+    world.now = world.now.after_ms(u64::from(LIFETIME_MS));
+    assert_eq!(world.apply(Order::Install(heir)), Outcome::Applied);
+    let left: Vec<_> = world.legs.snapshot().legs.into_keys().collect();
+    assert_eq!(left, [Phone::new(2, 2).leg]);
+}
+
+#[test]
 fn sweeps_are_bounded_and_reach_every_leg() {
     let count = SWEEP_LEGS as usize * 2 + 10;
     let mut world = World::new(count);

@@ -9,7 +9,9 @@ use super::lost::{LinkLost, SetupError};
 use super::mailbox::LinkEnd;
 use super::report::Published;
 use super::tls;
-use crate::capacity::{BACK_OFF_MAX_MS, BACK_OFF_MIN_MS, LINK_IDLE_MS, LINK_WINDOW_BYTES};
+use crate::capacity::{
+    BACK_OFF_MAX_MS, BACK_OFF_MIN_MS, DIAL_MS, FIRST_ROUND_TRIP_MS, LINK_IDLE_MS, LINK_WINDOW_BYTES,
+};
 use kakehashi_wire::id::{Incarnation, RelayId, ShardIndex};
 use quinn::{ClientConfig, Connection, Endpoint, TransportConfig, VarInt};
 use rustls_pki_types::ServerName;
@@ -73,7 +75,7 @@ pub fn run(
     }
     tls::client(&config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let endpoint = endpoint()?;
         let mut dispatcher = Dispatcher::new(shards, knock);
         let mut stop = stop;
@@ -86,7 +88,10 @@ pub fn run(
         // Control learns it now instead of missing heartbeats; not worth waiting long for.
         let _ = tokio::time::timeout(Duration::from_millis(200), endpoint.wait_idle()).await;
         Ok(())
-    })
+    });
+    // A name that is being looked up must not hold up the end of the process.
+    runtime.shutdown_background();
+    ended
 }
 
 /// A socket that reaches IPv4 and IPv6, or IPv4 alone where the host has no IPv6.
@@ -134,14 +139,21 @@ async fn dial(
     endpoint: &Endpoint,
     control: &str,
 ) -> Result<Connection, LinkLost> {
-    let unresolved = |reason: &dyn std::fmt::Display| LinkLost::Network(format!("{reason}"));
-    let mut found = tokio::net::lookup_host(control).await.map_err(|error| unresolved(&error))?;
-    let address = found.next().ok_or_else(|| unresolved(&"its name has no address"))?;
     let mut client = ClientConfig::new(Arc::new(tls::client(config)?));
     client.transport_config(Arc::new(transport()?));
-    let connecting = endpoint.connect_with(client, address, &config.server_name);
-    let connecting = connecting.map_err(|error| unresolved(&error))?;
-    Ok(connecting.await?)
+    let attempt = async {
+        let mut found = tokio::net::lookup_host(control).await.map_err(unreachable)?;
+        let address = found.next().ok_or_else(|| unreachable("its name has no address"))?;
+        let connecting = endpoint.connect_with(client, address, &config.server_name);
+        Ok(connecting.map_err(unreachable)?.await?)
+    };
+    let patience = Duration::from_millis(DIAL_MS);
+    let silent = |_| unreachable(format!("no answer within {DIAL_MS} ms"));
+    tokio::time::timeout(patience, attempt).await.map_err(silent)?
+}
+
+fn unreachable(reason: impl std::fmt::Display) -> LinkLost {
+    LinkLost::Network(reason.to_string())
 }
 
 /// One try: why it did not become a link.
@@ -164,6 +176,7 @@ fn transport() -> Result<TransportConfig, SetupError> {
     let idle = idle.try_into().map_err(|_| SetupError::Tls("idle timeout too long".into()))?;
     transport
         .max_idle_timeout(Some(idle))
+        .initial_rtt(Duration::from_millis(FIRST_ROUND_TRIP_MS))
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)

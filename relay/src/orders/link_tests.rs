@@ -5,6 +5,7 @@ use super::link::{LinkConfig, ShardHandle, run};
 use super::lost::{LinkLost, SetupError};
 use super::mailbox::mailbox;
 use super::report::Published;
+use crate::capacity::DIAL_MS;
 use crate::legs::LegTable;
 use crate::testing::Phone;
 use crate::tick::Tick;
@@ -440,4 +441,20 @@ fn unusable_files_and_settings_end_the_link_before_it_begins() {
     assert!(matches!(nameless, SetupError::ServerName(_)), "{nameless}");
     let nowhere = refused(LinkConfig { control: Vec::new(), ..good });
     assert!(matches!(nowhere, SetupError::NoControl), "{nowhere}");
+}
+
+#[tokio::test]
+async fn a_dead_address_is_given_up_in_time() {
+    let authority = Authority::new();
+    let control = control(&authority, ALPN_RELAY);
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = settings(folder.path(), &authority, &authority, &control);
+    let mute = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    config.control = vec![mute.local_addr().unwrap().to_string()];
+    let lost = super::link::dial_once(&config);
+    let lost = timeout(Duration::from_millis(2 * DIAL_MS), lost).await.unwrap();
+    assert!(matches!(lost, LinkLost::Network(_)), "{lost}");
+    config.control = vec!["no.such.host.invalid:1".into()];
+    let lost = super::link::dial_once(&config).await;
+    assert!(matches!(lost, LinkLost::Network(_)), "{lost}");
 }
