@@ -1,2 +1,31 @@
-//! kakehashi
-fn main() {}
+//! `kakehashi`: the whole platform on one machine, and the operator's commands.
+
+mod args;
+mod demo;
+mod operate;
+mod part;
+mod up;
+
+use args::{Args, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let outcome = match Args::parse().command {
+        Command::Up(args) => up::run(&args),
+        Command::Tenant(args) => operate::tenant(&args),
+        Command::Account(args) => operate::account(&args),
+        Command::Calls(args) => operate::calls(&args),
+        Command::Relays(args) => operate::relays(&args),
+        Command::Control(args) => part::control(&args),
+        Command::Relay(args) => part::relay(&args),
+        Command::Terminal(args) => part::terminal(*args),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("kakehashi: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

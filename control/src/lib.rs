@@ -25,6 +25,7 @@ pub mod node;
 pub mod pki;
 pub mod placement;
 pub mod policy;
+pub mod program;
 pub mod records;
 pub mod sessions;
 pub mod startup;

@@ -1,0 +1,156 @@
+//! What `kakehashi` can be asked to do, and the help that teaches it.
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// Kakehashi connects store terminals with remote concierges.
+///
+/// `kakehashi up --demo` shows a whole call in ten seconds; `kakehashi up` runs the platform on
+/// this machine until it is interrupted.
+#[derive(Parser)]
+#[command(name = "kakehashi", version, max_term_width = 100)]
+pub(crate) struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Runs the whole platform on this machine: one control node, two relays.
+    Up(UpArgs),
+    /// Adds and lists tenants.
+    Tenant(TenantArgs),
+    /// Adds and lists accounts of a tenant.
+    Account(AccountArgs),
+    /// Lists calls: those going on, then those that ended, newest first.
+    Calls(CallsArgs),
+    /// Lists relays, their load and every counter of theirs that is not zero.
+    Relays(CallsArgs),
+    /// Runs one control node, as `kakehashi-control` does.
+    Control(PartArgs),
+    /// Runs one relay, as `kakehashi-relay` does.
+    Relay(PartArgs),
+    /// Runs a terminal, as `kakehashi-terminal` does.
+    Terminal(Box<kakehashi_terminal::program::Args>),
+}
+
+/// Where the platform keeps its data.
+#[derive(ClapArgs, Clone)]
+pub(crate) struct DataArgs {
+    /// Folder of the store, certificates, logs and the socket for operators.
+    #[arg(long, value_name = "DIR", default_value = "kakehashi-data")]
+    pub(crate) data: PathBuf,
+}
+
+/// How to run the platform.
+#[derive(ClapArgs)]
+pub(crate) struct UpArgs {
+    /// The folder.
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Address to listen at, and the one terminals are told to use. Use an address of this
+    /// machine that the terminals reach.
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub(crate) address: IpAddr,
+    /// UDP port at which terminals find control.
+    #[arg(long, value_name = "PORT", default_value_t = 4433)]
+    pub(crate) control_port: u16,
+    /// UDP port at which relays find control; only ever on the loopback address.
+    #[arg(long, value_name = "PORT", default_value_t = 4434)]
+    pub(crate) fleet_port: u16,
+    /// First UDP port for media; each shard of each relay takes one, in sequence.
+    #[arg(long, value_name = "PORT", default_value_t = 40_000)]
+    pub(crate) media_port: u16,
+    /// Shards (pinned threads) of each of the two relays.
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) shards: u16,
+    /// Adds a tenant with two accounts, lets two real terminals call each other with the sample
+    /// speech and video, checks the recordings frame for frame, and ends. Exit code 0 means that
+    /// all media came through.
+    #[arg(long)]
+    pub(crate) demo: bool,
+    /// How long the demonstration's call lasts, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "demo",
+          value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub(crate) seconds: u32,
+}
+
+/// What to do with tenants.
+#[derive(ClapArgs)]
+pub(crate) struct TenantArgs {
+    /// The folder.
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: TenantCommand,
+}
+
+/// What to do with tenants.
+#[derive(Subcommand)]
+pub(crate) enum TenantCommand {
+    /// Adds a tenant: the border that no call crosses.
+    Add {
+        /// Its name, as terminals give it at sign-in.
+        name: String,
+    },
+    /// Lists tenants.
+    List,
+}
+
+/// What to do with accounts.
+#[derive(ClapArgs)]
+pub(crate) struct AccountArgs {
+    /// The folder.
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: AccountCommand,
+}
+
+/// What to do with accounts.
+#[derive(Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Adds an account and prints its password, this once; the platform keeps only a hash.
+    Add {
+        /// The tenant's name.
+        tenant: String,
+        /// The login ID within the tenant.
+        login: String,
+        /// The name other terminals show; the login ID if not given.
+        #[arg(long)]
+        display: Option<String>,
+        /// Takes the password from this file's first line instead of making one. At least 15
+        /// characters.
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+    /// Lists a tenant's accounts.
+    List {
+        /// The tenant's name.
+        tenant: String,
+    },
+}
+
+/// How to print a list.
+#[derive(ClapArgs)]
+pub(crate) struct CallsArgs {
+    /// The folder.
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Prints one JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How to run one part.
+#[derive(ClapArgs)]
+pub(crate) struct PartArgs {
+    /// The part's configuration, TOML.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}

@@ -1,0 +1,158 @@
+//! The operator's commands, asked of the running control over its socket.
+
+mod table;
+
+use crate::args::{AccountArgs, AccountCommand, CallsArgs, DataArgs, TenantArgs, TenantCommand};
+use crate::up::SOCKET_FILE;
+use anyhow::{Context, Result, bail};
+use kakehashi_control::admin::{Answer, CallRow, RelayRow, Request, client};
+use kakehashi_control::records::Quality;
+use kakehashi_wire::secret::Password;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Ended calls that `kakehashi calls` lists of each tenant.
+const ENDED_CALLS: usize = 50;
+
+/// `kakehashi tenant ...`
+pub(crate) fn tenant(args: &TenantArgs) -> Result<ExitCode> {
+    let request = match &args.command {
+        TenantCommand::Add { name } => Request::TenantAdd { name: name.clone(), accounts: None },
+        TenantCommand::List => Request::TenantList {},
+    };
+    let Answer::Tenants { rows } = ask(&args.data, request)? else { bail!(ODD_ANSWER) };
+    for tenant in rows {
+        println!("{}", tenant.name);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `kakehashi account ...`
+pub(crate) fn account(args: &AccountArgs) -> Result<ExitCode> {
+    match &args.command {
+        AccountCommand::Add { tenant, login, display, password_file } => {
+            let password = password_file.as_deref().map(read_password).transpose()?;
+            let request = Request::AccountAdd {
+                tenant: tenant.clone(),
+                login: login.clone(),
+                display: display.clone(),
+                password,
+            };
+            let Answer::AccountAdded { account, password } = ask(&args.data, request)? else {
+                bail!(ODD_ANSWER)
+            };
+            match password {
+                Some(password) => {
+                    println!("{}  password, shown this once: {}", account.login, password.expose());
+                }
+                None => println!("{}", account.login),
+            }
+        }
+        AccountCommand::List { tenant } => {
+            let request = Request::AccountList { tenant: tenant.clone() };
+            let Answer::Accounts { rows } = ask(&args.data, request)? else { bail!(ODD_ANSWER) };
+            let rows = rows.into_iter().map(|account| [account.login, account.display]);
+            table::print(["login", "display"], rows);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `kakehashi calls`
+pub(crate) fn calls(args: &CallsArgs) -> Result<ExitCode> {
+    let request = Request::Calls { tenant: None, ended: ENDED_CALLS };
+    let Answer::Calls { live, ended } = ask(&args.data, request)? else { bail!(ODD_ANSWER) };
+    let rows = live.into_iter().chain(ended);
+    if args.json {
+        for row in rows {
+            println!("{}", serde_json::to_string(&row)?);
+        }
+    } else {
+        let heads = ["tenant", "call", "from", "to", "state", "seconds", "lost", "rtt ms"];
+        table::print(heads, rows.map(|row| call_cells(&row)));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `kakehashi relays`
+pub(crate) fn relays(args: &CallsArgs) -> Result<ExitCode> {
+    let Answer::Relays { rows } = ask(&args.data, Request::Relays {})? else { bail!(ODD_ANSWER) };
+    for row in rows {
+        if args.json {
+            println!("{}", relay_json(&row));
+        } else {
+            print_relay(&row);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+const ODD_ANSWER: &str =
+    "control answered something else than was asked: use the `kakehashi` of the same release";
+
+fn ask(data: &DataArgs, request: Request) -> Result<Answer> {
+    let socket = data.data.join(SOCKET_FILE);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    Ok(runtime.block_on(client::request(&socket, request))?)
+}
+
+fn read_password(path: &Path) -> Result<Password> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the password file {}", path.display()))?;
+    let line = text.lines().next().unwrap_or_default();
+    Ok(Password::new(line.to_owned()))
+}
+
+fn call_cells(row: &CallRow) -> [String; 8] {
+    let record = &row.record;
+    let state = match record.reason {
+        Some(reason) => format!("{reason:?}"),
+        None => format!("{:?}", record.state),
+    };
+    let seconds = match (record.answered, record.ended) {
+        (Some(from), Some(to)) => format!("{}", to.0.saturating_sub(from.0) / 1000),
+        _ => String::from("-"),
+    };
+    let quality: Vec<Quality> =
+        [&record.caller, &record.callee].into_iter().filter_map(|party| party.quality).collect();
+    let lost = quality.iter().map(|quality| quality.packets_lost).sum::<u64>();
+    let round_trip_us = quality.iter().map(|quality| quality.round_trip_us).max().unwrap_or(0);
+    [
+        row.tenant_name.clone(),
+        record.call.to_string(),
+        record.caller.login.clone(),
+        record.callee.login.clone(),
+        state,
+        seconds,
+        if quality.is_empty() { String::from("-") } else { lost.to_string() },
+        if round_trip_us == 0 {
+            String::from("-")
+        } else {
+            format!("{:.1}", f64::from(round_trip_us) / 1000.0)
+        },
+    ]
+}
+
+fn relay_json(row: &RelayRow) -> serde_json::Value {
+    let counters: serde_json::Map<_, _> =
+        row.counters.iter().map(|(name, value)| (name.clone(), (*value).into())).collect();
+    serde_json::json!({
+        "relay": row.id.0,
+        "connected": row.connected,
+        "addresses": row.addresses,
+        "legs": row.legs,
+        "counters": counters,
+    })
+}
+
+fn print_relay(row: &RelayRow) {
+    let state = if row.connected { "connected" } else { "away" };
+    let addresses: Vec<_> = row.addresses.iter().map(ToString::to_string).collect();
+    println!("relay {}  {state}  {}  {} legs", row.id.0, addresses.join(" "), row.legs);
+    for (name, value) in row.counters.iter().filter(|(_, value)| *value > 0) {
+        println!("  {name:<28} {value:>14}");
+    }
+}

@@ -1,0 +1,109 @@
+//! The configuration files of the parts, written from the command line.
+
+use super::layout::Layout;
+use crate::args::UpArgs;
+use anyhow::{Context, Result};
+use kakehashi_wire::id::RelayId;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// Where everything listens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Ports {
+    address: IpAddr,
+    control: u16,
+    fleet: u16,
+    media: u16,
+    shards: u16,
+}
+
+impl Ports {
+    /// The ports of a command line.
+    pub(super) fn of(args: &UpArgs) -> Result<Self> {
+        let relays = u16::try_from(super::platform::RELAYS.len()).context("relays are few")?;
+        args.media_port
+            .checked_add(args.shards * relays - 1)
+            .context("the media ports end above 65535: choose a lower --media-port")?;
+        Ok(Self {
+            address: args.address,
+            control: args.control_port,
+            fleet: args.fleet_port,
+            media: args.media_port,
+            shards: args.shards,
+        })
+    }
+
+    /// Where terminals find control.
+    pub(crate) fn control(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.control)
+    }
+
+    fn fleet(&self) -> SocketAddr {
+        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.fleet)
+    }
+
+    fn first_media(&self, relay: RelayId) -> u16 {
+        let before = u16::try_from(relay.0 - 1).unwrap_or_default();
+        self.media + before * self.shards
+    }
+
+    /// A relay's addresses, for people.
+    pub(super) fn media_range(&self, relay: RelayId) -> String {
+        let first = self.first_media(relay);
+        let address = SocketAddr::new(self.address, first);
+        if self.shards == 1 {
+            address.to_string()
+        } else {
+            format!("{address}-{}", first + self.shards - 1)
+        }
+    }
+}
+
+/// A relay's name: stem of its files.
+pub(super) fn relay_name(relay: RelayId) -> String {
+    format!("relay-{}", relay.0)
+}
+
+/// The control node's configuration.
+pub(super) fn control(layout: &Layout, ports: &Ports) -> String {
+    format!(
+        "# Written by `kakehashi up` at every start.\n\
+         data = {data:?}\n\
+         admin_socket = {socket:?}\n\
+         names = [\"localhost\", \"{address}\"]\n\
+         [terminals]\n\
+         listen = \"{terminals}\"\n\
+         [relays]\n\
+         listen = \"{relays}\"\n",
+        data = layout.control(),
+        socket = layout.admin_socket(),
+        terminals = ports.control(),
+        relays = ports.fleet(),
+        address = ports.address,
+    )
+}
+
+/// A relay's configuration.
+pub(super) fn relay(layout: &Layout, ports: &Ports, relay: RelayId) -> String {
+    let name = relay_name(relay);
+    format!(
+        "# Written by `kakehashi up` at every start.\n\
+         relay_id = {id}\n\
+         listen_ip = \"{address}\"\n\
+         advertise_ip = \"{address}\"\n\
+         first_port = {first_port}\n\
+         shards = {shards}\n\
+         control_address = \"{control}\"\n\
+         control_name = \"localhost\"\n\
+         ca_file = {ca:?}\n\
+         certificate_file = {certificate:?}\n\
+         key_file = {key:?}\n",
+        id = relay.0,
+        address = ports.address,
+        first_port = ports.first_media(relay),
+        shards = ports.shards,
+        control = ports.fleet(),
+        ca = layout.ca(),
+        certificate = layout.pki().join(format!("{name}.pem")),
+        key = layout.pki().join(format!("{name}.key")),
+    )
+}

@@ -1,0 +1,111 @@
+//! The data folder: what lies where, and the configuration files of the parts.
+
+use anyhow::{Context, Result};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Names of the parts: file stems of their configuration and log, and their label in messages.
+pub(crate) const CONTROL: &str = "control";
+
+/// The socket for operators' commands, in the data folder.
+pub(crate) const SOCKET_FILE: &str = "admin.sock";
+
+/// The authority's certificate, in the data folder: what terminals need.
+pub(crate) const CA_FILE: &str = "ca.pem";
+
+/// The data folder, which exists and which only its owner may read.
+#[derive(Clone)]
+pub(crate) struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// Makes the folder if there is none.
+    pub(crate) fn open(root: &Path) -> Result<Self> {
+        make_private(root)?;
+        let root = root.canonicalize().with_context(|| format!("cannot use {}", root.display()))?;
+        let layout = Self { root };
+        make_private(&layout.logs())?;
+        Ok(layout)
+    }
+
+    /// The folder itself.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Control's own folder: store and certificate authority.
+    pub(crate) fn control(&self) -> PathBuf {
+        self.root.join("control")
+    }
+
+    /// The certificate authority's folder.
+    pub(crate) fn pki(&self) -> PathBuf {
+        self.control().join("pki")
+    }
+
+    /// What terminals need to trust control.
+    pub(crate) fn ca(&self) -> PathBuf {
+        self.root.join(CA_FILE)
+    }
+
+    /// Where the logs of the parts go.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// A part's configuration.
+    pub(crate) fn config(&self, part: &str) -> PathBuf {
+        self.root.join(format!("{part}.toml"))
+    }
+
+    /// A part's log.
+    pub(crate) fn log(&self, part: &str) -> PathBuf {
+        self.logs().join(format!("{part}.log"))
+    }
+
+    /// The socket at which control takes operators' commands.
+    pub(crate) fn admin_socket(&self) -> PathBuf {
+        self.root.join(SOCKET_FILE)
+    }
+
+    /// Writes a part's configuration. It is made again at every start, from the command line.
+    pub(crate) fn write_config(&self, part: &str, text: &str) -> Result<PathBuf> {
+        let path = self.config(part);
+        let mut file = private_file(&path)?;
+        file.write_all(text.as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Opens a part's log to append to.
+    pub(crate) fn open_log(&self, part: &str) -> Result<File> {
+        let path = self.log(part);
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path)
+            .with_context(|| format!("cannot open the log {}", path.display()))
+    }
+}
+
+/// Makes a folder that only its owner may enter, unless there is one.
+pub(crate) fn make_private(path: &Path) -> Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(|| {
+        format!("cannot make the folder {}: choose another --data", path.display())
+    })
+}
+
+/// Makes, or empties, a file that only its owner may read.
+pub(crate) fn private_file(path: &Path) -> Result<File> {
+    let _ = fs::remove_file(path);
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("cannot write {}", path.display()))
+}

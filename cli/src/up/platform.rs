@@ -1,0 +1,152 @@
+//! The running platform: one control node and two relays as processes of their own.
+
+use super::children::Part;
+use super::configs::{self, Ports};
+use super::layout::{CONTROL, Layout};
+use crate::args::UpArgs;
+use anyhow::{Context, Result, bail};
+use core::time::Duration;
+use kakehashi_control::admin::client;
+use kakehashi_control::admin::{Answer, RelayRow, Request};
+use kakehashi_control::clock::UnixMs;
+use kakehashi_control::entropy::Entropy;
+use kakehashi_control::pki::Pki;
+use kakehashi_wire::id::RelayId;
+use kakehashi_wire::secret::Password;
+use std::process::ExitCode;
+use tokio::time::{Instant, sleep};
+
+/// Relays of a platform on one machine: a primary and a standby for every call.
+pub(crate) const RELAYS: [RelayId; 2] = [RelayId(1), RelayId(2)];
+
+/// How long the parts get to become ready.
+const START_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How often readiness is asked for.
+const POLL: Duration = Duration::from_millis(50);
+
+/// The parts, in the order they start in.
+pub(crate) struct Platform {
+    /// The data folder.
+    pub(crate) layout: Layout,
+    /// Where everything listens.
+    pub(crate) ports: Ports,
+    parts: Vec<Part>,
+}
+
+impl Platform {
+    /// Starts all parts and waits until the relays have reported to control.
+    pub(crate) async fn start(args: &UpArgs) -> Result<Self> {
+        let layout = Layout::open(&args.data.data)?;
+        let ports = Ports::of(args)?;
+        let config = layout.write_config(CONTROL, &configs::control(&layout, &ports))?;
+        let control = Part::start(&layout, CONTROL, "control", config)?;
+        let mut platform = Self { layout, ports, parts: vec![control] };
+        platform.until_ready("control", |_| true).await?;
+        platform.start_relays()?;
+        platform
+            .until_ready("the relays", |relays| {
+                RELAYS.iter().all(|id| relays.iter().any(|row| row.id == *id && row.connected))
+            })
+            .await?;
+        Ok(platform)
+    }
+
+    fn start_relays(&mut self) -> Result<()> {
+        let now = UnixMs::now();
+        let pki = Pki::open_or_create(&self.layout.pki(), now, Entropy::system())?;
+        let ca = self.layout.ca();
+        std::fs::copy(pki.root_path(), &ca)
+            .with_context(|| format!("cannot write {}", ca.display()))?;
+        for relay in RELAYS {
+            pki.issue_relay(relay, now)?;
+            let name = configs::relay_name(relay);
+            let text = configs::relay(&self.layout, &self.ports, relay);
+            let config = self.layout.write_config(&name, &text)?;
+            self.parts.push(Part::start(&self.layout, &name, "relay", config)?);
+        }
+        Ok(())
+    }
+
+    /// Asks control for its relays until `ready` likes the answer.
+    async fn until_ready(&mut self, what: &str, ready: impl Fn(&[RelayRow]) -> bool) -> Result<()> {
+        let deadline = Instant::now() + START_DEADLINE;
+        loop {
+            for part in &mut self.parts {
+                if part.ended()?.is_some() {
+                    bail!("{} did not start:\n  {}", part.name, part.last_words(&self.layout));
+                }
+            }
+            if let Ok(Answer::Relays { rows }) = self.ask(Request::Relays {}).await
+                && ready(&rows)
+            {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let logs = self.layout.logs();
+                bail!("{what} did not become ready in 30 s: see the logs in {}", logs.display());
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// Asks control something over its socket for operators.
+    pub(crate) async fn ask(&self, request: Request) -> Result<Answer> {
+        Ok(client::request(&self.layout.admin_socket(), request).await?)
+    }
+
+    /// Adds a tenant.
+    pub(crate) async fn add_tenant(&self, name: &str) -> Result<()> {
+        let request = Request::TenantAdd { name: name.to_owned(), accounts: None };
+        self.ask(request).await.map(drop)
+    }
+
+    /// Adds an account; gives the password that control made for it.
+    pub(crate) async fn add_account(
+        &self,
+        tenant: &str,
+        login: &str,
+        display: &str,
+    ) -> Result<Password> {
+        let request = Request::AccountAdd {
+            tenant: tenant.to_owned(),
+            login: login.to_owned(),
+            display: Some(display.to_owned()),
+            password: None,
+        };
+        match self.ask(request).await? {
+            Answer::AccountAdded { password: Some(password), .. } => Ok(password),
+            _ => bail!("control added the account without a password"),
+        }
+    }
+
+    /// Says where everything is.
+    pub(crate) fn announce(&self) {
+        println!("Kakehashi is up.\n");
+        println!("  control   {} (QUIC, for terminals)", self.ports.control());
+        for relay in RELAYS {
+            println!("  {}   {} (SRTP)", configs::relay_name(relay), self.ports.media_range(relay));
+        }
+        println!("  data      {}\n", self.layout.root().display());
+    }
+
+    /// Watches the parts and starts again what dies. Never returns on its own.
+    pub(crate) async fn keep(&mut self) -> Result<ExitCode> {
+        loop {
+            sleep(Duration::from_millis(200)).await;
+            for part in &mut self.parts {
+                if let Some(status) = part.ended()? {
+                    eprintln!("{} ended ({status}); starting it again", part.name);
+                    part.restart(&self.layout).await?;
+                }
+            }
+        }
+    }
+
+    /// Stops the parts, relays first, so that control can still record what they report.
+    pub(crate) async fn stop(&mut self) {
+        for part in self.parts.iter_mut().rev() {
+            part.stop().await;
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! A control node as a program: settings, log, and a life until a signal ends it.
+
+use crate::config::{Config, ConfigError};
+use crate::node::{self, ControlError};
+use std::path::Path;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Why a node does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramError {
+    /// Its settings cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// It cannot start.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The log filter is none.
+    #[error("`log = {filter:?}` is no filter; try \"info\"")]
+    Log {
+        /// What was given.
+        filter: String,
+    },
+    /// The operating system refused something a process needs.
+    #[error("the system refused what a node needs: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// Runs a node with the settings in `file`, or the defaults, until SIGINT or SIGTERM, logging to
+/// standard error.
+///
+/// # Errors
+/// Why it could not start.
+pub fn run_file(file: Option<&Path>) -> Result<(), ProgramError> {
+    let config = file.map(Config::read).transpose()?.unwrap_or_default();
+    start_log(&config)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let stop = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        Ok(node::run(config, stop).await?)
+    })
+}
+
+fn start_log(config: &Config) -> Result<(), ProgramError> {
+    let filter = EnvFilter::try_new(&config.log)
+        .map_err(|_no_filter| ProgramError::Log { filter: config.log.clone() })?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if config.log_json {
+        log.json().init();
+    } else {
+        log.init();
+    }
+    Ok(())
+}
