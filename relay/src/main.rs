@@ -1,9 +1,10 @@
 //! The relay's command line.
 
-use anyhow::Result;
 use clap::Parser;
 use kakehashi_relay::config::DEFAULTS;
+use kakehashi_relay::program::run_file;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// Relays encrypted audio and video between terminals, as control orders.
 ///
@@ -22,11 +23,16 @@ struct Args {
     print_config: bool,
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
-    match args.config {
-        Some(file) => kakehashi_relay::program::run_file(&file)?,
-        None => print!("{DEFAULTS}"),
+fn main() -> ExitCode {
+    let Some(file) = Args::parse().config else {
+        print!("{DEFAULTS}");
+        return ExitCode::SUCCESS;
+    };
+    match run_file(&file) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("kakehashi-relay: {error}");
+            ExitCode::FAILURE
+        }
     }
-    Ok(())
 }

@@ -2,14 +2,16 @@
 
 use crate::config::{Config, ConfigError, LogFormat};
 use crate::host::{self, HostError};
-use crate::io::{BindError, bind};
+use crate::io::{BindError, MediaSocket, bind};
 use crate::orders::link::{self, LinkConfig, ShardHandle};
 use crate::orders::lost::SetupError;
 use crate::orders::mailbox::mailbox;
 use crate::shard::{Clock, Plan, ShardError, ShardThread, board, spawn};
 use core::net::SocketAddr;
+use core::time::Duration;
 use kakehashi_srtp::Provider;
 use kakehashi_wire::id::{Incarnation, RelayId, ShardIndex};
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +20,10 @@ use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tracing_subscriber::EnvFilter;
+
+/// How often, and after what pause, a port in use is tried again.
+const PORT_TRIES: usize = 10;
+const PORT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why a relay does not run, or no longer.
 #[derive(Debug, Error)]
@@ -83,14 +89,40 @@ pub fn run_until(config: &Config, stop: impl Future<Output = ()>) -> Result<(), 
     config.check()?;
     host::check()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let relay = Relay::start(config)?;
     runtime.block_on(async {
+        let mut stop = core::pin::pin!(stop);
+        // Asked first, so that a signal handler stands before anyone can see an open port.
+        let sockets = tokio::select! {
+            biased;
+            () = &mut stop => return Ok(()),
+            sockets = open_ports(config) => sockets?,
+        };
+        let relay = Relay::start(config, sockets)?;
         tokio::select! {
             () = stop => tracing::info!("stopping"),
             () = relay.ended.notified() => {}
         }
-    });
-    relay.stop()
+        relay.stop()
+    })
+}
+
+/// Opens the media port of each shard. A port in use is tried again for a moment: the kernel closes
+/// the ring of a relay that was killed, and with it the port, only after the process is gone.
+async fn open_ports(config: &Config) -> Result<Vec<MediaSocket>, BindError> {
+    let mut sockets = Vec::with_capacity(usize::from(config.shards));
+    for number in 0..config.shards {
+        let address = SocketAddr::new(config.listen_ip, config.first_port + number);
+        let mut tries = PORT_TRIES;
+        let socket = loop {
+            match bind(address) {
+                Err(BindError::InUse { .. }) if tries > 0 => tries -= 1,
+                other => break other?,
+            }
+            tokio::time::sleep(PORT_PAUSE).await;
+        };
+        sockets.push(socket);
+    }
+    Ok(sockets)
 }
 
 /// Tells that a thread has ended, however it ended.
@@ -112,7 +144,7 @@ struct Relay {
 }
 
 impl Relay {
-    fn start(config: &Config) -> Result<Self, RelayError> {
+    fn start(config: &Config, sockets: Vec<MediaSocket>) -> Result<Self, RelayError> {
         let provider = choose(config);
         let mut relay = Self {
             ended: Arc::new(Notify::new()),
@@ -123,7 +155,7 @@ impl Relay {
         };
         let knock = Arc::new(Notify::new());
         let started = relay
-            .start_shards(config, provider, &knock)
+            .start_shards(config, sockets, provider, &knock)
             .and_then(|handles| relay.start_link(config, handles, knock));
         match started {
             Ok(()) => Ok(relay),
@@ -138,16 +170,16 @@ impl Relay {
     fn start_shards(
         &mut self,
         config: &Config,
+        sockets: Vec<MediaSocket>,
         provider: Provider,
         knock: &Arc<Notify>,
     ) -> Result<Vec<ShardHandle>, RelayError> {
         let cores = host::place(config.shards, &config.cores)?;
         let clock = Clock::start();
         let mut handles = Vec::with_capacity(cores.len());
-        for (number, core) in (0..config.shards).zip(cores) {
+        for ((number, core), socket) in (0..config.shards).zip(cores).zip(sockets) {
             let index = ShardIndex(number);
-            let port = config.first_port + number;
-            let socket = bind(SocketAddr::new(config.listen_ip, port))?;
+            let address = SocketAddr::new(config.advertise_ip, config.first_port + number);
             let (to_shard, shard_end) = mailbox(knock)?;
             let published = Arc::new(board());
             let plan = Plan {
@@ -164,7 +196,7 @@ impl Relay {
             self.shards.push(spawn(plan, Ended(Arc::clone(&self.ended)))?);
             handles.push(ShardHandle {
                 index,
-                address: SocketAddr::new(config.advertise_ip, port),
+                address,
                 legs_max: config.legs_per_shard_max,
                 mailbox: to_shard,
                 published,
@@ -231,7 +263,10 @@ fn start_log(config: &Config) -> Result<(), ConfigError> {
         key: "log_level",
         problem: format!("is no log filter: {error}"),
     })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     let started = match config.log_format {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().try_init(),

@@ -40,6 +40,11 @@ const GATHER_PACKETS: usize = 8;
 /// wake-up for each packet of a burst; a lone packet, long after the wait began, waits for nothing.
 const GATHER_MICROSECONDS: u32 = 50;
 
+/// Enters in which the two cancelled operations of a ring complete when it is closed, and how long
+/// each waits for one at most.
+const CLOSING_ENTERS: usize = 2;
+const CLOSING_WAIT: Duration = Duration::from_millis(5);
+
 /// Tries of one submission before the ring counts as broken.
 const SUBMIT_TRIES: usize = 64;
 
@@ -268,5 +273,16 @@ impl Drop for UringIo<'_> {
             // The kernel may still write to the buffers: they must outlive it.
             self.receiver.leak();
         }
+        // A cancelled operation holds the socket, and so its port, until it has completed.
+        for _ in 0..CLOSING_ENTERS {
+            let patience = Timespec::from(CLOSING_WAIT);
+            let args = SubmitArgs::new().timespec(&patience);
+            let _ = self.submitter.submit_with_args(1, &args);
+            self.completions.sync();
+            self.completions.by_ref().for_each(drop);
+            self.completions.sync();
+        }
+        // Otherwise the ring itself would live as long as the thread.
+        let _ = self.submitter.unregister_ring_fd();
     }
 }

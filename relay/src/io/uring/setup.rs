@@ -17,8 +17,10 @@ pub(super) const SUBMISSIONS: u32 = 1_024;
 /// Completions that fit: every receive buffer twice, and the refusals of a few submissions.
 const COMPLETIONS: u32 = 16_384;
 
-/// `IORING_REGISTER_SYNC_CANCEL`, the one registration a running ring may still make.
+/// The registrations a running ring may still make, both to close it:
+/// `IORING_REGISTER_SYNC_CANCEL` and `IORING_UNREGISTER_RING_FDS`.
 const REGISTER_SYNC_CANCEL: u8 = 24;
+const UNREGISTER_RING_FDS: u8 = 21;
 
 /// What this kernel offers beyond the minimum.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +97,7 @@ pub(super) fn confine(submitter: &Submitter<'_>) -> io::Result<()> {
         Restriction::sqe_op(opcode::Read::CODE),
         Restriction::sqe_flags_allowed(flags.bits()),
         Restriction::register_op(REGISTER_SYNC_CANCEL),
+        Restriction::register_op(UNREGISTER_RING_FDS),
     ])?;
     submitter.register_enable_rings()
 }

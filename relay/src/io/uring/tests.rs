@@ -269,6 +269,23 @@ fn the_bell_rings_for_an_arrival_and_only_while_armed() {
 }
 
 #[test]
+fn a_closed_ring_gives_its_port_back_at_once() {
+    let port = free_again(0);
+    for _ in 0..20 {
+        assert_eq!(free_again(port), port);
+    }
+}
+
+fn free_again(port: u16) -> u16 {
+    let mut ring = Ring::new().unwrap();
+    let socket = bind(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
+    let port = socket.local().port();
+    let io = UringIo::new(&mut ring, socket, Arc::new(Bell::new().unwrap()), 16).unwrap();
+    drop(io);
+    port
+}
+
+#[test]
 fn a_confined_ring_opens_no_files() {
     let mut ring = Ring::new().unwrap();
     let socket = bind("127.0.0.1:0".parse().unwrap()).unwrap();
