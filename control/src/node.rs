@@ -75,7 +75,8 @@ pub struct Node {
     carried: JoinHandle<()>,
     endpoints: [Endpoint; 2],
     stop: watch::Sender<bool>,
-    admin: JoinHandle<()>,
+    /// Ended by closing the endpoints and by `stop`.
+    servers: [JoinHandle<()>; 3],
 }
 
 /// Runs a node until `stop`, then ends it in good order.
@@ -116,10 +117,12 @@ impl Node {
             relay_of: relay_id_of,
             next: AtomicU64::new(1),
         };
-        tokio::spawn(listener::serve(listeners.terminals.clone(), Arc::new(gate)));
-        tokio::spawn(link::serve(listeners.relays.clone(), Arc::new(links)));
         let (stop, stopped) = watch::channel(false);
-        let admin = serve_admin(admin, &parts, core.clone(), stopped);
+        let servers = [
+            tokio::spawn(listener::serve(listeners.terminals.clone(), Arc::new(gate))),
+            tokio::spawn(link::serve(listeners.relays.clone(), Arc::new(links))),
+            serve_admin(admin, &parts, core.clone(), stopped),
+        ];
         let node = Self {
             terminal_addr: listeners.terminal_addr,
             relay_addr: listeners.relay_addr,
@@ -129,7 +132,7 @@ impl Node {
             carried,
             endpoints: [listeners.terminals, listeners.relays],
             stop,
-            admin,
+            servers,
         };
         tracing::info!(terminals = %node.terminal_addr, relays = %node.relay_addr,
             admin = %config.admin_socket().display(), "the node is ready");
@@ -141,7 +144,7 @@ impl Node {
         Arc::new(self.core.clone())
     }
 
-    /// Ends the node: sessions are told, records written, ports freed.
+    /// Ends the node: sessions are told, records written, ports and files freed.
     pub async fn stop(self) {
         tracing::info!("stopping");
         let _last = self.stop.send(true);
@@ -157,7 +160,9 @@ impl Node {
             endpoint.close(code, b"the node is shutting down");
             let _closed = timeout(FAREWELL_TIMEOUT, endpoint.wait_idle()).await;
         }
-        let _ended = self.admin.await;
+        for server in self.servers {
+            let _ended = server.await;
+        }
     }
 }
 

@@ -1,1 +1,298 @@
-//! Tests of the core: whole calls without a socket.
+//! Tests of the core: whole calls without a socket, a disk or a clock.
+
+mod calls;
+mod random;
+mod store;
+
+use super::*;
+use crate::fleet::Generations;
+use crate::records::RecordState;
+use kakehashi_wire::id::{Incarnation, RelayId, ShardIndex};
+use kakehashi_wire::media::{Codec, StreamKind};
+use kakehashi_wire::relay::{
+    Order, OrderResult, OrdersDone, Outcome, RelayHeartbeat, ShardOffer, ToRelay,
+};
+use kakehashi_wire::terminal::{CallEnd, CallReady};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) const AUDIO: StreamOffer = StreamOffer { kind: StreamKind::Audio, codec: Codec::Opus };
+
+/// A played relay: holds what it is told to hold, answers when asked to.
+#[derive(Default)]
+pub(super) struct PlayedRelay {
+    pub(super) held: BTreeSet<LegIdOf>,
+    pub(super) unanswered: Vec<Vec<Order>>,
+    pub(super) refuses: Option<Outcome>,
+}
+
+pub(super) type LegIdOf = u64;
+
+/// The core with everything around it played.
+pub(super) struct World {
+    pub(super) core: Coordinator,
+    pub(super) now: Now,
+    pub(super) relays: BTreeMap<LinkId, PlayedRelay>,
+    /// What each session was told and nobody looked at.
+    pub(super) told: BTreeMap<SessionId, Vec<ToTerminal>>,
+    pub(super) ended: BTreeMap<SessionId, SessionEnd>,
+    pub(super) verdicts: BTreeMap<SessionId, Result<(), Rejection>>,
+    pub(super) disk: BTreeMap<CallId, CallRecord>,
+    pub(super) disk_full: bool,
+    pub(super) relays_answer: bool,
+    requests: u32,
+}
+
+impl World {
+    pub(super) fn new(relays: u32) -> Self {
+        let settings = Settings { no_answer: Duration::from_secs(45), suite: Suite::AeadAes128Gcm };
+        let fleet = Fleet::new(Generations::new(1..1_000_000), Duration::from_secs(3600));
+        let mut world = Self {
+            core: Coordinator::new(settings, Entropy::system(), fleet),
+            now: Now::default(),
+            relays: BTreeMap::new(),
+            told: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
+            disk: BTreeMap::new(),
+            disk_full: false,
+            relays_answer: true,
+            requests: 0,
+        };
+        for relay in 1..=relays {
+            world.link_up(relay);
+        }
+        world
+    }
+
+    pub(super) fn link_up(&mut self, relay: u32) {
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 5000 + relay as u16));
+        let shard = ShardOffer { shard: ShardIndex(0), address: address.into(), legs_max: 1000 };
+        let hello = Hello {
+            relay: RelayId(relay),
+            incarnation: Incarnation(1),
+            software: "played".into(),
+            shards: vec![shard],
+        };
+        let link = LinkId(relay.into());
+        self.relays.insert(link, PlayedRelay::default());
+        self.input(Input::LinkUp(link, hello));
+    }
+
+    pub(super) fn link_down(&mut self, relay: u32) {
+        let link = LinkId(relay.into());
+        self.relays.remove(&link);
+        self.input(Input::LinkDown(link));
+    }
+
+    /// One input, and all that follows from it without time passing.
+    pub(super) fn input(&mut self, input: Input) {
+        let mut inputs = vec![input];
+        while !inputs.is_empty() {
+            for input in std::mem::take(&mut inputs) {
+                let outputs = self.core.handle(input, self.now);
+                for output in outputs {
+                    inputs.extend(self.carry(output));
+                }
+            }
+            if self.relays_answer {
+                inputs.extend(self.relay_answers());
+            }
+        }
+    }
+
+    fn carry(&mut self, output: Output) -> Option<Input> {
+        match output {
+            Output::Arrival(session, verdict) => {
+                self.verdicts.insert(session, verdict);
+                None
+            }
+            Output::Say(session, message) => {
+                self.told.entry(session).or_default().push(message);
+                None
+            }
+            Output::End(session, reason) => {
+                self.ended.insert(session, reason);
+                None
+            }
+            Output::Write(write) if self.disk_full => Some(Input::WriteFailed(write)),
+            Output::Write(write) => {
+                let call = write.record().call;
+                match write {
+                    Write::Put(record) => self.disk.insert(call, record),
+                    Write::Forget(_) => self.disk.remove(&call),
+                };
+                Some(Input::Written(call))
+            }
+            Output::Link(ToLink::Say(link, message)) => {
+                self.relay_hears(link, message);
+                None
+            }
+            Output::Link(ToLink::Close(link, _)) => {
+                self.relays.remove(&link).map(|_| Input::LinkDown(link))
+            }
+        }
+    }
+
+    fn relay_hears(&mut self, link: LinkId, message: ToRelay) {
+        let Some(relay) = self.relays.get_mut(&link) else { return };
+        match message {
+            ToRelay::Orders(orders) => relay.unanswered.push(orders.orders),
+            ToRelay::Resync(piece) => relay.held.retain(|leg| {
+                !(piece.first.0..=piece.last.0).contains(leg)
+                    || piece.keep.iter().any(|keep| keep.0 == *leg)
+            }),
+            ToRelay::Welcome(_) | ToRelay::NodeHeartbeat(_) => {}
+        }
+    }
+
+    /// The relays answer what they were told.
+    fn relay_answers(&mut self) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        for (link, relay) in &mut self.relays {
+            for batch in std::mem::take(&mut relay.unanswered) {
+                let results = batch.iter().map(|order| relay.apply(order)).collect();
+                inputs.push(Input::LinkSaid(*link, OrdersDone { results }.into()));
+            }
+        }
+        inputs
+    }
+
+    pub(super) fn answer_relay(&mut self, relay: u32) {
+        let link = LinkId(relay.into());
+        let mut inputs = self.relay_answers_of(link);
+        inputs.drain(..).for_each(|input| self.input(input));
+    }
+
+    fn relay_answers_of(&mut self, link: LinkId) -> Vec<Input> {
+        let relay = self.relays.get_mut(&link).unwrap();
+        let batches = std::mem::take(&mut relay.unanswered);
+        let answer = |batch: Vec<Order>| {
+            let results = batch.iter().map(|order| relay.apply(order)).collect();
+            Input::LinkSaid(link, OrdersDone { results }.into())
+        };
+        batches.into_iter().map(answer).collect()
+    }
+
+    /// Time passes; the core is woken whenever it asked to be.
+    pub(super) fn wait(&mut self, time: Duration) {
+        let until = self.now.since_start + time;
+        while let Some(at) = self.core.next_deadline().filter(|at| *at <= until) {
+            self.now.since_start = at.max(self.now.since_start);
+            self.input(Input::Tick);
+        }
+        self.now.since_start = until;
+    }
+
+    pub(super) fn sign_in(&mut self, session: u64, tenant: u64, account: u64, device: u64) {
+        let request = self.request();
+        let account = AccountKey { tenant: TenantId(tenant), account: AccountId(account) };
+        let login = format!("login-{}", account.account.0);
+        let display = format!("Display {}", account.account.0);
+        let (session, device) = (SessionId(session), DeviceId(device));
+        let arrival = Arrival { session, request, account, login, display, device };
+        self.input(Input::Arrived(arrival));
+    }
+
+    pub(super) fn request(&mut self) -> RequestId {
+        self.requests += 1;
+        RequestId(self.requests)
+    }
+
+    pub(super) fn ask(&mut self, session: u64, request: Request) {
+        self.input(Input::Asked(SessionId(session), request));
+    }
+
+    /// Invites; the new call if it rings.
+    pub(super) fn invite(&mut self, session: u64, account: u64) -> Result<CallId, Refusal> {
+        let request = self.request();
+        self.ask(session, Request::Invite(request, Some(AccountId(account)), vec![AUDIO]));
+        for message in self.take(session) {
+            match message {
+                ToTerminal::Ringing(it) if it.request == request => return Ok(it.call),
+                ToTerminal::Refused(it) if it.request == request => return Err(it.reason),
+                _ => {}
+            }
+        }
+        panic!("an invitation was not answered");
+    }
+
+    pub(super) fn accept(&mut self, session: u64, call: CallId) -> RequestId {
+        let request = self.request();
+        self.ask(session, Request::Accept(Accept { request, call, streams: vec![AUDIO] }));
+        request
+    }
+
+    pub(super) fn hang_up(&mut self, session: u64, call: CallId) -> RequestId {
+        let request = self.request();
+        self.ask(session, Request::HangUp(HangUp { request, call }));
+        request
+    }
+
+    /// What a session was told since it was last asked.
+    pub(super) fn take(&mut self, session: u64) -> Vec<ToTerminal> {
+        self.told.remove(&SessionId(session)).unwrap_or_default()
+    }
+
+    /// The same, as short text.
+    pub(super) fn heard(&mut self, session: u64) -> Vec<String> {
+        self.take(session).iter().map(short).collect()
+    }
+
+    pub(super) fn ready(&mut self, session: u64) -> Option<CallReady> {
+        self.take(session).into_iter().find_map(|message| match message {
+            ToTerminal::CallReady(ready) => Some(ready),
+            _ => None,
+        })
+    }
+
+    /// Nothing of any call is left anywhere.
+    pub(super) fn assert_clean(&mut self) {
+        self.relays_answer = true;
+        self.input(Input::Tick);
+        assert_eq!(self.core.calls.iter().count(), 0);
+        assert_eq!(self.core.ssrcs.in_use(), 0);
+        for relay in self.relays.values() {
+            assert_eq!(relay.held, BTreeSet::new());
+        }
+        for record in self.disk.values() {
+            assert_eq!(record.state, RecordState::Ended);
+        }
+    }
+}
+
+impl PlayedRelay {
+    fn apply(&mut self, order: &Order) -> OrderResult {
+        let (leg, generation) = match order {
+            Order::Install(it) => (it.leg, it.generation),
+            Order::Renew(it) => (it.leg, it.generation),
+            Order::Remove(it) => (it.leg, it.generation),
+        };
+        let outcome = match (order, self.refuses) {
+            (Order::Install(_), Some(outcome)) => outcome,
+            (Order::Install(_), None) => {
+                self.held.insert(leg.0);
+                Outcome::Applied
+            }
+            (Order::Renew(_), _) if self.held.contains(&leg.0) => Outcome::Applied,
+            (Order::Renew(_), _) => Outcome::NoSuchLeg,
+            (Order::Remove(_), _) => {
+                self.held.remove(&leg.0);
+                Outcome::Applied
+            }
+        };
+        OrderResult { leg, generation, outcome }
+    }
+}
+
+pub(super) fn short(message: &ToTerminal) -> String {
+    match message {
+        ToTerminal::Refused(it) => format!("Refused {:?}", it.reason),
+        ToTerminal::CallEnded(it) => format!("CallEnded {:?}", it.reason),
+        ToTerminal::Incoming(it) => format!("Incoming {}", it.login),
+        ToTerminal::Presence(it) => {
+            let entries = it.entries.iter().map(|e| format!(" {}={:?}", e.login, e.state));
+            format!("Presence{}", entries.collect::<String>())
+        }
+        other => other.name().to_owned(),
+    }
+}

@@ -1,7 +1,7 @@
 //! The QUIC link of a relay: who it is, its heartbeat, orders one way, outcomes the other.
 
 use super::LinkId;
-use crate::capacity::{FAREWELL_TIMEOUT, HANDSHAKE_TIMEOUT, LINK_OUTBOX_MAX};
+use crate::capacity::{FAREWELL_TIMEOUT, HANDSHAKE_TIMEOUT, LINK_OUTBOX_MAX, RELAYS_MAX};
 use crate::coordinator::Input;
 use crate::driver::Core;
 use crate::framing::{self, ReadFailure, WriteFailure};
@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// Reads the relay's number out of its certificate.
@@ -48,11 +49,22 @@ enum LinkEnd {
     Closed,
 }
 
-/// Serves relays until the endpoint is closed.
+/// Serves relays until the endpoint is closed and the last of them is gone.
 pub(crate) async fn serve(endpoint: Endpoint, links: Arc<Links>) {
-    while let Some(incoming) = endpoint.accept().await {
-        tokio::spawn(handshake(incoming, Arc::clone(&links)));
+    let mut connections = JoinSet::new();
+    loop {
+        let incoming = tokio::select! {
+            incoming = endpoint.accept() => incoming,
+            Some(_ended) = connections.join_next() => continue,
+        };
+        match incoming {
+            // Every relay has one link, and a second while it reconnects.
+            Some(incoming) if connections.len() >= 2 * RELAYS_MAX => incoming.refuse(),
+            Some(incoming) => drop(connections.spawn(handshake(incoming, Arc::clone(&links)))),
+            None => break,
+        }
     }
+    while connections.join_next().await.is_some() {}
 }
 
 async fn handshake(incoming: Incoming, links: Arc<Links>) {

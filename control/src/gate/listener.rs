@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// The node cannot listen.
@@ -77,10 +78,16 @@ fn transport(idle: Duration) -> TransportConfig {
     transport
 }
 
-/// Serves terminals until the endpoint is closed.
+/// Serves terminals until the endpoint is closed and the last of them is gone.
 pub(crate) async fn serve(endpoint: Endpoint, gate: Arc<Gate>) {
     let half_open = Arc::new(AtomicUsize::new(0));
-    while let Some(incoming) = endpoint.accept().await {
+    let mut connections = JoinSet::new();
+    loop {
+        let incoming = tokio::select! {
+            incoming = endpoint.accept() => incoming,
+            Some(_ended) = connections.join_next() => continue,
+        };
+        let Some(incoming) = incoming else { break };
         if endpoint.open_connections() >= CONNECTIONS_MAX {
             incoming.refuse();
             continue;
@@ -92,8 +99,9 @@ pub(crate) async fn serve(endpoint: Endpoint, gate: Arc<Gate>) {
             continue;
         }
         let guard = HalfOpen::enter(&half_open);
-        tokio::spawn(handshake(incoming, guard, Arc::clone(&gate)));
+        connections.spawn(handshake(incoming, guard, Arc::clone(&gate)));
     }
+    while connections.join_next().await.is_some() {}
 }
 
 async fn handshake(incoming: Incoming, guard: HalfOpen, gate: Arc<Gate>) {

@@ -1,0 +1,246 @@
+//! Calls as their members live them.
+
+use super::*;
+
+/// Two accounts of tenant 1 in sessions 1 and 2, relays as given, and nothing unread.
+fn two(relays: u32) -> World {
+    let mut world = World::new(relays);
+    world.sign_in(1, 1, 1, 11);
+    world.sign_in(2, 1, 2, 12);
+    world.told.clear();
+    world
+}
+
+#[test]
+fn a_call_from_invitation_to_hang_up() {
+    let mut world = two(2);
+    world.relays_answer = false;
+    let call = world.invite(1, 2).unwrap();
+    assert_eq!(world.heard(2), ["Incoming login-1"]);
+    world.accept(2, call);
+    assert_eq!(world.heard(2), ["Done"]);
+    assert!(world.heard(1).is_empty(), "nobody sends before the relays are ready");
+    world.answer_relay(1);
+    assert!(world.heard(1).is_empty(), "the standby is not ready yet");
+    world.answer_relay(2);
+    let (a, b) = (world.ready(1).unwrap(), world.ready(2).unwrap());
+    assert_eq!((a.paths.len(), b.paths.len()), (2, 2));
+    assert!(a.senders[0].key == b.key && b.senders[0].key == a.key);
+    assert_eq!(world.disk[&call].state, RecordState::Active);
+    world.relays_answer = true;
+    world.hang_up(1, call);
+    assert_eq!(world.heard(1), ["Done", "CallEnded HungUp"]);
+    assert_eq!(world.heard(2), ["CallEnded HungUp"]);
+    assert_eq!(world.disk[&call].reason, Some(CallEnd::HungUp));
+    world.assert_clean();
+}
+
+#[test]
+fn a_slow_standby_is_left_behind_and_a_dead_primary_too() {
+    let mut world = two(2);
+    world.relays_answer = false;
+    let call = world.invite(1, 2).unwrap();
+    world.accept(2, call);
+    world.answer_relay(1);
+    world.wait(Duration::from_millis(499));
+    assert!(world.ready(1).is_none());
+    world.wait(Duration::from_millis(2));
+    let paths: Vec<_> = world.ready(1).unwrap().paths.iter().map(|p| p.relay.0).collect();
+    assert_eq!(paths, [1]);
+    world.hang_up(1, call);
+    world.assert_clean();
+
+    let mut world = two(2);
+    world.relays_answer = false;
+    let call = world.invite(1, 2).unwrap();
+    world.accept(2, call);
+    world.answer_relay(2);
+    world.link_down(1);
+    let ready = world.ready(2).unwrap();
+    assert_eq!(ready.paths.iter().map(|p| p.relay.0).collect::<Vec<_>>(), [2]);
+    world.hang_up(2, call);
+    world.assert_clean();
+}
+
+#[test]
+fn relays_that_refuse_or_never_answer_end_the_call() {
+    let mut world = two(1);
+    world.relays.values_mut().for_each(|relay| relay.refuses = Some(Outcome::NoRoom));
+    let call = world.invite(1, 2).unwrap();
+    world.accept(2, call);
+    assert_eq!(world.heard(2), ["Incoming login-1", "Done", "CallEnded NoRelay"]);
+    assert_eq!(world.heard(1), ["CallEnded NoRelay"]);
+    world.assert_clean();
+
+    let mut world = two(1);
+    world.relays_answer = false;
+    let call = world.invite(1, 2).unwrap();
+    world.accept(2, call);
+    world.wait(Duration::from_secs(4));
+    assert_eq!(world.heard(1), ["CallEnded NoRelay"]);
+    world.assert_clean();
+    assert_eq!(two(0).invite(1, 2), Err(Refusal::NoRelay));
+}
+
+#[test]
+fn a_call_that_is_not_taken() {
+    let mut world = two(1);
+    let call = world.invite(1, 2).unwrap();
+    let request = world.request();
+    world.ask(2, Request::Reject(Reject { request, call }));
+    assert_eq!(world.heard(2), ["Incoming login-1", "Done", "CallEnded Rejected"]);
+    assert_eq!(world.heard(1), ["CallEnded Rejected"]);
+
+    let call = world.invite(1, 2).unwrap();
+    let request = world.request();
+    world.ask(1, Request::Cancel(Cancel { request, call }));
+    assert_eq!(world.heard(1), ["Done", "CallEnded Cancelled"]);
+    assert_eq!(world.heard(2), ["Incoming login-1", "CallEnded Cancelled"]);
+
+    world.invite(1, 2).unwrap();
+    world.wait(Duration::from_secs(44));
+    assert!(world.heard(1).is_empty());
+    world.wait(Duration::from_secs(1));
+    assert_eq!(world.heard(1), ["CallEnded NoAnswer"]);
+    assert_eq!(world.heard(2), ["Incoming login-1", "CallEnded NoAnswer"]);
+    world.assert_clean();
+}
+
+#[test]
+fn who_is_busy_away_or_elsewhere_is_not_rung() {
+    let mut world = two(1);
+    world.sign_in(3, 1, 3, 13);
+    world.sign_in(9, 2, 9, 19);
+    let call = world.invite(1, 2).unwrap();
+    assert_eq!(world.invite(3, 2), Err(Refusal::InAnotherCall));
+    assert_eq!(world.invite(1, 3), Err(Refusal::InAnotherCall));
+    assert_eq!(world.invite(3, 4), Err(Refusal::NotAvailable));
+    assert_eq!(world.invite(3, 3), Err(Refusal::CallsItself));
+    let request = world.request();
+    world.ask(3, Request::Invite(request, None, vec![AUDIO]));
+    assert_eq!(world.heard(3), ["Refused NoSuchLogin"]);
+    // Another tenant's session names the same call: there is none.
+    for session in [3, 9] {
+        world.take(session);
+        world.hang_up(session, call);
+        world.accept(session, call);
+        let nothing = ["Refused NoSuchCall", "Refused NoSuchCall"];
+        assert_eq!(world.heard(session), nothing);
+    }
+    world.accept(1, call);
+    assert_eq!(world.heard(1), ["Refused BadRequest"], "nobody takes their own call");
+}
+
+#[test]
+fn a_session_is_replaced_by_its_device_and_kept_from_another() {
+    let mut world = two(1);
+    let call = world.invite(1, 2).unwrap();
+    world.accept(2, call);
+    world.told.clear();
+    world.sign_in(3, 1, 1, 99);
+    let rejection = world.verdicts[&SessionId(3)].unwrap_err();
+    assert_eq!(rejection.reason, Refusal::SignedInElsewhere);
+    assert!(rejection.retry_after_ms > 0);
+    assert!(world.ended.is_empty() && world.told.is_empty());
+    world.sign_in(4, 1, 1, 11);
+    assert_eq!(world.ended[&SessionId(1)], SessionEnd::Replaced);
+    assert_eq!(world.heard(2), ["CallEnded PeerLost"]);
+    assert_eq!(world.heard(4), ["SignedIn"]);
+    // The old connection is gone a little later, and takes nothing with it.
+    world.input(Input::Gone(SessionId(1)));
+    world.told.clear();
+    assert!(world.invite(4, 2).is_ok());
+}
+
+#[test]
+fn watchers_see_a_list_and_then_every_change_of_their_tenant() {
+    let mut world = two(1);
+    let known = |account| KnownAccount {
+        account: AccountId(account),
+        login: format!("login-{account}"),
+        display: String::new(),
+    };
+    let request = world.request();
+    world.ask(1, Request::Watch(request, vec![known(1), known(2), known(3)]));
+    let list = "Presence login-1=Waiting login-2=Waiting login-3=Offline";
+    assert_eq!(world.heard(1), ["Done", list]);
+    world.sign_in(9, 2, 9, 19);
+    assert!(world.heard(1).is_empty(), "another tenant does not exist");
+    world.sign_in(3, 1, 3, 13);
+    assert_eq!(world.heard(1), ["Presence login-3=Waiting"]);
+    let call = world.invite(3, 2).unwrap();
+    assert_eq!(world.heard(1), ["Presence login-3=Ringing", "Presence login-2=Ringing"]);
+    world.accept(2, call);
+    assert_eq!(world.heard(1), ["Presence login-3=InCall", "Presence login-2=InCall"]);
+    world.input(Input::Gone(SessionId(2)));
+    assert_eq!(world.heard(1), ["Presence login-3=Waiting", "Presence login-2=Offline"]);
+    world.ask(3, Request::SignOut);
+    assert_eq!(world.heard(1), ["Presence login-3=Offline"]);
+    assert_eq!(world.ended[&SessionId(3)], SessionEnd::SignedOut);
+}
+
+#[test]
+fn a_node_that_stops_says_so() {
+    let mut world = two(1);
+    let call = world.invite(1, 2).unwrap();
+    world.input(Input::Stop);
+    assert_eq!(world.heard(1), ["CallEnded ControlRestarted"]);
+    assert_eq!(world.disk[&call].reason, Some(CallEnd::ControlRestarted));
+    assert_eq!(world.ended.len(), 2);
+    assert!(world.ended.values().all(|end| *end == SessionEnd::NodeStopping));
+    world.assert_clean();
+}
+
+#[test]
+fn quality_is_kept_with_the_record() {
+    let mut world = two(1);
+    let call = world.invite(1, 2).unwrap();
+    world.accept(2, call);
+    let report = ReportQuality {
+        call,
+        packets_sent: 10,
+        packets_received: 9,
+        packets_lost: 1,
+        jitter_us: 5,
+        round_trip_us: 7,
+    };
+    world.ask(2, Request::Report(report));
+    world.hang_up(2, call);
+    assert_eq!(world.disk[&call].callee.quality.unwrap().packets_received, 9);
+    assert_eq!(world.disk[&call].caller.quality, None);
+}
+
+#[test]
+fn long_calls_keep_their_legs() {
+    let mut world = two(2);
+    let call = world.invite(1, 2).unwrap();
+    world.accept(2, call);
+    world.wait(Duration::from_secs(5 * 3600));
+    for relay in world.relays.values() {
+        assert_eq!(relay.held.len(), 2);
+    }
+    // A relay that comes back has what it should have, whatever it forgot.
+    world.link_down(1);
+    world.wait(Duration::from_secs(60));
+    world.link_up(1);
+    assert!(world.relays.values().all(|relay| relay.held.len() == 2));
+    world.hang_up(1, call);
+    world.assert_clean();
+}
+
+#[test]
+fn heartbeats_tell_the_load() {
+    let mut world = two(2);
+    let load = kakehashi_wire::relay::ShardLoad {
+        legs: 900,
+        packets_received: 0,
+        packets_sent: 0,
+        bytes_sent: 0,
+    };
+    let beat = RelayHeartbeat { beat: 1, shards: vec![load] };
+    world.input(Input::LinkSaid(LinkId(1), beat.into()));
+    let call = world.invite(1, 2).unwrap();
+    world.accept(2, call);
+    let paths: Vec<_> = world.ready(1).unwrap().paths.iter().map(|p| p.relay.0).collect();
+    assert_eq!(paths, [2, 1]);
+}

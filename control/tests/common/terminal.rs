@@ -1,0 +1,128 @@
+//! A terminal as small as it can be.
+
+use super::{frame, within};
+use kakehashi_wire::id::{CallId, DeviceId, RequestId};
+use kakehashi_wire::media::{Codec, StreamKind, StreamOffer};
+use kakehashi_wire::secret::Password;
+use kakehashi_wire::terminal::{
+    Accept, CallEnd, CallReady, FromTerminal, Invite, Refusal, Refused, SessionEnd, SignIn,
+    SignedIn, ToTerminal,
+};
+use quinn::{Connection, RecvStream, SendStream};
+
+pub const AUDIO: StreamOffer = StreamOffer { kind: StreamKind::Audio, codec: Codec::Opus };
+
+pub struct Terminal {
+    pub connection: Connection,
+    pub send: SendStream,
+    pub recv: RecvStream,
+    requests: u32,
+}
+
+impl Terminal {
+    pub async fn open(connection: Connection) -> Self {
+        let (send, recv) = connection.open_bi().await.unwrap();
+        Self { connection, send, recv, requests: 0 }
+    }
+
+    pub fn request(&mut self) -> RequestId {
+        self.requests += 1;
+        RequestId(self.requests)
+    }
+
+    pub async fn say(&mut self, message: impl Into<FromTerminal>) {
+        self.say_bytes(&message.into().encode().unwrap()).await;
+    }
+
+    pub async fn say_bytes(&mut self, bytes: &[u8]) {
+        self.send.write_all(bytes).await.unwrap();
+    }
+
+    /// The next message; `None` when the node closed.
+    pub async fn hear(&mut self) -> Option<ToTerminal> {
+        let (kind, body) = within(frame(&mut self.recv)).await?;
+        Some(ToTerminal::decode(kind, &body).unwrap())
+    }
+
+    pub async fn sign_in(
+        &mut self,
+        tenant: &str,
+        login: &str,
+        password: &str,
+        device: u64,
+    ) -> Result<SignedIn, Refused> {
+        let request = self.request();
+        self.say(SignIn {
+            request,
+            tenant: tenant.into(),
+            login: login.into(),
+            password: Password::new(password.into()),
+            device: DeviceId(device),
+            software: "test".into(),
+        })
+        .await;
+        match self.hear().await {
+            Some(ToTerminal::SignedIn(it)) if it.request == request => Ok(it),
+            Some(ToTerminal::Refused(it)) if it.request == request => Err(it),
+            other => panic!("{:?}", other.map(|it| it.name())),
+        }
+    }
+
+    pub async fn invite(&mut self, login: &str) -> Result<CallId, Refusal> {
+        let request = self.request();
+        self.say(Invite { request, login: login.into(), streams: vec![AUDIO] }).await;
+        match self.hear().await {
+            Some(ToTerminal::Ringing(it)) if it.request == request => Ok(it.call),
+            Some(ToTerminal::Refused(it)) if it.request == request => Err(it.reason),
+            other => panic!("{:?}", other.map(|it| it.name())),
+        }
+    }
+
+    pub async fn accept(&mut self, call: CallId) {
+        let request = self.request();
+        self.say(Accept { request, call, streams: vec![AUDIO] }).await;
+        self.done(request).await;
+    }
+
+    pub async fn done(&mut self, request: RequestId) {
+        match self.hear().await {
+            Some(ToTerminal::Done(it)) => assert_eq!(it.request, request),
+            other => panic!("{:?}", other.map(|it| it.name())),
+        }
+    }
+
+    pub async fn refused(&mut self, request: RequestId) -> Refusal {
+        match self.hear().await {
+            Some(ToTerminal::Refused(it)) if it.request == request => it.reason,
+            other => panic!("{:?}", other.map(|it| it.name())),
+        }
+    }
+
+    pub async fn incoming(&mut self) -> CallId {
+        match self.hear().await {
+            Some(ToTerminal::Incoming(it)) => it.call,
+            other => panic!("{:?}", other.map(|it| it.name())),
+        }
+    }
+
+    pub async fn ready(&mut self) -> CallReady {
+        match self.hear().await {
+            Some(ToTerminal::CallReady(it)) => it,
+            other => panic!("{:?}", other.map(|it| it.name())),
+        }
+    }
+
+    pub async fn call_ended(&mut self) -> CallEnd {
+        match self.hear().await {
+            Some(ToTerminal::CallEnded(it)) => it.reason,
+            other => panic!("{:?}", other.map(|it| it.name())),
+        }
+    }
+
+    pub async fn session_ended(&mut self) -> SessionEnd {
+        match self.hear().await {
+            Some(ToTerminal::SessionEnded(it)) => it.reason,
+            other => panic!("{:?}", other.map(|it| it.name())),
+        }
+    }
+}
