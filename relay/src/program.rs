@@ -174,7 +174,7 @@ impl Relay {
         provider: Provider,
         knock: &Arc<Notify>,
     ) -> Result<Vec<ShardHandle>, RelayError> {
-        let cores = host::place(config.shards, &config.cores)?;
+        let cores = host::place(config.shards, config.relay_id, &config.cores)?;
         let clock = Clock::start();
         let mut handles = Vec::with_capacity(cores.len());
         for ((number, core), socket) in (0..config.shards).zip(cores).zip(sockets) {
@@ -266,6 +266,8 @@ fn start_log(config: &Config) -> Result<(), ConfigError> {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
+        // Otherwise a reader of the log that goes away would take the relay with it.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     let started = match config.log_format {
         LogFormat::Text => log.try_init(),

@@ -9,9 +9,10 @@
 use kakehashi_relay::config::{Config, ProviderChoice};
 use kakehashi_relay::program::{RelayError, run_until};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::UdpSocket;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -139,11 +140,9 @@ fn the_command_refuses_bad_settings_in_one_line() {
     assert_eq!(text.lines().count(), 1, "{text}");
 }
 
-#[test]
-fn the_command_stops_at_a_signal() {
-    let folder = TempDir::new().unwrap();
-    let config = config(folder.path());
-    let file = folder.path().join("relay.toml");
+/// A relay as a process of its own, with settings in `folder`.
+fn spawn(folder: &Path, config: &Config) -> Child {
+    let file = folder.join("relay.toml");
     let text = format!(
         "listen_ip = \"127.0.0.1\"\nfirst_port = {}\nca_file = {pem:?}\ncertificate_file = \
          {pem:?}\nkey_file = {:?}\nlog_format = \"json\"\n",
@@ -152,17 +151,48 @@ fn the_command_stops_at_a_signal() {
         pem = config.ca_file,
     );
     fs::write(&file, text).unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_kakehashi-relay"))
+    Command::new(env!("CARGO_BIN_EXE_kakehashi-relay"))
         .arg("--config")
         .arg(&file)
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
-    wait_for_port(config.first_port);
+        .unwrap()
+}
+
+/// Asks the process to end, checks that it does so well, and returns its log.
+fn terminate(child: Child) -> String {
     let id = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
     let output = child.wait_with_output().unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{log}");
+    log
+}
+
+#[test]
+fn the_command_stops_at_a_signal() {
+    let folder = TempDir::new().unwrap();
+    let config = config(folder.path());
+    let child = spawn(folder.path(), &config);
+    wait_for_port(config.first_port);
+    let log = terminate(child);
     assert!(log.lines().all(|line| line.starts_with('{') && line.ends_with('}')), "{log}");
+}
+
+#[test]
+fn a_killed_relay_starts_again_on_its_ports_at_once() {
+    let folder = TempDir::new().unwrap();
+    let config = config(folder.path());
+    for _ in 0..3 {
+        let mut child = spawn(folder.path(), &config);
+        wait_for_port(config.first_port);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let mut child = spawn(folder.path(), &config);
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let ready = log.lines().map_while(Result::ok).find(|line| line.contains("shard receives"));
+    assert!(ready.is_some(), "it receives on the same port");
+    // Nobody reads its log any more; it stops as well as ever.
+    terminate(child);
 }

@@ -37,8 +37,9 @@ pub enum HostError {
     Sandboxed,
     /// The kernel has no io_uring at all.
     #[error(
-        "this kernel has no io_uring: Kakehashi's relay needs Linux 6.1 or newer, built with \
-         CONFIG_IO_URING=y (`uname -r` shows what runs). Inside gVisor, choose another runtime"
+        "there is no io_uring here: Kakehashi's relay needs Linux 6.1 or newer, built with \
+         CONFIG_IO_URING=y (`uname -r` shows what runs). A container's seccomp profile may hide \
+         it (`--security-opt seccomp=unconfined` shows whether), and gVisor has none"
     )]
     Missing,
     /// The kernel's io_uring lacks what the relay needs.

@@ -30,7 +30,7 @@ fn start() -> Running {
     let published = Arc::new(board());
     let stop = Arc::new(AtomicBool::new(false));
     let clock = Clock::start();
-    let core = crate::host::place(1, &[]).unwrap()[0];
+    let core = crate::host::place(1, 1, &[]).unwrap()[0];
     let plan = Plan {
         index: ShardIndex(0),
         core,
@@ -38,7 +38,7 @@ fn start() -> Running {
         mailbox: end,
         published: Arc::clone(&published),
         legs_max: 100,
-        provider: Provider::AesGcm,
+        provider: Provider::AwsLcRs,
         clock,
         stop: Arc::clone(&stop),
     };
@@ -94,6 +94,13 @@ fn pause(time: Duration) {
     let _ = wait.recv_timeout(time);
 }
 
+/// Far below the 250 ms of the housekeeping, which would wake a shard as well. One of the delays
+/// may be the fault of a busy machine.
+fn assert_prompt(mut delays: [Duration; 5]) {
+    delays.sort();
+    assert!(delays[3] < Duration::from_millis(50), "{delays:?}");
+}
+
 fn remove(leg: u64) -> ShardCommand {
     let order = RemoveLeg { leg: LegId(leg), generation: Generation(1) };
     ShardCommand::Order(Ticket(leg), Order::Remove(order))
@@ -119,25 +126,25 @@ fn a_packet_after_silence_is_forwarded_at_once() {
     let mut shard = start();
     let mut phones = [Phone::new(1, 1), Phone::new(1, 2)];
     let sockets = shard.connect(&phones);
-    for _ in 0..3 {
-        shard.quiet(Duration::from_secs(1));
+    let delays = [1_000, 400, 400, 400, 400].map(|silence| {
+        shard.quiet(Duration::from_millis(silence));
         let packet = phones[0].rtp();
         let start = shard.clock.now();
         sockets[0].send(&packet).unwrap();
         let mut got = [0; 2048];
         let length = sockets[1].recv(&mut got).unwrap();
-        let taken = shard.clock.now().since(start);
         assert_eq!(got[..length], packet);
-        assert!(taken < Duration::from_millis(50), "{taken:?}");
-    }
+        shard.clock.now().since(start)
+    });
+    assert_prompt(delays);
     let counters = shard.end();
-    assert_eq!((counters["forwarded"], counters["packets_sent"]), (3, 5));
+    assert_eq!((counters["forwarded"], counters["packets_sent"]), (5, 7));
 }
 
 #[test]
 fn a_sleeping_shard_wakes_for_an_order() {
     let mut shard = start();
-    for leg in 1..=3 {
+    let delays = [1, 2, 3, 4, 5].map(|leg| {
         shard.quiet(Duration::from_millis(400));
         assert!(shard.link.put(remove(leg)).is_ok());
         shard.link.ring();
@@ -146,11 +153,12 @@ fn a_sleeping_shard_wakes_for_an_order() {
             reply = shard.link.take();
             reply.is_some()
         });
-        assert!(woken < Duration::from_millis(50), "{woken:?}");
         let Some(ShardReply::Done(ticket, result)) = reply else { panic!("{reply:?}") };
         assert_eq!(ticket, Ticket(leg));
         assert!(matches!(result.outcome, Outcome::Applied | Outcome::Unchanged));
-    }
+        woken
+    });
+    assert_prompt(delays);
     shard.end();
 }
 
@@ -223,7 +231,7 @@ fn a_core_that_does_not_exist_is_an_error() {
         mailbox,
         published: Arc::new(board()),
         legs_max: 1,
-        provider: Provider::AesGcm,
+        provider: Provider::AwsLcRs,
         clock: Clock::start(),
         stop: Arc::default(),
     };
