@@ -22,6 +22,12 @@ pub const LOGIN_ATTEMPTS_MAX: u32 = 3;
 /// From the first byte of a message to its last: a message is at most 64 KiB.
 pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Requests a session may make at once: a terminal that has just connected and its user's clicks.
+pub const REQUESTS_BURST_MAX: u32 = 100;
+
+/// Requests of one session a second in the long run; who asks more often is read more slowly.
+pub const REQUESTS_PER_SECOND: u32 = 50;
+
 /// A connection nothing is heard of for so long is lost. The terminal keeps it alive.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -155,12 +155,12 @@ impl Default for CallSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {error}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The file does not say what it should.
     #[error("{}: {what}\n`kakehashi-control --print-config` shows all settings", path.display())]
@@ -187,7 +187,7 @@ impl Config {
     /// [`ConfigError`], for the operator.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+            .map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
         Self::parse(&text).map_err(|error| match error {
             ConfigError::Parse { what, .. } => ConfigError::Parse { path: path.to_owned(), what },
             other => other,

@@ -4,6 +4,7 @@ use clap::Parser;
 use kakehashi_control::config::DOCUMENTED;
 use kakehashi_control::program;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// Control node of Kakehashi: signs terminals in, connects calls, tells relays what to carry.
 ///
@@ -21,8 +22,17 @@ struct Arguments {
     print_config: bool,
 }
 
-fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("kakehashi-control: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.print_config {
         print!("{DOCUMENTED}");
         return Ok(());

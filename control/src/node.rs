@@ -34,12 +34,12 @@ pub enum ControlError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The data folder cannot be made.
-    #[error("cannot make the data folder {}: {source}; set `data` to one you own", path.display())]
+    #[error("cannot make the data folder {}: {error}; set `data` to one you own", path.display())]
     Data {
         /// The folder.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The store cannot be used.
     #[error(transparent)]
@@ -176,7 +176,7 @@ struct Parts {
 impl Parts {
     async fn open(config: &Config, entropy: &Entropy) -> Result<Self, ControlError> {
         std::fs::create_dir_all(&config.data)
-            .map_err(|source| ControlError::Data { path: config.data.clone(), source })?;
+            .map_err(|error| ControlError::Data { path: config.data.clone(), error })?;
         let store: SharedStore = Arc::new(Embedded::open(&config.store())?);
         let accounts = Accounts::new(Arc::clone(&store), hashing(config, entropy));
         let accounts = Arc::new(accounts.map_err(ControlError::Threads)?);
@@ -230,10 +230,10 @@ fn listen(config: &Config, entropy: &Entropy) -> Result<Listeners, ControlError>
         listener::listen(outer.listen, "terminals.listen", for_terminals, IDLE_TIMEOUT)?;
     let relays = listener::listen(inner.listen, "relays.listen", for_relays, lost)?;
     let bound = |endpoint: &Endpoint, wished, setting| {
-        endpoint.local_addr().map_err(|source| ListenError::Refused {
+        endpoint.local_addr().map_err(|error| ListenError::Refused {
             address: wished,
             setting,
-            source,
+            error,
         })
     };
     Ok(Listeners {

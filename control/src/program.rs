@@ -2,6 +2,7 @@
 
 use crate::config::{Config, ConfigError};
 use crate::node::{self, ControlError};
+use std::io::IsTerminal;
 use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -51,7 +52,10 @@ pub fn run_file(file: Option<&Path>) -> Result<(), ProgramError> {
 fn start_log(config: &Config) -> Result<(), ProgramError> {
     let filter = EnvFilter::try_new(&config.log)
         .map_err(|_no_filter| ProgramError::Log { filter: config.log.clone() })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     if config.log_json {
         log.json().init();
     } else {

@@ -26,7 +26,6 @@ use kakehashi_wire::terminal::{
     Accept, Cancel, Done, HangUp, Presence, PresenceEntry, PresenceState, Refusal, Refused, Reject,
     ReportQuality, SessionEnd, ToTerminal,
 };
-use std::collections::HashMap;
 use std::time::Duration;
 use unsaved::Unsaved;
 
@@ -276,16 +275,8 @@ impl Coordinator {
 
     /// The complete list for a new watcher.
     fn all_presence(&self, tenant: TenantId, accounts: Vec<KnownAccount>) -> Vec<Presence> {
-        let online: HashMap<_, _> = self
-            .sessions
-            .iter()
-            .filter(|session| session.account.tenant == tenant)
-            .map(|session| (session.account.account, session))
-            .collect();
         let entries = accounts.into_iter().map(|known| PresenceEntry {
-            state: online
-                .get(&known.account)
-                .map_or(PresenceState::Offline, |session| self.doing(session.account)),
+            state: self.doing(AccountKey { tenant, account: known.account }),
             login: known.login,
             display: known.display,
         });

@@ -78,6 +78,8 @@ struct Entry {
 /// One relay's plan.
 pub struct Plan {
     legs: BTreeMap<LegId, Entry>,
+    /// How many of them are on each shard.
+    on_shard: BTreeMap<ShardIndex, u32>,
     /// Legs that need an order.
     todo: BTreeSet<LegId>,
     /// When legs in force are to be renewed.
@@ -94,6 +96,7 @@ impl Plan {
     pub fn new(lifetime: Duration) -> Self {
         Self {
             legs: BTreeMap::new(),
+            on_shard: BTreeMap::new(),
             todo: BTreeSet::new(),
             renewals: BTreeSet::new(),
             in_flight: VecDeque::new(),
@@ -105,7 +108,9 @@ impl Plan {
 
     /// The relay should hold this leg.
     pub fn want(&mut self, leg: WantedLeg) {
-        let id = leg.leg;
+        let (id, shard) = (leg.leg, leg.shard);
+        self.forget(id);
+        *self.on_shard.entry(shard).or_default() += 1;
         self.legs.insert(id, Entry { leg, phase: Phase::Missing });
         self.todo.insert(id);
     }
@@ -197,9 +202,9 @@ impl Plan {
         self.legs.values().map(|entry| entry.leg.call).collect()
     }
 
-    /// Legs wanted on a shard.
-    pub fn legs_on(&self, shard: ShardIndex) -> usize {
-        self.legs.values().filter(|entry| entry.leg.shard == shard).count()
+    /// Legs a shard holds or has been told to hold, as far as is known.
+    pub fn legs_on(&self, shard: ShardIndex) -> u32 {
+        self.on_shard.get(&shard).copied().unwrap_or(0)
     }
 
     fn order(&mut self, leg: LegId, generation: Generation) -> Option<Order> {
@@ -282,10 +287,16 @@ impl Plan {
     }
 
     fn forget(&mut self, leg: LegId) {
-        if let Some(Entry { phase: Phase::InForce(at), .. }) = self.legs.remove(&leg) {
+        self.todo.remove(&leg);
+        let Some(Entry { leg: WantedLeg { shard, .. }, phase }) = self.legs.remove(&leg) else {
+            return;
+        };
+        if let Phase::InForce(at) = phase {
             self.renewals.remove(&(at, leg));
         }
-        self.todo.remove(&leg);
+        if let Some(count) = self.on_shard.get_mut(&shard) {
+            *count = count.saturating_sub(1);
+        }
     }
 }
 

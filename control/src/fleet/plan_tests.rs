@@ -211,6 +211,7 @@ proptest! {
             prop_assert_eq!(world.plan.standing(*leg), Standing::InForce);
         }
         prop_assert!(world.plan.legs.len() == world.wished.len(), "nothing else is remembered");
+        prop_assert_eq!(world.plan.legs_on(ShardIndex(0)) as usize, world.wished.len());
     }
 }
 

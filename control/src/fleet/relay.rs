@@ -97,7 +97,7 @@ impl Relay {
     pub fn candidates(&self) -> impl Iterator<Item = Candidate> + '_ {
         let shards = if self.link.is_some() { self.shards.as_slice() } else { &[] };
         shards.iter().enumerate().map(|(nth, offer)| {
-            let wanted = u32::try_from(self.plan.legs_on(offer.shard)).unwrap_or(u32::MAX);
+            let wanted = self.plan.legs_on(offer.shard);
             let reported = self.loads.get(nth).map_or(0, |load| load.legs);
             Candidate {
                 relay: self.id,

@@ -2,6 +2,7 @@
 
 use super::CloseCode;
 use super::outbox::Waiting;
+use super::pace::Pace;
 use super::sign_in::{NoSession, SignedIn, sign_in};
 use crate::accounts::{Account, Accounts};
 use crate::capacity::{FAREWELL_TIMEOUT, LOGIN_TIMEOUT};
@@ -137,7 +138,9 @@ async fn read_all<T: Future<Output = ()>>(
     recv: &mut RecvStream,
     take: impl Fn(FromTerminal) -> T,
 ) -> ReadFailure {
+    let mut pace = Pace::new();
     loop {
+        pace.wait().await;
         match framing::read(recv, FromTerminal::decode).await {
             Ok(message) => take(message).await,
             Err(failure) => return failure,

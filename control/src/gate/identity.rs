@@ -32,11 +32,14 @@ pub fn provider() -> Arc<CryptoProvider> {
 /// # Errors
 /// [`IdentityError::Tls`].
 pub fn for_terminals(identity: Identity) -> Result<QuicServerConfig, IdentityError> {
-    let config = ServerConfig::builder_with_provider(provider())
+    quic(terminal_tls(identity)?, ALPN_TERMINAL)
+}
+
+fn terminal_tls(identity: Identity) -> Result<ServerConfig, IdentityError> {
+    Ok(ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
-        .with_single_cert(identity.chain, identity.key)?;
-    quic(config, ALPN_TERMINAL)
+        .with_single_cert(identity.chain, identity.key)?)
 }
 
 /// TLS towards relays: they prove themselves by a certificate of `authority`.
@@ -68,6 +71,9 @@ fn quic(mut config: ServerConfig, alpn: &[u8]) -> Result<QuicServerConfig, Ident
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::UnixMs;
+    use crate::entropy::Entropy;
+    use crate::pki::Pki;
     use rustls::NamedGroup;
 
     #[test]
@@ -75,5 +81,35 @@ mod tests {
         let groups: Vec<_> = provider().kx_groups.iter().map(|group| group.name()).collect();
         assert_eq!(groups[0], NamedGroup::X25519MLKEM768, "{groups:?}");
         assert!(groups.contains(&NamedGroup::X25519), "terminals without it can connect");
+    }
+
+    #[test]
+    fn a_terminal_gets_post_quantum_key_exchange() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = UnixMs::now();
+        let pki = Pki::open_or_create(folder.path(), now, Entropy::system()).unwrap();
+        let identity = pki.issue_server(&["localhost".to_owned()], now).unwrap();
+        let server = Arc::new(terminal_tls(identity).unwrap());
+        let client = rustls::ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(pki.roots().unwrap())
+            .with_no_client_auth();
+        let name = "localhost".try_into().unwrap();
+        let mut client = rustls::ClientConnection::new(Arc::new(client), name).unwrap();
+        let mut server = rustls::ServerConnection::new(server).unwrap();
+        while client.is_handshaking() || server.is_handshaking() {
+            let mut flight = Vec::new();
+            client.write_tls(&mut flight).unwrap();
+            server.read_tls(&mut &flight[..]).unwrap();
+            server.process_new_packets().unwrap();
+            flight.clear();
+            server.write_tls(&mut flight).unwrap();
+            client.read_tls(&mut &flight[..]).unwrap();
+            client.process_new_packets().unwrap();
+        }
+        let group = server.negotiated_key_exchange_group().unwrap().name();
+        assert_eq!(group, NamedGroup::X25519MLKEM768);
+        assert_eq!(server.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_3));
     }
 }

@@ -30,14 +30,14 @@ pub enum ListenError {
         setting: &'static str,
     },
     /// The operating system refuses.
-    #[error("cannot listen on {address}: {source}; set `{setting}` to an address of this machine")]
+    #[error("cannot listen on {address}: {error}; set `{setting}` to an address of this machine")]
     Refused {
         /// Where.
         address: SocketAddr,
         /// Which setting names it.
         setting: &'static str,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
     },
 }
 
@@ -58,9 +58,9 @@ pub fn listen(
         .incoming_buffer_size(INCOMING_BUFFER_BYTES)
         .incoming_buffer_size_total(INCOMING_BUFFER_TOTAL_BYTES)
         .migration(true);
-    Endpoint::server(server, address).map_err(|source| match source.kind() {
+    Endpoint::server(server, address).map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => ListenError::InUse { port: address.port(), setting },
-        _ => ListenError::Refused { address, setting, source },
+        _ => ListenError::Refused { address, setting, error },
     })
 }
 

@@ -5,6 +5,7 @@ mod connection;
 pub mod identity;
 pub mod listener;
 mod outbox;
+mod pace;
 mod sign_in;
 
 pub use close::CloseCode;

@@ -2,6 +2,7 @@
 
 use super::{Platform, client_tls, dial, frame, within};
 use kakehashi_control::clock::UnixMs;
+use kakehashi_control::pki::Pki;
 use kakehashi_wire::frame::ALPN_RELAY;
 use kakehashi_wire::id::{Incarnation, LegId, RelayId, ShardIndex};
 use kakehashi_wire::relay::{
@@ -26,7 +27,12 @@ pub struct Relay {
 impl Relay {
     /// Connects as relay `number` with its certificate, and waits to be welcomed.
     pub async fn start(platform: &Platform, number: u32) -> Self {
-        let (connection, mut send, mut recv) = Self::greet(platform, number, number).await;
+        Self::connect(&platform.pki(), platform.node.relay_addr, number).await
+    }
+
+    /// The same, without a platform in this process.
+    pub async fn connect(pki: &Pki, node: SocketAddr, number: u32) -> Self {
+        let (connection, mut send, mut recv) = Self::greet(pki, node, number, number).await;
         let (kind, body) = within(frame(&mut recv)).await.unwrap();
         assert!(matches!(ToRelay::decode(kind, &body), Ok(ToRelay::Welcome(_))));
         let relay = Self {
@@ -41,14 +47,14 @@ impl Relay {
 
     /// Connects with the certificate of relay `certificate` and says to be relay `number`.
     pub async fn greet(
-        platform: &Platform,
+        pki: &Pki,
+        node: SocketAddr,
         certificate: u32,
         number: u32,
     ) -> (Connection, SendStream, RecvStream) {
-        let pki = platform.pki();
         let identity = pki.issue_relay(RelayId(certificate), UnixMs::now()).unwrap();
-        let tls = client_tls(&pki).with_client_auth_cert(identity.chain, identity.key).unwrap();
-        let connection = dial(tls, ALPN_RELAY, platform.node.relay_addr).await;
+        let tls = client_tls(pki).with_client_auth_cert(identity.chain, identity.key).unwrap();
+        let connection = dial(tls, ALPN_RELAY, node).await;
         let (mut send, recv) = connection.open_bi().await.unwrap();
         let port = 5000 + u16::try_from(number).unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], port)).into();

@@ -10,15 +10,15 @@
 )]
 
 mod common;
+mod hostile;
+mod process;
 
 use common::relay::Relay;
 use common::terminal::{AUDIO, Terminal};
-use common::{PASSWORD, Platform, close_code, device_of, settings, within};
+use common::{PASSWORD, Platform, close_code, settings, within};
 use kakehashi_control::gate::CloseCode;
 use kakehashi_control::node::Node;
-use kakehashi_wire::frame::FrameHeader;
 use kakehashi_wire::id::CallId;
-use kakehashi_wire::limits::MESSAGE_BODY_BYTES_MAX;
 use kakehashi_wire::terminal::{
     CallEnd, Cancel, HangUp, PresenceState, Refusal, Reject, ReportQuality, SessionEnd, SignOut,
     ToTerminal, WatchPresence,
@@ -200,56 +200,16 @@ async fn another_tenant_does_not_exist() {
 }
 
 #[tokio::test]
-async fn what_is_no_message_ends_the_session_with_a_reason() {
-    let platform = Platform::start().await;
-    let header = |kind, bytes| FrameHeader::new(kind, bytes).unwrap().to_bytes();
-    let mut oversize = header(0x0101, 0);
-    oversize[8..].copy_from_slice(&(MESSAGE_BODY_BYTES_MAX as u32 + 1).to_le_bytes());
-    let mut newer = header(0x0101, 0);
-    newer[4] = 9;
-    let mut garbage = header(0x0104, 40).to_vec();
-    garbage.extend([0xff; 40]);
-    let bad: [&[u8]; 5] = [&oversize, &newer, &garbage, b"GET / HTTP/1.1\r\n", &header(0x7777, 0)];
-    for bytes in bad {
-        // Before sign-in and after it.
-        let early = Terminal::open(platform.connect().await).await;
-        let late = platform.terminal("shop", "a").await;
-        for mut terminal in [early, late] {
-            terminal.say_bytes(bytes).await;
-            assert_eq!(terminal.session_ended().await, SessionEnd::Protocol);
-            assert_eq!(close_code(&terminal.connection).await, CloseCode::Protocol as u64);
-        }
-    }
-    // A second sign-in within a session is refused, and the session goes on.
-    let mut a = platform.terminal("shop", "a").await;
-    let again = a.sign_in("shop", "a", PASSWORD, device_of("a")).await.unwrap_err();
-    assert_eq!(again.reason, Refusal::BadRequest);
-    assert_eq!(a.invite("b").await, Err(Refusal::NotAvailable));
-    platform.node.stop().await;
-}
-
-#[tokio::test]
-async fn who_does_not_sign_in_or_never_finishes_a_message_is_closed() {
-    let platform = Platform::start().await;
-    let silent = platform.connect().await;
-    let mut dripping = Terminal::open(platform.connect().await).await;
-    dripping.say_bytes(&FrameHeader::new(0x0101, 100).unwrap().to_bytes()).await;
-    assert_eq!(dripping.session_ended().await, SessionEnd::Protocol);
-    assert_eq!(close_code(&silent).await, CloseCode::NoSignIn as u64);
-    platform.node.stop().await;
-}
-
-#[tokio::test]
 async fn relays_prove_which_they_are_and_silence_loses_them() {
     let platform = Platform::start().await;
-    let (liar, _send, _recv) = Relay::greet(&platform, 1, 2).await;
+    let (liar, _send, _recv) = Relay::greet(&platform.pki(), platform.node.relay_addr, 1, 2).await;
     assert_eq!(close_code(&liar).await, CloseCode::Relay as u64);
 
     let mut a = platform.terminal("shop", "a").await;
     let _b = platform.terminal("shop", "b").await;
     assert_eq!(a.invite("b").await, Err(Refusal::NoRelay));
     // Says hello and nothing more: lost after `lost_after_ms`.
-    let (quiet, _send, _recv) = Relay::greet(&platform, 3, 3).await;
+    let (quiet, _send, _recv) = Relay::greet(&platform.pki(), platform.node.relay_addr, 3, 3).await;
     let relays = || platform.node.live();
     let connected = async {
         while !relays().relays().await.iter().any(|row| row.connected) {

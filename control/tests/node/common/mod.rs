@@ -98,11 +98,15 @@ pub fn client_tls(
         .with_root_certificates(pki.roots().unwrap())
 }
 
-pub async fn dial(mut tls: rustls::ClientConfig, alpn: &[u8], to: SocketAddr) -> Connection {
-    tls.alpn_protocols = vec![alpn.to_vec()];
+pub async fn dial(tls: rustls::ClientConfig, alpn: &[u8], to: SocketAddr) -> Connection {
     let endpoint = Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+    let config = quic(tls, alpn);
     within(endpoint.connect_with(config, to, "localhost").unwrap()).await.unwrap()
+}
+
+pub fn quic(mut tls: rustls::ClientConfig, alpn: &[u8]) -> ClientConfig {
+    tls.alpn_protocols = vec![alpn.to_vec()];
+    ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()))
 }
 
 /// Reads one frame: its type and body.

@@ -1,0 +1,136 @@
+//! The program itself: its help, its errors, and what a `kill -9` leaves.
+
+use super::common::relay::Relay;
+use super::common::terminal::Terminal;
+use super::common::{PASSWORD, Platform, client_tls, dial, within};
+use kakehashi_control::admin::client::request;
+use kakehashi_control::admin::{Answer, Request};
+use kakehashi_control::clock::UnixMs;
+use kakehashi_control::config::DOCUMENTED;
+use kakehashi_control::entropy::Entropy;
+use kakehashi_control::pki::Pki;
+use kakehashi_wire::frame::ALPN_TERMINAL;
+use kakehashi_wire::secret::Password;
+use kakehashi_wire::terminal::CallEnd;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_kakehashi-control"))
+}
+
+fn free_port() -> SocketAddr {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// A node as a process of its own, killed when dropped.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _gone = self.0.wait();
+    }
+}
+
+impl Process {
+    fn start(config: &Path) -> Self {
+        Self(program().arg("--config").arg(config).spawn().unwrap())
+    }
+}
+
+async fn ask(socket: &Path, what: impl Fn() -> Request) -> Answer {
+    let asked = async {
+        loop {
+            match request(socket, what()).await {
+                Ok(answer) => return answer,
+                Err(_not_yet) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    within(asked).await
+}
+
+async fn calls(socket: &Path) -> (usize, Vec<Option<CallEnd>>) {
+    match ask(socket, || Request::Calls { tenant: None, ended: 10 }).await {
+        Answer::Calls { live, ended } => {
+            (live.len(), ended.iter().map(|row| row.record.reason).collect())
+        }
+        _ => panic!("calls were asked for"),
+    }
+}
+
+#[test]
+fn the_program_explains_itself() {
+    let printed = program().arg("--print-config").output().unwrap();
+    assert_eq!(String::from_utf8(printed.stdout).unwrap(), DOCUMENTED);
+    let missing = program().args(["--config", "/nowhere/control.toml"]).output().unwrap();
+    assert!(!missing.status.success());
+    let said = String::from_utf8(missing.stderr).unwrap();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("/nowhere/control.toml"), "{said}");
+}
+
+#[tokio::test]
+async fn a_killed_node_comes_back_with_everything_it_had_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let (terminals, relays) = (free_port(), free_port());
+    let config = folder.path().join("control.toml");
+    let text = format!(
+        "data = {:?}\n[terminals]\nlisten = \"{terminals}\"\n[relays]\nlisten = \"{relays}\"\n",
+        folder.path()
+    );
+    std::fs::write(&config, text).unwrap();
+    let socket = folder.path().join("admin.sock");
+
+    let node = Process::start(&config);
+    ask(&socket, || Request::TenantAdd { name: "shop".into(), accounts: None }).await;
+    for login in ["a", "b"] {
+        let add = || Request::AccountAdd {
+            tenant: "shop".into(),
+            login: login.into(),
+            display: None,
+            password: Some(Password::new(PASSWORD.into())),
+        };
+        ask(&socket, add).await;
+    }
+    let pki = Pki::open_or_create(&folder.path().join("pki"), UnixMs::now(), Entropy::system());
+    let pki = pki.unwrap();
+    let _relay = Relay::connect(&pki, relays, 1).await;
+    let sign_in = async |login: &str| {
+        let tls = client_tls(&pki).with_no_client_auth();
+        let mut terminal = Terminal::open(dial(tls, ALPN_TERMINAL, terminals).await).await;
+        terminal.sign_in("shop", login, PASSWORD, 1).await.unwrap();
+        terminal
+    };
+    let (mut a, mut b) = (sign_in("a").await, sign_in("b").await);
+    let call = a.invite("b").await.unwrap();
+    b.incoming().await;
+    b.accept(call).await;
+    a.ready().await;
+    assert_eq!(calls(&socket).await, (1, vec![]));
+    drop(node);
+
+    let _node = Process::start(&config);
+    assert_eq!(calls(&socket).await, (0, vec![Some(CallEnd::ControlRestarted)]));
+    sign_in("a").await;
+}
+
+#[tokio::test]
+async fn the_running_node_answers_the_operator() {
+    let platform = Platform::start().await;
+    let _relay = Relay::start(&platform, 1).await;
+    let _a = platform.terminal("shop", "a").await;
+    let socket = platform.folder.path().join("admin.sock");
+    let Answer::Sessions { rows } = ask(&socket, || Request::Sessions {}).await else {
+        panic!("sessions were asked for")
+    };
+    assert_eq!(rows.iter().map(|row| row.login.as_str()).collect::<Vec<_>>(), ["a"]);
+    let Answer::Relays { rows } = ask(&socket, || Request::Relays {}).await else {
+        panic!("relays were asked for")
+    };
+    assert!(rows.len() == 1 && rows[0].connected && rows[0].id.0 == 1);
+    platform.node.stop().await;
+}
