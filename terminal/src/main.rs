@@ -4,7 +4,7 @@ use clap::Parser;
 use kakehashi_terminal::program;
 use std::process::ExitCode;
 
-/// The reference terminal of Kakehashi.
+// Without a documentation comment of its own, so that the help begins with that of `Args`.
 #[derive(Parser)]
 #[command(name = "kakehashi-terminal", version, arg_required_else_help = true)]
 #[command(max_term_width = 100)]

@@ -73,6 +73,7 @@ pub struct Timeline {
     started: Moment,
     flowing_since: Option<Moment>,
     usable_at: Moment,
+    advanced: Moment,
     all_left_at: Option<Moment>,
     next_send: Moment,
     sends_left: u32,
@@ -88,6 +89,7 @@ impl Timeline {
             started: now,
             flowing_since: None,
             usable_at: now,
+            advanced: now,
             all_left_at: None,
             next_send: now,
             sends_left: 0,
@@ -125,6 +127,7 @@ impl Timeline {
 
     /// Moves on if it is time; says what is to be sent now.
     pub fn advance(&mut self, sight: Sight, now: Moment) -> Option<Due> {
+        self.advanced = now;
         if sight.any_usable {
             self.usable_at = now;
         }
@@ -179,20 +182,22 @@ impl Timeline {
         Some(due)
     }
 
-    /// When [`advance`](Self::advance) is to be called even if nothing arrives.
+    /// When [`advance`](Self::advance) is to be called even if nothing arrives; none when it is
+    /// over. What was due already and did not happen waits for an arrival, not for time.
     pub fn next_deadline(&self) -> Option<Moment> {
-        let send = (self.sends_left > 0).then_some(self.next_send);
-        let step = match self.phase {
-            Phase::Binding => Some(self.started.plus(PRIMARY_PREFERENCE)),
-            Phase::Greeting => Some(self.since.plus(GREETING_MOST)),
-            Phase::Flowing => None,
+        let silence = self.usable_at.plus(SILENCE_MOST);
+        let steps = match self.phase {
+            Phase::Binding => [self.started.plus(PRIMARY_PREFERENCE), silence],
+            Phase::Greeting => [self.since.plus(GREETING_MOST), silence],
+            Phase::Flowing => [silence, silence],
             Phase::Lingering => {
                 let most = self.since.plus(LINGER_MOST);
-                Some(self.all_left_at.map_or(most, |left| most.min(left.plus(LINGER_TAIL))))
+                [most, self.all_left_at.map_or(most, |left| left.plus(LINGER_TAIL))]
             }
             Phase::Over => return None,
         };
-        send.into_iter().chain(step).min()
+        let send = (self.sends_left > 0).then_some(self.next_send);
+        send.into_iter().chain(steps).filter(|due| *due > self.advanced).min()
     }
 
     fn enter(&mut self, phase: Phase, now: Moment) {
@@ -288,6 +293,8 @@ mod tests {
                 timeline.advance(sight, at(now));
                 prop_assert!(timeline.phase() as u8 >= order);
                 order = timeline.phase() as u8;
+                // A deadline in the past would have its caller spin.
+                prop_assert!(timeline.next_deadline().is_none_or(|due| due > at(now)));
             }
             timeline.leave(at(now));
             timeline.advance(NOTHING, at(now + 20_000));

@@ -42,7 +42,7 @@ pub struct Args {
     #[command(flatten)]
     pub config: Config,
 
-    /// TOML file with the same settings (`server_name = \"...\"`); the command line wins
+    /// TOML file with the same settings (`server_name = "control.example"`); the command line wins
     #[arg(long = "config", global = true, value_name = "FILE")]
     pub config_file: Option<PathBuf>,
 
