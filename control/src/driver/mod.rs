@@ -135,33 +135,38 @@ async fn decide(
             Some(event) = events.recv() => event,
             else => return,
         };
-        let (attach, input) = match event {
-            Event::Input(input) => (gone(&input), input),
-            Event::Arrived(arrival, outbox, verdict) => {
-                let session = arrival.session;
-                (Some(Attach::Session(session, outbox, verdict)), Input::Arrived(arrival))
-            }
-            Event::LinkUp(link, hello, orders) => {
-                (Some(Attach::Link(link, orders)), Input::LinkUp(link, hello))
-            }
-            // An asker that is gone needs no answer.
-            Event::Calls(answer) => {
-                let _gone = answer.send(core.call_rows());
-                continue;
-            }
-            Event::Sessions(answer) => {
-                let _gone = answer.send(core.session_rows());
-                continue;
-            }
-            Event::Relays(answer) => {
-                let _gone = answer.send(core.relay_rows());
-                continue;
-            }
-        };
+        let Some((attach, input)) = sort(event, &core) else { continue };
         stopping = matches!(input, Input::Stop);
         let outputs = core.handle(input, clock.now());
         if turns.send(Turn { attach, outputs }).await.is_err() {
             return;
+        }
+    }
+}
+
+/// The input an event is, and what it attaches; none for a question, which is answered at once.
+fn sort(event: Event, core: &Coordinator) -> Option<(Option<Attach>, Input)> {
+    // An asker that is gone needs no answer.
+    match event {
+        Event::Input(input) => Some((gone(&input), input)),
+        Event::Arrived(arrival, outbox, verdict) => {
+            let attach = Attach::Session(arrival.session, outbox, verdict);
+            Some((Some(attach), Input::Arrived(arrival)))
+        }
+        Event::LinkUp(link, hello, orders) => {
+            Some((Some(Attach::Link(link, orders)), Input::LinkUp(link, hello)))
+        }
+        Event::Calls(answer) => {
+            let _gone = answer.send(core.call_rows());
+            None
+        }
+        Event::Sessions(answer) => {
+            let _gone = answer.send(core.session_rows());
+            None
+        }
+        Event::Relays(answer) => {
+            let _gone = answer.send(core.relay_rows());
+            None
         }
     }
 }

@@ -101,28 +101,33 @@ async fn talk(
         }
         ended
     };
-    let (end, reason) = match ended {
-        Ended::ByCore => match waiting.reason() {
-            Some(end) => (end, format!("session ended: {end:?}")),
-            None => (SessionEnd::NodeStopping, "the node is shutting down".into()),
-        },
-        Ended::TooSlow => {
-            (SessionEnd::TooSlow, "the terminal reads too slowly: connect again".into())
-        }
-        Ended::Reading(ReadFailure::Gone) => {
-            return tracing::info!(%session, "session ended: the connection is gone");
-        }
-        Ended::Reading(failure) => (SessionEnd::Protocol, failure.to_string()),
-        Ended::Writing(failure) => {
-            gate.core.input(Input::Gone(session)).await;
-            return tracing::info!(%session, %failure, "session ended");
-        }
-    };
+    if let Ended::Writing(_) = ended {
+        gate.core.input(Input::Gone(session)).await;
+    }
+    let (end, reason) = last_word(&ended, waiting.reason());
     tracing::info!(%session, reason, "session ended");
+    let Some(end) = end else { return };
     if end != SessionEnd::TooSlow {
         farewell(send, end).await;
     }
     CloseCode::from(end).close(connection, &reason);
+}
+
+/// What the terminal is told, if it can be, and what the log says.
+fn last_word(ended: &Ended, by_core: Option<SessionEnd>) -> (Option<SessionEnd>, String) {
+    match ended {
+        Ended::ByCore => match by_core {
+            Some(end) => (Some(end), format!("the session ended: {end:?}")),
+            None => (Some(SessionEnd::NodeStopping), "the node is shutting down".into()),
+        },
+        Ended::TooSlow => {
+            let reason = "the terminal reads too slowly: connect again";
+            (Some(SessionEnd::TooSlow), reason.into())
+        }
+        Ended::Reading(ReadFailure::Gone) => (None, ReadFailure::Gone.to_string()),
+        Ended::Reading(failure) => (Some(SessionEnd::Protocol), failure.to_string()),
+        Ended::Writing(failure) => (None, failure.to_string()),
+    }
 }
 
 /// Says everything that waits until nothing follows.

@@ -292,3 +292,31 @@ async fn a_refused_offer_changes_nothing() {
     assert!(is_silent(&mut b).await);
     platform.node.stop().await;
 }
+
+/// Prints how long both halves of a set-up take; fails only if something waits for a timer.
+#[tokio::test]
+async fn calls_are_set_up_without_waiting() {
+    let platform = Platform::start().await;
+    let _relays = [Relay::start(&platform, 1).await, Relay::start(&platform, 2).await];
+    let mut a = platform.terminal("shop", "a").await;
+    let mut b = platform.terminal("shop", "b").await;
+    let mut times = Vec::new();
+    for _ in 0..25 {
+        let begun = tokio::time::Instant::now();
+        let call = a.invite("b").await.unwrap();
+        b.incoming().await;
+        let rung = begun.elapsed();
+        b.accept(call).await;
+        let (_, _) = (a.ready().await, b.ready().await);
+        times.push((begun.elapsed(), rung));
+        let request = a.request();
+        a.say(HangUp { request, call }).await;
+        a.done(request).await;
+        let (_, _) = (a.call_ended().await, b.call_ended().await);
+    }
+    times.sort();
+    let (median, slowest) = (times[times.len() / 2], times[times.len() - 1]);
+    eprintln!("invite to ready, of it invite to ringing: {median:?}, slowest {slowest:?}");
+    assert!(median.0 < Duration::from_millis(400), "{median:?}");
+    platform.node.stop().await;
+}
