@@ -260,7 +260,8 @@ impl Running {
             return;
         }
         // A frame due at or after the end is not sent, however late this turn is.
-        let until = self.stop_at().map_or(now, |stop| now.min(stop));
+        let just_before = |stop: Moment| Moment::from_micros(stop.micros().saturating_sub(1));
+        let until = self.stop_at().map_or(now, |stop| now.min(just_before(stop)));
         for feed in &mut self.feeds {
             feed.begin(self.engine.flowing_since().unwrap_or(now));
             while let Some((data, timestamp)) = feed.due(until) {

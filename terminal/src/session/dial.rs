@@ -120,6 +120,9 @@ fn transport(settings: &Settings) -> Result<TransportConfig, TerminalError> {
 pub(super) fn connection_error(error: &ConnectionError) -> TerminalError {
     /// First and last TLS alert number that speaks of a certificate (RFC 8446 6.2).
     const CERTIFICATE_ALERTS: core::ops::RangeInclusive<u64> = 42..=48;
+    /// decrypt_error: a signature does not verify, as by an authority of the same name that was
+    /// made anew.
+    const BAD_SIGNATURE: u64 = 51;
     /// RFC 7301 3.2.
     const NO_APPLICATION_PROTOCOL: u64 = 120;
     /// QUIC carries TLS alerts from here (RFC 9001 4.8).
@@ -137,7 +140,7 @@ pub(super) fn connection_error(error: &ConnectionError) -> TerminalError {
     };
     match code.checked_sub(CRYPTO) {
         Some(NO_APPLICATION_PROTOCOL) => version(),
-        Some(alert) if CERTIFICATE_ALERTS.contains(&alert) => {
+        Some(alert) if CERTIFICATE_ALERTS.contains(&alert) || alert == BAD_SIGNATURE => {
             TerminalError::NotTrusted { why: certificate_fault(error) }
         }
         _ if code == u64::from(quinn::TransportErrorCode::CONNECTION_REFUSED) => {
