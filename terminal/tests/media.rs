@@ -387,6 +387,25 @@ async fn forged_and_foreign_packets_are_counted_and_change_nothing() {
 }
 
 #[tokio::test]
+async fn the_standby_takes_over_when_the_primary_dies() {
+    let primary = Relay::start(10, FAITHFUL, false).await;
+    let standby = Relay::start(20, FAITHFUL, false).await;
+    let [first, second] = call(&BOTH, &[&primary, &standby]);
+    let (mut a, mut b) = (start(&first, Some(4500)), start(&second, None));
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    drop(primary);
+    let (at_a, at_b) = finish(&mut a, &mut b).await;
+    for (sender, receiver) in [(&at_a, &at_b), (&at_b, &at_a)] {
+        let paths: Vec<_> = receiver.paths.iter().map(|path| path.active).collect();
+        assert_eq!(paths, [false, true]);
+        // Not more is missing than was sent while the silence was not yet certain.
+        let lost = stream(receiver, "audio").lost;
+        assert!((1..=100).contains(&lost), "{lost} of 225 lost");
+        assert_eq!(stream(receiver, "audio").packets + lost, sender.sent[0].packets);
+    }
+}
+
+#[tokio::test]
 async fn plain_rtp_goes_in_here_and_comes_out_there() {
     let kinds = [(StreamKind::Camera, Codec::Vp8)];
     let relay = Relay::start(10, FAITHFUL, false).await;

@@ -21,8 +21,9 @@ const RETRY_MOST: Duration = Duration::from_millis(800);
 /// Time between checks of a binding that stands.
 const REFRESH: Duration = Duration::from_secs(1);
 
-/// Silence after which a binding no longer counts as usable.
-const CONSENT: Duration = Duration::from_secs(5);
+/// Silence after which a binding no longer counts as usable, apart from the round trip: a check
+/// that is due and its three repetitions were not answered.
+const CONSENT: Duration = Duration::from_millis(1500);
 
 /// Checks whose answers are still taken: an answer may be later than the next check.
 const OUTSTANDING_MAX: usize = 4;
@@ -106,7 +107,8 @@ impl Binding {
 
     /// Whether the relay answered, and not too long ago.
     pub fn usable(&self, now: Moment) -> bool {
-        self.answered.is_some_and(|answered| now.since(answered) < CONSENT)
+        let patience = CONSENT + self.round_trip.unwrap_or_default() * 2;
+        self.answered.is_some_and(|answered| now.since(answered) < patience)
     }
 
     /// When [`check`](Self::check) has something to send.
@@ -205,10 +207,17 @@ mod tests {
             path().relay_password.as_bytes(),
         );
         let view = StunView::parse(success.bytes()).unwrap();
-        assert!(binding.handle(&view, at(3000)).is_ok());
-        assert_eq!(binding.next_deadline(), at(4000));
-        assert!(binding.usable(at(7999)) && !binding.usable(at(8000)));
-        assert_eq!(binding.handle(&view, at(3001)).err(), Some(StunRefusal::Unexpected));
+        let late = at(2350 + 20);
+        assert!(binding.handle(&view, late).is_ok());
+        assert_eq!(binding.next_deadline(), at(3370));
+        assert!(binding.usable(late));
+        assert_eq!(binding.handle(&view, late).err(), Some(StunRefusal::Unexpected));
+        let sent: Vec<_> =
+            (2370..4900).filter(|&millis| binding.check(at(millis), [2; 12]).is_some()).collect();
+        assert_eq!(sent, [3370, 3420, 3520, 3720, 4120]);
+        let patience = binding.round_trip().unwrap() * 2;
+        assert!(binding.usable(at(3869).plus(patience)));
+        assert!(!binding.usable(at(3870).plus(patience)));
     }
 
     #[test]

@@ -251,7 +251,6 @@ impl Engine {
 
     /// The numbers so far.
     pub fn summary(&self, now: Moment) -> CallSummary {
-        let flowed = self.flowing_since().map_or(Duration::ZERO, |since| now.since(since));
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let active = self.active(now);
         let path = |(at, binding): (usize, &Binding)| PathSummary {
@@ -266,7 +265,7 @@ impl Engine {
         CallSummary {
             call: self.call.clone(),
             phase: self.phase(),
-            seconds: flowed.as_secs_f64(),
+            seconds: self.timeline.flowed(now).as_secs_f64(),
             round_trip_us: self.round_trip.map(micros),
             sent: self.outgoing.summary(),
             received: received.collect(),

@@ -72,6 +72,7 @@ pub struct Timeline {
     since: Moment,
     started: Moment,
     flowing_since: Option<Moment>,
+    left_at: Option<Moment>,
     usable_at: Moment,
     advanced: Moment,
     all_left_at: Option<Moment>,
@@ -88,6 +89,7 @@ impl Timeline {
             since: now,
             started: now,
             flowing_since: None,
+            left_at: None,
             usable_at: now,
             advanced: now,
             all_left_at: None,
@@ -107,6 +109,12 @@ impl Timeline {
         self.flowing_since
     }
 
+    /// How long media flowed, as of `now`.
+    pub fn flowed(&self, now: Moment) -> Duration {
+        let until = self.left_at.unwrap_or(now);
+        self.flowing_since.map_or(Duration::ZERO, |since| until.since(since))
+    }
+
     /// Whether it is over because no relay answered.
     pub fn is_silent(&self) -> bool {
         self.silent
@@ -121,6 +129,7 @@ impl Timeline {
     pub fn leave(&mut self, now: Moment) {
         if matches!(self.phase, Phase::Binding | Phase::Greeting | Phase::Flowing) {
             self.enter(Phase::Lingering, now);
+            self.left_at = Some(now);
             self.sends_left = GOODBYES;
         }
     }

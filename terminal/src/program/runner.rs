@@ -46,6 +46,8 @@ pub(super) struct Runner {
     config: Config,
     goal: Goal,
     accounts: BTreeMap<String, PresenceEntry>,
+    changed: Vec<String>,
+    list_shown: bool,
     was_signed_in: bool,
     current: Option<Current>,
     calls_done: u32,
@@ -69,6 +71,8 @@ impl Runner {
             config,
             goal,
             accounts: BTreeMap::new(),
+            changed: Vec::new(),
+            list_shown: false,
             was_signed_in: false,
             current: None,
             calls_done: 0,
@@ -160,15 +164,20 @@ impl Runner {
     async fn on_presence(&mut self, presence: Presence) -> Result<()> {
         let own = self.config.login.as_deref();
         for entry in presence.entries {
-            if Some(entry.login.as_str()) != own {
+            let known = self.accounts.get(&entry.login);
+            if Some(entry.login.as_str()) != own && known != Some(&entry) {
+                self.changed.push(entry.login.clone());
                 self.accounts.insert(entry.login.clone(), entry);
             }
         }
         if !presence.complete {
             return Ok(());
         }
-        if self.current.is_none() {
-            self.voice.say(&Note::Presence(&self.accounts));
+        let changed = core::mem::take(&mut self.changed);
+        let again = core::mem::replace(&mut self.list_shown, true);
+        if !again || !changed.is_empty() {
+            let changed = again.then_some(changed.as_slice());
+            self.voice.say(&Note::Presence { accounts: &self.accounts, changed });
         }
         match self.goal {
             Goal::Presence => self.stop(Ok(())).await,
@@ -327,7 +336,8 @@ impl Runner {
     fn show_progress(&self) {
         let media = self.current.as_ref().and_then(|current| current.media.as_ref());
         let Some(summary) = media.map(CallMedia::snapshot) else { return };
-        if summary.phase == Phase::Flowing {
+        // Before the first second there are no rates to show.
+        if summary.phase == Phase::Flowing && summary.seconds >= 0.9 {
             self.voice.say(&Note::Progress(&summary));
         }
     }

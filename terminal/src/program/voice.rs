@@ -20,7 +20,7 @@ pub(super) enum Voice {
 /// Something to say.
 pub(super) enum Note<'a> {
     SignedIn { login: &'a str, display: &'a str },
-    Presence(&'a BTreeMap<String, PresenceEntry>),
+    Presence { accounts: &'a BTreeMap<String, PresenceEntry>, changed: Option<&'a [String]> },
     Incoming { call: &'a str, login: &'a str, display: &'a str },
     Calling { login: &'a str },
     Ringing { call: &'a str },
@@ -50,7 +50,7 @@ fn json(note: &Note<'_>) -> Value {
         Note::SignedIn { login, display } => {
             json!({"event": "signed_in", "login": login, "display": display})
         }
-        Note::Presence(accounts) => {
+        Note::Presence { accounts, .. } => {
             let account = |entry: &PresenceEntry| {
                 json!({"login": entry.login, "display": entry.display,
                        "state": state(entry.state)})
@@ -86,7 +86,8 @@ fn text(note: &Note<'_>) -> String {
         Note::SignedIn { login, display } => {
             format!("Signed in as {login} ({}). Ctrl-C ends.", plain(display))
         }
-        Note::Presence(accounts) => presence(accounts),
+        Note::Presence { accounts, changed: None } => presence(accounts),
+        Note::Presence { accounts, changed: Some(changed) } => changes(accounts, changed),
         Note::Incoming { login, display, .. } => {
             format!("{} ({login}) is calling.", plain(display))
         }
@@ -134,6 +135,13 @@ fn presence(accounts: &BTreeMap<String, PresenceEntry>) -> String {
         out.push_str(" nobody else");
     }
     out
+}
+
+fn changes(accounts: &BTreeMap<String, PresenceEntry>, changed: &[String]) -> String {
+    let line =
+        |entry: &PresenceEntry| format!("{} is {}.", plain(&entry.login), state(entry.state));
+    let lines: Vec<_> = changed.iter().filter_map(|login| accounts.get(login)).map(line).collect();
+    lines.join("\n")
 }
 
 fn progress(media: &CallSummary) -> String {
@@ -249,7 +257,7 @@ mod tests {
         let media = CallSummary::default();
         let notes = [
             Note::SignedIn { login: "a", display: "b\nc" },
-            Note::Presence(&accounts),
+            Note::Presence { accounts: &accounts, changed: None },
             Note::Progress(&media),
             Note::Summary { with: "a", media: &media },
             Note::Ended { call: "1", reason: CallEnd::NoAnswer },
