@@ -41,7 +41,7 @@ pub(crate) enum Command {
 #[derive(ClapArgs, Clone)]
 pub(crate) struct DataArgs {
     /// Folder of the store, certificates, logs and the socket for operators.
-    #[arg(long, value_name = "DIR", default_value = "kakehashi-data")]
+    #[arg(long, global = true, value_name = "DIR", default_value = "kakehashi-data")]
     pub(crate) data: PathBuf,
 }
 

@@ -1,0 +1,228 @@
+//! A whole platform for a test: `kakehashi up` in a temporary folder, on ports of its own.
+//!
+//! The programs are the ones built beside the tests; a test that finds none says how to build
+//! them. Everything ends with the value.
+
+use crate::children::Lines;
+use kakehashi_terminal::{Settings, Timing};
+use kakehashi_wire::id::DeviceId;
+use kakehashi_wire::secret::Password;
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How long a platform gets to become ready; generous, for loaded machines.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// The tenant most tests use.
+pub const TENANT: &str = "ginza";
+
+/// A running platform.
+pub struct Platform {
+    up: Child,
+    output: Lines,
+    data: tempfile::TempDir,
+    control_port: u16,
+    media_port: u16,
+}
+
+/// An account of a test, and how to sign in to it.
+#[derive(Clone)]
+pub struct Account {
+    /// The tenant's name.
+    pub tenant: String,
+    /// The login ID.
+    pub login: String,
+    /// The password control made.
+    pub password: String,
+}
+
+/// A program of the workspace, as it was built for the tests.
+pub fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own file");
+    let folder = test.ancestors().nth(2).expect("tests lie in target/<profile>/deps");
+    let path = folder.join(name);
+    assert!(
+        path.exists(),
+        "{} is not there: run `cargo build --workspace --bins` first",
+        path.display()
+    );
+    path
+}
+
+impl Platform {
+    /// Starts a platform whose relays have `shards` shards each, and waits until it is ready.
+    pub fn start(shards: u16) -> Self {
+        let data = tempfile::tempdir().expect("a temporary folder can be made");
+        let (control_port, fleet_port, media_port) = free_ports(shards * 2);
+        let mut command = Command::new(program("kakehashi"));
+        command.arg("up").arg("--data").arg(data.path());
+        for (option, port) in [
+            ("--control-port", control_port),
+            ("--fleet-port", fleet_port),
+            ("--media-port", media_port),
+            ("--shards", shards),
+        ] {
+            command.arg(option).arg(port.to_string());
+        }
+        let mut up = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("kakehashi starts");
+        let output = Lines::of(up.stdout.take().expect("its output is piped"));
+        let platform = Self { up, output, data, control_port, media_port };
+        platform.output.until("ready", READY_WITHIN);
+        platform
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// What `up` has printed so far.
+    pub fn printed(&self) -> String {
+        self.output.so_far()
+    }
+
+    /// Where terminals find control.
+    pub fn control(&self) -> String {
+        format!("127.0.0.1:{}", self.control_port)
+    }
+
+    /// The first media port: shard 0 of relay 1.
+    pub fn media_port(&self) -> u16 {
+        self.media_port
+    }
+
+    /// Runs an operator's command against this platform.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(program("kakehashi"))
+            .args(arguments)
+            .arg("--data")
+            .arg(self.data())
+            .stdin(Stdio::null())
+            .output()
+            .expect("kakehashi starts")
+    }
+
+    /// Runs an operator's command that must succeed; gives what it printed.
+    pub fn run_well(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        String::from_utf8(output.stdout).expect("operators read text")
+    }
+
+    /// Adds a tenant.
+    pub fn add_tenant(&self, name: &str) {
+        self.run_well(&["tenant", "add", name]);
+    }
+
+    /// Adds an account with a password that control makes.
+    pub fn add_account(&self, tenant: &str, login: &str) -> Account {
+        let printed = self.run_well(&["account", "add", tenant, login]);
+        let password = printed.split_whitespace().last().expect("the password comes last");
+        Account {
+            tenant: tenant.to_owned(),
+            login: login.to_owned(),
+            password: password.to_owned(),
+        }
+    }
+
+    /// Adds the tenant [`TENANT`] with a store's and a concierge's account.
+    pub fn add_pair(&self) -> (Account, Account) {
+        self.add_tenant(TENANT);
+        (self.add_account(TENANT, "store-1"), self.add_account(TENANT, "concierge-1"))
+    }
+
+    /// How the SDK signs in to `account`, each time from another device.
+    pub fn settings(&self, account: &Account) -> Settings {
+        static DEVICES: AtomicU64 = AtomicU64::new(1);
+        Settings {
+            control: self.control(),
+            server_name: "localhost".to_owned(),
+            ca_pem: std::fs::read(self.data().join("ca.pem")).expect("up makes the CA"),
+            tenant: account.tenant.clone(),
+            login: account.login.clone(),
+            password: Password::new(account.password.clone()),
+            device: DeviceId(DEVICES.fetch_add(1, Ordering::Relaxed)),
+            software: "kakehashi-tests".to_owned(),
+            timing: Timing::default(),
+        }
+    }
+
+    /// `kakehashi-terminal` for `account`, with a state folder of its own; the command and its
+    /// arguments are the caller's.
+    pub fn terminal(&self, account: &Account) -> Command {
+        let mut command = Command::new(program("kakehashi-terminal"));
+        command
+            .env("KAKEHASHI_PASSWORD", &account.password)
+            .args(["--control", &self.control(), "--server-name", "localhost", "--ca"])
+            .arg(self.data().join("ca.pem"))
+            .args(["--tenant", &account.tenant, "--login", &account.login, "--state"])
+            .arg(self.data().join(format!("terminal-{}", account.login)))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Every relay's counters, summed over the relays.
+    pub fn counters(&self) -> BTreeMap<String, u64> {
+        let mut sums = BTreeMap::new();
+        for line in self.run_well(&["relays", "--json"]).lines() {
+            let relay: serde_json::Value = serde_json::from_str(line).expect("one object a line");
+            let counters = relay["counters"].as_object().expect("a relay has counters");
+            for (name, value) in counters {
+                *sums.entry(name.clone()).or_default() += value.as_u64().expect("a count");
+            }
+        }
+        sums
+    }
+
+    /// Process IDs of the relays.
+    pub fn relay_processes(&self) -> Vec<u32> {
+        let children = format!("/proc/{0}/task/{0}/children", self.up.id());
+        let children = std::fs::read_to_string(children).expect("Linux lists children");
+        children
+            .split_whitespace()
+            .filter_map(|pid| pid.parse().ok())
+            .filter(|pid| {
+                let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                command.split(|&byte| byte == 0).nth(1) == Some(b"relay")
+            })
+            .collect()
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        // `up` ends its parts at SIGTERM; they end with it if it must be killed.
+        let _ = Command::new("kill").arg(self.up.id().to_string()).status();
+        for _ in 0..100 {
+            if matches!(self.up.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            crate::children::pause(Duration::from_millis(50));
+        }
+        let _ = self.up.kill();
+        let _ = self.up.wait();
+    }
+}
+
+/// A control port, a fleet port and the first of `media` ports in a row that are all free, below
+/// the range the kernel gives to others.
+pub fn free_ports(media: u16) -> (u16, u16, u16) {
+    let free = |port: u16| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    for _ in 0..200 {
+        let base: u16 = rand::random_range(20_000..30_000);
+        if (base..base + 2 + media).all(free) {
+            return (base, base + 1, base + 2);
+        }
+    }
+    panic!("no {media} free UDP ports in a row between 20000 and 30000");
+}

@@ -1,0 +1,34 @@
+//! The platform's main job, as a newcomer starts it.
+
+#![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
+
+use kakehashi_tests::platform::{free_ports, program};
+use std::process::{Command, Stdio};
+
+#[test]
+fn the_demonstration_ends_well_and_says_so() {
+    let data = tempfile::tempdir().unwrap();
+    let (control, fleet, media) = free_ports(2);
+    let output = Command::new(program("kakehashi"))
+        .args(["up", "--demo", "--seconds", "6", "--data"])
+        .arg(data.path())
+        .args(["--control-port", &control.to_string()])
+        .args(["--fleet-port", &fleet.to_string()])
+        .args(["--media-port", &media.to_string()])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    println!("{printed}");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for text in [
+        "store-1 -> concierge-1",
+        "concierge-1 -> store-1",
+        "lost 0",
+        "round trip",
+        "recordings of store-1",
+        "Every frame came through, both ways.",
+    ] {
+        assert!(printed.contains(text), "no `{text}` in what it printed");
+    }
+}

@@ -1,0 +1,194 @@
+//! GStreamer on both legs: live VP8 and Opus, sealed by `srtpenc` with a call's keys, through the
+//! relay, opened by `srtpdec` and decoded. Frames are compared by count and content.
+
+#![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
+
+use kakehashi_loadgen::signed_in;
+use kakehashi_tests::children::pause;
+use kakehashi_tests::forwarder::Forwarder;
+use kakehashi_tests::platform::Platform;
+use kakehashi_wire::media::{Codec, StreamPlan};
+use kakehashi_wire::secret::MasterKey;
+use sha2::{Digest, Sha256};
+use std::collections::HashSet;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+const VIDEO_FRAMES: usize = 120;
+const AUDIO_FRAMES: usize = 200;
+const WIDTH: usize = 320;
+const HEIGHT: usize = 240;
+/// I420: a byte of luma a pixel, two of chroma for four.
+const FRAME_BYTES: usize = WIDTH * HEIGHT * 3 / 2;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gstreamer_frames_pass_the_relay_unchanged() {
+    require_gstreamer();
+    let platform = Platform::start(1);
+    let (store, concierge) = platform.add_pair();
+    let call = signed_in::call(platform.settings(&store), platform.settings(&concierge));
+    let call = call.await.unwrap();
+    let (sender, receiver) = (&call.caller.ready, &call.callee.ready);
+    let (voice, camera) = (sender.streams[0], sender.streams[1]);
+    assert_eq!((voice.codec, camera.codec), (Codec::Opus, Codec::Vp8));
+
+    let folder = tempfile::tempdir().unwrap();
+    let (voice_port, camera_port) = (free_port(), free_port());
+    let outputs = [(voice.ssrc, voice_port), (camera.ssrc, camera_port)];
+    let far = Forwarder::start(SocketAddr::from(receiver.paths[0].address), &outputs);
+    let near = Forwarder::start(SocketAddr::from(sender.paths[0].address), &[]);
+
+    let key = &receiver.senders[0].key;
+    let depay = "rtpopusdepay";
+    let listen_voice = listen(key, voice, voice_port, depay, &folder.path().join("got.opus"));
+    let depay = "rtpvp8depay ! vp8dec";
+    let listen_camera = listen(key, camera, camera_port, depay, &folder.path().join("got.raw"));
+    // The receiving leg speaks no STUN: its first authentic packet teaches the relay its address.
+    let own_voice = receiver.streams[0];
+    let own = folder.path().join("own.opus");
+    let keep_talking = talk(&receiver.key, own_voice, far.input_port(), 1_000, &own);
+    wait_until("the receiving leg speaks", || far.to_relay() > 5);
+
+    let talking =
+        talk(&sender.key, voice, near.input_port(), AUDIO_FRAMES, &folder.path().join("sent.opus"));
+    let filming = film(&sender.key, camera, near.input_port(), &folder.path().join("sent.raw"));
+    finish(talking);
+    finish(filming);
+    wait_until("all packets have come through", || far.from_relay() == near.to_relay());
+    pause(Duration::from_millis(500));
+    for pipeline in [listen_voice, listen_camera, keep_talking] {
+        interrupt(pipeline);
+    }
+
+    compare_pictures(folder.path());
+    let sent = std::fs::read(folder.path().join("sent.opus")).unwrap();
+    let got = std::fs::read(folder.path().join("got.opus")).unwrap();
+    assert!(sent.len() > AUDIO_FRAMES * 20, "only {} bytes of Opus", sent.len());
+    assert_eq!(sent, got, "Opus packets differ");
+    assert_eq!(near.to_relay(), far.from_relay(), "packets were lost");
+}
+
+/// Compares the decoded pictures of both ends; a counter is burnt into each, so all differ.
+fn compare_pictures(folder: &Path) {
+    let hashes = |name: &str| -> Vec<[u8; 32]> {
+        let pictures = std::fs::read(folder.join(name)).unwrap();
+        assert_eq!(pictures.len() % FRAME_BYTES, 0, "{name} ends inside a picture");
+        pictures.chunks(FRAME_BYTES).map(|picture| Sha256::digest(picture).into()).collect()
+    };
+    let (sent, got) = (hashes("sent.raw"), hashes("got.raw"));
+    assert_eq!(sent.len(), VIDEO_FRAMES);
+    let different: HashSet<_> = sent.iter().collect();
+    assert_eq!(different.len(), VIDEO_FRAMES, "the test pictures repeat");
+    assert_eq!(sent, got, "pictures differ: {} sent, {} decoded", sent.len(), got.len());
+}
+
+fn require_gstreamer() {
+    for element in ["srtpenc", "srtpdec", "vp8enc", "opusenc", "timeoverlay"] {
+        let found = Command::new("gst-inspect-1.0").arg(element).stdout(Stdio::null()).status();
+        assert!(
+            found.is_ok_and(|status| status.success()),
+            "GStreamer's {element} is missing: apt-get install gstreamer1.0-tools \
+             gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
+             gstreamer1.0-x fonts-dejavu-core"
+        );
+    }
+}
+
+fn gstreamer(pipeline: &str) -> Child {
+    Command::new("gst-launch-1.0")
+        .args(["-q", "-e"])
+        .args(pipeline.split_whitespace())
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn hex(key: &MasterKey) -> String {
+    key.key().iter().chain(key.salt()).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Seals with `key` and sends to the forwarder at `port`.
+fn sealed(key: &MasterKey, port: u16) -> String {
+    format!(
+        "srtpenc key={} rtp-cipher=aes-128-gcm rtcp-cipher=aes-128-gcm rtp-auth=null \
+         rtcp-auth=null ! udpsink host=127.0.0.1 port={port} sync=false",
+        hex(key)
+    )
+}
+
+fn film(key: &MasterKey, stream: StreamPlan, port: u16, copy: &Path) -> Child {
+    gstreamer(&format!(
+        "videotestsrc is-live=true num-buffers={VIDEO_FRAMES} pattern=ball ! \
+         video/x-raw,width={WIDTH},height={HEIGHT},framerate=30/1 ! timeoverlay ! \
+         vp8enc deadline=1 keyframe-max-dist=30 ! tee name=t \
+         t. ! queue ! vp8dec ! filesink location={copy} \
+         t. ! queue ! rtpvp8pay ssrc={ssrc} pt={pt} mtu=1150 seqnum-offset={first} ! {sealed}",
+        copy = copy.display(),
+        ssrc = stream.ssrc.0,
+        pt = stream.codec.payload_type(),
+        first = stream.first_sequence,
+        sealed = sealed(key, port),
+    ))
+}
+
+fn talk(key: &MasterKey, stream: StreamPlan, port: u16, frames: usize, copy: &Path) -> Child {
+    gstreamer(&format!(
+        "audiotestsrc is-live=true num-buffers={frames} samplesperbuffer=960 ! \
+         audio/x-raw,rate=48000,channels=1 ! opusenc ! tee name=t \
+         t. ! queue ! filesink location={copy} \
+         t. ! queue ! rtpopuspay ssrc={ssrc} pt={pt} seqnum-offset={first} ! {sealed}",
+        copy = copy.display(),
+        ssrc = stream.ssrc.0,
+        pt = stream.codec.payload_type(),
+        first = stream.first_sequence,
+        sealed = sealed(key, port),
+    ))
+}
+
+/// Opens what arrives at `port` with `key` and writes what `depay` makes of it to `copy`.
+fn listen(key: &MasterKey, stream: StreamPlan, port: u16, depay: &str, copy: &Path) -> Child {
+    let (media, encoding) = match stream.codec {
+        Codec::Opus => ("audio", "OPUS"),
+        Codec::Vp8 => ("video", "VP8"),
+        Codec::Vp9 => ("video", "VP9"),
+    };
+    gstreamer(&format!(
+        "udpsrc port={port} buffer-size=4000000 caps=application/x-srtp,media={media},\
+         encoding-name={encoding},payload={pt},clock-rate={clock},ssrc=(uint){ssrc},\
+         srtp-key=(buffer){key},srtp-cipher=aes-128-gcm,srtcp-cipher=aes-128-gcm,srtp-auth=null,\
+         srtcp-auth=null,roc=(uint)0 ! srtpdec ! {depay} ! filesink location={copy}",
+        pt = stream.codec.payload_type(),
+        clock = stream.codec.clock_hz(),
+        ssrc = stream.ssrc.0,
+        key = hex(key),
+        copy = copy.display(),
+    ))
+}
+
+fn free_port() -> u16 {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket.local_addr().unwrap().port()
+}
+
+fn wait_until(what: &str, reached: impl Fn() -> bool) {
+    for _ in 0..300 {
+        if reached() {
+            return;
+        }
+        pause(Duration::from_millis(100));
+    }
+    panic!("waited 30 s in vain until {what}");
+}
+
+fn finish(mut pipeline: Child) {
+    assert!(pipeline.wait().unwrap().success(), "a sending pipeline failed");
+}
+
+/// Ends a pipeline so that it writes out what it has.
+fn interrupt(mut pipeline: Child) {
+    let pid = pipeline.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let _ = pipeline.wait().unwrap();
+}
