@@ -25,26 +25,35 @@ pub struct Seen<'a> {
 /// full socket buffer.
 const BURST: u64 = 64;
 
-/// Sends `count` hostile packets to `relay` from one socket, drawn from `seed`; gives how many
-/// datagrams came back, which must be none.
+/// A socket of a stranger's, connected to `relay`.
+///
+/// # Errors
+/// If there is no socket to be had.
+pub fn stranger(relay: SocketAddr) -> Result<UdpSocket> {
+    let local = if relay.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+    let socket = UdpSocket::bind(local).context("no UDP socket to be had")?;
+    socket.connect(relay).context("cannot reach the relay")?;
+    Ok(socket)
+}
+
+/// Sends `count` hostile packets, drawn from `seed`, to the relay that `socket` is connected to;
+/// gives how many datagrams came back, which must be none.
 ///
 /// `pace` is called after every burst.
 ///
 /// # Errors
-/// If `relay` is not a loopback address, or the socket fails.
+/// If the relay is not at a loopback address, or the socket fails.
 pub fn flood(
-    relay: SocketAddr,
+    socket: &UdpSocket,
     seen: &Seen<'_>,
     count: u64,
     seed: u64,
     mut pace: impl FnMut(),
 ) -> Result<u64> {
+    let relay = socket.peer_addr().context("the socket is not connected")?;
     if !relay.ip().is_loopback() {
         bail!("hostile traffic is only ever sent to a loopback address, not to {relay}");
     }
-    let local = if relay.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
-    let socket = UdpSocket::bind(local).context("no UDP socket to be had")?;
-    socket.connect(relay).context("cannot reach the relay")?;
     let mut random = StdRng::seed_from_u64(seed);
     let mut buffer = [0_u8; 1_500];
     for sent in 0..count {
@@ -62,6 +71,7 @@ pub fn flood(
     while socket.recv(&mut buffer).is_ok() {
         answered += 1;
     }
+    socket.set_nonblocking(false).context("cannot change the socket")?;
     Ok(answered)
 }
 
@@ -151,7 +161,9 @@ mod tests {
     #[test]
     fn only_the_loopback_address_is_ever_flooded() {
         let seen = Seen { packet: &[0; 40], ssrc: Ssrc(1), fragment: [b'0'; 16] };
-        let error = flood("192.0.2.1:9".parse().unwrap(), &seen, 1, 1, || {}).unwrap_err();
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.connect("192.0.2.1:9").unwrap();
+        let error = flood(&socket, &seen, 1, 1, || {}).unwrap_err();
         assert!(error.to_string().contains("loopback"), "{error}");
     }
 

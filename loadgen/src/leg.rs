@@ -90,6 +90,15 @@ impl LegClient {
         self.path.address.into()
     }
 
+    /// The leg's own socket for somebody else: what an attacker has who can forge the source
+    /// address.
+    ///
+    /// # Errors
+    /// If the system has no descriptor left.
+    pub fn spoofed(&self) -> Result<UdpSocket> {
+        self.socket.try_clone().context("the socket cannot be shared")
+    }
+
     /// Binds this leg's address at the relay.
     ///
     /// # Errors
