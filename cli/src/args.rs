@@ -65,7 +65,8 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "PORT", default_value_t = 40_000)]
     pub(crate) media_port: u16,
     /// Shards (pinned threads) of each of the two relays.
-    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, value_name = "COUNT", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) shards: u16,
     /// Adds a tenant with two accounts, lets two real terminals call each other with the sample
     /// speech and video, checks the recordings frame for frame, and ends. Exit code 0 means that

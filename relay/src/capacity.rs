@@ -34,8 +34,8 @@ pub const MAILBOX_RESULTS: usize = 4_096;
 /// Removed legs whose generation a shard remembers, so that a late order cannot revive one.
 pub const TOMBSTONES: usize = 4_096;
 
-/// Places one sweep for ended or unwanted legs visits: 1,024 x about 4 ns of looking, 100 sweeps for
-/// a full shard.
+/// Places one sweep for ended or unwanted legs visits: 1,024 x about 4 ns of looking, 100 sweeps
+/// for a full shard.
 pub const SWEEP_LEGS: u32 = 1_024;
 
 /// Sweeps for ended legs four times a second: a shard of 20,000 legs is swept in 1.25 s.

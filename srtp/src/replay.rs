@@ -135,7 +135,9 @@ mod tests {
         fn the_window_equals_a_set(
             start in 0_u64..3_000,
             steps in prop::collection::vec(
-                prop_oneof![8 => -6_i64..6, 2 => -1_100_i64..1_100, 1 => -3_000_i64..3_000], 1..400),
+                prop_oneof![8 => -6_i64..6, 2 => -1_100_i64..1_100, 1 => -3_000_i64..3_000],
+                1..400,
+            ),
         ) {
             let (mut window, mut model, mut at) = (ReplayWindow::new(), Model::default(), start);
             for step in steps {

@@ -7,9 +7,8 @@ use rkyv::{Archive, Deserialize, Serialize};
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident($int:ty), $width:literal) => {
         $(#[$doc])*
-        #[derive(
-            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Archive, Serialize, Deserialize,
-        )]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[derive(Archive, Serialize, Deserialize)]
         pub struct $name(pub $int);
 
         impl fmt::Display for $name {

@@ -189,7 +189,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_parse_or_fail_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_parse_or_fail_without_panic(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
             if let Ok(view) = RtpView::parse(&bytes) {
                 prop_assert_eq!(view.header_bytes() + view.body().len(), bytes.len());
                 prop_assert!(view.payload().len() <= view.body().len());

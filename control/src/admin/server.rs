@@ -267,7 +267,11 @@ mod tests {
 
     #[test]
     fn an_error_names_the_place_and_not_the_content() {
-        let line = br#"{"v":1,"body":{"do":"account_add","tenant":"a","login":1,"password":"hunter2hunter2"}}"#;
+        let line = concat!(
+            r#"{"v":1,"body":{"do":"account_add","tenant":"a","#,
+            r#""login":1,"password":"hunter2hunter2"}}"#
+        )
+        .as_bytes();
         let message = parse(line).err().unwrap();
         assert!(!message.contains("hunter2"), "{message}");
         assert!(parse(b"{\"v\":2}").err().unwrap().contains("version 1"));

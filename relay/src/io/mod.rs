@@ -1,7 +1,8 @@
 //! Packets in and out, behind one narrow trait.
 //!
-//! A turn of a shard's loop is: `receive`, look at `packets`, `send`, `finish`. Receive buffers stay
-//! untouched from `receive` to `finish`, so what goes out is what came in, from the same memory.
+//! A turn of a shard's loop is: `receive`, look at `packets`, `send`, `finish`. Receive buffers
+//! stay untouched from `receive` to `finish`, so what goes out is what came in, from the
+//! same memory.
 
 mod address;
 mod counters;

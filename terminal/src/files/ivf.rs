@@ -35,7 +35,8 @@ pub enum IvfError {
     },
     /// Neither VP8 nor VP9.
     #[error(
-        "the IVF file holds {0:?}, not VP8 or VP9; convert it: ffmpeg -i INPUT -c:v libvpx OUTPUT.ivf"
+        "the IVF file holds {0:?}, not VP8 or VP9; convert it: ffmpeg -i INPUT -c:v libvpx \
+         OUTPUT.ivf"
     )]
     Codec(String),
     /// The time base has a zero.

@@ -21,7 +21,8 @@ use thiserror::Error;
 pub enum OggError {
     /// Not an Ogg page where one should be.
     #[error(
-        "not an Ogg file, or damaged at page {page}; make one with: ffmpeg -i INPUT -c:a libopus OUTPUT.opus"
+        "not an Ogg file, or damaged at page {page}; make one with: ffmpeg -i INPUT -c:a \
+         libopus OUTPUT.opus"
     )]
     NotOgg {
         /// Index of the page, from zero.
@@ -43,12 +44,14 @@ pub enum OggError {
     },
     /// Two streams side by side, such as sound and picture.
     #[error(
-        "the Ogg file holds several streams side by side; extract the sound: ffmpeg -i INPUT -map 0:a:0 -c copy OUTPUT.opus"
+        "the Ogg file holds several streams side by side; extract the sound: ffmpeg \
+         -i INPUT -map 0:a:0 -c copy OUTPUT.opus"
     )]
     Multiplexed,
     /// Streams one after the other, such as a recorded radio.
     #[error(
-        "the Ogg file holds several streams one after the other; join them: ffmpeg -i INPUT -c:a libopus OUTPUT.opus"
+        "the Ogg file holds several streams one after the other; join them: ffmpeg -i \
+         INPUT -c:a libopus OUTPUT.opus"
     )]
     Chained,
     /// The first packet is not an Opus header.
@@ -56,7 +59,8 @@ pub enum OggError {
     NotOpus(&'static str),
     /// More channels than a call carries.
     #[error(
-        "the Opus stream has {channels} channels in mapping family {family}; mix it down: ffmpeg -i INPUT -ac 1 -c:a libopus OUTPUT.opus"
+        "the Opus stream has {channels} channels in mapping family {family}; mix it \
+         down: ffmpeg -i INPUT -ac 1 -c:a libopus OUTPUT.opus"
     )]
     Channels {
         /// Channels stated.

@@ -92,7 +92,9 @@ mod tests {
     proptest! {
         #[test]
         fn every_waiter_is_told_exactly_once(
-            steps in prop::collection::vec((0_u8..3, any::<prop::sample::Index>(), 1_u64..50), 1..200),
+            steps in prop::collection::vec(
+                (0_u8..3, any::<prop::sample::Index>(), 1_u64..50), 1..200,
+            ),
         ) {
             let mut requests = Requests::new();
             let (mut now, mut opened, mut told) = (Moment::ZERO, Vec::new(), HashSet::new());

@@ -99,7 +99,9 @@ fn fuzz_any_bytes_read_or_fail() {
 proptest! {
     #[test]
     fn what_is_written_reads_back(
-        frames in prop::collection::vec((any::<u64>(), prop::collection::vec(any::<u8>(), 0..50)), 0..20),
+        frames in prop::collection::vec(
+            (any::<u64>(), prop::collection::vec(any::<u8>(), 0..50)), 0..20,
+        ),
         rate in 1_u32.., scale in 1_u32.., width: u16, height: u16,
     ) {
         let time_base = TimeBase { rate, scale };
