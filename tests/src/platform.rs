@@ -4,6 +4,8 @@
 //! them. Everything ends with the value.
 
 use crate::children::Lines;
+use kakehashi_loadgen::leg::LegClient;
+use kakehashi_loadgen::signed_in::{self, LiveCall};
 use kakehashi_terminal::{Settings, Timing};
 use kakehashi_wire::id::DeviceId;
 use kakehashi_wire::secret::Password;
@@ -141,6 +143,21 @@ impl Platform {
         (self.add_account(TENANT, "store-1"), self.add_account(TENANT, "concierge-1"))
     }
 
+    /// A call between two new accounts, and a bare socket on each of its legs, bound at the primary
+    /// relay: first the caller's.
+    pub async fn bound_call(&self) -> (LiveCall, LegClient, LegClient) {
+        let (store, concierge) = self.add_pair();
+        let call = signed_in::call(self.settings(&store), self.settings(&concierge)).await;
+        let call = call.expect("two accounts of one tenant can call each other");
+        let bound = |ready| {
+            let mut leg = LegClient::new(ready).expect("a leg has a relay and a stream");
+            leg.bind().expect("the relay answers");
+            leg
+        };
+        let (from, to) = (bound(&call.caller.ready), bound(&call.callee.ready));
+        (call, from, to)
+    }
+
     /// How the SDK signs in to `account`, each time from another device.
     pub fn settings(&self, account: &Account) -> Settings {
         static DEVICES: AtomicU64 = AtomicU64::new(1);
@@ -182,6 +199,20 @@ impl Platform {
             }
         }
         sums
+    }
+
+    /// Process ID of the relay whose shard listens at `address`.
+    pub fn relay_at(&self, address: &str) -> u32 {
+        let port = address.rsplit_once(':').map(|(_, port)| port).expect("an address has a port");
+        let setting = format!("first_port = {port}\n");
+        let listens = |pid: &u32| {
+            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let config = command.split(|&byte| byte == 0).nth(3).unwrap_or_default();
+            let config = std::fs::read_to_string(String::from_utf8_lossy(config).as_ref());
+            config.is_ok_and(|text| text.contains(&setting))
+        };
+        let found = self.relay_processes().into_iter().find(listens);
+        found.unwrap_or_else(|| panic!("no relay of this platform listens at {address}"))
     }
 
     /// Process IDs of the relays.

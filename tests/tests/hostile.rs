@@ -4,8 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
 use kakehashi_loadgen::hostile::{self, Seen};
-use kakehashi_loadgen::leg::LegClient;
-use kakehashi_loadgen::signed_in;
 use kakehashi_loadgen::steady::{self, Rate, Report};
 use kakehashi_tests::children::pause;
 use kakehashi_tests::platform::Platform;
@@ -25,13 +23,7 @@ const NOT_VERDICTS: [&str; 6] =
 #[tokio::test(flavor = "multi_thread")]
 async fn a_million_hostile_packets_change_nothing() {
     let platform = Platform::start(1);
-    let (store, concierge) = platform.add_pair();
-    let call = signed_in::call(platform.settings(&store), platform.settings(&concierge));
-    let call = call.await.unwrap();
-    let mut from = LegClient::new(&call.caller.ready).unwrap();
-    let mut to = LegClient::new(&call.callee.ready).unwrap();
-    from.bind().unwrap();
-    to.bind().unwrap();
+    let (call, mut from, mut to) = platform.bound_call().await;
     let sealed = from.send(0, 160).unwrap();
     let packet = from.last_sent(sealed).to_vec();
     let (stranger, spoofed) =

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
-use kakehashi_loadgen::leg::LegClient;
-use kakehashi_loadgen::signed_in;
 use kakehashi_loadgen::steady::{self, Rate};
 use kakehashi_tests::children::pause;
 use kakehashi_tests::platform::Platform;
@@ -13,13 +11,7 @@ use std::time::Duration;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loaded_relay_makes_well_under_one_system_call_a_packet() {
     let platform = Platform::start(1);
-    let (store, concierge) = platform.add_pair();
-    let call = signed_in::call(platform.settings(&store), platform.settings(&concierge));
-    let call = call.await.unwrap();
-    let mut from = LegClient::new(&call.caller.ready).unwrap();
-    let mut to = LegClient::new(&call.callee.ready).unwrap();
-    from.bind().unwrap();
-    to.bind().unwrap();
+    let (_call, mut from, mut to) = platform.bound_call().await;
 
     let pids = platform.relay_processes();
     let table = tempfile::NamedTempFile::new().unwrap();

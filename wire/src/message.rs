@@ -16,6 +16,7 @@ use rkyv::validation::Validator;
 use rkyv::validation::archive::ArchiveValidator;
 use rkyv::validation::shared::SharedValidator;
 use rkyv::{Archive, Deserialize, Serialize};
+use zeroize::Zeroize;
 
 /// Why a body was not accepted although its outer header was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,12 +92,17 @@ where
     T: Check + for<'a> Serialize<Ser<'a>>,
 {
     message.check().map_err(|field| EncodeError { field })?;
-    let body = rkyv::to_bytes::<Failure>(message).map_err(|_| EncodeError { field: "body" })?;
-    let header = FrameHeader::new(kind, body.len()).ok_or(EncodeError { field: "body" })?;
-    let mut out = Vec::with_capacity(FrameHeader::BYTES + body.len());
-    out.extend_from_slice(&header.to_bytes());
-    out.extend_from_slice(&body);
-    Ok(out)
+    let too_long = EncodeError { field: "body" };
+    let mut body = rkyv::to_bytes::<Failure>(message).map_err(|_| too_long)?;
+    let out = FrameHeader::new(kind, body.len()).map(|header| {
+        let mut out = Vec::with_capacity(FrameHeader::BYTES + body.len());
+        out.extend_from_slice(&header.to_bytes());
+        out.extend_from_slice(&body);
+        out
+    });
+    // Some messages carry keys or passwords; the caller wipes its copy, this one is ours.
+    body.as_mut_slice().zeroize();
+    out.ok_or(too_long)
 }
 
 /// Validates `body` and makes a `T` of it.
@@ -131,7 +137,7 @@ macro_rules! messages {
             /// The message as it travels: outer header, then body.
             ///
             /// # Errors
-            /// [`EncodeError`] if it breaks a limit.
+            /// [`EncodeError`](crate::EncodeError) if it breaks a limit.
             pub fn encode(&self) -> Result<Vec<u8>, $crate::message::EncodeError> {
                 match self {
                     $(Self::$variant(message) => $crate::message::encode($kind, message),)+
@@ -141,7 +147,8 @@ macro_rules! messages {
             /// Reads the body that followed a header of type `kind`.
             ///
             /// # Errors
-            /// [`DecodeError`] if the type is unknown here, or the body malformed or over a limit.
+            /// [`DecodeError`](crate::DecodeError) if the type is unknown here, or the body is
+            /// malformed or over a limit.
             pub fn decode(kind: u16, body: &[u8]) -> Result<Self, $crate::message::DecodeError> {
                 match kind {
                     $($kind => $crate::message::decode(body).map(Self::$variant),)+

@@ -326,6 +326,32 @@ pub enum CallEnd {
     ControlRestarted = 7,
 }
 
+impl CallEnd {
+    /// Every reason, in the order of the wire.
+    pub const ALL: [Self; 7] = [
+        Self::HungUp,
+        Self::Rejected,
+        Self::Cancelled,
+        Self::NoAnswer,
+        Self::PeerLost,
+        Self::NoRelay,
+        Self::ControlRestarted,
+    ];
+
+    /// Its name in records and machine-readable output; never changes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HungUp => "hung_up",
+            Self::Rejected => "rejected",
+            Self::Cancelled => "cancelled",
+            Self::NoAnswer => "no_answer",
+            Self::PeerLost => "peer_lost",
+            Self::NoRelay => "no_relay",
+            Self::ControlRestarted => "control_restarted",
+        }
+    }
+}
+
 /// The session is over.
 #[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct SessionEnded {

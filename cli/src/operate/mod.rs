@@ -6,7 +6,7 @@ use crate::args::{AccountArgs, AccountCommand, CallsArgs, DataArgs, TenantArgs, 
 use crate::up::SOCKET_FILE;
 use anyhow::{Context, Result, bail};
 use kakehashi_control::admin::{Answer, CallRow, RelayRow, Request, client};
-use kakehashi_control::records::Quality;
+use kakehashi_control::records::{Quality, RecordState};
 use kakehashi_wire::secret::Password;
 use std::path::Path;
 use std::process::ExitCode;
@@ -109,8 +109,12 @@ fn read_password(path: &Path) -> Result<Password> {
 fn call_cells(row: &CallRow) -> [String; 8] {
     let record = &row.record;
     let state = match record.reason {
-        Some(reason) => format!("{reason:?}"),
-        None => format!("{:?}", record.state),
+        Some(reason) => reason.name().to_owned(),
+        None => match record.state {
+            RecordState::Ringing => String::from("ringing"),
+            RecordState::Active => String::from("active"),
+            RecordState::Ended => String::from("ended"),
+        },
     };
     let seconds = match (record.answered, record.ended) {
         (Some(from), Some(to)) => format!("{}", to.0.saturating_sub(from.0) / 1000),

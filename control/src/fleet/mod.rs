@@ -1,6 +1,6 @@
 //! The relays: which legs each should hold, which it does hold, and the difference as orders.
 //!
-//! [`plan`] and [`relay`] are pure; [`link`] is the connection.
+//! `plan` and `relay` are pure; [`link`] is the connection.
 
 mod generations;
 pub mod link;

@@ -4,38 +4,16 @@ use kakehashi_wire::terminal::CallEnd;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-const ALL: [CallEnd; 7] = [
-    CallEnd::HungUp,
-    CallEnd::Rejected,
-    CallEnd::Cancelled,
-    CallEnd::NoAnswer,
-    CallEnd::PeerLost,
-    CallEnd::NoRelay,
-    CallEnd::ControlRestarted,
-];
-
-fn name(reason: CallEnd) -> &'static str {
-    match reason {
-        CallEnd::HungUp => "hung_up",
-        CallEnd::Rejected => "rejected",
-        CallEnd::Cancelled => "cancelled",
-        CallEnd::NoAnswer => "no_answer",
-        CallEnd::PeerLost => "peer_lost",
-        CallEnd::NoRelay => "no_relay",
-        CallEnd::ControlRestarted => "control_restarted",
-    }
-}
-
 /// Writes the reason.
 #[expect(clippy::ref_option, reason = "serde calls it with a reference")]
 pub(crate) fn serialize<S: Serializer>(reason: &Option<CallEnd>, to: S) -> Result<S::Ok, S::Error> {
-    reason.map(name).serialize(to)
+    reason.map(CallEnd::name).serialize(to)
 }
 
 /// Reads the reason.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<CallEnd>, D::Error> {
     let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
-    let known = ALL.into_iter().find(|reason| name(*reason) == text);
+    let known = CallEnd::ALL.into_iter().find(|reason| reason.name() == text);
     known.map(Some).ok_or_else(|| D::Error::custom("unknown reason"))
 }
 
@@ -45,7 +23,7 @@ mod tests {
 
     #[test]
     fn every_reason_is_listed_once_in_the_order_of_the_wire() {
-        for (place, reason) in ALL.into_iter().enumerate() {
+        for (place, reason) in CallEnd::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, place + 1);
         }
     }

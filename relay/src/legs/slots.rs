@@ -1,6 +1,6 @@
 //! Places for a fixed number of things, re-used when they are freed.
 
-/// A place. Only meaningful to the [`Slots`] that handed it out.
+/// A place. Only meaningful to the `Slots` that handed it out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Slot(u32);
 

@@ -6,6 +6,7 @@
 //! then per frame:   0 bytes   4 time in ticks (64 bits)   12 the frame
 //! ```
 
+use super::read_up_to;
 use crate::capacity::VIDEO_FRAME_BYTES_MAX;
 use crate::packets::dimensions;
 use kakehashi_wire::media::Codec;
@@ -206,20 +207,6 @@ impl<R: Read> IvfReader<R> {
         self.read += 1;
         Ok(Some(IvfFrame { time: u64::from_le_bytes(time), data }))
     }
-}
-
-/// Fills `buffer` as far as the input goes.
-fn read_up_to(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match input.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 /// Writes an IVF file. Without [`finish`](Self::finish) it plays, but its header states no length.

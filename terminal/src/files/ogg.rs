@@ -9,6 +9,7 @@ mod write;
 pub use head::OpusHead;
 pub use write::OpusWriter;
 
+use super::read_up_to;
 use crate::capacity::{OGG_PACKET_BYTES_MAX, OGG_TAGS_BYTES_MAX};
 use crate::packets::opus::{OpusError, samples};
 use ogg::reading::{BasePacketReader, OggReadError, PageParser, PageParsingOptions};
@@ -210,7 +211,7 @@ impl<R: Read> Pages<R> {
     fn read_page(&mut self, limit: usize) -> Result<bool, OggError> {
         let page = self.page;
         let mut header = [0; PAGE_HEADER_BYTES];
-        let got = fill(&mut self.input, &mut header[..1])?;
+        let got = read_up_to(&mut self.input, &mut header[..1])?;
         if got == 0 {
             return Ok(false);
         }
@@ -272,7 +273,7 @@ impl<R: Read> Pages<R> {
     }
 
     fn exactly(&mut self, buffer: &mut [u8]) -> Result<(), OggError> {
-        if fill(&mut self.input, buffer)? < buffer.len() {
+        if read_up_to(&mut self.input, buffer)? < buffer.len() {
             return Err(OggError::Truncated { page: self.page });
         }
         Ok(())
@@ -286,20 +287,6 @@ impl<R: Read> Pages<R> {
         };
         OggError::Damaged { page: self.page, reason }
     }
-}
-
-/// Fills `buffer` as far as the input goes.
-fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match input.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 #[cfg(test)]

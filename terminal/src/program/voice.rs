@@ -71,7 +71,7 @@ fn json(note: &Note<'_>) -> Value {
             json!({"event": "summary", "login": with, "media": media})
         }
         Note::Ended { call, reason } => {
-            json!({"event": "ended", "call": call, "reason": end(*reason)})
+            json!({"event": "ended", "call": call, "reason": reason.name()})
         }
         Note::Reconnecting { why, next_try } => {
             json!({"event": "reconnecting", "why": why, "next_try_ms": next_try.as_millis()})
@@ -211,19 +211,6 @@ fn state(state: PresenceState) -> &'static str {
         PresenceState::Waiting => "available",
         PresenceState::Ringing => "ringing",
         PresenceState::InCall => "in a call",
-    }
-}
-
-/// The end of a call, for machines.
-pub(super) fn end(reason: CallEnd) -> &'static str {
-    match reason {
-        CallEnd::HungUp => "hung_up",
-        CallEnd::Rejected => "rejected",
-        CallEnd::Cancelled => "cancelled",
-        CallEnd::NoAnswer => "no_answer",
-        CallEnd::PeerLost => "peer_lost",
-        CallEnd::NoRelay => "no_relay",
-        CallEnd::ControlRestarted => "control_restarted",
     }
 }
 

@@ -9,6 +9,7 @@ use kakehashi_wire::terminal::{FromTerminal, ToTerminal};
 use quinn::{Connection, Endpoint, ReadExactError, RecvStream, SendStream, VarInt, WriteError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
 
 /// How long control may refuse to take a message before the connection counts as lost.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,6 +41,8 @@ impl Conversation {
     pub(super) async fn say(&mut self, message: &FromTerminal) -> Result<(), TerminalError> {
         let bytes =
             message.encode().map_err(|error| TerminalError::Settings { why: error.to_string() })?;
+        // A sign-in holds the password.
+        let bytes = Zeroizing::new(bytes);
         match tokio::time::timeout(WRITE_TIMEOUT, self.stream.write_all(&bytes)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(WriteError::ConnectionLost(error))) => Err(connection_error(&error)),
@@ -83,7 +86,8 @@ async fn read_one(stream: &mut RecvStream) -> Result<ToTerminal, TerminalError> 
     let mut head = [0; FrameHeader::BYTES];
     stream.read_exact(&mut head).await.map_err(read_error)?;
     let header = FrameHeader::parse(&head)?;
-    let mut body = vec![0; header.body_bytes()];
+    // A ready call holds keys.
+    let mut body = Zeroizing::new(vec![0; header.body_bytes()]);
     stream.read_exact(&mut body).await.map_err(read_error)?;
     ToTerminal::decode(header.kind(), &body)
         .map_err(|error| TerminalError::Protocol { why: error.to_string() })

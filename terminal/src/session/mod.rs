@@ -1,7 +1,7 @@
 //! The conversation with control: signs in, keeps signed in, asks and is told.
 //!
 //! **The core is pure: [`machine`] says what to do next, [`backoff`] when, [`requests`] which
-//! question an answer belongs to. [`driver`] is the thin shell that dials and waits.** An
+//! question an answer belongs to. `driver` is the thin shell that dials and waits.** An
 //! application holds a [`Terminal`] to ask with and [`Events`] to be told by.
 
 pub mod backoff;
