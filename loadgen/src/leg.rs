@@ -14,7 +14,7 @@ use kakehashi_wire::terminal::CallReady;
 use std::net::{SocketAddr, UdpSocket};
 
 /// Longest packet a leg makes or takes.
-const PACKET_BYTES_MAX: usize = 2_048;
+const PACKET_BYTES_MAX: usize = kakehashi_wire::limits::DATAGRAM_BYTES_MAX;
 
 /// Bytes of the stamp at the start of every payload.
 const STAMP_BYTES: usize = 8;

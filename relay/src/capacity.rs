@@ -2,6 +2,9 @@
 
 use kakehashi_wire::limits::LEGS_PER_CALL_MAX;
 
+/// Bytes of the longest datagram taken in; what is longer is dropped and counted.
+pub use kakehashi_wire::limits::DATAGRAM_BYTES_MAX;
+
 /// Packets one turn handles at most: 256 x 1,500 B stays inside a typical 1-2 MiB L2.
 pub const BATCH_PACKETS_MAX: usize = 256;
 
@@ -14,10 +17,6 @@ pub const BATCH_ANSWERS_MAX: usize = BATCH_PACKETS_MAX;
 
 /// Bytes of the longest datagram a relay writes itself: a binding success for IPv6 takes 96.
 pub const ANSWER_BYTES_MAX: usize = 128;
-
-/// Bytes of the longest datagram taken in; what is longer is dropped and counted. 2,048 less the
-/// receive header covers any packet a path of 1,500 B carries, and SRTP's tag.
-pub const DATAGRAM_BYTES_MAX: usize = 1_984;
 
 /// Receive buffers a shard hands to the kernel: 4,096 x 2 KiB = 8 MiB, 40 ms of 100,000 packets/s.
 pub const RECEIVE_BUFFERS: usize = 4_096;

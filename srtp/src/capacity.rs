@@ -6,9 +6,9 @@ pub use kakehashi_wire::limits::STREAMS_PER_LEG_MAX;
 /// fastest video stream we expect; RFC 3711 3.3.2 asks for at least 64.
 pub const REPLAY_WINDOW_PACKETS: usize = 1024;
 
-/// Largest protected packet: above any Ethernet payload (1,500) with room for tunnels, and small
-/// enough that the scratch space stays in the first-level cache.
-pub const PACKET_BYTES_MAX: usize = 2048;
+/// Largest protected packet: what fits a datagram between terminal and relay, so that nothing is
+/// sealed which a relay would drop. The scratch space of this size stays in the first-level cache.
+pub const PACKET_BYTES_MAX: usize = kakehashi_wire::limits::DATAGRAM_BYTES_MAX;
 
 /// Rollover counters tried for a stream whose first packet has not been seen and which started
 /// from zero. Its start may have been lost around the first wrap, so one and the next.

@@ -117,7 +117,7 @@ impl fmt::Display for SrtpError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::TooShort => "packet too short for SRTP; drop it",
-            Self::TooLong => "packet too long; send at most 2,048 bytes with the tag",
+            Self::TooLong => "packet too long; send at most 1,984 bytes with the tag",
             Self::NotRtp => "not an RTP packet; drop it",
             Self::NotRtcp => "not an RTCP packet; drop it",
             Self::WrongSsrc => "packet of another SSRC; look the state up by the packet's SSRC",
@@ -147,5 +147,11 @@ mod tests {
             assert_eq!(reason.position(), at);
             assert!(names.insert(reason.name()));
         }
+    }
+
+    #[test]
+    fn the_message_names_the_limit() {
+        assert_eq!(crate::capacity::PACKET_BYTES_MAX, 1_984);
+        assert!(SrtpError::TooLong.to_string().contains("1,984 bytes"));
     }
 }

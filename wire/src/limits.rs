@@ -1,5 +1,9 @@
 //! Every limit of what may cross the border, with the reason for its size.
 
+/// Longest datagram between a terminal and a relay's media port, tags included: more than a path of
+/// 1,500 bytes carries, and with the kernel's receive header it fits a relay's buffer of 2,048.
+pub const DATAGRAM_BYTES_MAX: usize = 1_984;
+
 /// Largest message body in bytes: 64 KiB holds the presence list of a full tenant page and is
 /// small enough that a peer cannot make a node hold much for it.
 pub const MESSAGE_BODY_BYTES_MAX: usize = 64 * 1024;
