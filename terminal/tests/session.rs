@@ -12,13 +12,14 @@ use kakehashi_wire::id::{AccountId, CallId, DeviceId, SessionId, TenantId};
 use kakehashi_wire::media::{Codec, StreamKind, StreamOffer};
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
-    Done, FromTerminal, Presence, PresenceEntry, PresenceState, Refusal, Refused, Ringing,
-    SessionEnd, SessionEnded, SignedIn, ToTerminal,
+    Done, FromTerminal, Incoming, Presence, PresenceEntry, PresenceState, Refusal, Refused,
+    Ringing, SessionEnd, SessionEnded, SignedIn, ToTerminal,
 };
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, ServerConfig, VarInt};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ enum Manner {
     Mute,
     /// Answers as if kind, but late.
     Slow,
+    /// Calls whoever signs in, and drops the connection once a call is accepted or rings.
+    Forgets,
 }
 
 struct Control {
@@ -131,6 +134,13 @@ async fn converse(connection: quinn::Connection, manner: Manner, log: &Mutex<Vec
         for answer in answers(&message, manner) {
             send.write_all(&answer.encode().unwrap()).await.unwrap();
         }
+        let begun = matches!(message, FromTerminal::Invite(_) | FromTerminal::Accept(_));
+        if manner == Manner::Forgets && begun {
+            // The answer must arrive before the end does.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            connection.close(VarInt::from_u32(7), b"cut by the test");
+            return;
+        }
         // Losing its invitee makes the node drop the connection: the test's way to cut it.
         if matches!(&message, FromTerminal::Invite(invite) if invite.login == "cut") {
             connection.close(VarInt::from_u32(7), b"cut by the test");
@@ -166,7 +176,7 @@ fn answers(message: &FromTerminal, manner: Manner) -> Vec<ToTerminal> {
                     vec![Refused { request, reason, retry_after_ms }.into()]
                 }
                 Manner::Ends(reason) => vec![signed_in, SessionEnded { reason }.into()],
-                Manner::Kind | Manner::Mute | Manner::Slow => vec![signed_in],
+                _ => vec![signed_in],
             }
         }
         FromTerminal::SignOut(_) => {
@@ -180,8 +190,15 @@ fn answers(message: &FromTerminal, manner: Manner) -> Vec<ToTerminal> {
                 state: PresenceState::Waiting,
             };
             let presence = Presence { complete: true, entries: vec![entry] };
-            vec![Done { request: watch.request }.into(), presence.into()]
+            let mut answers = vec![Done { request: watch.request }.into(), presence.into()];
+            if manner == Manner::Forgets {
+                let (login, display) = ("concierge-1".into(), "Concierge".into());
+                let streams = vec![AUDIO];
+                answers.push(Incoming { call: CallId(6), login, display, streams }.into());
+            }
+            answers
         }
+        FromTerminal::Accept(accept) => vec![Done { request: accept.request }.into()],
         FromTerminal::Invite(invite) if invite.login == "nobody" => vec![
             Refused { request: invite.request, reason: Refusal::NoSuchLogin, retry_after_ms: 0 }
                 .into(),
@@ -361,4 +378,41 @@ async fn settings_that_cannot_work_are_refused_before_dialling() {
         let refused = Terminal::start(settings).err().unwrap();
         assert!(matches!(refused, TerminalError::Settings { .. }), "{refused}");
     }
+}
+
+/// Runs `kakehashi-terminal` against `control` until it ends.
+async fn program(control: &Control, arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, &control.ca_pem).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kakehashi-terminal"));
+    command.env("KAKEHASHI_PASSWORD", "secret").arg("--ca").arg(ca).args(arguments);
+    command.args(["--control", &control.settings().control, "--server-name", "localhost"]);
+    command.args(["--tenant", "ginza", "--login", "store-1", "--device", "d"]);
+    let ended = tokio::task::spawn_blocking(move || {
+        let output = command.output().unwrap();
+        drop(folder);
+        output
+    });
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the program ends").unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_lost_with_its_session_does_not_keep_the_next_one_out() {
+    let control = Control::start(Manner::Forgets, ALPN_TERMINAL);
+    let output = program(&control, &["wait", "--calls", "2"]).await;
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    let lost = "The call with concierge-1 did not come about: the connection to control was lost";
+    assert_eq!(said.matches(lost).count(), 2, "{said}");
+    let heard = control.heard();
+    assert_eq!(heard.iter().filter(|entry| *entry == "Accept").count(), 2, "{heard:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_whose_session_is_lost_while_it_rings_is_told() {
+    let control = Control::start(Manner::Forgets, ALPN_TERMINAL);
+    let output = program(&control, &["call", "concierge-1"]).await;
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && why.contains("call again"), "{why}");
 }

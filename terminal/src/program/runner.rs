@@ -115,8 +115,9 @@ impl Runner {
             Event::SignedIn(signed_in) => {
                 let login = self.config.login.as_deref().unwrap_or_default();
                 self.voice.say(&Note::SignedIn { login, display: &signed_in.display });
-                let again = core::mem::replace(&mut self.was_signed_in, true);
-                if !again {
+                if core::mem::replace(&mut self.was_signed_in, true) {
+                    self.forget_unanswered().await?;
+                } else {
                     self.begin().await?;
                 }
             }
@@ -140,6 +141,23 @@ impl Runner {
         }
         self.voice.say(&Note::Reconnecting { why: &why.to_string(), next_try });
         Ok(())
+    }
+
+    /// A call that had no media yet ended with the session that is gone, and nobody will say so.
+    async fn forget_unanswered(&mut self) -> Result<()> {
+        let Some(gone) = self.current.take_if(|current| current.media.is_none()) else {
+            return Ok(());
+        };
+        let why = format!(
+            "the call with {} did not come about: the connection to control was lost before it \
+             began; call again",
+            gone.with
+        );
+        if let Goal::Call { .. } = self.goal {
+            return self.stop(Err(anyhow!(why))).await;
+        }
+        self.voice.say(&Note::Trouble { why: &why });
+        self.count_call().await
     }
 
     async fn begin(&mut self) -> Result<()> {

@@ -118,13 +118,6 @@ fn transport(settings: &Settings) -> Result<TransportConfig, TerminalError> {
 
 /// What a broken connection means for the one who has to act.
 pub(super) fn connection_error(error: &ConnectionError) -> TerminalError {
-    /// First and last TLS alert number that speaks of a certificate (RFC 8446 6.2).
-    const CERTIFICATE_ALERTS: core::ops::RangeInclusive<u64> = 42..=48;
-    /// decrypt_error: a signature does not verify, as by an authority of the same name that was
-    /// made anew.
-    const BAD_SIGNATURE: u64 = 51;
-    /// RFC 7301 3.2.
-    const NO_APPLICATION_PROTOCOL: u64 = 120;
     /// QUIC carries TLS alerts from here (RFC 9001 4.8).
     const CRYPTO: u64 = 0x100;
     let version = || TerminalError::Version {
@@ -139,10 +132,11 @@ pub(super) fn connection_error(error: &ConnectionError) -> TerminalError {
         _ => 0,
     };
     match code.checked_sub(CRYPTO) {
-        Some(NO_APPLICATION_PROTOCOL) => version(),
-        Some(alert) if CERTIFICATE_ALERTS.contains(&alert) || alert == BAD_SIGNATURE => {
-            TerminalError::NotTrusted { why: certificate_fault(error) }
-        }
+        // RFC 8446 6.2: protocol_version; RFC 7301 3.2: no_application_protocol.
+        Some(70 | 120) => version(),
+        // RFC 8446 6.2: bad_certificate to access_denied, decrypt_error (the signature of an
+        // authority of the same name that was made anew), certificate_required.
+        Some(42..=49 | 51 | 116) => TerminalError::NotTrusted { why: certificate_fault(error) },
         _ if code == u64::from(quinn::TransportErrorCode::CONNECTION_REFUSED) => {
             TerminalError::Lost { why: "control takes no more connections at the moment".into() }
         }
@@ -154,5 +148,34 @@ fn certificate_fault(error: &ConnectionError) -> String {
     match error {
         ConnectionError::TransportError(ours) if !ours.reason.is_empty() => ours.reason.clone(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quinn::{ConnectionClose, TransportErrorCode};
+
+    /// What the peer's closing with a TLS alert (RFC 9001 4.8) is taken for.
+    fn fault(alert: u8) -> &'static str {
+        let close = ConnectionClose {
+            error_code: TransportErrorCode::crypto(alert),
+            frame_type: None,
+            reason: Default::default(),
+        };
+        match connection_error(&ConnectionError::ConnectionClosed(close)) {
+            TerminalError::NotTrusted { .. } => "certificate",
+            TerminalError::Version { .. } => "version",
+            TerminalError::Lost { .. } => "network",
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_alert_is_laid_at_the_right_door() {
+        let of = |wanted| (0..=u8::MAX).filter(move |&alert| fault(alert) == wanted);
+        assert!(of("certificate").eq([42, 43, 44, 45, 46, 47, 48, 49, 51, 116]));
+        assert!(of("version").eq([70, 120]));
+        assert_eq!(of("network").count(), 256 - 12);
     }
 }
