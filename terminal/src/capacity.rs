@@ -1,6 +1,8 @@
 //! Every limit of the terminal, with the reason for its size.
 
 use core::time::Duration;
+use kakehashi_srtp::RTP_OVERHEAD_BYTES;
+use kakehashi_wire::limits;
 use kakehashi_wire::rtp::FIXED_HEADER_BYTES;
 
 /// Events that wait for the application: a presence list of a full tenant (10,000 accounts in
@@ -19,8 +21,12 @@ pub const PENDING_REQUESTS_MAX: usize = 32;
 /// QUIC receive window of the one stream: four of the largest messages.
 pub const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 
-/// Largest UDP datagram the media engine takes: more than any path MTU it will ever see.
+/// Buffer for one received datagram: longer than what relays forward
+/// ([`limits::DATAGRAM_BYTES_MAX`]), so that one which was cut off is seen to be too long.
 pub const DATAGRAM_BYTES_MAX: usize = 2048;
+
+/// One plain RTP packet of a local pipeline: sealed it is as long as a relay takes.
+pub const PLAIN_BYTES_MAX: usize = limits::DATAGRAM_BYTES_MAX - RTP_OVERHEAD_BYTES;
 
 /// Datagrams handled before timers and sources get their turn again.
 pub const DATAGRAMS_PER_TURN_MAX: usize = 64;
@@ -39,7 +45,7 @@ pub const CONFIG_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Payload of one RTP packet our packetisers make: with the fixed header and SRTP's 16-byte tag a
 /// packet is 1,200 bytes, which passes every path that QUIC passes (RFC 9000 14).
-pub const PACKET_PAYLOAD_BYTES_MAX: usize = 1_200 - FIXED_HEADER_BYTES - 16;
+pub const PACKET_PAYLOAD_BYTES_MAX: usize = 1_200 - FIXED_HEADER_BYTES - RTP_OVERHEAD_BYTES;
 
 /// Longest payload descriptor our packetisers write: VP9 with its scalability structure takes 11.
 pub const DESCRIPTOR_BYTES_MAX: usize = 12;
@@ -74,8 +80,13 @@ pub const OGG_GAP_SAMPLES_MAX: u64 = 600 * 48_000;
 /// Frames that wait for the disk: ten seconds of 50 audio packets and 30 pictures a second.
 pub const RECORDED_FRAMES_MAX: usize = 800;
 
+/// Packets of one stream that wait for their turn: two of the largest frames; older ones go first.
+pub const SPREAD_DATAGRAMS_MAX: usize = 4_096;
+
 /// Packets of one local RTP source that wait for the media task: a large key frame.
 pub const PLAIN_PACKETS_MAX: usize = 1024;
 
 const _: () = assert!(DUPLICATE_WINDOW_PACKETS.is_multiple_of(64));
-const _: () = assert!(VIDEO_FRAME_BYTES_MAX < 0x8000 * (PACKET_PAYLOAD_BYTES_MAX - 12));
+const _: () =
+    assert!(VIDEO_FRAME_BYTES_MAX < 0x8000 * (PACKET_PAYLOAD_BYTES_MAX - DESCRIPTOR_BYTES_MAX));
+const _: () = assert!(limits::DATAGRAM_BYTES_MAX < DATAGRAM_BYTES_MAX);

@@ -9,6 +9,7 @@
     reason = "tests may fail by panicking"
 )]
 
+use kakehashi_srtp::RTP_OVERHEAD_BYTES;
 use kakehashi_terminal::clock::Moment;
 use kakehashi_terminal::media::call::Feed;
 use kakehashi_terminal::media::pacer::{IvfSource, MediaFile, OpusSource, Repeat};
@@ -22,6 +23,7 @@ use kakehashi_terminal::packets::Frame;
 use kakehashi_terminal::samples::{SPEECH_OPUS, VP9_IVF};
 use kakehashi_wire::datagram::DatagramKind;
 use kakehashi_wire::id::{CallId, LegId, RelayId};
+use kakehashi_wire::limits::DATAGRAM_BYTES_MAX;
 use kakehashi_wire::media::{Codec, RelayPath, RelayRole, Sender, StreamKind, StreamPlan};
 use kakehashi_wire::rtp::{RtpHeader, RtpView, Ssrc};
 use kakehashi_wire::secret::{IcePassword, MasterKey, Suite};
@@ -453,6 +455,81 @@ async fn plain_rtp_goes_in_here_and_comes_out_there() {
     let (at_a, at_b) = (a.finished().await.unwrap(), b.finished().await.unwrap());
     assert_eq!((at_a.sent[0].packets, at_a.sent[0].frames), (50, 10));
     assert_eq!((at_b.received[0].packets, at_b.received[0].lost), (50, 0));
+}
+
+#[tokio::test]
+async fn a_quiet_local_source_frees_its_port_for_the_next_call() {
+    let relay = Relay::start(10, FAITHFUL, false).await;
+    let [first, _] = call(&[(StreamKind::Camera, Codec::Vp8)], &[&relay]);
+    let mut port = "video=0".to_owned();
+    for _ in 0..2 {
+        let input = bind_input(port.parse().unwrap()).unwrap();
+        port = format!("video={}", input.local_addr().unwrap());
+        let (kind, codec, feed) = (StreamKind::Camera, Codec::Vp8, Feed::Plain(input));
+        let inputs = vec![MediaInput { kind, codec, feed }];
+        let options = CallOptions::default();
+        let mut media = CallMedia::start(&first, inputs, MediaOutput::default(), options).unwrap();
+        media.leave();
+        media.finished().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_local_packet_no_relay_takes_is_refused_and_counted() {
+    let kinds = [(StreamKind::Camera, Codec::Vp8)];
+    let relay = Relay::start(10, FAITHFUL, false).await;
+    let [first, second] = call(&kinds, &[&relay]);
+    let input = bind_input("video=0".parse().unwrap()).unwrap();
+    let into = input.local_addr().unwrap();
+    let start = |ready, feed| {
+        let inputs = vec![MediaInput { kind: StreamKind::Camera, codec: Codec::Vp8, feed }];
+        CallMedia::start(ready, inputs, MediaOutput::default(), CallOptions::default()).unwrap()
+    };
+    let mut a = start(&first, Feed::Plain(input));
+    let mut b = start(&second, Feed::Silence);
+    a.watch().wait_for(|summary| summary.phase == Phase::Flowing).await.unwrap();
+
+    let source = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let most = DATAGRAM_BYTES_MAX - RTP_OVERHEAD_BYTES;
+    // The longest that fits, one byte more, and one that reading cuts off.
+    for (sequence, bytes) in [(1, most), (2, most + 1), (3, 9_000), (4, 100)] {
+        let mut packet = vec![0x10; bytes];
+        let header = RtpHeader {
+            marker: true,
+            payload_type: 120,
+            sequence,
+            timestamp: 3_000,
+            ssrc: Ssrc(0xabcd),
+        };
+        packet[..12].copy_from_slice(&header.to_bytes());
+        source.send_to(&packet, into).await.unwrap();
+    }
+    let all = b.watch().wait_for(|summary| summary.packets_received() == 2).await.map(drop);
+    all.unwrap();
+    a.leave();
+    let (at_a, at_b) = (a.finished().await.unwrap(), b.finished().await.unwrap());
+    assert_eq!((at_a.sent[0].packets, at_a.drops.too_long), (2, 2));
+    assert_eq!((at_b.received[0].packets, at_b.received[0].lost), (2, 2), "the gap shows");
+}
+
+#[tokio::test]
+async fn who_offers_no_stream_is_refused_and_who_calls_one_is_not_alone_at_once() {
+    let relay = Relay::start(10, FAITHFUL, false).await;
+    let [first, mut second] = call(&[(StreamKind::Audio, Codec::Opus)], &[&relay]);
+    let mut mute = first;
+    mute.streams.clear();
+    let options = CallOptions::default();
+    let refused = CallMedia::start(&mute, Vec::new(), MediaOutput::default(), options);
+    assert_eq!(refused.err(), Some(MediaError::NoStream));
+
+    // Another implementation may do so: it can say neither hello nor goodbye.
+    second.senders[0].streams.clear();
+    let (kind, codec, feed) = (StreamKind::Audio, Codec::Opus, Feed::Silence);
+    let inputs = vec![MediaInput { kind, codec, feed }];
+    let mut media = CallMedia::start(&second, inputs, MediaOutput::default(), options).unwrap();
+    media.watch().wait_for(|summary| summary.phase == Phase::Flowing).await.unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(300), media.finished()).await;
+    assert!(early.is_err(), "{early:?}");
 }
 
 #[test]

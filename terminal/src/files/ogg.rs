@@ -104,8 +104,6 @@ pub struct OpusReader<R> {
     pages: Pages<R>,
     head: OpusHead,
     packets: u64,
-    samples: u64,
-    end: Option<u64>,
 }
 
 impl<R: Read> OpusReader<R> {
@@ -125,7 +123,7 @@ impl<R: Read> OpusReader<R> {
         if !tags.is_some_and(|tags| tags.data.starts_with(b"OpusTags")) {
             return Err(OggError::NotOpus("the comment header is missing"));
         }
-        Ok(Self { pages, head, packets: 0, samples: 0, end: None })
+        Ok(Self { pages, head, packets: 0 })
     }
 
     /// What the identification header says.
@@ -144,17 +142,7 @@ impl<R: Read> OpusReader<R> {
         let samples = samples(&packet.data)
             .map_err(|reason| OggError::Packet { packet: self.packets, reason })?;
         self.packets += 1;
-        self.samples += u64::from(samples);
-        if packet.last_in_stream() {
-            self.end = Some(packet.absgp_page());
-        }
         Ok(Some(OpusPacket { samples, data: packet.data }))
-    }
-
-    /// Samples the file says to leave out at its end (RFC 7845 4.4), once the end was read; for a
-    /// file whose time starts at zero.
-    pub fn end_trim(&self) -> Option<u64> {
-        self.end.map(|end| self.samples.saturating_sub(end))
     }
 }
 

@@ -6,10 +6,13 @@ use super::plain::{self, PlainPacket, PlainPort};
 use super::recorder::{Recorder, SinkFactory};
 use super::summary::{CallSummary, Phase};
 use super::{Arrival, MediaError, StreamId};
-use crate::capacity::{DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN_MAX, SOCKET_BUFFER_BYTES};
+use crate::capacity::{
+    DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN_MAX, PLAIN_BYTES_MAX, SOCKET_BUFFER_BYTES,
+};
 use crate::clock::{Clock, Moment};
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
+use kakehashi_srtp::SrtpError;
 use kakehashi_wire::media::{Codec, StreamKind, StreamOffer, StreamPlan};
 use kakehashi_wire::rtp::RtpView;
 use kakehashi_wire::terminal::CallReady;
@@ -17,7 +20,7 @@ use std::io;
 use std::sync::Arc;
 use tokio::net::UdpSocket;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// How often the snapshot is renewed.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(100);
@@ -75,10 +78,13 @@ pub struct CallMedia {
 }
 
 impl CallMedia {
-    /// Starts on the current tokio runtime. `inputs` are those that were offered to control.
+    /// Starts on the current tokio runtime. `inputs` are those that were offered to control: at
+    /// least one, [`Feed::Silence`] if nothing is to be sent, since hello, reports and goodbye
+    /// travel under a stream's SSRC.
     ///
     /// # Errors
-    /// [`MediaError`] if the plan or the socket cannot be used.
+    /// [`MediaError::NoStream`] if none was offered, others if the plan or the socket cannot be
+    /// used.
     pub fn start(
         ready: &CallReady,
         inputs: Vec<MediaInput>,
@@ -94,15 +100,16 @@ impl CallMedia {
             ready.paths.iter().map(|path| path.address.into()).collect();
         let (packets, plain_in) = plain::channel();
         let recorder = Recorder::start(output.sinks, engine.received_plans());
+        let mut readers = JoinSet::new();
         let running = Running {
-            feeds: match_inputs(inputs, &ready.streams, &packets)?,
+            feeds: match_inputs(inputs, &ready.streams, &packets, &mut readers)?,
             plain_out: plain_outputs(&output.plain, &engine)?,
             socket: open_socket(&addresses).map_err(socket_error)?,
             clock,
             engine,
             options,
             plain_in,
-            _plain_sender: packets,
+            readers,
             recorder,
             leave: Arc::clone(&leave),
             publish,
@@ -172,7 +179,8 @@ struct Running {
     buffer: Box<[u8; DATAGRAM_BYTES_MAX]>,
     feeds: Vec<ActiveFeed>,
     plain_in: mpsc::Receiver<PlainPacket>,
-    _plain_sender: mpsc::Sender<PlainPacket>,
+    /// Tasks that read local sockets; they end with this.
+    readers: JoinSet<()>,
     plain_out: Vec<(StreamId, UdpSocket)>,
     recorder: Recorder,
     leave: Arc<Notify>,
@@ -183,7 +191,9 @@ struct Running {
 impl Running {
     async fn run(mut self) -> Result<CallSummary, MediaError> {
         while self.turn().await {}
-        let Self { clock, engine, recorder, publish, .. } = self;
+        let Self { clock, engine, recorder, publish, mut readers, .. } = self;
+        // The next call may want the same local ports.
+        readers.shutdown().await;
         let mut summary = engine.summary(clock.now());
         let recorded = tokio::task::spawn_blocking(move || recorder.finish()).await;
         summary.recording = recorded.unwrap_or_default();
@@ -278,9 +288,18 @@ impl Running {
             return;
         }
         let Ok(view) = RtpView::parse(&packet.bytes) else { return };
-        let passed = self.engine.send_packet(packet.input, &view, self.clock.now());
-        if let Err(error) = passed {
-            tracing::debug!(%error, stream = packet.input, "a local packet was not sent");
+        match self.engine.send_packet(packet.input, &view, self.clock.now()) {
+            Err(SrtpError::TooLong) if self.engine.drops().too_long == 1 => tracing::warn!(
+                stream = packet.input,
+                bytes = packet.bytes.len(),
+                most = PLAIN_BYTES_MAX,
+                "a packet of the local pipeline is longer than a relay takes, and all like it are \
+                 dropped: lower the pipeline's MTU (GStreamer: mtu=1200 at its payloader)"
+            ),
+            Err(error) => {
+                tracing::debug!(%error, stream = packet.input, "a local packet was not sent");
+            }
+            Ok(()) => {}
         }
     }
 
@@ -373,6 +392,7 @@ fn match_inputs(
     inputs: Vec<MediaInput>,
     plans: &[StreamPlan],
     packets: &mpsc::Sender<PlainPacket>,
+    readers: &mut JoinSet<()>,
 ) -> Result<Vec<ActiveFeed>, MediaError> {
     let mut taken = vec![false; plans.len()];
     let mut feeds = Vec::with_capacity(inputs.len());
@@ -388,7 +408,7 @@ fn match_inputs(
             Feed::Frames(source) => FeedState::Waiting(source),
             Feed::Plain(socket) => {
                 let socket = UdpSocket::from_std(socket).map_err(socket_error)?;
-                tokio::spawn(plain::read_input(socket, stream, packets.clone()));
+                readers.spawn(plain::read_input(socket, stream, packets.clone()));
                 FeedState::Passing
             }
             Feed::Silence => FeedState::Passing,

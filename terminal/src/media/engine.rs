@@ -5,11 +5,12 @@
 
 use super::binding::{Binding, StunOutcome, StunRefusal};
 use super::incoming::Member;
+use super::outbox::Outbox;
 use super::outgoing::Outgoing;
 use super::summary::{CallSummary, Drops, PathSummary, Phase, role_name};
 use super::timeline::{Due, Sight, Timeline};
 use super::{Arrival, MediaError, StreamId, Transmit};
-use crate::capacity::OUTBOX_DATAGRAMS_MAX;
+use crate::capacity::PLAIN_BYTES_MAX;
 use crate::clock::{Moment, NtpTime};
 use crate::packets::PacketiseError;
 use crate::stats::receive::round_trip;
@@ -57,7 +58,7 @@ pub struct Engine {
     round_trip: Option<Duration>,
     drops: Drops,
     // What is to be taken out.
-    transmits: VecDeque<Transmit>,
+    outbox: Outbox,
     arrivals: VecDeque<Arrival>,
 }
 
@@ -74,6 +75,9 @@ impl Engine {
     ) -> Result<Self, MediaError> {
         if ready.paths.is_empty() {
             return Err(MediaError::NoPath);
+        }
+        if ready.streams.is_empty() {
+            return Err(MediaError::NoStream);
         }
         let tie_breaker = random();
         let bindings = ready.paths.iter().map(|path| Binding::new(path, tie_breaker, now));
@@ -96,7 +100,7 @@ impl Engine {
             standby_copied: vec![now; ready.streams.len()],
             round_trip: None,
             drops: Drops::default(),
-            transmits: VecDeque::new(),
+            outbox: Outbox::new(ready.streams.len()),
             arrivals: VecDeque::new(),
             // RFC 7022 4.2: a random name per call, which says nothing about who it is.
             cname: format!("{:016x}", random()),
@@ -124,9 +128,15 @@ impl Engine {
         })
     }
 
-    /// Whether every other member has said goodbye.
+    /// Whether every other member has said goodbye; those without a stream cannot, and count only
+    /// behind one who has.
     pub fn everyone_left(&self) -> bool {
-        !self.members.is_empty() && self.members.iter().all(Member::has_left)
+        self.members.iter().any(Member::said_goodbye) && self.members.iter().all(Member::has_left)
+    }
+
+    /// What was not taken so far.
+    pub fn drops(&self) -> Drops {
+        self.drops
     }
 
     /// What this terminal's stream number `stream` is.
@@ -141,6 +151,7 @@ impl Engine {
 
     /// Begins to say goodbye.
     pub fn leave(&mut self, now: Moment) {
+        self.outbox.release_all();
         self.timeline.leave(now);
         self.handle_timeout(now);
     }
@@ -152,7 +163,12 @@ impl Engine {
         }
         let checks = self.bindings.iter().map(Binding::next_deadline);
         let holes = self.members.iter().filter_map(Member::next_deadline);
-        checks.chain(holes).chain(self.timeline.next_deadline()).chain([self.next_report]).min()
+        checks
+            .chain(holes)
+            .chain(self.timeline.next_deadline())
+            .chain(self.outbox.next_deadline())
+            .chain([self.next_report])
+            .min()
     }
 
     /// Does what is due at `now`.
@@ -167,6 +183,7 @@ impl Engine {
             self.report(now);
         }
         self.members.iter_mut().for_each(|member| member.release(now, &mut self.arrivals));
+        self.outbox.release(now);
     }
 
     /// Takes a datagram that came from `from`; opens it in place.
@@ -202,30 +219,38 @@ impl Engine {
         now: Moment,
     ) -> Result<(), PacketiseError> {
         let targets = self.media_targets(stream, now);
-        let transmits = &mut self.transmits;
-        let mut first = true;
+        let mut packets = Vec::new();
         self.outgoing.frame(stream, data, timestamp, now, |sealed| {
-            queue_media(transmits, &targets, sealed, core::mem::take(&mut first));
+            // The copy over the other relays is of the frame's first packet.
+            let count = if packets.is_empty() { targets.len() } else { 1 };
+            let to = targets.iter().take(count);
+            packets.extend(to.map(|&to| Transmit { to, bytes: sealed.to_vec() }));
         })?;
-        self.bound_outbox();
+        self.outbox.frame(stream, packets, now);
+        self.drops.not_sent += self.outbox.bound();
         Ok(())
     }
 
     /// Sends a plain RTP packet as part of stream number `stream`; nothing unless media flows.
     ///
     /// # Errors
-    /// [`SrtpError`] if its number lies before one that was sent, or it is too long.
+    /// [`SrtpError`] if its number lies before one that was sent, or no relay takes one as long.
     pub fn send_packet(
         &mut self,
         stream: usize,
         packet: &RtpView<'_>,
         now: Moment,
     ) -> Result<(), SrtpError> {
+        if packet.bytes().len() > PLAIN_BYTES_MAX {
+            self.drops.too_long += 1;
+            return Err(SrtpError::TooLong);
+        }
         let targets = self.media_targets(stream, now);
-        let transmits = &mut self.transmits;
-        self.outgoing
-            .passed(stream, packet, now, |sealed| queue_media(transmits, &targets, sealed, true))?;
-        self.bound_outbox();
+        let outbox = &mut self.outbox;
+        self.outgoing.passed(stream, packet, now, |sealed| {
+            targets.iter().for_each(|&to| outbox.push(to, sealed));
+        })?;
+        self.drops.not_sent += self.outbox.bound();
         Ok(())
     }
 
@@ -236,12 +261,12 @@ impl Engine {
 
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.transmits.pop_front()
+        self.outbox.pop()
     }
 
     /// Puts back a datagram the socket did not take.
     pub fn send_again(&mut self, transmit: Transmit) {
-        self.transmits.push_front(transmit);
+        self.outbox.push_again(transmit);
     }
 
     /// The next thing that arrived.
@@ -281,8 +306,7 @@ impl Engine {
             name[..8].copy_from_slice(&(self.random)().to_be_bytes());
             name[8..].copy_from_slice(&(self.random)().to_be_bytes()[..4]);
             if let Some(check) = binding.check(now, name) {
-                let bytes = check.bytes().to_vec();
-                self.transmits.push_back(Transmit { to: binding.address(), bytes });
+                self.outbox.push(binding.address(), check.bytes());
             }
         }
     }
@@ -324,14 +348,6 @@ impl Engine {
         }
     }
 
-    /// Old media is worth less than new: the oldest goes if the socket takes none.
-    fn bound_outbox(&mut self) {
-        while self.transmits.len() > OUTBOX_DATAGRAMS_MAX {
-            self.transmits.pop_front();
-            self.drops.not_sent += 1;
-        }
-    }
-
     fn stun(&mut self, path: usize, datagram: &[u8], now: Moment) {
         let Ok(view) = StunView::parse(datagram) else {
             self.drops.stun_unexpected += 1;
@@ -341,8 +357,7 @@ impl Engine {
         match binding.handle(&view, now) {
             Ok(StunOutcome::Bound { .. }) => self.advance(now),
             Ok(StunOutcome::Answer(answer)) => {
-                let bytes = answer.bytes().to_vec();
-                self.transmits.push_back(Transmit { to: binding.address(), bytes });
+                self.outbox.push(binding.address(), answer.bytes());
             }
             Err(StunRefusal::Forged) => self.drops.stun_forged += 1,
             Err(StunRefusal::Unexpected) => self.drops.stun_unexpected += 1,
@@ -432,28 +447,14 @@ impl Engine {
     }
 
     fn seal_compound(&mut self, mut plain: Vec<u8>, now: Moment) {
-        let (bindings, transmits) = (&self.bindings, &mut self.transmits);
+        let (bindings, outbox) = (&self.bindings, &mut self.outbox);
         let sealed = self.outgoing.rtcp(&mut plain, |sealed| {
             for path in bindings.iter().filter(|path| path.usable(now)) {
-                transmits.push_back(Transmit { to: path.address(), bytes: sealed.to_vec() });
+                outbox.push(path.address(), sealed);
             }
         });
         if let Err(reason) = sealed {
             tracing::warn!(%reason, "a report could not be sealed");
         }
-    }
-}
-
-/// Queues a media packet for the active relay, and, if it is the `first` of its frame, for the
-/// others that are due a copy.
-fn queue_media(
-    transmits: &mut VecDeque<Transmit>,
-    targets: &[SocketAddr],
-    sealed: &[u8],
-    first: bool,
-) {
-    let count = if first { targets.len() } else { 1 };
-    for &to in targets.iter().take(count) {
-        transmits.push_back(Transmit { to, bytes: sealed.to_vec() });
     }
 }

@@ -67,6 +67,11 @@ impl Member {
         self.heard || self.streams.is_empty()
     }
 
+    /// Whether it said goodbye.
+    pub(super) fn said_goodbye(&self) -> bool {
+        self.left
+    }
+
     /// Whether it said goodbye, or cannot.
     pub(super) fn has_left(&self) -> bool {
         self.left || self.streams.is_empty()

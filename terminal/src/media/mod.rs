@@ -8,6 +8,7 @@ pub mod binding;
 pub mod call;
 pub mod engine;
 mod incoming;
+mod outbox;
 mod outgoing;
 pub mod pacer;
 pub mod plain;
@@ -82,6 +83,12 @@ pub enum MediaError {
     /// Peer: control gave no relay.
     #[error("control gave no relay for the call")]
     NoPath,
+    /// Misuse: this terminal offered no stream.
+    #[error(
+        "this terminal offered no stream, so nothing carries its hello and its reports, and the \
+         others would wait for it: offer at least one, with `Feed::Silence` if nothing is to be sent"
+    )]
+    NoStream,
     /// Misuse: an input cannot be used.
     #[error("{why}")]
     Input {

@@ -2,7 +2,6 @@
 
 use super::summary::{SentStream, codec_name, kind_name};
 use super::{MediaError, rate::Rate};
-use crate::capacity::DATAGRAM_BYTES_MAX;
 use crate::clock::{Moment, NtpTime};
 use crate::packets::{PacketiseError, Packetiser};
 use core::time::Duration;
@@ -10,6 +9,7 @@ use kakehashi_srtp::{
     Provider, RTCP_OVERHEAD_BYTES, RTP_OVERHEAD_BYTES, SendingSession, SessionKeys, SrtpError,
     StreamSealer,
 };
+use kakehashi_wire::limits::DATAGRAM_BYTES_MAX;
 use kakehashi_wire::media::StreamPlan;
 use kakehashi_wire::rtcp::{ReportBlock, RtcpWriter, SenderInfo};
 use kakehashi_wire::rtp::{FIXED_HEADER_BYTES, RtpHeader, RtpView, Ssrc};

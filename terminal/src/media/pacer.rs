@@ -79,7 +79,8 @@ pub enum Repeat {
     Forever,
 }
 
-/// The packets of an Ogg Opus file.
+/// The packets of an Ogg Opus file, all of them whole: RTP cannot say that the last one's end is to
+/// be left out (RFC 7845 4.4), which is a few milliseconds of silence.
 pub struct OpusSource {
     file: MediaFile,
     repeat: Repeat,

@@ -90,7 +90,7 @@ pub fn bind_input(port: PlainPort) -> Result<std::net::UdpSocket, MediaError> {
     })
 }
 
-/// Passes on what a local source sends, until nobody listens. Packets the media task has no time
+/// Passes on what a local source sends; never ends by itself. Packets the media task has no time
 /// for are dropped: they show as a gap, like any loss.
 pub(super) async fn read_input(
     socket: UdpSocket,
@@ -98,7 +98,7 @@ pub(super) async fn read_input(
     packets: mpsc::Sender<PlainPacket>,
 ) {
     let mut buffer = [0; DATAGRAM_BYTES_MAX];
-    while !packets.is_closed() {
+    loop {
         match socket.recv_from(&mut buffer).await {
             Ok((bytes, from)) if from.ip().to_canonical().is_loopback() => {
                 let _ = packets.try_send(PlainPacket { input, bytes: buffer[..bytes].to_vec() });

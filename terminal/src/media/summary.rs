@@ -115,7 +115,7 @@ pub struct PathSummary {
     pub round_trip_us: Option<u64>,
 }
 
-/// What arrived and was not taken, by reason.
+/// What arrived or was to be sent and was not taken, by reason.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Drops {
     /// From an address that is no relay of this call.
@@ -138,6 +138,8 @@ pub struct Drops {
     pub too_old: u64,
     /// Datagrams that waited for the socket longer than the outbox is.
     pub not_sent: u64,
+    /// Packets of a local pipeline that are longer than a relay takes.
+    pub too_long: u64,
 }
 
 impl Drops {

@@ -195,6 +195,13 @@ fn summary(with: &str, media: &CallSummary) -> String {
     if media.recording.frames_skipped > 0 {
         let _ = write!(out, "\n  the disk missed {} frames", media.recording.frames_skipped);
     }
+    if media.drops.too_long > 0 {
+        let _ = write!(
+            out,
+            "\n  {} packets of the local pipeline were longer than a relay takes: lower its MTU",
+            media.drops.too_long
+        );
+    }
     out
 }
 

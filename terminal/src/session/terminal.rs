@@ -158,7 +158,8 @@ impl Terminal {
         self.ask(|request| kakehashi_wire::terminal::WatchPresence { request }.into()).await
     }
 
-    /// Calls `login`; the call is ringing when this returns.
+    /// Calls `login`; the call is ringing when this returns. At least one stream must be offered
+    /// for [`CallMedia`](crate::media::CallMedia) to carry it.
     ///
     /// # Errors
     /// [`TerminalError::Refused`] if the call cannot be, else as the connection has it.
@@ -177,7 +178,8 @@ impl Terminal {
         }
     }
 
-    /// Takes a call; [`Event::Ready`] follows.
+    /// Takes a call; [`Event::Ready`] follows. At least one stream must be offered for
+    /// [`CallMedia`](crate::media::CallMedia) to carry it.
     ///
     /// # Errors
     /// [`TerminalError`] as control or the connection has it.

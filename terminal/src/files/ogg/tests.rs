@@ -47,7 +47,6 @@ fn the_samples_are_six_seconds_of_20_ms() {
         assert_eq!((reader.head().channels, reader.head().pre_skip), (1, 312));
         assert_eq!(packets.len(), 301);
         assert!(packets.iter().all(|packet| packet.samples == 960));
-        assert_eq!(reader.end_trim(), Some(301 * 960 - 6 * 48_000 - 312));
     }
 }
 
