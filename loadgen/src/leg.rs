@@ -77,14 +77,6 @@ impl LegClient {
         Ok(Self { socket, path, stream, sending, receiving, buffer, timestamp: 0 })
     }
 
-    /// Where this leg sends from.
-    ///
-    /// # Errors
-    /// If the socket has lost its address.
-    pub fn local_address(&self) -> Result<SocketAddr> {
-        self.socket.local_addr().context("the socket has no address")
-    }
-
     /// The relay this leg speaks to.
     pub fn relay_address(&self) -> SocketAddr {
         self.path.address.into()

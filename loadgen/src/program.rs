@@ -6,9 +6,9 @@ use crate::steady::{self, Rate};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use core::time::Duration;
+use kakehashi_terminal::program::read_password_file;
 use kakehashi_terminal::{Settings, Timing};
 use kakehashi_wire::id::DeviceId;
-use kakehashi_wire::secret::Password;
 use std::path::{Path, PathBuf};
 
 /// Sends a steady stream of authentic packets through a relay and counts what arrives.
@@ -71,7 +71,7 @@ pub async fn run(args: Args) -> Result<()> {
             ca_pem: ca_pem.clone(),
             tenant: args.tenant.clone(),
             login: login.to_owned(),
-            password: read_password(password)?,
+            password: read_password_file(password)?,
             device: DeviceId(u64::from(std::process::id())),
             software: concat!("kakehashi-loadgen ", env!("CARGO_PKG_VERSION")).to_owned(),
             timing: Timing::default(),
@@ -98,14 +98,7 @@ pub async fn run(args: Args) -> Result<()> {
     .await
     .context("the load thread panicked")??;
     println!("{}", serde_json::to_string(&report)?);
-    call.caller.terminal.hang_up(call.caller.ready.call).await?;
+    call.end().await?;
     ensure!(report.lost() == 0, "{} of {} packets lost", report.lost(), report.sent);
     Ok(())
-}
-
-fn read_password(path: &Path) -> Result<Password> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the password file {}", path.display()))?;
-    let line = text.lines().next().unwrap_or_default();
-    Ok(Password::new(line.to_owned()))
 }

@@ -57,6 +57,23 @@ pub async fn call(caller: Settings, callee: Settings) -> Result<LiveCall> {
     })
 }
 
+impl LiveCall {
+    /// Hangs up and signs both sides out, so that their accounts are free at once.
+    ///
+    /// # Errors
+    /// If control does not answer.
+    pub async fn end(mut self) -> Result<()> {
+        self.caller.terminal.hang_up(self.caller.ready.call).await?;
+        for side in [&mut self.caller, &mut self.callee] {
+            side.terminal.sign_out().await?;
+            while timeout(STEP, side.events.next()).await.context("no farewell in 20 s")?.is_some()
+            {
+            }
+        }
+        Ok(())
+    }
+}
+
 async fn next(events: &mut Events) -> Result<Event> {
     let event = timeout(STEP, events.next()).await.context("nothing happened for 20 s")?;
     match event.context("the session ended")? {

@@ -6,6 +6,8 @@ mod runner;
 mod streams;
 mod voice;
 
+pub use password::read_password_file;
+
 use crate::capacity::CONFIG_FILE_BYTES_MAX;
 use crate::config::{Config, read_bounded};
 use crate::session::{Settings, Terminal, Timing};

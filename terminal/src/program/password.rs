@@ -15,7 +15,7 @@ pub(super) const VARIABLE: &str = "KAKEHASHI_PASSWORD";
 /// Finds the password of `login`.
 pub(super) fn find(file: Option<&Path>, login: &str) -> Result<Password> {
     if let Some(path) = file {
-        return from_file(path);
+        return read_password_file(path);
     }
     if let Ok(text) = std::env::var(VARIABLE) {
         return Ok(Password::new(text));
@@ -28,7 +28,11 @@ pub(super) fn find(file: Option<&Path>, login: &str) -> Result<Password> {
     )
 }
 
-fn from_file(path: &Path) -> Result<Password> {
+/// The password in the first line of a file. The file is bounded, and what was read is wiped.
+///
+/// # Errors
+/// If the file cannot be read, is longer than any password, not UTF-8, or has an empty first line.
+pub fn read_password_file(path: &Path) -> Result<Password> {
     let bytes = Zeroizing::new(read_bounded(path, PASSWORD_FILE_BYTES_MAX)?);
     let text = core::str::from_utf8(&bytes)
         .with_context(|| format!("the password in {} is not UTF-8", path.display()))?;
