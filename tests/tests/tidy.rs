@@ -1,7 +1,9 @@
 //! Holds the source tree to its house rules; the rules are in `tests/src/tidy`.
 
 use kakehashi_tests::tidy::tree::Tree;
-use kakehashi_tests::tidy::{Problem, documents, layers, manifests, report, scripts, size, words};
+use kakehashi_tests::tidy::{
+    Problem, documents, layers, manifests, report, scripts, size, skips, words,
+};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -67,18 +69,25 @@ fn no_path_of_a_developers_machine_is_named() {
 }
 
 #[test]
+fn no_test_is_skipped() {
+    assert_none(skips::skipped_tests);
+}
+
+#[test]
 fn pure_folders_touch_neither_system_nor_clock() {
     assert_none(layers::pure_folders);
 }
 
 #[test]
-fn runtime_and_ring_stay_in_their_folders() {
+fn runtime_and_ring_stay_in_their_places() {
     assert_none(layers::confined_libraries);
 }
 
 #[test]
 fn the_places_the_rules_name_exist() {
     assert_none(layers::places_exist);
+    assert_none(words::unsafe_places_exist);
+    assert_none(manifests::crates_exist);
 }
 
 #[test]

@@ -4,14 +4,14 @@ use super::Problem;
 use super::shape::functions;
 use super::tree::{TextFile, Tree};
 
-/// Documents whose paths must exist.
+/// Documents that must be there. What every document names must exist, these or others.
 const DOCUMENTS: [&str; 7] = [
     "README.md",
     "ARCHITECTURE.md",
     "LIMITS.md",
     "CHANGELOG.md",
+    "SECURITY.md",
     "wire/FORMAT.md",
-    "wire/DEVIATIONS.md",
     "tuning/README.md",
 ];
 
@@ -23,36 +23,77 @@ const FILE_ENDS: [&str; 3] = [".rs", ".md", ".sh"];
 
 /// A README that is too long.
 pub fn readme_length(tree: &Tree) -> Vec<Problem> {
-    let Some(readme) = tree.text("README.md") else { return Vec::new() };
+    let Some(readme) = tree.text("README.md") else {
+        return vec![Problem::new("README.md", 1, "there is no README", "write it")];
+    };
     let lines = readme.text.lines().count();
     let what = format!("{lines} lines, at most {README_LINES_MAX} are allowed");
     let problem = Problem::new("README.md", lines, what, "move details behind a link");
     (lines > README_LINES_MAX).then_some(problem).into_iter().collect()
 }
 
-/// Paths, and tests given as `path::name`, that documents name but that do not exist.
+/// Documents that are not there, and what documents name or link to that does not exist: paths,
+/// and tests given as `path::name`.
 pub fn named_paths_exist(tree: &Tree) -> Vec<Problem> {
-    let files = DOCUMENTS.iter().filter_map(|path| tree.text(path));
-    files.flat_map(|file| missing_paths(tree, file)).collect()
+    let documents = tree.texts.iter().filter(|file| file.path.ends_with(".md"));
+    let named = documents.flat_map(|file| missing_paths(tree, file));
+    named.chain(missing_documents(tree)).collect()
+}
+
+fn missing_documents(tree: &Tree) -> Vec<Problem> {
+    let gone = DOCUMENTS.iter().filter(|path| tree.text(path).is_none());
+    let fix = "write it, or take it off the list in tests/src/tidy/documents.rs";
+    gone.map(|path| Problem::new(path, 1, "there is no such document", fix)).collect()
 }
 
 fn missing_paths(tree: &Tree, file: &TextFile) -> Vec<Problem> {
+    let fix = "name what is there, or take the sentence out";
     let mut problems = Vec::new();
     let mut in_block = false;
     for (line, number) in file.text.lines().zip(1..) {
         if line.trim_start().starts_with("```") {
             in_block = !in_block;
+        }
+        if in_block {
             continue;
         }
         // Outside of blocks, every second part between backticks is code.
-        for code in line.split('`').skip(1).step_by(2).filter(|_| !in_block) {
-            if let Some(what) = missing(tree, &file.path, code) {
-                let fix = "name what is there, or take the sentence out";
-                problems.push(Problem::new(&file.path, number, what, fix));
-            }
-        }
+        let code = line.split('`').skip(1).step_by(2);
+        let code = code.filter_map(|code| missing(tree, &file.path, code));
+        let text = line.split('`').step_by(2);
+        let links = text.flat_map(links).filter_map(|link| missing_link(tree, &file.path, link));
+        let missing = code.chain(links).map(|what| Problem::new(&file.path, number, what, fix));
+        problems.extend(missing);
     }
     problems
+}
+
+/// The targets of the links and pictures in `text`.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](").skip(1).map(|rest| rest.split([')', ' ']).next().unwrap_or(rest))
+}
+
+/// What is missing, if `link` leads to this repository.
+fn missing_link(tree: &Tree, document: &str, link: &str) -> Option<String> {
+    let path = link.split('#').next().unwrap_or(link);
+    let is_elsewhere = path.contains(':') || path.is_empty();
+    let found = |path: String| !path.is_empty() && tree.has(&path);
+    let is_missing = !is_elsewhere && !resolved(document, path).is_some_and(found);
+    is_missing.then(|| format!("the link leads to `{path}`, which does not exist"))
+}
+
+/// `path`, written in `document`, from the root of the repository; `None` if it lies outside.
+fn resolved(document: &str, path: &str) -> Option<String> {
+    let mut parts: Vec<_> = document.split('/').collect();
+    parts.pop();
+    for part in path.split('/') {
+        match part {
+            "." | "" => {}
+            ".." => drop(parts.pop()?),
+            _ => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
 }
 
 /// What is missing, if `code` names something of this repository.
@@ -104,14 +145,37 @@ mod tests {
     use super::super::tree::tree;
     use super::*;
 
+    fn lines_of(document: &str, text: &str) -> Vec<usize> {
+        let mut files = DOCUMENTS.map(|path| (path, "`wire/src/a.rs`")).to_vec();
+        files.retain(|(path, _)| *path != document);
+        files.extend([(document, text), ("wire/src/a.rs", "fn b() {}"), ("tests/run", "")]);
+        let problems = named_paths_exist(&tree(&files));
+        problems.into_iter().map(|problem| problem.line).collect()
+    }
+
     fn lines(text: &str) -> Vec<usize> {
-        let tree = tree(&[
-            ("README.md", text),
-            ("wire/src/a.rs", "fn b() {}"),
-            ("tests/run", ""),
-            ("wire/FORMAT.md", "`src/a.rs`"),
-        ]);
-        named_paths_exist(&tree).into_iter().map(|problem| problem.line).collect()
+        lines_of("README.md", text)
+    }
+
+    #[test]
+    fn links_lead_somewhere() {
+        let good = "[a](LIMITS.md) ![b](wire/src/a.rs) [`c`](./tests/run#d) [e](#f)\n\
+                    [g](https://example.org/h.md) `[i](j.md)` [k](wire/) [l](mailto:m@n.example)\n\
+                    ```\n[o](p.md)\n```\n";
+        assert!(lines(good).is_empty());
+        assert_eq!(
+            lines("[a](b.md)\n![c](wire/d.svg)\n[`e`](LIMITS)\n[f](../g.md)\n"),
+            [1, 2, 3, 4]
+        );
+        let from_below = "[a](FORMAT.md) [b](../LIMITS.md)\n[c](LIMITS.md)\n[d](../../e.md)\n";
+        assert_eq!(lines_of("wire/FORMAT.md", from_below), [2, 3]);
+        assert_eq!(lines_of("wire/unlisted.md", "a\n[b](c.md)"), [2]);
+    }
+
+    #[test]
+    fn a_document_that_is_gone_is_a_problem() {
+        assert_eq!(named_paths_exist(&tree(&[])).len(), DOCUMENTS.len());
+        assert_eq!(readme_length(&tree(&[])).len(), 1);
     }
 
     #[test]

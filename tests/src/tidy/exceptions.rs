@@ -54,3 +54,33 @@ pub const HARMLESS_NAMES: &[Harmless] = &[
         reason: "the name of a record in the store",
     },
 ];
+
+/// A test that an ordinary run leaves out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ignored {
+    /// Path from the root of the repository.
+    pub path: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// Who runs it, and when.
+    pub reason: &'static str,
+}
+
+/// What stands among the tests but is none.
+pub const IGNORED_TESTS: &[Ignored] = &[
+    Ignored {
+        path: "control/tests/parts/admin.rs",
+        name: "another_user",
+        reason: "the child process of a test, which runs it",
+    },
+    Ignored {
+        path: "control/tests/parts/crash.rs",
+        name: "writer",
+        reason: "the child process of a test, which runs it",
+    },
+    Ignored {
+        path: "relay/src/shard/tests.rs",
+        name: "measure_steady_load",
+        reason: "a measurement for strace or perf, which asserts nothing",
+    },
+];

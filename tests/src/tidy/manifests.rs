@@ -31,8 +31,26 @@ const DEPENDENCY_TABLES: [&str; 3] = ["dependencies", "dev-dependencies", "build
 
 /// Dependencies that point the wrong way, those for tests and for build scripts included.
 pub fn dependency_direction(tree: &Tree) -> Vec<Problem> {
-    let manifests = tree.texts.iter().filter(|file| file.path.ends_with("/Cargo.toml"));
-    manifests.flat_map(wrong_ways).collect()
+    manifests(tree).flat_map(wrong_ways).collect()
+}
+
+/// Crates that a rule names but that do not exist.
+pub fn crates_exist(tree: &Tree) -> Vec<Problem> {
+    let tables = manifests(tree).filter_map(|manifest| manifest.text.parse().ok());
+    let names: Vec<_> = tables.map(|table| package_name(&table).to_owned()).collect();
+    let gone = MAY_USE.iter().filter(|(known, _)| !names.iter().any(|name| name == known));
+    let fix = "take the crate off the table in tests/src/tidy/manifests.rs";
+    gone.map(|(name, _)| Problem::new(name, 1, "a rule names this crate, it is gone", fix))
+        .collect()
+}
+
+fn manifests(tree: &Tree) -> impl Iterator<Item = &TextFile> {
+    tree.texts.iter().filter(|file| file.path.ends_with("/Cargo.toml"))
+}
+
+fn package_name(manifest: &Table) -> &str {
+    let name = manifest.get("package").and_then(|package| package.get("name"));
+    name.and_then(Value::as_str).unwrap_or_default()
 }
 
 fn wrong_ways(manifest: &TextFile) -> Vec<Problem> {
@@ -43,8 +61,7 @@ fn wrong_ways(manifest: &TextFile) -> Vec<Problem> {
             return vec![Problem::new(&manifest.path, 1, error.to_string(), fix)];
         }
     };
-    let name = table.get("package").and_then(|package| package.get("name"));
-    let name = name.and_then(Value::as_str).unwrap_or_default();
+    let name = package_name(&table);
     let Some((_, allowed)) = MAY_USE.iter().find(|(known, _)| *known == name) else {
         let what = format!("no rule says what `{name}` may depend on");
         let fix = "add the crate to the table in tests/src/tidy/manifests.rs";
@@ -101,6 +118,14 @@ mod tests {
         assert_eq!(problems("kakehashi-control", &uses("kakehashi-relay")), 1);
         assert_eq!(problems("kakehashi-wire", &uses("kakehashi-srtp")), 1);
         assert_eq!(problems("kakehashi-unheard-of", ""), 1);
+    }
+
+    #[test]
+    fn a_crate_that_is_gone_is_a_problem() {
+        let manifest = "[package]\nname = \"kakehashi-wire\"\n";
+        let problems = crates_exist(&tree(&[("a/Cargo.toml", manifest)]));
+        assert_eq!(problems.len(), MAY_USE.len() - 1);
+        assert!(problems.iter().all(|problem| problem.file != "kakehashi-wire"));
     }
 
     #[test]

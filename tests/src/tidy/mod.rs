@@ -16,6 +16,7 @@ pub mod paths;
 pub mod scripts;
 pub mod shape;
 pub mod size;
+pub mod skips;
 pub mod source;
 pub mod tree;
 pub mod words;

@@ -17,6 +17,12 @@ impl NamedPath {
         let rest = self.text.strip_prefix(other);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
     }
+
+    /// Whether this is `other`, or names it in full.
+    pub fn ends_in(&self, other: &str) -> bool {
+        let rest = self.text.strip_suffix(other);
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with("::"))
+    }
 }
 
 /// Every path of two segments or more, and every path a `use` names.
@@ -139,6 +145,8 @@ mod tests {
         let path = NamedPath { text: "std::fs::read".into(), line: 1 };
         assert!(path.is_within("std::fs") && path.is_within("std"));
         assert!(!path.is_within("std::f"));
+        assert!(path.ends_in("fs::read") && path.ends_in("std::fs::read"));
+        assert!(!path.ends_in("s::read") && !path.ends_in("fs"));
     }
 
     #[test]

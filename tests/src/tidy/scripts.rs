@@ -3,6 +3,9 @@
 use super::Problem;
 use super::tree::Tree;
 
+/// Scripts that must be there, so that this rule never looks at none.
+const ENTRIES: [&str; 2] = ["tests/run", ".ci/run"];
+
 /// Whether a file is a shell script, by its name or by its first line.
 pub fn is_script(path: &str, text: &str) -> bool {
     let first = text.lines().next().unwrap_or_default();
@@ -11,7 +14,11 @@ pub fn is_script(path: &str, text: &str) -> bool {
 
 /// Scripts that cannot be started, or that would go on after an error.
 pub fn shell_scripts(tree: &Tree) -> Vec<Problem> {
-    let mut problems = Vec::new();
+    let mut problems: Vec<_> = ENTRIES
+        .iter()
+        .filter(|path| !tree.texts.iter().any(|it| it.path == **path && is_script(path, &it.text)))
+        .map(|path| Problem::new(path, 1, "there is no such script", "name those there are"))
+        .collect();
     for file in tree.texts.iter().filter(|file| is_script(&file.path, &file.text)) {
         let mut problem = |what, fix| problems.push(Problem::new(&file.path, 1, what, fix));
         if !file.is_executable {
@@ -33,14 +40,17 @@ mod tests {
 
     #[test]
     fn a_script_starts_and_stops() {
+        let good = "#!/usr/bin/env bash\n# A.\nset -euo pipefail\n";
         let problems = |path: &str, text: &str, is_executable| {
             let file = (path.to_owned(), text.as_bytes().to_vec(), is_executable);
-            shell_scripts(&Tree::of([file])).len()
+            let entries = ENTRIES.map(|path| (path.to_owned(), good.as_bytes().to_vec(), true));
+            let others = entries.into_iter().filter(|entry| entry.0 != path);
+            shell_scripts(&Tree::of(others.chain([file]))).len()
         };
-        let good = "#!/usr/bin/env bash\n# A.\nset -euo pipefail\n";
         assert_eq!(problems("tests/run", good, true), 0);
         assert_eq!(problems("tests/run", good, false), 1);
         assert_eq!(problems("a.sh", "#!/bin/sh\nset -e\n", true), 2);
+        assert_eq!(shell_scripts(&Tree::of([])).len(), ENTRIES.len());
         assert_eq!(problems("a.py", "#!/usr/bin/env python3\n", false), 0);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Problem;
 use super::exceptions::{HARMLESS_NAMES, Harmless};
+use super::layers::empty_places;
 use super::shape::{Struct, structs};
 use super::source::Source;
 use super::tree::{Tree, is_below};
@@ -30,12 +31,25 @@ pub fn headers(tree: &Tree) -> Vec<Problem> {
     lacking.map(|source| Problem::new(&source.path, 1, "no header", fix)).collect()
 }
 
+/// Places that may hold `unsafe` code but hold no code at all: a moved folder keeps no licence.
+pub fn unsafe_places_exist(tree: &Tree) -> Vec<Problem> {
+    let fix = "name the place where that code is in tests/src/tidy/words.rs";
+    let mut problems = empty_places(tree, UNSAFE_PLACES.into_iter(), fix);
+    if !tree.sources.iter().any(|source| is_counting_test(&source.path)) {
+        let what = "a rule names it, but there is no such test";
+        problems.push(Problem::new(UNSAFE_TEST_FILE, 1, what, fix));
+    }
+    problems
+}
+
+fn is_counting_test(path: &str) -> bool {
+    path.contains("/tests/") && path.rsplit('/').next() == Some(UNSAFE_TEST_FILE)
+}
+
 /// `unsafe` where it may not be.
 pub fn unsafe_code(tree: &Tree) -> Vec<Problem> {
     let is_allowed = |path: &str| {
-        let is_counting_test =
-            path.contains("/tests/") && path.rsplit('/').next() == Some(UNSAFE_TEST_FILE);
-        is_counting_test || UNSAFE_PLACES.iter().any(|place| is_below(path, place))
+        is_counting_test(path) || UNSAFE_PLACES.iter().any(|place| is_below(path, place))
     };
     let fix = "write it safely, or move it behind a function of relay/src/io or relay/src/memory";
     let sources = tree.sources.iter().filter(|source| !is_allowed(&source.path));
@@ -178,6 +192,15 @@ mod tests {
             assert!(is_refused(path), "{path}");
         }
         assert_eq!(lines(unsafe_code(&tree(&[("a.rs", code)]))), [3]);
+    }
+
+    #[test]
+    fn places_for_unsafe_code_must_hold_code() {
+        assert_eq!(unsafe_places_exist(&tree(&[])).len(), 3);
+        let code = |path| (path, "fn a() {}");
+        let counting_test = code("srtp/tests/no_allocation.rs");
+        let all = [code("relay/src/io/a.rs"), code("relay/src/memory/mod.rs"), counting_test];
+        assert!(unsafe_places_exist(&tree(&all)).is_empty());
     }
 
     #[test]
