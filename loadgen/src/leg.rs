@@ -16,6 +16,9 @@ use std::net::{SocketAddr, UdpSocket};
 /// Longest packet a leg makes or takes.
 const PACKET_BYTES_MAX: usize = kakehashi_wire::limits::DATAGRAM_BYTES_MAX;
 
+/// Receive queue a leg asks for: a second of 4,000 packets/s.
+const RECEIVE_QUEUE_BYTES: usize = 8 << 20;
+
 /// Bytes of the stamp at the start of every payload.
 const STAMP_BYTES: usize = 8;
 
@@ -59,6 +62,8 @@ impl LegClient {
         let local = if relay.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
         let socket = UdpSocket::bind(local).context("no UDP socket to be had")?;
         socket.connect(relay).context("cannot reach the relay")?;
+        // As much as the machine allows: what overflows here would count against the relay.
+        let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_QUEUE_BYTES);
         let provider = Provider::AwsLcRs;
         let mut sending = SendingSession::new(SessionKeys::derive(provider, &ready.key));
         sending.add(StreamSealer::new(stream.ssrc, stream.first_sequence))?;

@@ -19,6 +19,9 @@ use std::time::Duration;
 /// How long a platform gets to become ready; generous, for loaded machines.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
+/// Lines of each log that a failing test shows.
+const LOG_LINES_SHOWN: usize = 40;
+
 /// The tenant most tests use.
 pub const TENANT: &str = "ginza";
 
@@ -201,6 +204,17 @@ impl Platform {
         sums
     }
 
+    /// Prints the end of every part's log, for whoever reads why a test failed.
+    fn print_logs(&self) {
+        let logs = std::fs::read_dir(self.data().join("logs")).into_iter().flatten().flatten();
+        for log in logs {
+            let text = std::fs::read_to_string(log.path()).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            let end = lines.len().saturating_sub(LOG_LINES_SHOWN);
+            println!("== {}\n{}", log.path().display(), lines[end..].join("\n"));
+        }
+    }
+
     /// Process ID of the relay whose shard listens at `address`.
     pub fn relay_at(&self, address: &str) -> u32 {
         let port = address.rsplit_once(':').map(|(_, port)| port).expect("an address has a port");
@@ -232,6 +246,9 @@ impl Platform {
 
 impl Drop for Platform {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.print_logs();
+        }
         // `up` ends its parts at SIGTERM; they end with it if it must be killed.
         let _ = Command::new("kill").arg(self.up.id().to_string()).status();
         for _ in 0..100 {

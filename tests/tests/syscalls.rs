@@ -26,8 +26,8 @@ async fn a_loaded_relay_makes_well_under_one_system_call_a_packet() {
         .spawn()
         .expect("strace is there: apt-get install strace");
     pause(Duration::from_secs(1));
-    // Video of many calls at once: a burst of 16 packets 250 times a second.
-    let rate = Rate { burst: 16, interval: Duration::from_millis(4), payload_bytes: 1_100 };
+    // Video of several calls at once: a burst of 16 packets 125 times a second.
+    let rate = Rate { burst: 16, interval: Duration::from_millis(8), payload_bytes: 1_100 };
     let report = steady::run(&mut from, &mut to, rate, Duration::from_secs(8)).unwrap();
     assert!(
         Command::new("kill").args(["-INT", &strace.id().to_string()]).status().unwrap().success()
@@ -36,9 +36,13 @@ async fn a_loaded_relay_makes_well_under_one_system_call_a_packet() {
 
     let table = std::fs::read_to_string(table.path()).unwrap();
     let calls = total_calls(&table);
-    let packets = report.received * 2;
+    // Relays report their counters every second. Theirs count, not the receiver's: tracing slows
+    // a relay into bursts that a receiver's small socket buffer need not hold.
+    pause(Duration::from_secs(3));
+    let counters = platform.counters();
+    let packets = counters["packets_received"] + counters["packets_sent"];
     println!("{table}\n{report:?}\n{calls} system calls for {packets} packets in and out");
-    assert!(report.received * 10 >= report.sent * 9, "{report:?}");
+    assert!(counters["forwarded"] * 10 >= report.sent * 9, "{report:?} {counters:#?}");
     assert!(calls * 2 <= packets, "{calls} system calls for {packets} packets");
 }
 
