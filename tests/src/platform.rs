@@ -29,7 +29,7 @@ pub const TENANT: &str = "ginza";
 pub struct Platform {
     up: Child,
     output: Lines,
-    data: tempfile::TempDir,
+    data: Option<tempfile::TempDir>,
     control_port: u16,
     media_port: u16,
 }
@@ -61,7 +61,11 @@ pub fn program(name: &str) -> PathBuf {
 impl Platform {
     /// Starts a platform whose relays have `shards` shards each, and waits until it is ready.
     pub fn start(shards: u16) -> Self {
-        let data = tempfile::tempdir().expect("a temporary folder can be made");
+        Self::start_in(tempfile::tempdir().expect("a temporary folder can be made"), shards)
+    }
+
+    /// The same with a data folder that may have been used before.
+    pub fn start_in(data: tempfile::TempDir, shards: u16) -> Self {
         let (control_port, fleet_port, media_port) = free_ports(shards * 2);
         let mut command = Command::new(program("kakehashi"));
         command.arg("up").arg("--data").arg(data.path());
@@ -80,14 +84,21 @@ impl Platform {
             .spawn()
             .expect("kakehashi starts");
         let output = Lines::of(up.stdout.take().expect("its output is piped"));
-        let platform = Self { up, output, data, control_port, media_port };
+        let platform = Self { up, output, data: Some(data), control_port, media_port };
         platform.output.until("ready", READY_WITHIN);
         platform
     }
 
     /// The data folder.
     pub fn data(&self) -> &Path {
-        self.data.path()
+        self.data.as_ref().expect("the folder is there until the end").path()
+    }
+
+    /// Ends the platform; its data folder lives on.
+    pub fn end(mut self) -> tempfile::TempDir {
+        self.terminate();
+        assert!(self.ended_well(), "the platform did not end well");
+        self.data.take().expect("the folder is there until the end")
     }
 
     /// What `up` has printed so far.
@@ -191,6 +202,17 @@ impl Platform {
         command
     }
 
+    /// Asks the platform to end, as an operator would.
+    pub fn terminate(&self) {
+        let asked = Command::new("kill").arg(self.up.id().to_string()).status();
+        assert!(asked.is_ok_and(|status| status.success()), "the platform runs");
+    }
+
+    /// Waits until the platform has ended; says whether it ended well.
+    pub fn ended_well(&mut self) -> bool {
+        self.up.wait().expect("the platform is our child").success()
+    }
+
     /// Every relay's counters, summed over the relays.
     pub fn counters(&self) -> BTreeMap<String, u64> {
         let mut sums = BTreeMap::new();
@@ -246,8 +268,11 @@ impl Platform {
 
 impl Drop for Platform {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() && self.data.is_some() {
             self.print_logs();
+        }
+        if matches!(self.up.try_wait(), Ok(Some(_))) {
+            return;
         }
         // `up` ends its parts at SIGTERM; they end with it if it must be killed.
         let _ = Command::new("kill").arg(self.up.id().to_string()).status();

@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use tokio::process::{Child, Command};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Tells a child whose parent it is, so that it ends with it even if the parent is killed.
 pub(crate) const PARENT_VARIABLE: &str = "KAKEHASHI_PARENT";
@@ -18,6 +18,9 @@ const STOP_DEADLINE: Duration = Duration::from_secs(5);
 const RESTART_PAUSE_LEAST: Duration = Duration::from_millis(200);
 const RESTART_PAUSE_MOST: Duration = Duration::from_secs(5);
 
+/// A part that has lived so long starts again with the first pause.
+const LONG_LIFE: Duration = Duration::from_secs(60);
+
 /// One part and its process.
 pub(crate) struct Part {
     /// Its name: `control`, `relay-1`.
@@ -26,6 +29,7 @@ pub(crate) struct Part {
     kind: &'static str,
     config: PathBuf,
     child: Child,
+    started: Instant,
     pause: Duration,
 }
 
@@ -38,7 +42,14 @@ impl Part {
         config: PathBuf,
     ) -> Result<Self> {
         let child = spawn(layout, name, kind, &config)?;
-        Ok(Self { name: name.to_owned(), kind, config, child, pause: RESTART_PAUSE_LEAST })
+        Ok(Self {
+            name: name.to_owned(),
+            kind,
+            config,
+            child,
+            started: Instant::now(),
+            pause: RESTART_PAUSE_LEAST,
+        })
     }
 
     /// How it ended, if it did.
@@ -48,9 +59,13 @@ impl Part {
 
     /// Starts it again after a pause that grows with every time.
     pub(crate) async fn restart(&mut self, layout: &Layout) -> Result<()> {
+        if self.started.elapsed() > LONG_LIFE {
+            self.pause = RESTART_PAUSE_LEAST;
+        }
         sleep(self.pause).await;
         self.pause = (self.pause * 2).min(RESTART_PAUSE_MOST);
         self.child = spawn(layout, &self.name, self.kind, &self.config)?;
+        self.started = Instant::now();
         Ok(())
     }
 

@@ -10,25 +10,46 @@ const TENANT: &str = "home";
 /// Its accounts: login ID and name shown to others.
 const ACCOUNTS: [(&str, &str); 2] = [("concierge-1", "Concierge"), ("store-1", "Store")];
 
-/// Makes the first tenant if there is none, and says how to sign in.
+/// Makes what is missing of the first tenant and its accounts, and says how to sign in.
 pub(super) async fn greet(platform: &Platform) -> Result<()> {
     let Answer::Tenants { rows } = platform.ask(Request::TenantList {}).await? else {
         bail!("control answered something else than its tenants");
     };
-    if rows.is_empty() {
+    if !rows.iter().any(|tenant| tenant.name == TENANT) {
         platform.add_tenant(TENANT).await?;
-        println!("First start: made the tenant `{TENANT}` with two accounts.");
-        println!("Their passwords are shown this once; the platform keeps only hashes:\n");
-        for (login, display) in ACCOUNTS {
+    }
+    let request = Request::AccountList { tenant: TENANT.to_owned() };
+    let Answer::Accounts { rows } = platform.ask(request).await? else {
+        bail!("control answered something else than its accounts");
+    };
+    let missing: Vec<_> = ACCOUNTS
+        .into_iter()
+        .filter(|(login, _)| !rows.iter().any(|account| account.login == *login))
+        .collect();
+    if !missing.is_empty() {
+        println!("First start: accounts of the tenant `{TENANT}` with their passwords, which are");
+        println!("shown this once; the platform keeps only hashes:\n");
+        for (login, display) in missing {
             let password = platform.add_account(TENANT, login, display).await?;
             println!("  {login:<12} {}", password.expose());
         }
         println!();
     }
-    let ca = platform.layout.ca();
-    let place = format!("--control {} --ca {}", platform.ports.control(), ca.display());
-    println!("To sign in, in two other shells (each asks for the password):\n");
-    println!("  kakehashi-terminal {place} --tenant {TENANT} --login concierge-1 wait");
-    println!("  kakehashi-terminal {place} --tenant {TENANT} --login store-1 call concierge-1\n");
+    say_how_to_sign_in(platform);
     Ok(())
+}
+
+/// Prints two commands that work as they stand: this program is a terminal too.
+fn say_how_to_sign_in(platform: &Platform) {
+    let program = std::env::current_exe().unwrap_or_else(|_| "kakehashi".into());
+    let (control, ca) = (platform.ports.control(), platform.layout.ca());
+    println!("To sign in, in two other shells (each asks for the password):\n");
+    for (login, action) in [
+        ("concierge-1", "wait --audio sample:reply --video sample:concierge"),
+        ("store-1", "call concierge-1 --audio sample:speech --video sample:store"),
+    ] {
+        println!("  {} terminal --control {control} \\", program.display());
+        println!("    --ca {} \\", ca.display());
+        println!("    --tenant {TENANT} --login {login} {action}\n");
+    }
 }

@@ -15,6 +15,9 @@ pub(crate) const SOCKET_FILE: &str = "admin.sock";
 /// The authority's certificate, in the data folder: what terminals need.
 pub(crate) const CA_FILE: &str = "ca.pem";
 
+/// How long a log may grow; two of this are kept for each part.
+const LOG_BYTES_MAX: u64 = 16 << 20;
+
 /// The data folder, which exists and which only its owner may read.
 #[derive(Clone)]
 pub(crate) struct Layout {
@@ -80,6 +83,29 @@ impl Layout {
         Ok(path)
     }
 
+    /// Puts away the content of every log that has grown too long, as `NAME.log.old`, in place of
+    /// what was put away before. Parts append, so they go on at the beginning.
+    pub(crate) fn shorten_logs(&self) -> Result<()> {
+        let folder = self.logs();
+        let logs = fs::read_dir(&folder)
+            .with_context(|| format!("cannot list the logs in {}", folder.display()))?;
+        for log in logs.flatten() {
+            let path = log.path();
+            let grown = log.metadata().is_ok_and(|found| found.len() > LOG_BYTES_MAX);
+            if !grown || path.extension().is_none_or(|ending| ending != "log") {
+                continue;
+            }
+            // On a full disk there may be no room for the copy; the log is shortened all the same.
+            let _ = fs::copy(&path, path.with_extension("log.old"));
+            OpenOptions::new()
+                .write(true)
+                .truncate(true)
+                .open(&path)
+                .with_context(|| format!("cannot shorten the log {}", path.display()))?;
+        }
+        Ok(())
+    }
+
     /// Opens a part's log to append to.
     pub(crate) fn open_log(&self, part: &str) -> Result<File> {
         let path = self.log(part);
@@ -108,4 +134,24 @@ pub(crate) fn private_file(path: &Path) -> Result<File> {
         .mode(0o600)
         .open(path)
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_log_is_put_away_and_a_writer_goes_on_at_the_beginning() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let layout = Layout::open(folder.path()).expect("a data folder");
+        let mut log = layout.open_log("relay-1").expect("a log");
+        layout.open_log("control").expect("a log").write_all(b"short").expect("room");
+        log.set_len(LOG_BYTES_MAX + 1).expect("room");
+        layout.shorten_logs().expect("logs can be shortened");
+        log.write_all(b"and on").expect("room");
+        assert_eq!(fs::read(layout.log("relay-1")).expect("a log"), b"and on");
+        assert_eq!(fs::read(layout.log("control")).expect("a log"), b"short");
+        let old = layout.log("relay-1").with_extension("log.old");
+        assert_eq!(fs::metadata(old).expect("the old log").len(), LOG_BYTES_MAX + 1);
+    }
 }

@@ -23,27 +23,30 @@ pub(crate) fn run(args: &UpArgs) -> Result<ExitCode> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(async {
-        let mut interrupted = signal(SignalKind::interrupt())?;
-        let mut terminated = signal(SignalKind::terminate())?;
-        tokio::select! {
-            outcome = stay_up(args) => outcome,
-            _ = interrupted.recv() => Ok(ExitCode::SUCCESS),
-            _ = terminated.recv() => Ok(ExitCode::SUCCESS),
-        }
-    })
+    runtime.block_on(stay_up(args))
 }
 
 async fn stay_up(args: &UpArgs) -> Result<ExitCode> {
-    let mut platform = Platform::start(args).await?;
-    platform.announce();
-    let outcome = if args.demo {
-        demo::run(&mut platform, args.seconds).await
-    } else {
-        first_start::greet(&platform).await?;
-        println!("ready: Ctrl-C stops it");
-        platform.keep().await
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut platform = Platform::new(args)?;
+    let outcome = tokio::select! {
+        outcome = serve(&mut platform, args) => outcome,
+        _ = interrupted.recv() => Ok(ExitCode::SUCCESS),
+        _ = terminated.recv() => Ok(ExitCode::SUCCESS),
     };
+    // However it ended: sessions hear a farewell, and records are written.
     platform.stop().await;
     outcome
+}
+
+async fn serve(platform: &mut Platform, args: &UpArgs) -> Result<ExitCode> {
+    platform.start().await?;
+    platform.announce();
+    if args.demo {
+        return demo::run(platform, args.seconds).await;
+    }
+    first_start::greet(platform).await?;
+    println!("ready: Ctrl-C stops it");
+    platform.keep().await
 }

@@ -22,6 +22,9 @@ pub(crate) const RELAYS: [RelayId; 2] = [RelayId(1), RelayId(2)];
 /// How long the parts get to become ready.
 const START_DEADLINE: Duration = Duration::from_secs(30);
 
+/// How often the parts are looked after.
+const WATCH: Duration = Duration::from_millis(200);
+
 /// How often readiness is asked for.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -35,21 +38,23 @@ pub(crate) struct Platform {
 }
 
 impl Platform {
-    /// Starts all parts and waits until the relays have reported to control.
-    pub(crate) async fn start(args: &UpArgs) -> Result<Self> {
+    /// A platform none of whose parts runs yet.
+    pub(crate) fn new(args: &UpArgs) -> Result<Self> {
         let layout = Layout::open(&args.data.data)?;
-        let ports = Ports::of(args)?;
-        let config = layout.write_config(CONTROL, &configs::control(&layout, &ports))?;
-        let control = Part::start(&layout, CONTROL, "control", config)?;
-        let mut platform = Self { layout, ports, parts: vec![control] };
-        platform.until_ready("control", |_| true).await?;
-        platform.start_relays()?;
-        platform
-            .until_ready("the relays", |relays| {
-                RELAYS.iter().all(|id| relays.iter().any(|row| row.id == *id && row.connected))
-            })
-            .await?;
-        Ok(platform)
+        Ok(Self { layout, ports: Ports::of(args)?, parts: Vec::new() })
+    }
+
+    /// Starts all parts and waits until the relays have reported to control.
+    pub(crate) async fn start(&mut self) -> Result<()> {
+        let text = configs::control(&self.layout, &self.ports);
+        let config = self.layout.write_config(CONTROL, &text)?;
+        self.parts.push(Part::start(&self.layout, CONTROL, "control", config)?);
+        self.until_ready("control", |_| true).await?;
+        self.start_relays()?;
+        self.until_ready("the relays", |relays| {
+            RELAYS.iter().all(|id| relays.iter().any(|row| row.id == *id && row.connected))
+        })
+        .await
     }
 
     fn start_relays(&mut self) -> Result<()> {
@@ -133,7 +138,8 @@ impl Platform {
     /// Watches the parts and starts again what dies. Never returns on its own.
     pub(crate) async fn keep(&mut self) -> Result<ExitCode> {
         loop {
-            sleep(Duration::from_millis(200)).await;
+            sleep(WATCH).await;
+            self.layout.shorten_logs()?;
             for part in &mut self.parts {
                 if let Some(status) = part.ended()? {
                     eprintln!("{} ended ({status}); starting it again", part.name);
