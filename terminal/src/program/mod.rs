@@ -10,7 +10,7 @@ pub use password::read_password_file;
 
 use crate::capacity::CONFIG_FILE_BYTES_MAX;
 use crate::config::{Config, read_bounded};
-use crate::session::{Settings, Terminal, Timing};
+use crate::session::{Settings, Terminal, Timing, authorities};
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use runner::{Goal, Runner};
@@ -133,6 +133,7 @@ fn settings(config: &Config) -> Result<Settings> {
     let ca = config.ca.clone().unwrap_or_default();
     let ca_pem = read_bounded(&ca, CONFIG_FILE_BYTES_MAX)
         .context("the CA file tells whom to trust; give control's ca.pem with --ca FILE")?;
+    authorities(&ca_pem).with_context(|| ca.display().to_string())?;
     let device = match &config.device {
         Some(text) => device::parse(text).context("--device")?,
         None => {

@@ -166,7 +166,10 @@ impl Runner {
             Goal::Call { login, .. } => {
                 let login = login.clone();
                 self.voice.say(&Note::Calling { login: &login });
-                let inputs = streams::inputs(&self.config)?;
+                let inputs = match streams::inputs(&self.config) {
+                    Ok(inputs) => inputs,
+                    Err(error) => return self.stop(Err(error)).await,
+                };
                 let offers = inputs.iter().map(MediaInput::offer).collect();
                 let call = match self.terminal.invite(&login, offers).await {
                     Ok(call) => call,

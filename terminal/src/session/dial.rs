@@ -83,7 +83,8 @@ impl Dialler {
     }
 }
 
-fn authorities(pem: &[u8]) -> Result<rustls::RootCertStore, TerminalError> {
+/// The certificates of a CA file.
+pub(crate) fn authorities(pem: &[u8]) -> Result<rustls::RootCertStore, TerminalError> {
     let unusable = |why: &str| TerminalError::Settings {
         why: format!("the CA file cannot be used: {why}; give control's `ca.pem`"),
     };

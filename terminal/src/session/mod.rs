@@ -13,5 +13,6 @@ pub mod machine;
 pub mod requests;
 mod terminal;
 
+pub(crate) use dial::authorities;
 pub use error::TerminalError;
 pub use terminal::{Event, Events, Settings, Terminal, Timing};
