@@ -4,6 +4,7 @@ mod args;
 mod demo;
 mod operate;
 mod part;
+mod platform;
 mod up;
 
 use args::{Args, Command};

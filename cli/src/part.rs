@@ -1,7 +1,7 @@
 //! One part of the platform as a process of its own.
 
 use crate::args::PartArgs;
-use crate::up::PARENT_VARIABLE;
+use crate::platform::PARENT_VARIABLE;
 use anyhow::{Context, Result, bail};
 use std::process::ExitCode;
 

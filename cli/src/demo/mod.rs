@@ -5,7 +5,7 @@ mod live;
 mod side;
 mod summary;
 
-use crate::up::{Platform, make_private};
+use crate::platform::{Platform, make_private};
 use anyhow::{Context, Result};
 use core::time::Duration;
 use kakehashi_terminal::samples;

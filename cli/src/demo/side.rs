@@ -1,6 +1,6 @@
 //! One terminal of the demonstration: a process of its own, heard through its JSON lines.
 
-use crate::up::{PARENT_VARIABLE, make_private};
+use crate::platform::{PARENT_VARIABLE, make_private};
 use anyhow::{Context, Result, bail};
 use kakehashi_wire::secret::Password;
 use serde_json::Value;

@@ -3,12 +3,11 @@
 mod table;
 
 use crate::args::{AccountArgs, AccountCommand, CallsArgs, DataArgs, TenantArgs, TenantCommand};
-use crate::up::SOCKET_FILE;
+use crate::platform::SOCKET_FILE;
 use anyhow::{Context, Result, bail};
 use kakehashi_control::admin::{Answer, CallRow, RelayRow, Request, client};
 use kakehashi_control::records::{Quality, RecordState};
-use kakehashi_wire::secret::Password;
-use std::path::Path;
+use kakehashi_terminal::program::read_password_file;
 use std::process::ExitCode;
 
 /// Ended calls that `kakehashi calls` lists of each tenant.
@@ -31,7 +30,7 @@ pub(crate) fn tenant(args: &TenantArgs) -> Result<ExitCode> {
 pub(crate) fn account(args: &AccountArgs) -> Result<ExitCode> {
     match &args.command {
         AccountCommand::Add { tenant, login, display, password_file } => {
-            let password = password_file.as_deref().map(read_password).transpose()?;
+            let password = password_file.as_deref().map(read_password_file).transpose()?;
             let request = Request::AccountAdd {
                 tenant: tenant.clone(),
                 login: login.clone(),
@@ -97,13 +96,6 @@ fn ask(data: &DataArgs, request: Request) -> Result<Answer> {
         .build()
         .context("cannot start the runtime")?;
     Ok(runtime.block_on(client::request(&socket, request))?)
-}
-
-fn read_password(path: &Path) -> Result<Password> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the password file {}", path.display()))?;
-    let line = text.lines().next().unwrap_or_default();
-    Ok(Password::new(line.to_owned()))
 }
 
 fn call_cells(row: &CallRow) -> [String; 8] {

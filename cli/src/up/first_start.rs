@@ -1,6 +1,6 @@
 //! The first start: a tenant with two accounts, whose passwords are shown once.
 
-use super::platform::Platform;
+use crate::platform::Platform;
 use anyhow::{Result, bail};
 use kakehashi_control::admin::{Answer, Request};
 

@@ -1,17 +1,10 @@
-//! `kakehashi up`: the whole platform on one machine.
+//! `kakehashi up`: runs the platform until a signal comes, or until a demonstration is over.
 
-mod children;
-mod configs;
 mod first_start;
-mod layout;
-mod platform;
-
-pub(crate) use children::PARENT_VARIABLE;
-pub(crate) use layout::{SOCKET_FILE, make_private};
-pub(crate) use platform::Platform;
 
 use crate::args::UpArgs;
 use crate::demo;
+use crate::platform::Platform;
 use anyhow::{Context, Result};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};

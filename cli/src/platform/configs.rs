@@ -6,6 +6,9 @@ use anyhow::{Context, Result};
 use kakehashi_wire::id::RelayId;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+/// Relays of a platform on one machine: a primary and a standby for every call.
+pub(super) const RELAYS: [RelayId; 2] = [RelayId(1), RelayId(2)];
+
 /// Where everything listens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Ports {
@@ -19,7 +22,7 @@ pub(crate) struct Ports {
 impl Ports {
     /// The ports of a command line.
     pub(super) fn of(args: &UpArgs) -> Result<Self> {
-        let relays = u16::try_from(super::platform::RELAYS.len()).context("relays are few")?;
+        let relays = u16::try_from(RELAYS.len()).context("relays are few")?;
         args.media_port
             .checked_add(args.shards * relays - 1)
             .context("the media ports end above 65535: choose a lower --media-port")?;

@@ -1,7 +1,7 @@
 //! The running platform: one control node and two relays as processes of their own.
 
 use super::children::Part;
-use super::configs::{self, Ports};
+use super::configs::{self, Ports, RELAYS};
 use super::layout::{CONTROL, Layout};
 use crate::args::UpArgs;
 use anyhow::{Context, Result, bail};
@@ -11,13 +11,9 @@ use kakehashi_control::admin::{Answer, RelayRow, Request};
 use kakehashi_control::clock::UnixMs;
 use kakehashi_control::entropy::Entropy;
 use kakehashi_control::pki::Pki;
-use kakehashi_wire::id::RelayId;
 use kakehashi_wire::secret::Password;
 use std::process::ExitCode;
 use tokio::time::{Instant, sleep};
-
-/// Relays of a platform on one machine: a primary and a standby for every call.
-pub(crate) const RELAYS: [RelayId; 2] = [RelayId(1), RelayId(2)];
 
 /// How long the parts get to become ready.
 const START_DEADLINE: Duration = Duration::from_secs(30);
