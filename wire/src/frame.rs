@@ -11,6 +11,10 @@
 //! The header is read before a byte of the body is awaited, so an oversize or foreign message
 //! costs its sender 12 bytes and the receiver nothing.
 
+mod reader;
+
+pub use reader::{Frame, Reader};
+
 use crate::limits::MESSAGE_BODY_BYTES_MAX;
 use core::fmt;
 

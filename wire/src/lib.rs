@@ -7,7 +7,8 @@
 //! - what terminals and relays exchange over UDP: [`rtp`], [`rtcp`], [`stun`], told apart by
 //!   [`datagram`];
 //! - what travels inside QUIC: messages between a terminal and control ([`terminal`]) and between
-//!   control and a relay ([`relay`]), each in the fixed outer header of [`frame`].
+//!   control and a relay ([`relay`]), each in the fixed outer header of [`frame`], which
+//!   also holds the reader that finds them in a stream of bytes.
 //!
 //! Every byte of the second family is drawn in `wire/FORMAT.md`.
 

@@ -8,7 +8,8 @@ pub const DATAGRAM_BYTES_MAX: usize = 1_984;
 /// small enough that a peer cannot make a node hold much for it.
 pub const MESSAGE_BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Nesting an archive may have. The deepest message (an order inside a batch) needs five.
+/// Nesting an archive may have, the message itself included. The deepest need three: a list, and a
+/// list or a name in each of its elements. The rest is room for what messages may become.
 pub const ARCHIVE_DEPTH_MAX: usize = 16;
 
 /// Longest tenant name, login ID or display name in bytes of UTF-8.
@@ -16,6 +17,10 @@ pub const NAME_BYTES_MAX: usize = 128;
 
 /// Longest password in bytes of UTF-8; long enough for any passphrase, short enough to hash.
 pub const PASSWORD_BYTES_MAX: usize = 256;
+
+/// Highest first sequence number of a stream: whoever hears any of its first 2^15 packets finds the
+/// rollover counter at zero (RFC 3711 3.3.1).
+pub const FIRST_SEQUENCE_MAX: u16 = (1 << 15) - 1;
 
 /// Streams one leg may send: audio, camera low, camera high, screen.
 pub const STREAMS_PER_LEG_MAX: usize = 4;
@@ -26,10 +31,11 @@ pub const LEGS_PER_CALL_MAX: usize = 16;
 /// Relays one call may be placed on: a primary and a standby.
 pub const RELAYS_PER_CALL_MAX: usize = 2;
 
-/// Presence entries one message may carry: 256 x about 200 bytes stays below the body limit.
+/// Presence entries one message may carry. That many fit with names of up to 119 bytes; with all
+/// names at their longest only half as many do, so control sends 128 a message.
 pub const PRESENCE_ENTRIES_MAX: usize = 256;
 
-/// Orders one batch may carry: 128 x at most 480 bytes stays below the body limit.
+/// Orders one batch may carry: 128 x at most 148 bytes, so that a batch takes a third of a message.
 pub const ORDERS_PER_BATCH_MAX: usize = 128;
 
 /// Shards one relay may announce.
@@ -38,6 +44,21 @@ pub const SHARDS_PER_RELAY_MAX: usize = 256;
 /// Named counters one report may carry.
 pub const COUNTERS_PER_REPORT_MAX: usize = 128;
 
+/// Bytes of a presence entry beside its names; `tests/golden.rs` encodes the fullest messages.
+const PRESENCE_ENTRY_BYTES: usize = 17;
+
+/// Bytes of an order that installs a leg with all its streams.
+const ORDER_BYTES_MAX: usize = 132 + 4 * STREAMS_PER_LEG_MAX;
+
+/// Bytes of a message that carries one list, beside the list: at most a flag and the list's field.
+const LIST_BYTES: usize = 1 + 8;
+
+const _: () = assert!(
+    LIST_BYTES + PRESENCE_ENTRIES_MAX / 2 * (PRESENCE_ENTRY_BYTES + 2 * NAME_BYTES_MAX)
+        <= MESSAGE_BODY_BYTES_MAX
+);
+const _: () = assert!(
+    LIST_BYTES + PRESENCE_ENTRIES_MAX * (PRESENCE_ENTRY_BYTES + 2 * 119) <= MESSAGE_BODY_BYTES_MAX
+);
 const _: () =
-    assert!(PRESENCE_ENTRIES_MAX * (16 + 2 * NAME_BYTES_MAX / 2) < MESSAGE_BODY_BYTES_MAX);
-const _: () = assert!(ORDERS_PER_BATCH_MAX * 480 < MESSAGE_BODY_BYTES_MAX);
+    assert!(LIST_BYTES + ORDERS_PER_BATCH_MAX * ORDER_BYTES_MAX <= MESSAGE_BODY_BYTES_MAX / 3);

@@ -67,8 +67,8 @@ pub struct StreamPlan {
     pub codec: Codec,
     /// Its synchronisation source, unique on the shard.
     pub ssrc: Ssrc,
-    /// Its first sequence number, below 2^15 so that the rollover counter starts at zero for
-    /// whoever hears any of its first 2^15 packets (RFC 3711 3.3.1).
+    /// Its first sequence number, at most
+    /// [`FIRST_SEQUENCE_MAX`](crate::limits::FIRST_SEQUENCE_MAX).
     pub first_sequence: u16,
 }
 

@@ -29,7 +29,7 @@ pub enum DecodeError {
     },
     /// The body is not a valid archive of its type.
     Malformed,
-    /// A field is longer than its limit.
+    /// A field is over its limit.
     OverLimit {
         /// The field's name.
         field: &'static str,
@@ -43,7 +43,7 @@ impl fmt::Display for DecodeError {
                 write!(out, "message type {kind:#06x} does not exist in this direction")
             }
             Self::Malformed => write!(out, "the message body is malformed"),
-            Self::OverLimit { field } => write!(out, "`{field}` is longer than allowed"),
+            Self::OverLimit { field } => write!(out, "`{field}` is over its limit"),
         }
     }
 }
@@ -59,7 +59,7 @@ pub struct EncodeError {
 
 impl fmt::Display for EncodeError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "`{}` is longer than a message may carry", self.field)
+        write!(out, "`{}` is over the limit of a message", self.field)
     }
 }
 
@@ -111,15 +111,30 @@ where
     T: Archive + Check,
     T::Archived: for<'a> CheckBytes<Val<'a>> + Deserialize<T, HighDeserializer<Failure>>,
 {
-    const DEPTH: NonZeroUsize = NonZeroUsize::new(ARCHIVE_DEPTH_MAX).expect("limit is not zero");
-    let mut validator =
-        Validator::new(ArchiveValidator::with_max_depth(body, Some(DEPTH)), SharedValidator::new());
+    decode_within(body, ARCHIVE_DEPTH_MAX)
+}
+
+fn decode_within<T>(body: &[u8], depth_max: usize) -> Result<T, DecodeError>
+where
+    T: Archive + Check,
+    T::Archived: for<'a> CheckBytes<Val<'a>> + Deserialize<T, HighDeserializer<Failure>>,
+{
+    // The validator refuses the level that uses its number up.
+    let levels = NonZeroUsize::MIN.saturating_add(depth_max);
+    let mut validator = Validator::new(
+        ArchiveValidator::with_max_depth(body, Some(levels)),
+        SharedValidator::new(),
+    );
     let archived = rkyv::api::access_with_context::<T::Archived, _, Failure>(body, &mut validator)
         .map_err(|_| DecodeError::Malformed)?;
     let message = rkyv::deserialize::<T, Failure>(archived).map_err(|_| DecodeError::Malformed)?;
     message.check().map_err(|field| DecodeError::OverLimit { field })?;
     Ok(message)
 }
+
+#[cfg(test)]
+#[path = "message_tests.rs"]
+mod tests;
 
 /// Declares the messages of one direction: an enum whose variants hold the struct of their name.
 macro_rules! messages {

@@ -7,8 +7,8 @@
 
 use crate::id::{AccountId, CallId, DeviceId, RequestId, SessionId, TenantId};
 use crate::limits::{
-    LEGS_PER_CALL_MAX, PASSWORD_BYTES_MAX, PRESENCE_ENTRIES_MAX, RELAYS_PER_CALL_MAX,
-    STREAMS_PER_LEG_MAX,
+    FIRST_SEQUENCE_MAX, LEGS_PER_CALL_MAX, PASSWORD_BYTES_MAX, PRESENCE_ENTRIES_MAX,
+    RELAYS_PER_CALL_MAX, STREAMS_PER_LEG_MAX,
 };
 use crate::media::{RelayPath, Sender, StreamOffer, StreamPlan};
 use crate::message::{Check, at_most, name};
@@ -435,12 +435,18 @@ impl Check for Incoming {
 
 impl Check for CallReady {
     fn check(&self) -> Result<(), &'static str> {
-        at_most("streams", self.streams.len(), STREAMS_PER_LEG_MAX)?;
+        plans(&self.streams)?;
         at_most("senders", self.senders.len(), LEGS_PER_CALL_MAX)?;
         at_most("paths", self.paths.len(), RELAYS_PER_CALL_MAX)?;
         self.senders.iter().try_for_each(|sender| {
             name("login", &sender.login)?;
-            at_most("streams", sender.streams.len(), STREAMS_PER_LEG_MAX)
+            plans(&sender.streams)
         })
     }
+}
+
+fn plans(streams: &[StreamPlan]) -> Result<(), &'static str> {
+    at_most("streams", streams.len(), STREAMS_PER_LEG_MAX)?;
+    let low = streams.iter().all(|plan| plan.first_sequence <= FIRST_SEQUENCE_MAX);
+    if low { Ok(()) } else { Err("first_sequence") }
 }

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
 use kakehashi_wire::datagram::DatagramKind;
-use kakehashi_wire::frame::FrameHeader;
+use kakehashi_wire::frame::{FrameHeader, Reader};
 use kakehashi_wire::relay::{FromRelay, ToRelay};
 use kakehashi_wire::rtcp::RtcpView;
 use kakehashi_wire::rtp::RtpView;
@@ -57,6 +57,24 @@ fn frame_header() {
     bolero::check!().with_type::<[u8; FrameHeader::BYTES]>().for_each(|bytes| {
         if let Ok(header) = FrameHeader::parse(bytes) {
             assert_eq!(header.to_bytes(), *bytes);
+        }
+    });
+}
+
+/// However a stream is cut, the reader hands out space until it finds no header.
+#[test]
+fn frame_reader() {
+    bolero::check!().with_type::<(Vec<u8>, u8)>().for_each(|(bytes, step)| {
+        let (mut reader, mut rest) = (Reader::new(), &bytes[..]);
+        while !rest.is_empty() {
+            let space = reader.space();
+            let piece = (usize::from(*step) + 1).min(space.len()).min(rest.len());
+            assert!(piece > 0, "no space without an error");
+            space[..piece].copy_from_slice(&rest[..piece]);
+            rest = &rest[piece..];
+            if reader.filled(piece).is_err() {
+                return;
+            }
         }
     });
 }

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
+use kakehashi_wire::DecodeError;
 use kakehashi_wire::frame::FrameHeader;
 use kakehashi_wire::id::{
     AccountId, CallId, DeviceId, Generation, Incarnation, LegId, RelayId, RequestId, SessionId,
@@ -252,18 +253,50 @@ fn limits_hold_on_both_sides() {
 }
 
 #[test]
+fn a_first_sequence_number_may_not_be_near_the_wrap() {
+    let ready = || {
+        let ready = to_terminal().into_iter().find(|message| message.name() == "CallReady");
+        let Some(ToTerminal::CallReady(ready)) = ready else { panic!("there is a sample") };
+        ready
+    };
+    let (mut own, mut other) = (ready(), ready());
+    own.streams[1].first_sequence = 32_768;
+    other.senders[0].streams[1].first_sequence = 32_768;
+    for message in [own, other] {
+        let error = ToTerminal::from(message).encode().unwrap_err();
+        assert_eq!(error.field, "first_sequence");
+    }
+    // The bytes of 77 stand in nothing else of the sample.
+    let good = ToTerminal::from(ready()).encode().unwrap();
+    let places: Vec<_> = (12..good.len() - 1).filter(|at| good[*at..*at + 2] == [77, 0]).collect();
+    assert_eq!(places.len(), 4);
+    for place in places {
+        for (high, refused) in [(0x7f, false), (0x80, true)] {
+            let mut body = good[12..].to_vec();
+            body[place - 12 + 1] = high;
+            let decoded = ToTerminal::decode(0x0207, &body).map(drop);
+            let over = DecodeError::OverLimit { field: "first_sequence" };
+            assert_eq!(decoded, if refused { Err(over) } else { Ok(()) });
+        }
+    }
+}
+
+#[test]
 fn a_full_batch_of_the_longest_orders_fits_a_message() {
     let ToRelay::Orders(batch) = to_relay().remove(1) else { panic!("second is Orders") };
     let Some(Order::Install(mut leg)) = batch.orders.into_iter().next() else { panic!("install") };
     leg.ssrcs = vec![Ssrc(1); 4];
-    assert!(ToRelay::from(Orders { orders: vec![Order::Install(leg); 128] }).encode().is_ok());
-    let entry = PresenceEntry {
-        login: "x".repeat(100),
-        display: "x".repeat(100),
-        state: PresenceState::Offline,
+    let orders = ToRelay::from(Orders { orders: vec![Order::Install(leg); 128] }).encode();
+    assert_eq!(orders.map(|bytes| bytes.len()), Ok(12 + 8 + 128 * (132 + 16)));
+    let presence = |entries: usize, name: usize| {
+        let (login, display, state) = ("x".repeat(name), "x".repeat(name), PresenceState::Offline);
+        let entries = vec![PresenceEntry { login, display, state }; entries];
+        ToTerminal::from(Presence { complete: true, entries }).encode().map(|bytes| bytes.len())
     };
-    let full = ToTerminal::from(Presence { complete: true, entries: vec![entry; 256] }).encode();
-    assert!(full.is_ok());
+    assert_eq!(presence(128, 128), Ok(12 + 1 + 8 + 128 * (17 + 2 * 128)));
+    assert_eq!(presence(256, 119), Ok(12 + 1 + 8 + 256 * (17 + 2 * 119)));
+    assert_eq!(presence(256, 128).unwrap_err().field, "body", "why control sends 128 a message");
+    assert_eq!(presence(257, 1).unwrap_err().field, "entries");
     let keep = vec![LegId(1); kakehashi_wire::relay::RESYNC_LEGS_MAX];
     assert!(ToRelay::from(Resync { first: LegId(0), last: LegId(1), keep }).encode().is_ok());
 }
