@@ -1,9 +1,9 @@
 //! Messages on a QUIC stream: header first, its limits checked, then the body.
 
 use crate::capacity::MESSAGE_TIMEOUT;
-use kakehashi_wire::frame::{FrameError, FrameHeader};
+use kakehashi_wire::frame::{Frame, FrameError, Reader};
 use kakehashi_wire::{DecodeError, EncodeError};
-use quinn::{ReadExactError, RecvStream, SendStream, WriteError};
+use quinn::{RecvStream, SendStream, WriteError};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -40,23 +40,24 @@ pub(crate) async fn read<T>(
     stream: &mut RecvStream,
     decode: impl Fn(u16, &[u8]) -> Result<T, DecodeError>,
 ) -> Result<T, ReadFailure> {
-    let mut header = [0; FrameHeader::BYTES];
-    fill(stream, &mut header[..1]).await?;
+    let mut reader = Reader::new();
+    let first = fill(stream, &mut reader).await?;
     let rest = async {
-        fill(stream, &mut header[1..]).await?;
-        let header = FrameHeader::parse(&header)?;
-        // A sign-in's body holds a password.
-        let mut body = Zeroizing::new(vec![0; header.body_bytes()]);
-        fill(stream, &mut body).await?;
-        Ok(decode(header.kind(), &body)?)
+        let mut found = first;
+        loop {
+            match found {
+                Some(frame) => return Ok(decode(frame.kind(), frame.body())?),
+                None => found = fill(stream, &mut reader).await?,
+            }
+        }
     };
     timeout(MESSAGE_TIMEOUT, rest).await.unwrap_or(Err(ReadFailure::Slow))
 }
 
-async fn fill(stream: &mut RecvStream, bytes: &mut [u8]) -> Result<(), ReadFailure> {
-    stream.read_exact(bytes).await.map_err(|error| match error {
-        ReadExactError::FinishedEarly(_) | ReadExactError::ReadError(_) => ReadFailure::Gone,
-    })
+/// Takes what has come, or waits for something to come; gives the message if that completes it.
+async fn fill(stream: &mut RecvStream, reader: &mut Reader) -> Result<Option<Frame>, ReadFailure> {
+    let read = stream.read(reader.space()).await.map_err(|_| ReadFailure::Gone)?;
+    Ok(reader.filled(read.ok_or(ReadFailure::Gone)?)?)
 }
 
 /// Sends one encoded message.

@@ -4,9 +4,9 @@ use super::dial::{Dialler, connection_error};
 use super::error::TerminalError;
 use crate::capacity::INBOUND_MESSAGES_MAX;
 use core::time::Duration;
-use kakehashi_wire::frame::FrameHeader;
+use kakehashi_wire::frame::Reader;
 use kakehashi_wire::terminal::{FromTerminal, ToTerminal};
-use quinn::{Connection, Endpoint, ReadExactError, RecvStream, SendStream, VarInt, WriteError};
+use quinn::{Connection, Endpoint, ReadError, RecvStream, SendStream, VarInt, WriteError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
@@ -53,8 +53,7 @@ impl Conversation {
 
     /// The next message. May be cancelled without losing one.
     pub(super) async fn hear(&mut self) -> Result<ToTerminal, TerminalError> {
-        let silent = || Err(TerminalError::Lost { why: "control closed the stream".into() });
-        self.inbound.recv().await.unwrap_or_else(silent)
+        self.inbound.recv().await.unwrap_or_else(|| Err(closed()))
     }
 
     /// Closes, and gives the goodbye a moment to leave.
@@ -83,24 +82,24 @@ async fn read_all(mut stream: RecvStream, found: mpsc::Sender<Result<ToTerminal,
 }
 
 async fn read_one(stream: &mut RecvStream) -> Result<ToTerminal, TerminalError> {
-    let mut head = [0; FrameHeader::BYTES];
-    stream.read_exact(&mut head).await.map_err(read_error)?;
-    let header = FrameHeader::parse(&head)?;
-    // A ready call holds keys.
-    let mut body = Zeroizing::new(vec![0; header.body_bytes()]);
-    stream.read_exact(&mut body).await.map_err(read_error)?;
-    ToTerminal::decode(header.kind(), &body)
-        .map_err(|error| TerminalError::Protocol { why: error.to_string() })
+    let mut reader = Reader::new();
+    loop {
+        let read = stream.read(reader.space()).await.map_err(read_error)?;
+        let bytes = read.ok_or_else(closed)?;
+        if let Some(frame) = reader.filled(bytes)? {
+            return ToTerminal::decode(frame.kind(), frame.body())
+                .map_err(|error| TerminalError::Protocol { why: error.to_string() });
+        }
+    }
 }
 
-fn read_error(error: ReadExactError) -> TerminalError {
+fn closed() -> TerminalError {
+    TerminalError::Lost { why: "control closed the stream".into() }
+}
+
+fn read_error(error: ReadError) -> TerminalError {
     match error {
-        ReadExactError::FinishedEarly(_) => {
-            TerminalError::Lost { why: "control closed the stream".into() }
-        }
-        ReadExactError::ReadError(quinn::ReadError::ConnectionLost(error)) => {
-            connection_error(&error)
-        }
-        ReadExactError::ReadError(error) => TerminalError::Lost { why: error.to_string() },
+        ReadError::ConnectionLost(error) => connection_error(&error),
+        error => TerminalError::Lost { why: error.to_string() },
     }
 }
