@@ -5,7 +5,9 @@ use crate::path::batch::{Outgoing, Received, Slot};
 use crate::path::forward;
 use crate::path::verdict::{PathCounters, Verdict};
 use crate::tick::Tick;
-use kakehashi_srtp::{Provider, RtcpPrivacy, SessionKeys, StreamSealer};
+use kakehashi_srtp::{
+    PacketIndex, Provider, RtcpIndex, RtcpPrivacy, SealerPosition, SessionKeys, StreamSealer,
+};
 use kakehashi_wire::id::{CallId, Generation, LegId, ShardIndex};
 use kakehashi_wire::relay::{InstallLeg, Order, Outcome};
 use kakehashi_wire::rtp::{RtpHeader, Ssrc};
@@ -50,6 +52,14 @@ impl Phone {
             sealer: StreamSealer::new(ssrc, 100),
             master,
         }
+    }
+
+    /// Its stream has wrapped this often before anyone here hears it.
+    pub(crate) fn having_wrapped(mut self, rollover: u32) -> Self {
+        let rtp = PacketIndex::new(rollover, 100);
+        let rtcp = RtcpIndex::from_value(1_000).unwrap();
+        self.sealer = StreamSealer::resume(self.ssrc, SealerPosition { rtp, rtcp });
+        self
     }
 
     pub(crate) fn install(&self, generation: u64) -> InstallLeg {

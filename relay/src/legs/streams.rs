@@ -18,6 +18,17 @@ pub enum Lane {
     Rtcp,
 }
 
+/// A stream of which this relay has heard nothing: it may begin, or have run for hours elsewhere
+/// before the relay got its leg (a restart, a resync, a standby). No order tells its rollover
+/// counter, so its packets are tried with the first
+/// [`JOINING_CANDIDATES`](kakehashi_srtp::capacity::JOINING_CANDIDATES) values. A packet of a
+/// fresh stream fits the first one and costs one tag check; a forged one costs all of them, but
+/// only until the first authentic packet, and only from the leg's address or while the leg has
+/// none.
+const fn unheard(ssrc: Ssrc) -> StreamOpener {
+    StreamOpener::joining(ssrc, 0)
+}
+
 /// What a leg may send, and what of it has been received.
 pub struct Streams {
     /// Kept to tell whether a newer order brings another key.
@@ -27,11 +38,11 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// Streams from their beginning; SSRCs beyond [`STREAMS_PER_LEG_MAX`] are left out.
+    /// Streams of which nothing has been heard; SSRCs beyond [`STREAMS_PER_LEG_MAX`] are left out.
     pub(super) fn new(provider: Provider, master: MasterKey, ssrcs: &[Ssrc]) -> Self {
         let mut openers = [const { None }; STREAMS_PER_LEG_MAX];
         for (place, ssrc) in openers.iter_mut().zip(ssrcs) {
-            *place = Some(StreamOpener::new(*ssrc));
+            *place = Some(unheard(*ssrc));
         }
         Self { keys: SessionKeys::derive(provider, &master), master, openers }
     }
@@ -46,7 +57,7 @@ impl Streams {
         let mut openers = [const { None }; STREAMS_PER_LEG_MAX];
         for (place, ssrc) in openers.iter_mut().zip(ssrcs) {
             let known = self.openers.iter().flatten().find(|opener| opener.ssrc() == *ssrc);
-            *place = Some(known.cloned().unwrap_or_else(|| StreamOpener::new(*ssrc)));
+            *place = Some(known.cloned().unwrap_or_else(|| unheard(*ssrc)));
         }
         self.openers = openers;
     }
@@ -57,7 +68,7 @@ impl Streams {
         places.filter_map(|(place, opener)| Some((place, opener.as_ref()?.ssrc())))
     }
 
-    /// Checks that `packet` is authentic and new, and remembers it; it is not decrypted.
+    /// Checks that `packet` is authentic and new, and remembers it. The packet keeps its bytes.
     ///
     /// # Errors
     /// See [`SrtpError`]; nothing has changed then.

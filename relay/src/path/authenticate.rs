@@ -2,8 +2,9 @@
 //!
 //! Input: packets whose leg is known. Output: [`Authentic`], the only type `route` accepts. The
 //! replay window moves only after the tag verifies (RFC 3711 3.3.2); otherwise one forged packet
-//! with a high sequence number would mute a terminal. The packet keeps its bytes: no plain text
-//! is made of it.
+//! with a high sequence number would mute a terminal. The packet keeps its bytes,
+//! and no plain text comes back: what a provider of AES-GCM decrypts to check a tag stays in the
+//! table's scratch space, which nothing reads and which is wiped when the table is dropped.
 
 use super::batch::Slot as BufferSlot;
 use super::demux::Addressed;

@@ -28,6 +28,43 @@ fn a_group_hears_every_member_once() {
     }
 }
 
+/// A relay that restarts, or becomes a standby, gets legs whose streams have wrapped.
+#[test]
+fn a_stream_that_wrapped_before_its_leg_came_is_forwarded() {
+    for rollover in [0, 1, 2, 3, 15] {
+        let mut phones = [Phone::new(1, 1).having_wrapped(rollover), Phone::new(1, 2)];
+        let mut world = World::with(&phones);
+        for packet in [phones[0].rtp(), phones[0].rtcp(), phones[0].rtp()] {
+            let mut forged = packet.clone();
+            *forged.last_mut().unwrap() ^= 1;
+            let dropped = world.send(phones[0].address, &forged);
+            assert!(dropped.is_silent() && dropped.verdict != Verdict::Forwarded);
+            let effect = world.send(phones[0].address, &packet);
+            assert_eq!(effect.verdict, Verdict::Forwarded, "rollover {rollover}");
+        }
+    }
+    let mut phones = [Phone::new(1, 1).having_wrapped(16), Phone::new(1, 2)];
+    let mut world = World::with(&phones);
+    let packet = phones[0].rtp();
+    assert_ne!(world.send(phones[0].address, &packet).verdict, Verdict::Forwarded, "the bound");
+}
+
+/// A leg that is installed again under its key keeps its place; one that was removed joins.
+#[test]
+fn a_leg_that_comes_back_hours_later_is_heard() {
+    let mut phones = [Phone::new(1, 1), Phone::new(1, 2)];
+    let mut world = World::with(&phones);
+    let packet = phones[0].rtp();
+    assert_eq!(world.send(phones[0].address, &packet).verdict, Verdict::Forwarded);
+    let (leg, generation) = (phones[0].leg, Generation(2));
+    assert_eq!(world.apply(Order::Remove(RemoveLeg { leg, generation })), Outcome::Applied);
+    let [first, second] = phones;
+    phones = [first.having_wrapped(9), second];
+    assert_eq!(world.apply(Order::Install(phones[0].install(3))), Outcome::Applied);
+    let packet = phones[0].rtp();
+    assert_eq!(world.send(phones[0].address, &packet).verdict, Verdict::Forwarded);
+}
+
 #[test]
 fn counters_add_up_and_carry_the_bytes() {
     let mut phones = [1, 2, 3].map(|n| Phone::new(1, n));
