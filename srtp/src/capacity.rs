@@ -14,9 +14,10 @@ pub const PACKET_BYTES_MAX: usize = kakehashi_wire::limits::DATAGRAM_BYTES_MAX;
 /// from zero. Its start may have been lost around the first wrap, so one and the next.
 pub const FRESH_CANDIDATES: u8 = 2;
 
-/// Rollover counters tried for a stream that was joined late with a lower bound from control.
-/// 16 wraps are a million packets: 15 minutes of the fastest video since control last knew. A
-/// forged packet for such a stream costs as many tag checks, until the first authentic one.
+/// Rollover counters tried for a stream that may have been joined late, from a lower bound upwards.
+/// 16 wraps are a million packets: nearly three hours of 100 packets a second, 15 minutes of the
+/// fastest video. A forged packet for such a stream costs as many tag checks, until the first
+/// authentic one.
 pub const JOINING_CANDIDATES: u8 = 16;
 
 /// Rollover counters tried for a stream that is known: the guess of RFC 3711 3.3.1, and the next

@@ -2,19 +2,6 @@
 
 use core::fmt;
 
-/// Who can do something about an [`SrtpError`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Fault {
-    /// The peer, or someone who pretends to be it, sent it.
-    Peer,
-    /// The network reordered or repeated it; harmless.
-    Network,
-    /// The caller of this crate.
-    Misuse,
-    /// The key has been used up: a new one is due.
-    Policy,
-}
-
 /// Why a packet was refused. Nothing has changed when one of these is returned.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
@@ -90,25 +77,6 @@ impl SrtpError {
             Self::IndexExhausted => "index_exhausted",
             Self::TooManyStreams => "too_many_streams",
             Self::SsrcTaken => "ssrc_taken",
-        }
-    }
-
-    /// Who can do something about it.
-    pub const fn fault(self) -> Fault {
-        match self {
-            Self::TooShort
-            | Self::TooLong
-            | Self::NotRtp
-            | Self::NotRtcp
-            | Self::UnknownSsrc
-            | Self::Forged => Fault::Peer,
-            Self::Replayed | Self::TooOld => Fault::Network,
-            Self::WrongSsrc
-            | Self::NoRoom
-            | Self::NotIncreasing
-            | Self::TooManyStreams
-            | Self::SsrcTaken => Fault::Misuse,
-            Self::IndexExhausted => Fault::Policy,
         }
     }
 }

@@ -41,7 +41,7 @@ mod session;
 mod vectors;
 
 pub use aead::Provider;
-pub use error::{Fault, SrtpError};
+pub use error::SrtpError;
 pub use index::{PacketIndex, RtcpIndex};
 pub use keys::{Scratch, SessionKeys};
 pub use opener::{Opened, OpenedRtcp, StreamOpener, StreamPosition};
