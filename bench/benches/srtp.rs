@@ -1,4 +1,5 @@
-//! What protecting, opening and checking one SRTP packet costs, with either provider.
+//! What protecting, opening and checking one SRTP packet costs, with either provider, and with
+//! `--features null` everything but the cipher.
 //!
 //! Each measurement takes [`PACKETS`] packets of one stream in order, the way a relay meets them;
 //! the rate it prints is packets a second on one core. Sizes are those of plain RTP packets: a
@@ -15,8 +16,21 @@ use std::hint::black_box;
 const PACKETS: u16 = 64;
 const SSRC: Ssrc = Ssrc(0x1357_9bdf);
 const SIZES: [usize; 3] = [60, 200, 1200];
-const PROVIDERS: [(&str, Provider); 2] =
-    [("aes-gcm", Provider::AesGcm), ("aws-lc-rs", Provider::AwsLcRs)];
+
+/// Makes keys of one kind.
+type Maker = fn() -> SessionKeys;
+
+/// What does the cipher's work, by name.
+const CIPHERS: &[(&str, Maker)] = &[
+    ("aes-gcm", || derive(Provider::AesGcm)),
+    ("aws-lc-rs", || derive(Provider::AwsLcRs)),
+    #[cfg(feature = "null")]
+    ("null", SessionKeys::null),
+];
+
+fn derive(provider: Provider) -> SessionKeys {
+    SessionKeys::derive(provider, &MasterKey::new(Suite::AeadAes128Gcm, &[7; 32], &[9; 12]))
+}
 
 /// A key, and packets of one size in the clear and sealed with it.
 struct Bed {
@@ -26,9 +40,7 @@ struct Bed {
 }
 
 impl Bed {
-    fn new(provider: Provider, size: usize) -> Self {
-        let master = MasterKey::new(Suite::AeadAes128Gcm, &[7; 32], &[9; 12]);
-        let keys = SessionKeys::derive(provider, &master);
+    fn new(keys: SessionKeys, size: usize) -> Self {
         let plain: Vec<_> = (0..PACKETS).map(|sequence| packet(sequence, size)).collect();
         let mut sealed = plain.clone();
         seal_all(&keys, &mut sealed);
@@ -66,14 +78,14 @@ fn open_all(keys: &SessionKeys, packets: &mut [Vec<u8>], scratch: &mut Scratch) 
     }
 }
 
-/// Measures `run` for every provider and size under one name.
+/// Measures `run` for every cipher and size under one name.
 fn measure(criterion: &mut Criterion, name: &str, run: impl Fn(&mut criterion::Bencher<'_>, &Bed)) {
     let mut group = criterion.benchmark_group(format!("srtp/{name}"));
     group.throughput(Throughput::Elements(u64::from(PACKETS)));
-    for (provider_name, provider) in PROVIDERS {
+    for (cipher, keys) in CIPHERS {
         for size in SIZES {
-            let bed = Bed::new(provider, size);
-            group.bench_with_input(BenchmarkId::new(provider_name, size), &bed, &run);
+            let bed = Bed::new(keys(), size);
+            group.bench_with_input(BenchmarkId::new(*cipher, size), &bed, &run);
         }
     }
     group.finish();
