@@ -7,17 +7,18 @@
 mod end;
 
 use crate::capacity::{
-    CALL_RECORDS_PER_TENANT_MAX, CALL_RECORDS_PRUNE_EVERY, STORE_OPERATIONS_MAX,
+    CALL_RECORDS_PER_TENANT_MAX, CALL_RECORDS_PRUNE_EVERY, STORE_OPERATIONS_MAX, TENANTS_MAX,
 };
 use crate::clock::UnixMs;
 use crate::store::{
     Entry, Key, Order, Prefix, Range, Record, Revision, SharedStore, StoreError, Transaction,
     decode, encode, hex_id, list,
 };
-use core::sync::atomic::{AtomicU32, Ordering};
 use kakehashi_wire::id::{AccountId, CallId, TenantId};
 use kakehashi_wire::terminal::CallEnd;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 /// One member of a recorded call.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -118,13 +119,34 @@ fn key(tenant: TenantId, path: core::fmt::Arguments<'_>) -> Result<Key, StoreErr
 /// The call records of the store.
 pub struct Records {
     store: SharedStore,
-    since_pruning: AtomicU32,
+    kept_max: usize,
+    pruning: Pruning,
+}
+
+/// Which tenant's ended calls are to be pruned: each tenant's first since the start, and every
+/// [`CALL_RECORDS_PRUNE_EVERY`]th after it.
+#[derive(Default)]
+struct Pruning(Mutex<HashMap<TenantId, u32>>);
+
+impl Pruning {
+    /// A call of `tenant` has ended. Whether its calls are to be pruned.
+    fn is_due(&self, tenant: TenantId) -> bool {
+        let mut ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if ended.len() >= TENANTS_MAX as usize && !ended.contains_key(&tenant) {
+            // Cannot be: there are no more tenants. Each would only be pruned once too often.
+            ended.clear();
+        }
+        let ended = ended.entry(tenant).or_default();
+        let is_due = *ended == 0;
+        *ended = (*ended + 1) % CALL_RECORDS_PRUNE_EVERY;
+        is_due
+    }
 }
 
 impl Records {
     /// The call records in `store`.
     pub fn new(store: SharedStore) -> Self {
-        Self { store, since_pruning: AtomicU32::new(0) }
+        Self { store, kept_max: CALL_RECORDS_PER_TENANT_MAX, pruning: Pruning::default() }
     }
 
     /// Writes `record` over what is there. A record that says "ended" leaves the live ones.
@@ -135,10 +157,11 @@ impl Records {
         }
         let moved = Transaction::new().delete(live).put(record.ended_key()?, encode(record));
         let revision = self.store.transact(moved).await?;
-        if self.since_pruning.fetch_add(1, Ordering::Relaxed) % CALL_RECORDS_PRUNE_EVERY
-            == CALL_RECORDS_PRUNE_EVERY - 1
+        if self.pruning.is_due(record.tenant)
+            && let Err(error) = self.prune(record.tenant, self.kept_max).await
         {
-            self.prune(record.tenant, CALL_RECORDS_PER_TENANT_MAX).await?;
+            // The record is written, and there is another time to prune.
+            tracing::warn!(%error, tenant = %record.tenant, "old call records were not removed");
         }
         Ok(revision)
     }

@@ -81,3 +81,29 @@ async fn pruning_keeps_the_newest() {
         [300, 299, 298, 297, 296, 295, 294]
     );
 }
+
+#[tokio::test]
+async fn every_tenant_is_pruned_whoever_else_ends_calls() {
+    let (_folder, mut records) = records();
+    records.kept_max = 5;
+    for call in 1..=2 * u64::from(CALL_RECORDS_PRUNE_EVERY) + 2 {
+        let mut ended = record(call, call).ended(UnixMs(call + 1), CallEnd::HungUp);
+        ended.tenant = TenantId(call % 2 + 1);
+        records.put(&ended).await.unwrap();
+    }
+    for tenant in [TenantId(1), TenantId(2)] {
+        assert_eq!(records.ended(tenant, 1000).await.unwrap().len(), 5, "{tenant}");
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_with_few_calls_in_each_life_of_the_node_is_pruned_too() {
+    let (_folder, records) = records();
+    for life in 0..20 {
+        let store = Arc::clone(&records.store);
+        let records = Records { kept_max: 5, ..Records::new(store) };
+        let ended = record(life + 1, life).ended(UnixMs(life), CallEnd::HungUp);
+        records.put(&ended).await.unwrap();
+    }
+    assert_eq!(records.ended(TenantId(1), 1000).await.unwrap().len(), 5);
+}
