@@ -34,8 +34,8 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a closing session may take to hear why.
 pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// One stream is the conversation; a second allows a reconnecting terminal to overlap.
-pub const STREAMS_MAX: u32 = 2;
+/// One stream is the conversation, and nothing is listened to beside it.
+pub const STREAMS_MAX: u32 = 1;
 
 /// Bytes a stream may have under way: one message.
 pub const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
@@ -63,8 +63,18 @@ pub const INCOMING_BUFFER_TOTAL_BYTES: u64 = 20 * 1024 * 1024;
 /// Connections of terminals to one node.
 pub const CONNECTIONS_MAX: usize = 20_000;
 
-/// Messages that may wait for one terminal: a presence list of 256 x 256 accounts. A terminal
-/// that falls further behind is ended, because its picture is wrong anyway.
+/// Connections from one IPv4 address or IPv6 /64 unless the settings say otherwise: a shop's
+/// terminals behind one address are tens, with room for all to reconnect at once, while a
+/// stranger needs 80 addresses to fill the node.
+pub const CONNECTIONS_PER_ADDRESS_DEFAULT: u32 = 256;
+
+/// Lines in the log about connections that came to nothing: one in so long, with a count, so that
+/// strangers write below 2 MiB a day.
+pub const STRANGERS_LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Messages that may wait for one terminal: a whole presence list of 255 pages of
+/// [`PRESENCE_PAGE`] accounts, three times what a tenant has by default. A terminal that falls
+/// further behind is ended, because its picture is wrong anyway.
 pub const OUTBOX_MESSAGES_MAX: usize = 256;
 
 // ---- the core ----
@@ -171,12 +181,15 @@ pub const ACCOUNTS_PER_TENANT_DEFAULT: u32 = 10_000;
 /// password is the only factor).
 pub const PASSWORD_CHARACTERS_MIN: usize = 15;
 
-/// Memory of one password hash in KiB, with the passes below and one lane: OWASP's choice for
-/// Argon2id.
+/// Memory of one password hash in KiB: 19 MiB with two passes and one lane is the second of the
+/// equivalent choices for Argon2id in OWASP's Password Storage Cheat Sheet.
 pub const HASH_KIB: u32 = 19_456;
 
-/// Passes of one password hash.
+/// Passes of one password hash; see [`HASH_KIB`].
 pub const HASH_PASSES: u32 = 2;
+
+/// Lanes of one password hash; see [`HASH_KIB`].
+pub const HASH_LANES: u32 = 1;
 
 /// Password checks that may wait per worker: at about 30 ms each, half a second of waiting.
 pub const HASH_QUEUE_PER_WORKER: usize = 16;
@@ -189,7 +202,8 @@ pub const HASH_MS_ESTIMATE: u32 = 50;
 /// Ended calls kept per tenant: about 1 KiB each, so below 10 MiB per tenant.
 pub const CALL_RECORDS_PER_TENANT_MAX: usize = 10_000;
 
-/// Ended calls written between two prunings: a tenant exceeds its limit by at most this much.
+/// Ended calls of one tenant written between two prunings: it exceeds its limit by at most this
+/// much.
 pub const CALL_RECORDS_PRUNE_EVERY: u32 = 256;
 
 // ---- local admin ----

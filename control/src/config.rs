@@ -1,5 +1,6 @@
 //! The node's settings: `control.toml`.
 
+use crate::capacity::CONNECTIONS_PER_ADDRESS_DEFAULT;
 use kakehashi_wire::secret::Suite;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -39,6 +40,8 @@ pub struct Config {
 pub struct Terminals {
     /// Where terminals connect.
     pub listen: SocketAddr,
+    /// Connections that one IPv4 address or IPv6 /64 may have.
+    pub connections_per_address: u32,
     /// The operator's own certificate chain; empty for the internal authority's.
     pub certificate: PathBuf,
     /// The key of that certificate.
@@ -125,6 +128,7 @@ impl Default for Terminals {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([0; 8], 4433)),
+            connections_per_address: CONNECTIONS_PER_ADDRESS_DEFAULT,
             certificate: PathBuf::new(),
             key: PathBuf::new(),
         }
@@ -233,6 +237,11 @@ impl Config {
                 "must be from 1 to 3600",
             ),
             (!self.names.is_empty(), "names", "must name this node"),
+            (
+                self.terminals.connections_per_address >= 1,
+                "terminals.connections_per_address",
+                "must be at least 1",
+            ),
         ];
         match checks.into_iter().find(|(good, ..)| !good) {
             Some((_, setting, problem)) => Err(ConfigError::Value { setting, problem }),
@@ -281,6 +290,7 @@ mod tests {
             ("nonsense = 1", "nonsense"),
             ("[calls]\nsuite = \"ROT13\"", "suite"),
             ("[calls]\nno_answer_s = 0", "calls.no_answer_s"),
+            ("[terminals]\nconnections_per_address = 0", "connections_per_address"),
             ("[terminals]\nkey = \"k.pem\"", "terminals.certificate"),
             ("[relays]\nlost_after_ms = 300", "relays.lost_after_ms"),
             ("data = ", "data"),

@@ -27,6 +27,7 @@ pub mod placement;
 pub mod policy;
 pub mod program;
 pub mod records;
+mod seldom;
 pub mod sessions;
 pub mod startup;
 pub mod store;

@@ -2,7 +2,7 @@
 
 use crate::accounts::{Accounts, AccountsConfig};
 use crate::admin::{Admin, AdminError, Live, Service};
-use crate::capacity::{FAREWELL_TIMEOUT, HASH_QUEUE_PER_WORKER, IDLE_TIMEOUT};
+use crate::capacity::{FAREWELL_TIMEOUT, HASH_QUEUE_PER_WORKER, IDLE_TIMEOUT, STRANGERS_LOG_EVERY};
 use crate::clock::{Clock, UnixMs};
 use crate::config::{Config, ConfigError};
 use crate::coordinator::{Coordinator, Input, Settings};
@@ -12,9 +12,10 @@ use crate::fleet::Fleet;
 use crate::fleet::link::{self, Links};
 use crate::gate::identity::{IdentityError, for_relays, for_terminals};
 use crate::gate::listener::{self, ListenError};
-use crate::gate::{CloseCode, Gate};
+use crate::gate::{CloseCode, Gate, Limits};
 use crate::pki::{Identity, Pki, PkiError, load_identity, load_roots, relay_id_of};
 use crate::records::Records;
+use crate::seldom::Seldom;
 use crate::startup;
 use crate::store::{Embedded, SharedStore, StoreError};
 use quinn::{Endpoint, VarInt};
@@ -109,17 +110,19 @@ impl Node {
         let (core, carried) =
             driver::start(coordinator, Clock::start(), Arc::clone(&parts.records));
 
-        let gate = Gate { accounts: Arc::clone(&parts.accounts), core: core.clone(), entropy };
+        let gate = Gate::new(Arc::clone(&parts.accounts), core.clone(), entropy);
+        let limits = Limits::with_per_address(config.terminals.connections_per_address);
         let links = Links {
             core: core.clone(),
             heartbeat: Duration::from_millis(config.relays.heartbeat_ms.into()),
             lost_after: Duration::from_millis(config.relays.lost_after_ms.into()),
             relay_of: relay_id_of,
             next: AtomicU64::new(1),
+            strangers: Seldom::new(STRANGERS_LOG_EVERY),
         };
         let (stop, stopped) = watch::channel(false);
         let servers = [
-            tokio::spawn(listener::serve(listeners.terminals.clone(), Arc::new(gate))),
+            tokio::spawn(listener::serve(listeners.terminals.clone(), Arc::new(gate), limits)),
             tokio::spawn(link::serve(listeners.relays.clone(), Arc::new(links))),
             serve_admin(admin, &parts, core.clone(), stopped),
         ];

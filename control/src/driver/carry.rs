@@ -1,6 +1,6 @@
 //! Carries out what the core decided, in order; what follows a write waits for the disk.
 
-use super::{Attach, Turn, Verdict};
+use super::{Attach, Seat, Turn, Verdict};
 use crate::capacity::TURNS_PER_COMMIT_MAX;
 use crate::coordinator::{Input, Output, Write};
 use crate::fleet::{LinkId, ToLink};
@@ -103,8 +103,9 @@ impl Carrier {
                     self.outboxes.remove(&session);
                 }
                 if let Some(waiting) = self.verdicts.remove(&session) {
-                    // A connection that is gone says so itself.
-                    let _gone = waiting.send(verdict);
+                    let seat = |()| Seat::new(session, self.feedback.clone());
+                    // A seat that nobody waits for any more is dropped, which ends the session.
+                    let _gone = waiting.send(verdict.map(seat));
                 }
             }
             Output::Say(session, message) => self.say(session, message),

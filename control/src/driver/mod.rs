@@ -5,6 +5,7 @@
 //! flush.
 
 mod carry;
+mod seat;
 
 use crate::admin::{CallRow, Live, LiveFuture, RelayRow, SessionRow};
 use crate::capacity::{INPUTS_MAX, TURNS_WAITING_MAX};
@@ -21,12 +22,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+pub(crate) use seat::Seat;
+
 /// Whoever has something for the core holds one of these.
 #[derive(Clone)]
 pub struct Core(mpsc::Sender<Event>);
 
 /// Decides a sign-in.
-type Verdict = oneshot::Sender<Result<(), Rejection>>;
+type Verdict = oneshot::Sender<Result<Seat, Rejection>>;
 
 /// What reaches the core's task.
 enum Event {
@@ -64,7 +67,7 @@ impl Core {
         &self,
         arrival: Arrival,
         outbox: Outbox,
-    ) -> Option<Result<(), Rejection>> {
+    ) -> Option<Result<Seat, Rejection>> {
         let (verdict, decided) = oneshot::channel();
         self.0.send(Event::Arrived(arrival, outbox, verdict)).await.ok()?;
         decided.await.ok()
@@ -109,7 +112,8 @@ pub(crate) fn start(
 ) -> (Core, JoinHandle<()>) {
     let (events, queue) = mpsc::channel(INPUTS_MAX);
     let (turns, waiting) = mpsc::channel(TURNS_WAITING_MAX);
-    // Bounded by the turns that wait: each write is answered once.
+    // Bounded by the turns that wait and by the sessions: each write is answered once, and each
+    // session ends once.
     let (feedback, answers) = mpsc::unbounded_channel();
     tokio::spawn(decide(core, clock, (queue, answers), turns));
     let carried = tokio::spawn(Carrier::new(records, feedback).run(waiting));

@@ -6,6 +6,7 @@ use crate::coordinator::Input;
 use crate::driver::Core;
 use crate::framing::{self, ReadFailure, WriteFailure};
 use crate::gate::CloseCode;
+use crate::seldom::Seldom;
 use kakehashi_wire::id::RelayId;
 use kakehashi_wire::relay::{FromRelay, Hello, NodeHeartbeat, ToRelay, Welcome};
 use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream};
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 /// Reads the relay's number out of its certificate.
 pub(crate) type RelayOf = fn(&CertificateDer<'_>) -> Option<RelayId>;
@@ -27,6 +28,7 @@ pub(crate) struct Links {
     pub(crate) lost_after: Duration,
     pub(crate) relay_of: RelayOf,
     pub(crate) next: AtomicU64,
+    pub(crate) strangers: Seldom,
 }
 
 /// Why a link ended or did not begin.
@@ -60,6 +62,13 @@ pub(crate) async fn serve(endpoint: Endpoint, links: Arc<Links>) {
         match incoming {
             // Every relay has one link, and a second while it reconnects.
             Some(incoming) if connections.len() >= 2 * RELAYS_MAX => incoming.refuse(),
+            // Forged first packets must not take the places of relays. Cannot fail: an address
+            // that is not validated was not asked yet.
+            Some(incoming)
+                if connections.len() >= RELAYS_MAX && !incoming.remote_address_validated() =>
+            {
+                drop(incoming.retry());
+            }
             Some(incoming) => drop(connections.spawn(handshake(incoming, Arc::clone(&links)))),
             None => break,
         }
@@ -71,7 +80,7 @@ async fn handshake(incoming: Incoming, links: Arc<Links>) {
     let address = incoming.remote_address();
     let connecting = match incoming.accept() {
         Ok(connecting) => connecting,
-        Err(error) => return tracing::warn!(%address, %error, "a relay could not connect"),
+        Err(error) => return tracing::debug!(%address, %error, "a relay could not connect"),
     };
     match timeout(HANDSHAKE_TIMEOUT, connecting).await {
         Ok(Ok(connection)) => {
@@ -82,11 +91,18 @@ async fn handshake(incoming: Incoming, links: Arc<Links>) {
             tracing::warn!(%address, %end, "a relay's link ended");
             CloseCode::Relay.close(&connection, &end.to_string());
         }
-        Ok(Err(error)) => tracing::warn!(
-            %address, %error,
-            "a relay's handshake failed: check that its certificate is from this node's authority"
-        ),
-        Err(_elapsed) => tracing::warn!(%address, "a relay's handshake took too long"),
+        Ok(Err(error)) => {
+            tracing::debug!(%address, %error, "a relay's handshake failed");
+            // Anybody can cause this, so the log gets a count.
+            if let Some(count) = links.strangers.note(Instant::now()) {
+                tracing::warn!(
+                    count, last = %address, %error,
+                    "handshakes of relays failed: check that their certificates are from this \
+                     node's authority"
+                );
+            }
+        }
+        Err(_elapsed) => tracing::debug!(%address, "a relay's handshake took too long"),
     }
 }
 

@@ -5,23 +5,41 @@ use super::outbox::Waiting;
 use super::pace::Pace;
 use super::sign_in::{NoSession, SignedIn, sign_in};
 use crate::accounts::{Account, Accounts};
-use crate::capacity::{FAREWELL_TIMEOUT, LOGIN_TIMEOUT};
+use crate::capacity::{FAREWELL_TIMEOUT, LOGIN_TIMEOUT, STRANGERS_LOG_EVERY};
 use crate::coordinator::{Input, KnownAccount, Request};
 use crate::driver::Core;
 use crate::entropy::Entropy;
 use crate::framing::{self, ReadFailure, WriteFailure};
+use crate::seldom::Seldom;
 use kakehashi_wire::id::TenantId;
 use kakehashi_wire::terminal::{FromTerminal, Refusal, SessionEnd, SessionEnded, ToTerminal};
 use quinn::{Connection, RecvStream, SendStream};
+use std::fmt::Display;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// What connections need of the node.
 pub(crate) struct Gate {
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) core: Core,
     pub(crate) entropy: Entropy,
+    strangers: Seldom,
+}
+
+impl Gate {
+    pub(crate) fn new(accounts: Arc<Accounts>, core: Core, entropy: Entropy) -> Self {
+        Self { accounts, core, entropy, strangers: Seldom::new(STRANGERS_LOG_EVERY) }
+    }
+
+    /// A connection came to nothing. Anybody can cause that, so the log gets a count.
+    pub(super) fn no_session(&self, address: SocketAddr, why: &dyn Display) {
+        tracing::debug!(%address, %why, "a connection did not sign in");
+        if let Some(count) = self.strangers.note(Instant::now()) {
+            tracing::info!(count, last = %address, %why, "connections did not sign in");
+        }
+    }
 }
 
 /// How a conversation came to its end.
@@ -46,21 +64,24 @@ pub(super) async fn converse(connection: Connection, gate: Arc<Gate>) {
     });
     let (mut send, mut recv, begun) = match begun.await {
         Ok(Ok(begun)) => begun,
-        Ok(Err(_gone)) => return,
+        Ok(Err(gone)) => return gate.no_session(address, &gone),
         Err(_elapsed) => {
-            tracing::info!(%address, "closed: nobody signed in in time");
+            gate.no_session(address, &"nobody signed in in time");
             let reason = format!("sign in within {} s", LOGIN_TIMEOUT.as_secs());
             return CloseCode::NoSignIn.close(&connection, &reason);
         }
     };
     match begun {
         Ok(signed_in) => {
-            let session = signed_in.session;
+            let session = signed_in.seat.session();
             tracing::info!(%address, %session, tenant = %signed_in.account.tenant,
                 account = %signed_in.account.account, "session began");
             talk(&connection, (&mut send, &mut recv), signed_in, &gate).await;
         }
-        Err(failure) => turn_away(&connection, &mut send, &failure).await,
+        Err(failure) => {
+            gate.no_session(address, &failure);
+            turn_away(&connection, &mut send, &failure).await;
+        }
     }
 }
 
@@ -71,7 +92,6 @@ async fn turn_away(connection: &Connection, send: &mut SendStream, failure: &NoS
         NoSession::TooManyAttempts => (SessionEnd::Protocol, CloseCode::NoSignIn),
         NoSession::NodeStopping => (SessionEnd::NodeStopping, CloseCode::NodeStopping),
     };
-    tracing::info!(address = %connection.remote_address(), %failure, "closed before sign-in");
     farewell(send, end).await;
     code.close(connection, &failure.to_string());
 }
@@ -79,9 +99,10 @@ async fn turn_away(connection: &Connection, send: &mut SendStream, failure: &NoS
 async fn talk(
     connection: &Connection,
     (send, recv): (&mut SendStream, &mut RecvStream),
-    SignedIn { session, account, mut waiting }: SignedIn,
+    SignedIn { seat, account, mut waiting }: SignedIn,
     gate: &Gate,
 ) {
+    let session = seat.session();
     let overflow = waiting.overflow();
     let ended = {
         let mut writing = pin!(write_all(send, &mut waiting));
@@ -104,6 +125,7 @@ async fn talk(
     if let Ended::Writing(_) = ended {
         gate.core.input(Input::Gone(session)).await;
     }
+    seat.settled();
     let (end, reason) = last_word(&ended, waiting.reason());
     tracing::info!(%session, reason, "session ended");
     let Some(end) = end else { return };
@@ -155,7 +177,7 @@ async fn read_all<T: Future<Output = ()>>(
 
 /// The request with what the store knows about it. The tenant is the session's.
 async fn with_facts(message: FromTerminal, tenant: TenantId, accounts: &Accounts) -> Request {
-    let unavailable = |request, error: &dyn std::fmt::Display| {
+    let unavailable = |request, error: &dyn Display| {
         tracing::error!(%error, "a request could not be served");
         Request::Refuse(request, Refusal::StoreUnavailable)
     };

@@ -1,19 +1,19 @@
 //! Listens for terminals, with every limit set.
 
 use super::connection::{Gate, converse};
+use super::crowd::{Crowd, Entry, Limits, Place};
 use crate::capacity::{
-    CONNECTION_WINDOW_BYTES, CONNECTIONS_MAX, HALF_OPEN_MAX, HANDSHAKE_TIMEOUT,
-    INCOMING_BUFFER_BYTES, INCOMING_BUFFER_TOTAL_BYTES, INCOMING_MAX, SEND_WINDOW_BYTES,
-    STREAM_WINDOW_BYTES, STREAMS_MAX,
+    CONNECTION_WINDOW_BYTES, HANDSHAKE_TIMEOUT, INCOMING_BUFFER_BYTES, INCOMING_BUFFER_TOTAL_BYTES,
+    INCOMING_MAX, SEND_WINDOW_BYTES, STRANGERS_LOG_EVERY, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
+use crate::seldom::Seldom;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, IdleTimeout, Incoming, ServerConfig, TransportConfig, VarInt};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// The node cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -79,8 +79,9 @@ fn transport(idle: Duration) -> TransportConfig {
 }
 
 /// Serves terminals until the endpoint is closed and the last of them is gone.
-pub(crate) async fn serve(endpoint: Endpoint, gate: Arc<Gate>) {
-    let half_open = Arc::new(AtomicUsize::new(0));
+pub(crate) async fn serve(endpoint: Endpoint, gate: Arc<Gate>, limits: Limits) {
+    let crowd = Crowd::new(limits);
+    let refusals = Seldom::new(STRANGERS_LOG_EVERY);
     let mut connections = JoinSet::new();
     loop {
         let incoming = tokio::select! {
@@ -88,49 +89,39 @@ pub(crate) async fn serve(endpoint: Endpoint, gate: Arc<Gate>) {
             Some(_ended) = connections.join_next() => continue,
         };
         let Some(incoming) = incoming else { break };
-        if endpoint.open_connections() >= CONNECTIONS_MAX {
-            incoming.refuse();
-            continue;
+        let address = incoming.remote_address();
+        match crowd.enter(address.ip(), incoming.remote_address_validated()) {
+            Entry::Admit(place) => {
+                connections.spawn(handshake(incoming, place, Arc::clone(&gate)));
+            }
+            // Cannot fail: an address that is not validated was not asked yet.
+            Entry::Prove => drop(incoming.retry()),
+            Entry::Refuse => {
+                incoming.refuse();
+                if let Some(count) = refusals.note(Instant::now()) {
+                    tracing::warn!(count, last = %address, "connections were refused: too many \
+                        from one address (`terminals.connections_per_address`) or in all");
+                }
+            }
         }
-        let is_crowded = half_open.load(Ordering::Relaxed) >= HALF_OPEN_MAX;
-        if is_crowded && !incoming.remote_address_validated() && incoming.may_retry() {
-            // Cannot fail: `may_retry` was asked.
-            let _sent = incoming.retry();
-            continue;
-        }
-        let guard = HalfOpen::enter(&half_open);
-        connections.spawn(handshake(incoming, guard, Arc::clone(&gate)));
     }
     while connections.join_next().await.is_some() {}
 }
 
-async fn handshake(incoming: Incoming, guard: HalfOpen, gate: Arc<Gate>) {
+async fn handshake(incoming: Incoming, mut place: Place, gate: Arc<Gate>) {
     let address = incoming.remote_address();
-    let connecting = match incoming.accept() {
-        Ok(connecting) => connecting,
-        Err(error) => return tracing::debug!(%address, %error, "a handshake could not begin"),
+    let connected = match incoming.accept() {
+        Ok(connecting) => timeout(HANDSHAKE_TIMEOUT, connecting).await,
+        Err(error) => Ok(Err(error)),
     };
-    let connected = timeout(HANDSHAKE_TIMEOUT, connecting).await;
-    drop(guard);
+    place.connected();
     match connected {
         Ok(Ok(connection)) => converse(connection, gate).await,
-        Ok(Err(error)) => tracing::debug!(%address, %error, "a handshake failed"),
-        Err(_elapsed) => tracing::debug!(%address, "a handshake took too long"),
-    }
-}
-
-/// Counts a handshake while it lives.
-struct HalfOpen(Arc<AtomicUsize>);
-
-impl HalfOpen {
-    fn enter(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(count))
-    }
-}
-
-impl Drop for HalfOpen {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        Ok(Err(error)) => {
+            // The reason may be the other side's own words.
+            tracing::debug!(%address, %error, "a handshake failed");
+            gate.no_session(address, &"the handshake failed");
+        }
+        Err(_elapsed) => gate.no_session(address, &"the handshake took too long"),
     }
 }

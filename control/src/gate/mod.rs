@@ -2,6 +2,7 @@
 
 mod close;
 mod connection;
+mod crowd;
 pub mod identity;
 pub mod listener;
 mod outbox;
@@ -10,4 +11,5 @@ mod sign_in;
 
 pub use close::CloseCode;
 pub(crate) use connection::Gate;
+pub(crate) use crowd::Limits;
 pub use outbox::{Outbox, Overflow};

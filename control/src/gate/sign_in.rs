@@ -5,6 +5,7 @@ use super::outbox::{Outbox, Waiting};
 use crate::accounts::{SignInRefusal, Verified};
 use crate::capacity::LOGIN_ATTEMPTS_MAX;
 use crate::coordinator::{Arrival, Rejection, retry_after_ms};
+use crate::driver::Seat;
 use crate::framing::{self, ReadFailure, WriteFailure};
 use crate::sessions::AccountKey;
 use kakehashi_wire::id::{RequestId, SessionId};
@@ -13,7 +14,7 @@ use quinn::{RecvStream, SendStream};
 
 /// A session that the core let in.
 pub(super) struct SignedIn {
-    pub(super) session: SessionId,
+    pub(super) seat: Seat,
     pub(super) account: AccountKey,
     pub(super) waiting: Waiting,
 }
@@ -71,7 +72,7 @@ async fn attempt(ask: SignIn, gate: &Gate) -> Result<Result<SignedIn, Rejection>
     let arrival = Arrival { session, request, account, login, display, device };
     let (outbox, waiting) = Outbox::new();
     let verdict = gate.core.arrive(arrival, outbox).await.ok_or(NoSession::NodeStopping)?;
-    Ok(verdict.map(|()| SignedIn { session, account, waiting }))
+    Ok(verdict.map(|seat| SignedIn { seat, account, waiting }))
 }
 
 fn rejection(refusal: SignInRefusal) -> Rejection {
@@ -96,5 +97,101 @@ fn request_of(message: &FromTerminal) -> RequestId {
         FromTerminal::Cancel(ask) => ask.request,
         FromTerminal::HangUp(ask) => ask.request,
         FromTerminal::ReportQuality(_) => RequestId(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::Live;
+    use crate::clock::Clock;
+    use crate::coordinator::{Coordinator, Settings};
+    use crate::driver::{self, Core};
+    use crate::entropy::Entropy;
+    use crate::fleet::{Fleet, Generations};
+    use crate::records::Records;
+    use crate::store::Embedded;
+    use core::future::poll_fn;
+    use core::task::Poll;
+    use kakehashi_wire::id::{AccountId, DeviceId, TenantId};
+    use kakehashi_wire::secret::Suite;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    fn core(folder: &tempfile::TempDir) -> Core {
+        let store = Embedded::open(&folder.path().join("store")).unwrap();
+        let records = Arc::new(Records::new(Arc::new(store)));
+        let settings = Settings { no_answer: Duration::from_secs(1), suite: Suite::AeadAes128Gcm };
+        let fleet = Fleet::new(Generations::new(1..2), Duration::from_secs(1));
+        let core = Coordinator::new(settings, Entropy::system(), fleet);
+        driver::start(core, Clock::start(), records).0
+    }
+
+    fn arrival(session: u64, device: u64) -> Arrival {
+        Arrival {
+            session: SessionId(session),
+            request: RequestId(1),
+            account: AccountKey { tenant: TenantId(1), account: AccountId(1) },
+            login: "a".into(),
+            display: String::new(),
+            device: DeviceId(device),
+        }
+    }
+
+    /// Whether another device gets in before long.
+    async fn another_gets_in(core: &Core) -> bool {
+        for session in 10..1000 {
+            let arrived = core.arrive(arrival(session, 2), Outbox::new().0).await;
+            if arrived.expect("the core runs").is_ok() {
+                return true;
+            }
+            tokio::task::yield_now().await;
+        }
+        false
+    }
+
+    #[tokio::test]
+    async fn a_session_whose_connection_gave_up_before_the_verdict_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let core = core(&folder);
+        {
+            let mut arriving = pin!(core.arrive(arrival(1, 1), Outbox::new().0));
+            // Hands the arrival over and gives up before anything else can run.
+            poll_fn(|context| {
+                assert!(arriving.as_mut().poll(context).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+        }
+        assert!(another_gets_in(&core).await);
+    }
+
+    #[tokio::test]
+    async fn a_session_whose_connection_gave_up_beside_the_verdict_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let core = core(&folder);
+        {
+            let mut arriving = pin!(core.arrive(arrival(1, 1), Outbox::new().0));
+            poll_fn(|context| {
+                assert!(arriving.as_mut().poll(context).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(core.sessions().await.len(), 1, "the verdict waits to be read");
+        }
+        assert!(another_gets_in(&core).await);
+    }
+
+    #[tokio::test]
+    async fn a_session_whose_connection_took_the_verdict_lasts() {
+        let folder = tempfile::tempdir().unwrap();
+        let core = core(&folder);
+        let seat = core.arrive(arrival(1, 1), Outbox::new().0).await.unwrap().ok().unwrap();
+        assert_eq!(seat.session(), SessionId(1));
+        assert!(!another_gets_in(&core).await);
     }
 }
