@@ -3,16 +3,16 @@
 //! Argon2id (RFC 9106), version 19. The rules follow NIST SP 800-63B-4: long, and nothing asked
 //! about which characters.
 
-use crate::capacity::{HASH_KIB, HASH_PASSES, PASSWORD_CHARACTERS_MIN};
+use crate::capacity::{HASH_KIB, HASH_LANES, HASH_PASSES, PASSWORD_CHARACTERS_MIN};
 use crate::entropy::Entropy;
-use argon2::password_hash::PasswordVerifier;
 use argon2::password_hash::phc::{Output, ParamsString, Salt};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, PasswordHash, Version};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use core::str::FromStr;
 use kakehashi_wire::limits::PASSWORD_BYTES_MAX;
 use kakehashi_wire::secret::Password;
 use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// A password that is not taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -76,7 +76,7 @@ impl StoredHash {
     }
 
     fn spell(salt: &[u8; 16], output: &[u8; Params::DEFAULT_OUTPUT_LEN]) -> Self {
-        let params = format!("m={HASH_KIB},t={HASH_PASSES},p=1");
+        let params = format!("m={HASH_KIB},t={HASH_PASSES},p={HASH_LANES}");
         let hash = PasswordHash {
             algorithm: ARGON2ID_IDENT,
             version: Some(Version::V0x13.into()),
@@ -95,13 +95,21 @@ impl StoredHash {
         let known = hash.algorithm == ARGON2ID_IDENT
             && params.m_cost() <= HASH_KIB
             && params.t_cost() <= HASH_PASSES
-            && params.p_cost() == 1;
-        known.then(|| hasher().verify_password(password.expose().as_bytes(), &hash).is_ok())
+            && params.p_cost() == HASH_LANES
+            && hash.version == Some(Version::V0x13.into());
+        let (Some(salt), Some(expected), true) = (&hash.salt, &hash.hash, known) else {
+            return None;
+        };
+        let mut found = Zeroizing::new([0; Params::DEFAULT_OUTPUT_LEN]);
+        let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        hasher.hash_password_into(password.expose().as_bytes(), salt, &mut *found).ok()?;
+        Some(verify_slices_are_equal(expected.as_bytes(), &*found).is_ok())
     }
 }
 
 fn hasher() -> Argon2<'static> {
-    let params = Params::new(HASH_KIB, HASH_PASSES, 1, None).expect("constants within the limits");
+    let params = Params::new(HASH_KIB, HASH_PASSES, HASH_LANES, None);
+    let params = params.expect("invariant: constants within the limits");
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 

@@ -1,7 +1,7 @@
 //! The asking side, for the operator's commands.
 
 use super::{Answer, Line, Request, VERSION};
-use crate::capacity::{ADMIN_ANSWER_BYTES_MAX, ADMIN_IDLE};
+use crate::capacity::{ADMIN_ANSWER_BYTES_MAX, ADMIN_IDLE, ADMIN_REQUEST_BYTES_MAX};
 use std::io;
 use std::path::{Path, PathBuf};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -95,11 +95,13 @@ pub async fn request(socket: &Path, request: Request) -> Result<Answer, ClientEr
 
 async fn exchange(socket: &Path, request: Request) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut stream = UnixStream::connect(socket).await?;
-    let mut out = Zeroizing::new(serde_json::to_vec(&Line { v: VERSION, body: request })?);
+    // Passwords pass through here: memory that never moves leaves no copies behind.
+    let mut out = Zeroizing::new(Vec::with_capacity(ADMIN_REQUEST_BYTES_MAX));
+    serde_json::to_writer(&mut *out, &Line { v: VERSION, body: request })?;
     out.push(b'\n');
     stream.write_all(&out).await?;
     let most = u64::try_from(ADMIN_ANSWER_BYTES_MAX).unwrap_or(u64::MAX);
-    let mut line = Zeroizing::new(Vec::new());
+    let mut line = Zeroizing::new(Vec::with_capacity(ADMIN_REQUEST_BYTES_MAX));
     BufReader::new(stream).take(most).read_until(b'\n', &mut line).await?;
     Ok(line)
 }

@@ -8,7 +8,7 @@ mod answer;
 pub mod client;
 mod server;
 
-pub use server::{Admin, AdminError, Service, serve};
+pub use server::{Admin, AdminError, Service};
 
 use crate::accounts::Account;
 use crate::accounts::Tenant;

@@ -148,16 +148,6 @@ impl Drop for Admin {
     }
 }
 
-/// Binds the socket at `path` and answers there until `stop` is there.
-pub async fn serve(
-    path: &Path,
-    service: Service,
-    stop: impl Future<Output = ()> + Send,
-) -> Result<(), AdminError> {
-    Admin::bind(path).await?.serve(service, stop).await;
-    Ok(())
-}
-
 /// Removes a socket nobody answers at; refuses to touch anything else.
 async fn make_way(path: &Path) -> Result<(), AdminError> {
     let failed = |error| AdminError::Io { path: path.to_owned(), error };
@@ -241,7 +231,9 @@ fn parse(line: &[u8]) -> Result<Request, String> {
 }
 
 fn spell(reply: Answer) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut out = Zeroizing::new(serde_json::to_vec(&Line { v: VERSION, body: reply })?);
+    // An answer with a password is shorter than a request, so it never moves in memory.
+    let mut out = Zeroizing::new(Vec::with_capacity(ADMIN_REQUEST_BYTES_MAX));
+    serde_json::to_writer(&mut *out, &Line { v: VERSION, body: reply })?;
     if out.len() >= ADMIN_ANSWER_BYTES_MAX {
         let message = "the answer would be too long: ask for fewer calls".to_owned();
         out = Zeroizing::new(serde_json::to_vec(&Line {

@@ -109,11 +109,6 @@ impl Pki {
         self.paths(&format!("relay-{}", relay.0))
     }
 
-    /// Where the control server's certificate and key are.
-    pub fn server_paths(&self) -> (PathBuf, PathBuf) {
-        self.paths("control")
-    }
-
     fn paths(&self, file: &str) -> (PathBuf, PathBuf) {
         (self.folder.join(format!("{file}.pem")), self.folder.join(format!("{file}.key")))
     }

@@ -175,7 +175,7 @@ fn an_operators_own_files_are_checked_and_named() {
     let pki = open(folder.path(), now).unwrap();
     pki.issue_server(&names(), now).unwrap();
     pki.issue_relay(RelayId(1), now).unwrap();
-    let (pem, key) = pki.server_paths();
+    let [pem, key] = ["control.pem", "control.key"].map(|name| folder.path().join(name));
     assert!(load_identity(&pem, &key).is_ok());
     let (_, other_key) = pki.relay_paths(RelayId(1));
     let mixed = load_identity(&pem, &other_key).err().unwrap().to_string();
