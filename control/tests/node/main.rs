@@ -10,7 +10,13 @@
 )]
 
 mod common;
+mod crowd;
+mod full;
+mod garbage;
 mod hostile;
+#[path = "../shared/namespace.rs"]
+mod namespace;
+mod operator;
 mod process;
 
 use common::relay::Relay;

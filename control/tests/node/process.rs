@@ -13,7 +13,7 @@ use kakehashi_wire::frame::ALPN_TERMINAL;
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::CallEnd;
 use std::net::{SocketAddr, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_kakehashi-control"))
 }
 
-fn free_port() -> SocketAddr {
+pub fn free_port() -> SocketAddr {
     UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// A node as a process of its own, killed when dropped.
-struct Process(Child);
+pub struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -38,6 +38,47 @@ impl Drop for Process {
 impl Process {
     fn start(config: &Path) -> Self {
         Self(program().arg("--config").arg(config).spawn().unwrap())
+    }
+
+    /// The same with its log in a file.
+    pub fn start_logging(config: &Path, log: &Path) -> Self {
+        let log = std::fs::File::create(log).unwrap();
+        Self(program().arg("--config").arg(config).stderr(log).spawn().unwrap())
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+/// Writes settings into `folder`, and says where they are.
+pub fn configure(folder: &Path, terminals: SocketAddr, relays: SocketAddr) -> PathBuf {
+    let config = folder.join("control.toml");
+    let text = format!(
+        "data = {folder:?}\n[terminals]\nlisten = \"{terminals}\"\n\
+         [relays]\nlisten = \"{relays}\"\n[sign_in]\nhash_jobs = 1\n",
+    );
+    std::fs::write(&config, text).unwrap();
+    config
+}
+
+/// Adds a tenant `shop` with a and b.
+pub async fn add_people(socket: &Path) {
+    ask(socket, || Request::TenantAdd { name: "shop".into(), accounts: None }).await;
+    for login in ["a", "b"] {
+        let add = || Request::AccountAdd {
+            tenant: "shop".into(),
+            login: login.into(),
+            display: None,
+            password: Some(Password::new(PASSWORD.into())),
+        };
+        ask(socket, add).await;
     }
 }
 
@@ -77,25 +118,11 @@ fn the_program_explains_itself() {
 async fn a_killed_node_comes_back_with_everything_it_had_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let (terminals, relays) = (free_port(), free_port());
-    let config = folder.path().join("control.toml");
-    let text = format!(
-        "data = {:?}\n[terminals]\nlisten = \"{terminals}\"\n[relays]\nlisten = \"{relays}\"\n",
-        folder.path()
-    );
-    std::fs::write(&config, text).unwrap();
+    let config = configure(folder.path(), terminals, relays);
     let socket = folder.path().join("admin.sock");
 
     let node = Process::start(&config);
-    ask(&socket, || Request::TenantAdd { name: "shop".into(), accounts: None }).await;
-    for login in ["a", "b"] {
-        let add = || Request::AccountAdd {
-            tenant: "shop".into(),
-            login: login.into(),
-            display: None,
-            password: Some(Password::new(PASSWORD.into())),
-        };
-        ask(&socket, add).await;
-    }
+    add_people(&socket).await;
     let pki = Pki::open_or_create(&folder.path().join("pki"), UnixMs::now(), Entropy::system());
     let pki = pki.unwrap();
     let _relay = Relay::connect(&pki, relays, 1).await;

@@ -1,41 +1,9 @@
 //! A full disk under the store: nothing is lost, and writing goes on when there is space again.
-//!
-//! Needs a small file system of its own, so it runs as root only; elsewhere it says so and passes.
 
 use super::conformance::{key, put};
+use super::namespace::{SmallDisk, is_where_it_may_mount};
 use kakehashi_control::store::{Embedded, Prefix, Store, StoreError, WatchEnd, list};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// A file system in memory that is gone when this is dropped.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn mount(size: &str) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
-            .arg(folder.path())
-            .output();
-        match mounted {
-            Ok(output) if output.status.success() => Some(Self(folder)),
-            _ => {
-                println!("skipped: only root can mount a small file system");
-                None
-            }
-        }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
-    }
-}
+use std::path::Path;
 
 /// Writes until the disk is full; says how many writes were acknowledged.
 async fn fill(store: &Embedded, from: u32) -> u32 {
@@ -59,7 +27,10 @@ async fn check(store: &Embedded, acknowledged: u32) {
 
 #[tokio::test]
 async fn a_full_disk_loses_nothing_and_is_over_when_there_is_space() {
-    let Some(disk) = SmallDisk::mount("8m") else { return };
+    if !is_where_it_may_mount("full::a_full_disk_loses_nothing_and_is_over_when_there_is_space") {
+        return;
+    }
+    let disk = SmallDisk::mount("8m");
     let ballast = disk.path("ballast");
     std::fs::write(&ballast, vec![1; 3 << 20]).unwrap();
     let store = Embedded::open(&disk.path("store")).unwrap();
@@ -98,7 +69,11 @@ async fn opens_while_full(path: &Path, acknowledged: u32) {
 
 #[tokio::test]
 async fn a_disk_without_any_space_is_named_when_the_store_is_made() {
-    let Some(disk) = SmallDisk::mount("64k") else { return };
+    let name = "full::a_disk_without_any_space_is_named_when_the_store_is_made";
+    if !is_where_it_may_mount(name) {
+        return;
+    }
+    let disk = SmallDisk::mount("64k");
     // Takes all there is, and is cut short by that.
     let _ = std::fs::write(disk.path("ballast"), vec![1; 128 << 10]);
     let error = Embedded::open(&disk.path("store")).err().unwrap();

@@ -4,6 +4,7 @@
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     missing_docs,
+    unreachable_pub,
     reason = "tests may fail by panicking"
 )]
 
@@ -12,5 +13,7 @@ mod admin;
 mod conformance;
 mod crash;
 mod full;
+#[path = "../shared/namespace.rs"]
+mod namespace;
 mod pki;
 mod store;

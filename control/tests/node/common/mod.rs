@@ -9,10 +9,11 @@ use kakehashi_control::config::Config;
 use kakehashi_control::entropy::Entropy;
 use kakehashi_control::node::Node;
 use kakehashi_control::pki::Pki;
-use kakehashi_wire::frame::FrameHeader;
+use kakehashi_wire::frame::Reader;
 use kakehashi_wire::secret::Password;
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, Endpoint, RecvStream, VarInt};
+use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, RecvStream, VarInt};
+use rustls::RootCertStore;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +45,14 @@ impl Platform {
 
     /// Starts in a folder that may have been used before.
     pub async fn start_in(folder: TempDir) -> Self {
-        let node = Node::start(settings(&folder)).await.unwrap();
+        Self::start_with(folder, |_usual| {}).await
+    }
+
+    /// Starts with other settings.
+    pub async fn start_with(folder: TempDir, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = settings(&folder);
+        change(&mut config);
+        let node = Node::start(config).await.unwrap();
         if node.accounts.tenants().await.unwrap().is_empty() {
             add(&node, "shop", &["a", "b", "c"]).await;
             add(&node, "bank", &["a", "z"]).await;
@@ -91,17 +99,33 @@ async fn add(node: &Node, tenant: &str, logins: &[&str]) {
 pub fn client_tls(
     pki: &Pki,
 ) -> rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert> {
+    trusting(pki.roots().unwrap())
+}
+
+pub fn trusting(
+    roots: RootCertStore,
+) -> rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
-        .with_root_certificates(pki.roots().unwrap())
+        .with_root_certificates(roots)
 }
 
 pub async fn dial(tls: rustls::ClientConfig, alpn: &[u8], to: SocketAddr) -> Connection {
-    let endpoint = Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    try_dial([127, 0, 0, 1], tls, alpn, to).await.unwrap()
+}
+
+/// Dials from an address of this machine.
+pub async fn try_dial(
+    from: [u8; 4],
+    tls: rustls::ClientConfig,
+    alpn: &[u8],
+    to: SocketAddr,
+) -> Result<Connection, ConnectionError> {
+    let endpoint = Endpoint::client(SocketAddr::from((from, 0))).unwrap();
     let config = quic(tls, alpn);
-    within(endpoint.connect_with(config, to, "localhost").unwrap()).await.unwrap()
+    within(endpoint.connect_with(config, to, "localhost").unwrap()).await
 }
 
 pub fn quic(mut tls: rustls::ClientConfig, alpn: &[u8]) -> ClientConfig {
@@ -111,12 +135,13 @@ pub fn quic(mut tls: rustls::ClientConfig, alpn: &[u8]) -> ClientConfig {
 
 /// Reads one frame: its type and body.
 pub async fn frame(recv: &mut RecvStream) -> Option<(u16, Vec<u8>)> {
-    let mut header = [0; FrameHeader::BYTES];
-    recv.read_exact(&mut header).await.ok()?;
-    let header = FrameHeader::parse(&header).unwrap();
-    let mut body = vec![0; header.body_bytes()];
-    recv.read_exact(&mut body).await.ok()?;
-    Some((header.kind(), body))
+    let mut reader = Reader::new();
+    loop {
+        let bytes = recv.read(reader.space()).await.ok()??;
+        if let Some(frame) = reader.filled(bytes).unwrap() {
+            return Some((frame.kind(), frame.body().to_vec()));
+        }
+    }
 }
 
 /// Nothing in these tests takes longer, however busy the machine is.
@@ -127,7 +152,7 @@ pub async fn within<T>(future: impl Future<Output = T>) -> T {
 /// The application code a connection was closed with.
 pub async fn close_code(connection: &Connection) -> u64 {
     match within(connection.closed()).await {
-        quinn::ConnectionError::ApplicationClosed(close) => VarInt::into_inner(close.error_code),
+        ConnectionError::ApplicationClosed(close) => VarInt::into_inner(close.error_code),
         other => panic!("not closed by the node: {other}"),
     }
 }

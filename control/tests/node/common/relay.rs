@@ -54,6 +54,15 @@ impl Relay {
     ) -> (Connection, SendStream, RecvStream) {
         let identity = pki.issue_relay(RelayId(certificate), UnixMs::now()).unwrap();
         let tls = client_tls(pki).with_client_auth_cert(identity.chain, identity.key).unwrap();
+        Self::greet_with(tls, node, number).await
+    }
+
+    /// Connects with any certificate and says to be relay `number`.
+    pub async fn greet_with(
+        tls: rustls::ClientConfig,
+        node: SocketAddr,
+        number: u32,
+    ) -> (Connection, SendStream, RecvStream) {
         let connection = dial(tls, ALPN_RELAY, node).await;
         let (mut send, recv) = connection.open_bi().await.unwrap();
         let port = 5000 + u16::try_from(number).unwrap();
