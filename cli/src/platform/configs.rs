@@ -3,6 +3,7 @@
 use super::layout::Layout;
 use crate::args::UpArgs;
 use anyhow::{Context, Result};
+use kakehashi_control::pki::Pki;
 use kakehashi_wire::id::RelayId;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -85,9 +86,9 @@ pub(super) fn control(layout: &Layout, ports: &Ports) -> String {
     )
 }
 
-/// A relay's configuration.
-pub(super) fn relay(layout: &Layout, ports: &Ports, relay: RelayId) -> String {
-    let name = relay_name(relay);
+/// A relay's configuration; `pki` has issued its certificate.
+pub(super) fn relay(pki: &Pki, ports: &Ports, relay: RelayId) -> String {
+    let (certificate, key) = pki.relay_paths(relay);
     format!(
         "# Written by `kakehashi up` at every start.\n\
          relay_id = {id}\n\
@@ -105,8 +106,6 @@ pub(super) fn relay(layout: &Layout, ports: &Ports, relay: RelayId) -> String {
         first_port = ports.first_media(relay),
         shards = ports.shards,
         control = ports.fleet(),
-        ca = layout.ca(),
-        certificate = layout.pki().join(format!("{name}.pem")),
-        key = layout.pki().join(format!("{name}.key")),
+        ca = pki.root_path(),
     )
 }

@@ -62,7 +62,7 @@ impl Platform {
         for relay in RELAYS {
             pki.issue_relay(relay, now)?;
             let name = configs::relay_name(relay);
-            let text = configs::relay(&self.layout, &self.ports, relay);
+            let text = configs::relay(&pki, &self.ports, relay);
             let config = self.layout.write_config(&name, &text)?;
             self.parts.push(Part::start(&self.layout, &name, "relay", config)?);
         }
