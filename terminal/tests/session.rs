@@ -19,7 +19,7 @@ use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, ServerConfig, VarInt};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -389,12 +389,18 @@ async fn program(control: &Control, arguments: &[&str]) -> Output {
     command.env("KAKEHASHI_PASSWORD", "secret").arg("--ca").arg(ca).args(arguments);
     command.args(["--control", &control.settings().control, "--server-name", "localhost"]);
     command.args(["--tenant", "ginza", "--login", "store-1", "--device", "d"]);
-    let ended = tokio::task::spawn_blocking(move || {
-        let output = command.output().unwrap();
-        drop(folder);
-        output
-    });
-    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the program ends").unwrap()
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let ended = async {
+        while child.try_wait().unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(20), ended).await;
+    // One that hangs must not keep the test from failing.
+    let _ = child.kill();
+    let output = child.wait_with_output().unwrap();
+    assert!(ended.is_ok(), "the program goes on: {}", String::from_utf8_lossy(&output.stdout));
+    output
 }
 
 #[tokio::test(flavor = "multi_thread")]
