@@ -85,8 +85,8 @@ pub enum MediaError {
     NoPath,
     /// Misuse: this terminal offered no stream.
     #[error(
-        "this terminal offered no stream, so nothing carries its hello and its reports, and the \
-         others would wait for it: offer at least one, with `Feed::Silence` if nothing is to be sent"
+        "this terminal offered no stream, so nothing carries its hello and its reports and the \
+         others would wait: offer at least one, with `Feed::Silence` if nothing is to be sent"
     )]
     NoStream,
     /// Misuse: an input cannot be used.
