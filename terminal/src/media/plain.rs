@@ -1,6 +1,6 @@
 //! Plain RTP from and to ports of this machine: for pipelines with camera, microphone, screen.
 //!
-//! Plain media never leaves the machine: only loopback addresses are taken (THREATS M12).
+//! Plain media never leaves the machine: only loopback addresses are taken.
 
 use super::MediaError;
 use crate::capacity::{DATAGRAM_BYTES_MAX, PLAIN_PACKETS_MAX};

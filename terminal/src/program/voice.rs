@@ -105,7 +105,7 @@ fn text(note: &Note<'_>) -> String {
     }
 }
 
-/// Names come from other people: nothing in them may steer this person's terminal (THREATS C17).
+/// Names come from other people: nothing in them may steer this person's terminal.
 fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_control() || is_bidi(c) { '\u{fffd}' } else { c }).collect()
 }

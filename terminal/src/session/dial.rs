@@ -33,7 +33,7 @@ impl Dialler {
                 .with_root_certificates(authorities(&settings.ca_pem)?)
                 .with_no_client_auth();
         tls.alpn_protocols = vec![ALPN_TERMINAL.to_vec()];
-        // THREATS C5: nothing is sent before the handshake is done.
+        // 0-RTT can be replayed (RFC 9001 9.2): nothing is sent before the handshake is done.
         tls.enable_early_data = false;
         let quic = QuicClientConfig::try_from(tls)
             .map_err(|error| unusable(format!("QUIC cannot be set up: {error}")))?;
