@@ -123,7 +123,8 @@ pub const ORDERS_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long both relays have to install a call's legs before the call is given up.
 pub const LEGS_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long a call that has its primary waits for its standby.
+/// How long a call that has its primary waits for its standby before its terminals may send; the
+/// standby stays wanted.
 pub const STANDBY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Generations reserved in the store at each start: 2^40 orders are three years of ten thousand

@@ -177,7 +177,10 @@ fn decide(standings: &[Together], waited: std::time::Duration) -> Legs {
     match (primary, standby) {
         (Together::InForce, None | Some(Together::InForce)) => Legs::Ready,
         (Together::InForce, Some(Together::Waiting)) if waited < STANDBY_TIMEOUT => Legs::Wait,
-        (Together::InForce, Some(_)) => Legs::ReadyWithoutStandby,
+        // The orders stand, and terminals go on binding until the standby knows them: a slow
+        // answer now must not leave the call without one for as long as it lasts.
+        (Together::InForce, Some(Together::Waiting)) => Legs::Ready,
+        (Together::InForce, Some(Together::Refused)) => Legs::ReadyWithoutStandby,
         (Together::Waiting, _) if waited < LEGS_TIMEOUT => Legs::Wait,
         (_, Some(Together::InForce | Together::Waiting)) if waited < LEGS_TIMEOUT => {
             Legs::MoveToStandby

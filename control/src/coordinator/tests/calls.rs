@@ -36,7 +36,7 @@ fn a_call_from_invitation_to_hang_up() {
 }
 
 #[test]
-fn a_slow_standby_is_left_behind_and_a_dead_primary_too() {
+fn a_slow_standby_is_not_waited_for_and_a_dead_primary_is_left_behind() {
     let mut world = two(2);
     world.relays_answer = false;
     let call = world.invite(1, 2).unwrap();
@@ -46,7 +46,9 @@ fn a_slow_standby_is_left_behind_and_a_dead_primary_too() {
     assert!(world.ready(1).is_none());
     world.wait(Duration::from_millis(2));
     let paths: Vec<_> = world.ready(1).unwrap().paths.iter().map(|p| p.relay.0).collect();
-    assert_eq!(paths, [1]);
+    assert_eq!(paths, [1, 2], "the standby may still come");
+    world.relays_answer = true;
+    world.answer_relay(2);
     world.hang_up(1, call);
     world.assert_clean();
 
@@ -59,6 +61,19 @@ fn a_slow_standby_is_left_behind_and_a_dead_primary_too() {
     let ready = world.ready(2).unwrap();
     assert_eq!(ready.paths.iter().map(|p| p.relay.0).collect::<Vec<_>>(), [2]);
     world.hang_up(2, call);
+    world.assert_clean();
+}
+
+#[test]
+fn a_standby_that_refuses_is_left_out() {
+    let mut world = two(2);
+    for relay in world.relays.values_mut().skip(1) {
+        relay.refuses = Some(Outcome::NoRoom);
+    }
+    let call = world.invite(1, 2).unwrap();
+    world.accept(2, call);
+    assert_eq!(world.ready(1).unwrap().paths.len(), 1);
+    world.hang_up(1, call);
     world.assert_clean();
 }
 
