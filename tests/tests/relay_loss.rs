@@ -55,7 +55,7 @@ fn call_while_the_primary_gets(signal: &str) {
             serde_json::from_str(&lines.until("\"summary\"", SOON + SOON)).unwrap();
         let got = &summary["media"]["received"][0];
         let packets = got["packets"].as_u64().unwrap();
-        println!("{got}");
+        println!("{got}\n{}", summary["media"]["paths"]);
         // The call lasts ten seconds; all but three of them must have been heard.
         assert!(packets >= (CALL_SECONDS - 3) * PACKETS_A_SECOND, "{got}");
     }
