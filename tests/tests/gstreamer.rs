@@ -41,8 +41,12 @@ async fn gstreamer_frames_pass_the_relay_unchanged() {
     let near = Forwarder::start(SocketAddr::from(sender.paths[0].address), &[]);
 
     let key = &receiver.senders[0].key;
-    let depay = "rtpopusdepay";
-    let listen_voice = listen(key, voice, voice_port, depay, &folder.path().join("got.opus"));
+    let decoded = folder.path().join("got.opus.pcm");
+    let depay = format!(
+        "rtpopusdepay ! tee name=t t. ! queue ! opusdec ! filesink location={} t. ! queue",
+        decoded.display()
+    );
+    let listen_voice = listen(key, voice, voice_port, &depay, &folder.path().join("got.opus"));
     let depay = "rtpvp8depay ! vp8dec";
     let listen_camera = listen(key, camera, camera_port, depay, &folder.path().join("got.raw"));
     // The receiving leg speaks no STUN: its first authentic packet teaches the relay its address.
@@ -67,6 +71,7 @@ async fn gstreamer_frames_pass_the_relay_unchanged() {
     let got = std::fs::read(folder.path().join("got.opus")).unwrap();
     assert!(sent.len() > AUDIO_FRAMES * 20, "only {} bytes of Opus", sent.len());
     assert_eq!(sent, got, "Opus packets differ");
+    compare_sound(folder.path());
     assert_eq!(near.to_relay(), far.from_relay(), "packets were lost");
 }
 
@@ -82,6 +87,21 @@ fn compare_pictures(folder: &Path) {
     let different: HashSet<_> = sent.iter().collect();
     assert_eq!(different.len(), VIDEO_FRAMES, "the test pictures repeat");
     assert_eq!(sent, got, "pictures differ: {} sent, {} decoded", sent.len(), got.len());
+}
+
+/// Compares the decoded samples of both ends. The receiver knows neither that the sound is mono
+/// nor how much of its beginning is to be left out (RFC 7845 4.2), so it decodes both.
+fn compare_sound(folder: &Path) {
+    const OPUS_PRE_SKIP: usize = 312;
+    let samples = |name: &str| -> Vec<i16> {
+        let bytes = std::fs::read(folder.join(name)).unwrap();
+        bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
+    };
+    let sent = samples("sent.opus.pcm");
+    let left: Vec<i16> = samples("got.opus.pcm").into_iter().step_by(2).collect();
+    assert_eq!(sent.len(), AUDIO_FRAMES * 960);
+    let heard = &left[OPUS_PRE_SKIP..][..sent.len()];
+    assert!(sent == heard, "decoded sound differs");
 }
 
 fn require_gstreamer() {
@@ -138,6 +158,7 @@ fn talk(key: &MasterKey, stream: StreamPlan, port: u16, frames: usize, copy: &Pa
         "audiotestsrc is-live=true num-buffers={frames} samplesperbuffer=960 ! \
          audio/x-raw,rate=48000,channels=1 ! opusenc ! tee name=t \
          t. ! queue ! filesink location={copy} \
+         t. ! queue ! opusdec ! filesink location={copy}.pcm \
          t. ! queue ! rtpopuspay ssrc={ssrc} pt={pt} seqnum-offset={first} ! {sealed}",
         copy = copy.display(),
         ssrc = stream.ssrc.0,
