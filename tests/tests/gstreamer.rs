@@ -6,6 +6,7 @@
 use kakehashi_loadgen::signed_in;
 use kakehashi_tests::children::pause;
 use kakehashi_tests::forwarder::Forwarder;
+use kakehashi_tests::gstreamer::{self, pipeline};
 use kakehashi_tests::platform::Platform;
 use kakehashi_wire::media::{Codec, StreamPlan};
 use kakehashi_wire::secret::MasterKey;
@@ -13,7 +14,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 const VIDEO_FRAMES: usize = 120;
@@ -25,7 +26,7 @@ const FRAME_BYTES: usize = WIDTH * HEIGHT * 3 / 2;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gstreamer_frames_pass_the_relay_unchanged() {
-    require_gstreamer();
+    gstreamer::require();
     let platform = Platform::start(1);
     let (store, concierge) = platform.add_pair();
     let call = signed_in::call(platform.settings(&store), platform.settings(&concierge));
@@ -63,7 +64,7 @@ async fn gstreamer_frames_pass_the_relay_unchanged() {
     wait_until("all packets have come through", || far.from_relay() == near.to_relay());
     pause(Duration::from_millis(500));
     for pipeline in [listen_voice, listen_camera, keep_talking] {
-        interrupt(pipeline);
+        gstreamer::interrupt(pipeline);
     }
 
     compare_pictures(folder.path());
@@ -104,27 +105,6 @@ fn compare_sound(folder: &Path) {
     assert!(sent == heard, "decoded sound differs");
 }
 
-fn require_gstreamer() {
-    for element in ["srtpenc", "srtpdec", "vp8enc", "opusenc", "timeoverlay"] {
-        let found = Command::new("gst-inspect-1.0").arg(element).stdout(Stdio::null()).status();
-        assert!(
-            found.is_ok_and(|status| status.success()),
-            "GStreamer's {element} is missing: apt-get install gstreamer1.0-tools \
-             gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
-             gstreamer1.0-x fonts-dejavu-core"
-        );
-    }
-}
-
-fn gstreamer(pipeline: &str) -> Child {
-    Command::new("gst-launch-1.0")
-        .args(["-q", "-e"])
-        .args(pipeline.split_whitespace())
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
 fn hex(key: &MasterKey) -> String {
     key.key().iter().chain(key.salt()).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -139,7 +119,7 @@ fn sealed(key: &MasterKey, port: u16) -> String {
 }
 
 fn film(key: &MasterKey, stream: StreamPlan, port: u16, copy: &Path) -> Child {
-    gstreamer(&format!(
+    pipeline(&format!(
         "videotestsrc is-live=true num-buffers={VIDEO_FRAMES} pattern=ball ! \
          video/x-raw,width={WIDTH},height={HEIGHT},framerate=30/1 ! timeoverlay ! \
          vp8enc deadline=1 keyframe-max-dist=30 ! tee name=t \
@@ -154,7 +134,7 @@ fn film(key: &MasterKey, stream: StreamPlan, port: u16, copy: &Path) -> Child {
 }
 
 fn talk(key: &MasterKey, stream: StreamPlan, port: u16, frames: usize, copy: &Path) -> Child {
-    gstreamer(&format!(
+    pipeline(&format!(
         "audiotestsrc is-live=true num-buffers={frames} samplesperbuffer=960 ! \
          audio/x-raw,rate=48000,channels=1 ! opusenc ! tee name=t \
          t. ! queue ! filesink location={copy} \
@@ -175,7 +155,7 @@ fn listen(key: &MasterKey, stream: StreamPlan, port: u16, depay: &str, copy: &Pa
         Codec::Vp8 => ("video", "VP8"),
         Codec::Vp9 => ("video", "VP9"),
     };
-    gstreamer(&format!(
+    pipeline(&format!(
         "udpsrc port={port} buffer-size=4000000 caps=application/x-srtp,media={media},\
          encoding-name={encoding},payload={pt},clock-rate={clock},ssrc=(uint){ssrc},\
          srtp-key=(buffer){key},srtp-cipher=aes-128-gcm,srtcp-cipher=aes-128-gcm,srtp-auth=null,\
@@ -205,11 +185,4 @@ fn wait_until(what: &str, reached: impl Fn() -> bool) {
 
 fn finish(mut pipeline: Child) {
     assert!(pipeline.wait().unwrap().success(), "a sending pipeline failed");
-}
-
-/// Ends a pipeline so that it writes out what it has.
-fn interrupt(mut pipeline: Child) {
-    let pid = pipeline.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    let _ = pipeline.wait().unwrap();
 }

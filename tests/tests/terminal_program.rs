@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
 use kakehashi_tests::children::{Lines, pause};
+use kakehashi_tests::gstreamer::{self, pipeline};
 use kakehashi_tests::platform::{Platform, program};
 use kakehashi_wire::media::Codec;
 use sha2::{Digest, Sha256};
@@ -28,7 +29,7 @@ const SOUND_BYTES: usize = 960 * 2;
 
 #[test]
 fn live_pipelines_talk_through_two_terminals() {
-    require_gstreamer();
+    gstreamer::require();
     let platform = Platform::start(1);
     let (store, concierge) = platform.add_pair();
     let folder = tempfile::tempdir().unwrap();
@@ -59,7 +60,7 @@ fn live_pipelines_talk_through_two_terminals() {
     assert!(waiting.wait().unwrap().success(), "{}", callee.so_far());
     pause(Duration::from_millis(500));
     for pipeline in [filming, talking, watching, listening] {
-        interrupt(pipeline);
+        gstreamer::interrupt(pipeline);
     }
 
     let (caller, callee) = (text(&caller.stdout), callee.so_far());
@@ -224,31 +225,9 @@ fn free_ports() -> [u16; 4] {
     [socket(), socket(), socket(), socket()].map(|socket| socket.local_addr().unwrap().port())
 }
 
-fn require_gstreamer() {
-    for element in ["vp8enc", "opusenc", "opusdec", "timeoverlay"] {
-        let found = Command::new("gst-inspect-1.0").arg(element).stdout(Stdio::null()).status();
-        assert!(
-            found.is_ok_and(|status| status.success()),
-            "GStreamer's {element} is missing: apt-get install gstreamer1.0-tools \
-             gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
-             gstreamer1.0-x fonts-dejavu-core"
-        );
-    }
-}
-
-/// A pipeline that ends in order when it is interrupted.
-fn gstreamer(pipeline: &str) -> Child {
-    Command::new("gst-launch-1.0")
-        .args(["-q", "-e"])
-        .args(pipeline.split_whitespace())
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
 /// A camera at `port`; keeps its frames, and the pictures in them.
 fn film(port: u16, frames: &Path, pictures: &Path) -> Child {
-    gstreamer(&format!(
+    pipeline(&format!(
         "videotestsrc is-live=true pattern=ball ! \
          video/x-raw,width={WIDTH},height={HEIGHT},framerate={PICTURES_A_SECOND}/1 ! \
          timeoverlay ! vp8enc deadline=1 keyframe-max-dist={KEY_FRAME_INTERVAL} ! tee name=t \
@@ -262,7 +241,7 @@ fn film(port: u16, frames: &Path, pictures: &Path) -> Child {
 
 /// A microphone at `port`, in a wind that never sounds the same; keeps its packets.
 fn talk(port: u16, packets: &Path) -> Child {
-    gstreamer(&format!(
+    pipeline(&format!(
         "audiotestsrc is-live=true wave=white-noise volume=0.2 samplesperbuffer=960 ! \
          audio/x-raw,rate=48000,channels=1 ! opusenc ! tee name=t \
          t. ! queue ! multifilesink location={packets}/%05d \
@@ -273,7 +252,7 @@ fn talk(port: u16, packets: &Path) -> Child {
 
 /// A screen at `port`; keeps its pictures.
 fn watch(port: u16, pictures: &Path) -> Child {
-    gstreamer(&format!(
+    pipeline(&format!(
         "udpsrc address=127.0.0.1 port={port} buffer-size=4000000 caps=application/x-rtp,\
          media=video,encoding-name=VP8,payload={payload},clock-rate=90000 ! \
          rtpvp8depay ! vp8dec ! filesink location={pictures}",
@@ -284,7 +263,7 @@ fn watch(port: u16, pictures: &Path) -> Child {
 
 /// A loudspeaker at `port`; keeps its packets, and the sound in them.
 fn listen(port: u16, packets: &Path, sound: &Path) -> Child {
-    gstreamer(&format!(
+    pipeline(&format!(
         "udpsrc address=127.0.0.1 port={port} buffer-size=4000000 caps=application/x-rtp,\
          media=audio,encoding-name=OPUS,payload={payload},clock-rate=48000 ! \
          rtpopusdepay ! tee name=t \
@@ -295,11 +274,4 @@ fn listen(port: u16, packets: &Path, sound: &Path) -> Child {
         packets = packets.display(),
         sound = sound.display(),
     ))
-}
-
-/// Ends a pipeline so that it writes out what it has.
-fn interrupt(mut pipeline: Child) {
-    let pid = pipeline.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    let _ = pipeline.wait().unwrap();
 }
