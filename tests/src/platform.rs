@@ -8,7 +8,7 @@ use kakehashi_loadgen::leg::LegClient;
 use kakehashi_loadgen::signed_in::{self, LiveCall};
 use kakehashi_terminal::{Settings, Timing};
 use kakehashi_wire::id::DeviceId;
-use kakehashi_wire::secret::Password;
+use kakehashi_wire::secret::{MasterKey, Password};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -43,6 +43,11 @@ pub struct Account {
     pub login: String,
     /// The password control made.
     pub password: String,
+}
+
+/// Master key and salt in hexadecimal, as libsrtp and what is built on it take them.
+pub fn key_and_salt(key: &MasterKey) -> String {
+    hex::encode(key.key()) + &hex::encode(key.salt())
 }
 
 /// A program of the workspace, as it was built for the tests.

@@ -7,7 +7,7 @@ use kakehashi_loadgen::signed_in;
 use kakehashi_tests::children::pause;
 use kakehashi_tests::forwarder::Forwarder;
 use kakehashi_tests::gstreamer::{self, pipeline};
-use kakehashi_tests::platform::Platform;
+use kakehashi_tests::platform::{Platform, key_and_salt};
 use kakehashi_wire::media::{Codec, StreamPlan};
 use kakehashi_wire::secret::MasterKey;
 use sha2::{Digest, Sha256};
@@ -105,16 +105,12 @@ fn compare_sound(folder: &Path) {
     assert!(sent == heard, "decoded sound differs");
 }
 
-fn hex(key: &MasterKey) -> String {
-    key.key().iter().chain(key.salt()).map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Seals with `key` and sends to the forwarder at `port`.
 fn sealed(key: &MasterKey, port: u16) -> String {
     format!(
         "srtpenc key={} rtp-cipher=aes-128-gcm rtcp-cipher=aes-128-gcm rtp-auth=null \
          rtcp-auth=null ! udpsink host=127.0.0.1 port={port} sync=false",
-        hex(key)
+        key_and_salt(key)
     )
 }
 
@@ -163,7 +159,7 @@ fn listen(key: &MasterKey, stream: StreamPlan, port: u16, depay: &str, copy: &Pa
         pt = stream.codec.payload_type(),
         clock = stream.codec.clock_hz(),
         ssrc = stream.ssrc.0,
-        key = hex(key),
+        key = key_and_salt(key),
         copy = copy.display(),
     ))
 }

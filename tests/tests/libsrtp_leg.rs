@@ -7,8 +7,7 @@ use kakehashi_loadgen::signed_in::voice_and_camera;
 use kakehashi_terminal::files::ogg::OpusReader;
 use kakehashi_terminal::samples;
 use kakehashi_terminal::{Event, Events, Terminal};
-use kakehashi_tests::platform::Platform;
-use kakehashi_wire::secret::MasterKey;
+use kakehashi_tests::platform::{Platform, key_and_salt};
 use kakehashi_wire::terminal::CallReady;
 use serde_json::{Value, json};
 use std::fs::File;
@@ -86,16 +85,8 @@ fn frames(input: impl Read) -> Vec<Vec<u8>> {
     frames
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn hex_all(frames: &[Vec<u8>]) -> Vec<String> {
-    frames.iter().map(|frame| hex(frame)).collect()
-}
-
-fn key(key: &MasterKey) -> String {
-    hex(key.key()) + &hex(key.salt())
+    frames.iter().map(hex::encode).collect()
 }
 
 fn task(ready: &CallReady, frames: &[Vec<u8>]) -> Value {
@@ -104,8 +95,8 @@ fn task(ready: &CallReady, frames: &[Vec<u8>]) -> Value {
     let remote: Vec<u32> = ready.senders[0].streams.iter().map(|stream| stream.ssrc.0).collect();
     json!({
         "relay": [relay.ip().to_string(), relay.port()],
-        "key": key(&ready.key),
-        "remote_key": key(&ready.senders[0].key),
+        "key": key_and_salt(&ready.key),
+        "remote_key": key_and_salt(&ready.senders[0].key),
         "ssrc": own.ssrc.0,
         "payload_type": own.codec.payload_type(),
         "first_sequence": own.first_sequence,

@@ -115,7 +115,7 @@ mod tests {
     use core::task::Poll;
     use kakehashi_wire::id::{AccountId, DeviceId, TenantId};
     use kakehashi_wire::secret::Suite;
-    use std::pin::pin;
+    use std::pin::{Pin, pin};
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -151,18 +151,22 @@ mod tests {
         false
     }
 
+    /// Lets an arrival reach the core, and nothing else run.
+    async fn hand_over(mut arriving: Pin<&mut impl Future>) {
+        poll_fn(|context| {
+            assert!(arriving.as_mut().poll(context).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+    }
+
     #[tokio::test]
     async fn a_session_whose_connection_gave_up_before_the_verdict_is_over() {
         let folder = tempfile::tempdir().unwrap();
         let core = core(&folder);
         {
             let mut arriving = pin!(core.arrive(arrival(1, 1), Outbox::new().0));
-            // Hands the arrival over and gives up before anything else can run.
-            poll_fn(|context| {
-                assert!(arriving.as_mut().poll(context).is_pending());
-                Poll::Ready(())
-            })
-            .await;
+            hand_over(arriving.as_mut()).await;
         }
         assert!(another_gets_in(&core).await);
     }
@@ -173,11 +177,7 @@ mod tests {
         let core = core(&folder);
         {
             let mut arriving = pin!(core.arrive(arrival(1, 1), Outbox::new().0));
-            poll_fn(|context| {
-                assert!(arriving.as_mut().poll(context).is_pending());
-                Poll::Ready(())
-            })
-            .await;
+            hand_over(arriving.as_mut()).await;
             for _ in 0..100 {
                 tokio::task::yield_now().await;
             }
