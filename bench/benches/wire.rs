@@ -5,7 +5,7 @@ use kakehashi_wire::datagram::DatagramKind;
 use kakehashi_wire::frame::FrameHeader;
 use kakehashi_wire::id::{CallId, Generation, LegId, RequestId, ShardIndex};
 use kakehashi_wire::media::{Codec, StreamKind, StreamOffer};
-use kakehashi_wire::relay::{InstallLeg, Order, Orders, ToRelay};
+use kakehashi_wire::relay::{InstallLeg, LegLane, LegStream, Order, Orders, ToRelay};
 use kakehashi_wire::rtp::{RtpHeader, RtpView, Ssrc};
 use kakehashi_wire::secret::{IcePassword, MasterKey, Suite};
 use kakehashi_wire::stun::{StunMessage, StunView, TransactionId};
@@ -75,9 +75,15 @@ fn order(number: u32) -> Order {
         key: MasterKey::new(Suite::AeadAes128Gcm, &[7; 32], &[9; 12]),
         relay_password: IcePassword::from_random([1; 24]),
         terminal_password: IcePassword::from_random([2; 24]),
-        ssrcs: vec![Ssrc(2 * number), Ssrc(2 * number + 1)],
+        streams: [2 * number, 2 * number + 1].map(stream).to_vec(),
+        lane: LegLane::Pass,
+        rate_kbps: 0,
         lifetime_ms: 60_000,
     })
+}
+
+fn stream(ssrc: u32) -> LegStream {
+    LegStream { ssrc: Ssrc(ssrc), rollover: 0 }
 }
 
 /// Type code and body of an encoded message.

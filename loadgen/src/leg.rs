@@ -71,7 +71,8 @@ impl LegClient {
             .senders
             .iter()
             .map(|sender| {
-                let mut session = ReceivingSession::new(SessionKeys::derive(provider, &sender.key));
+                let key = sender.key.as_ref().context("the load needs a call of the pass lane")?;
+                let mut session = ReceivingSession::new(SessionKeys::derive(provider, key));
                 for stream in &sender.streams {
                     session.add(StreamOpener::new(stream.ssrc))?;
                 }

@@ -9,7 +9,7 @@ use kakehashi_srtp::{
     PacketIndex, Provider, RtcpIndex, RtcpPrivacy, SealerPosition, SessionKeys, StreamSealer,
 };
 use kakehashi_wire::id::{CallId, Generation, LegId, ShardIndex};
-use kakehashi_wire::relay::{InstallLeg, Order, Outcome};
+use kakehashi_wire::relay::{InstallLeg, LegLane, LegStream, Order, Outcome};
 use kakehashi_wire::rtp::{RtpHeader, Ssrc};
 use kakehashi_wire::secret::{IcePassword, MasterKey, Suite};
 use kakehashi_wire::stun::{StunMessage, StunView, TransactionId};
@@ -21,6 +21,11 @@ pub(crate) const LIFETIME_MS: u32 = 60_000;
 /// An address of phone `n`: its `place` counts the networks it has been in.
 pub(crate) fn address(n: u16, place: u16) -> SocketAddr {
     SocketAddr::from(([198, 51, 100, n as u8], 40_000 + place))
+}
+
+/// A stream that begins.
+pub(crate) fn stream(ssrc: Ssrc) -> LegStream {
+    LegStream { ssrc, rollover: 0 }
 }
 
 /// A terminal, reduced to what its relay sees of it.
@@ -71,7 +76,9 @@ impl Phone {
             key: self.master.clone(),
             relay_password: self.relay_password.clone(),
             terminal_password: self.terminal_password.clone(),
-            ssrcs: vec![self.ssrc],
+            streams: vec![stream(self.ssrc)],
+            lane: LegLane::Pass,
+            rate_kbps: 0,
             lifetime_ms: LIFETIME_MS,
         }
     }

@@ -14,7 +14,7 @@ use kakehashi_relay::path::verdict::{PathCounters, Verdict};
 use kakehashi_relay::tick::Tick;
 use kakehashi_srtp::{Provider, SessionKeys, StreamSealer};
 use kakehashi_wire::id::{CallId, Generation, LegId, ShardIndex};
-use kakehashi_wire::relay::{InstallLeg, Order, Outcome};
+use kakehashi_wire::relay::{InstallLeg, LegLane, LegStream, Order, Outcome};
 use kakehashi_wire::rtp::{RtpHeader, Ssrc};
 use kakehashi_wire::secret::{IcePassword, MasterKey, Suite};
 use kakehashi_wire::stun::{StunMessage, TransactionId};
@@ -66,7 +66,9 @@ fn install(leg: u64) -> Order {
         key: master(leg),
         relay_password: IcePassword::from_random([1; 24]),
         terminal_password: IcePassword::from_random([2; 24]),
-        ssrcs: vec![Ssrc(leg as u32)],
+        streams: vec![LegStream { ssrc: Ssrc(leg as u32), rollover: 0 }],
+        lane: LegLane::Pass,
+        rate_kbps: 0,
         lifetime_ms: 60_000,
     })
 }

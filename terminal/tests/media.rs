@@ -92,6 +92,7 @@ impl Relay {
             leg: LegId(leg),
             relay_password: relay_password(leg),
             terminal_password: terminal_password(leg),
+            downlink: None,
         }
     }
 
@@ -183,7 +184,7 @@ fn plans(first_ssrc: u32, kinds: &[(StreamKind, Codec)]) -> Vec<StreamPlan> {
     let plan = |(at, &(kind, codec)): (usize, &(StreamKind, Codec))| {
         let ssrc = Ssrc(first_ssrc + at as u32);
         // Close to the first wrap of the sequence number.
-        StreamPlan { kind, codec, ssrc, first_sequence: 32_700 }
+        StreamPlan { kind, codec, ssrc, first_sequence: 32_700, rollover: 0 }
     };
     kinds.iter().enumerate().map(plan).collect()
 }
@@ -196,7 +197,7 @@ fn call(kinds: &[(StreamKind, Codec)], relays: &[&Relay]) -> [CallReady; 2] {
         streams: plans(100 * u32::from(own), kinds),
         senders: vec![Sender {
             login: format!("member-{other}"),
-            key: key(other),
+            key: Some(key(other)),
             streams: plans(100 * u32::from(other), kinds),
         }],
         paths: relays
@@ -541,6 +542,7 @@ fn a_call_without_any_answering_relay_fails_and_says_where_it_looked() {
         leg: LegId(10),
         relay_password: relay_password(10),
         terminal_password: terminal_password(10),
+        downlink: None,
     };
     let ready = CallReady {
         call: CallId(1),
@@ -580,6 +582,7 @@ fn fuzz_no_datagram_disturbs_an_engine() {
         leg: LegId(10),
         relay_password: relay_password(10),
         terminal_password: terminal_password(10),
+        downlink: None,
     };
     let [mut ready, _] = call(&BOTH, &[]);
     ready.paths = vec![path];

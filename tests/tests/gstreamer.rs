@@ -41,7 +41,7 @@ async fn gstreamer_frames_pass_the_relay_unchanged() {
     let far = Forwarder::start(SocketAddr::from(receiver.paths[0].address), &outputs);
     let near = Forwarder::start(SocketAddr::from(sender.paths[0].address), &[]);
 
-    let key = &receiver.senders[0].key;
+    let key = receiver.senders[0].key.as_ref().unwrap();
     let decoded = folder.path().join("got.opus.pcm");
     let depay = format!(
         "rtpopusdepay ! tee name=t t. ! queue ! opusdec ! filesink location={} t. ! queue",

@@ -96,7 +96,7 @@ fn task(ready: &CallReady, frames: &[Vec<u8>]) -> Value {
     json!({
         "relay": [relay.ip().to_string(), relay.port()],
         "key": key_and_salt(&ready.key),
-        "remote_key": key_and_salt(&ready.senders[0].key),
+        "remote_key": key_and_salt(ready.senders[0].key.as_ref().unwrap()),
         "ssrc": own.ssrc.0,
         "payload_type": own.codec.payload_type(),
         "first_sequence": own.first_sequence,

@@ -61,6 +61,16 @@ id!(
     DeviceId(u64), "16"
 );
 
+/// Names the life of a sealed leg at a relay: no two lives have the same, so keys derived from it
+/// are never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Archive, Serialize, Deserialize)]
+pub struct Epoch {
+    /// The life of the relay's process.
+    pub incarnation: Incarnation,
+    /// The order that installed the leg.
+    pub generation: Generation,
+}
+
 /// Index of a shard inside its relay.
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Archive, Serialize, Deserialize,

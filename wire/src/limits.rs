@@ -28,6 +28,12 @@ pub const STREAMS_PER_LEG_MAX: usize = 4;
 /// Legs one call may have.
 pub const LEGS_PER_CALL_MAX: usize = 16;
 
+/// Streams one leg may receive: all of all other legs of its call.
+pub const SUBSCRIPTIONS_PER_LEG_MAX: usize = (LEGS_PER_CALL_MAX - 1) * STREAMS_PER_LEG_MAX;
+
+/// Streams one report of rollovers may name: a stream of 1,000 packets/s wraps once a minute.
+pub const ROLLOVERS_PER_REPORT_MAX: usize = 1_024;
+
 /// Relays one call may be placed on: a primary and a standby.
 pub const RELAYS_PER_CALL_MAX: usize = 2;
 
@@ -35,8 +41,8 @@ pub const RELAYS_PER_CALL_MAX: usize = 2;
 /// names at their longest only half as many do, so control sends 128 a message.
 pub const PRESENCE_ENTRIES_MAX: usize = 256;
 
-/// Orders one batch may carry: 128 x at most 148 bytes, so that a batch takes a third of a message.
-pub const ORDERS_PER_BATCH_MAX: usize = 128;
+/// Orders one batch may carry: 64 of the longest take two thirds of a message.
+pub const ORDERS_PER_BATCH_MAX: usize = 64;
 
 /// Shards one relay may announce.
 pub const SHARDS_PER_RELAY_MAX: usize = 256;
@@ -47,8 +53,8 @@ pub const COUNTERS_PER_REPORT_MAX: usize = 128;
 /// Bytes of a presence entry beside its names; `tests/golden.rs` encodes the fullest messages.
 const PRESENCE_ENTRY_BYTES: usize = 17;
 
-/// Bytes of an order that installs a leg with all its streams.
-const ORDER_BYTES_MAX: usize = 132 + 4 * STREAMS_PER_LEG_MAX;
+/// Bytes of an order that subscribes a leg to all there is; all other orders are shorter.
+const ORDER_BYTES_MAX: usize = 170 + 8 * SUBSCRIPTIONS_PER_LEG_MAX;
 
 /// Bytes of a message that carries one list, beside the list: at most a flag and the list's field.
 const LIST_BYTES: usize = 1 + 8;
@@ -61,4 +67,5 @@ const _: () = assert!(
     LIST_BYTES + PRESENCE_ENTRIES_MAX * (PRESENCE_ENTRY_BYTES + 2 * 119) <= MESSAGE_BODY_BYTES_MAX
 );
 const _: () =
-    assert!(LIST_BYTES + ORDERS_PER_BATCH_MAX * ORDER_BYTES_MAX <= MESSAGE_BODY_BYTES_MAX / 3);
+    assert!(LIST_BYTES + ORDERS_PER_BATCH_MAX * ORDER_BYTES_MAX <= MESSAGE_BODY_BYTES_MAX * 2 / 3);
+const _: () = assert!(ROLLOVERS_PER_REPORT_MAX * 8 <= MESSAGE_BODY_BYTES_MAX / 2);

@@ -1,8 +1,8 @@
 //! Words both message families share: streams, codecs, addresses, relay paths.
 
-use crate::id::{LegId, RelayId};
+use crate::id::{Epoch, LegId, RelayId};
 use crate::rtp::Ssrc;
-use crate::secret::{IcePassword, MasterKey};
+use crate::secret::{DownlinkSecret, IcePassword, MasterKey, Suite};
 use core::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -70,6 +70,9 @@ pub struct StreamPlan {
     /// Its first sequence number, at most
     /// [`FIRST_SEQUENCE_MAX`](crate::limits::FIRST_SEQUENCE_MAX).
     pub first_sequence: u16,
+    /// How often its sequence number has wrapped at least: 0 for a stream that begins. Whoever
+    /// joins late looks for the rollover counter from here upwards.
+    pub rollover: u32,
 }
 
 /// A UDP address; IPv4 is carried as an IPv4-mapped IPv6 address.
@@ -126,6 +129,20 @@ pub struct RelayPath {
     pub relay_password: IcePassword,
     /// Keys the relay's path challenges and the terminal's answers.
     pub terminal_password: IcePassword,
+    /// Set in the seal lane: what the relay seals for this terminal is opened with a key derived
+    /// from this.
+    pub downlink: Option<SealedDownlink>,
+}
+
+/// From what a terminal derives the key of what one relay seals for it.
+#[derive(Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct SealedDownlink {
+    /// Protection profile of the downlink.
+    pub suite: Suite,
+    /// The leg's secret.
+    pub secret: DownlinkSecret,
+    /// The leg's life at the relay.
+    pub epoch: Epoch,
 }
 
 /// What a terminal needs to receive another member's media.
@@ -133,9 +150,10 @@ pub struct RelayPath {
 pub struct Sender {
     /// Login ID of the sending account.
     pub login: String,
-    /// Opens its packets.
-    pub key: MasterKey,
-    /// What it sends.
+    /// Opens its packets in the pass lane. `None` in the seal lane: its packets come sealed with
+    /// the downlink key of the path they come over.
+    pub key: Option<MasterKey>,
+    /// What it sends, as this terminal receives it.
     pub streams: Vec<StreamPlan>,
 }
 

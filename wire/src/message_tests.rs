@@ -60,10 +60,11 @@ fn the_deepest_message_needs_three_levels() {
         codec: Codec::Opus,
         ssrc: Ssrc(1),
         first_sequence: 0,
+        rollover: 0,
     };
     let key = || MasterKey::new(Suite::AeadAes128Gcm, &[1; 32], &[2; 12]);
     let sender =
-        Sender { login: "a name beyond eight bytes".into(), key: key(), streams: vec![plan] };
+        Sender { login: "a name beyond eight bytes".into(), key: Some(key()), streams: vec![plan] };
     let ready = CallReady {
         call: crate::id::CallId(1),
         key: key(),

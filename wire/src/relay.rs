@@ -10,13 +10,13 @@
 
 use crate::id::{CallId, Generation, Incarnation, LegId, RelayId, ShardIndex};
 use crate::limits::{
-    COUNTERS_PER_REPORT_MAX, NAME_BYTES_MAX, ORDERS_PER_BATCH_MAX, SHARDS_PER_RELAY_MAX,
-    STREAMS_PER_LEG_MAX,
+    COUNTERS_PER_REPORT_MAX, NAME_BYTES_MAX, ORDERS_PER_BATCH_MAX, ROLLOVERS_PER_REPORT_MAX,
+    SHARDS_PER_RELAY_MAX, STREAMS_PER_LEG_MAX, SUBSCRIPTIONS_PER_LEG_MAX,
 };
 use crate::media::Address;
 use crate::message::{Check, at_most, name};
 use crate::rtp::Ssrc;
-use crate::secret::{IcePassword, MasterKey};
+use crate::secret::{DownlinkSecret, IcePassword, MasterKey, Suite};
 use rkyv::{Archive, Deserialize, Serialize};
 
 /// Leg numbers one [`Resync`] may carry: 4,096 x 8 bytes is half a message.
@@ -47,6 +47,8 @@ messages! {
         0x0403 RelayHeartbeat,
         /// What its counters stand at.
         0x0404 CounterReport,
+        /// Streams whose sequence number has wrapped.
+        0x0405 Rollovers,
     }
 }
 
@@ -99,6 +101,8 @@ pub enum Order {
     Renew(RenewLeg),
     /// Drops a leg and zeroises its keys.
     Remove(RemoveLeg),
+    /// Says which streams of the others a leg receives.
+    Subscribe(SubscribeLeg),
 }
 
 /// A leg as the relay needs it.
@@ -118,10 +122,64 @@ pub struct InstallLeg {
     pub relay_password: IcePassword,
     /// Keys this relay's path challenges and the terminal's answers.
     pub terminal_password: IcePassword,
-    /// The only synchronisation sources the leg may send; unique on the shard.
-    pub ssrcs: Vec<Ssrc>,
+    /// The only streams the leg may send.
+    pub streams: Vec<LegStream>,
+    /// How the leg receives what the others send.
+    pub lane: LegLane,
+    /// What the leg may send, in kbit/s of UDP payload; what is over is dropped. 0: no limit.
+    pub rate_kbps: u32,
     /// How long the relay keeps the leg without hearing of it again, in milliseconds.
     pub lifetime_ms: u32,
+}
+
+/// A stream a leg may send.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct LegStream {
+    /// Its synchronisation source, unique on the shard.
+    pub ssrc: Ssrc,
+    /// How often its sequence number has wrapped at least. Packets from before that are refused.
+    pub rollover: u32,
+}
+
+/// How a leg receives what the others send.
+#[derive(Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub enum LegLane {
+    /// The senders' own bytes.
+    Pass,
+    /// Sealed anew for this leg.
+    Seal(SealLane),
+}
+
+/// What a relay seals for one leg with: a key derived from the secret, the relay's number and the
+/// [`Epoch`](crate::id::Epoch) that the installing order makes.
+#[derive(Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct SealLane {
+    /// Protection profile of the downlink.
+    pub suite: Suite,
+    /// The leg's secret.
+    pub secret: DownlinkSecret,
+}
+
+/// From now on a leg receives these streams of the others and no more. A leg of which this was
+/// never said receives every stream.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct SubscribeLeg {
+    /// The leg that receives.
+    pub leg: LegId,
+    /// Orders this order.
+    pub generation: Generation,
+    /// At most [`SUBSCRIPTIONS_PER_LEG_MAX`]; no source and no name twice.
+    pub streams: Vec<Subscription>,
+}
+
+/// A stream a leg receives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct Subscription {
+    /// The stream as its sender sends it.
+    pub source: Ssrc,
+    /// The SSRC it arrives with. In the pass lane always `source`; in the seal lane another one
+    /// lets a receiver see one stream while control changes its source.
+    pub shown_as: Ssrc,
 }
 
 /// Extends a leg's life.
@@ -241,6 +299,14 @@ pub struct Counter {
     pub value: u64,
 }
 
+/// Streams whose sequence number has wrapped since the last report, so that whoever gets to know
+/// them later knows where to look.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct Rollovers {
+    /// At most [`ROLLOVERS_PER_REPORT_MAX`].
+    pub streams: Vec<LegStream>,
+}
+
 impl Check for Welcome {}
 impl Check for NodeHeartbeat {}
 
@@ -255,7 +321,10 @@ impl Check for Orders {
     fn check(&self) -> Result<(), &'static str> {
         at_most("orders", self.orders.len(), ORDERS_PER_BATCH_MAX)?;
         self.orders.iter().try_for_each(|order| match order {
-            Order::Install(leg) => at_most("ssrcs", leg.ssrcs.len(), STREAMS_PER_LEG_MAX),
+            Order::Install(leg) => at_most("streams", leg.streams.len(), STREAMS_PER_LEG_MAX),
+            Order::Subscribe(leg) => {
+                at_most("streams", leg.streams.len(), SUBSCRIPTIONS_PER_LEG_MAX)
+            }
             Order::Renew(_) | Order::Remove(_) => Ok(()),
         })
     }
@@ -276,6 +345,12 @@ impl Check for OrdersDone {
 impl Check for RelayHeartbeat {
     fn check(&self) -> Result<(), &'static str> {
         at_most("shards", self.shards.len(), SHARDS_PER_RELAY_MAX)
+    }
+}
+
+impl Check for Rollovers {
+    fn check(&self) -> Result<(), &'static str> {
+        at_most("streams", self.streams.len(), ROLLOVERS_PER_REPORT_MAX)
     }
 }
 

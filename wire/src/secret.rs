@@ -79,6 +79,34 @@ impl PartialEq for MasterKey {
 
 impl Eq for MasterKey {}
 
+/// Bytes of a downlink secret: as strong as the longest master key made of it.
+pub const DOWNLINK_SECRET_BYTES: usize = 32;
+
+/// What the downlink keys of one leg are derived from, in the seal lane. Control draws one for each
+/// leg; it never keys a packet itself.
+#[derive(Clone, Zeroize, ZeroizeOnDrop, Archive, Serialize, Deserialize)]
+pub struct DownlinkSecret([u8; DOWNLINK_SECRET_BYTES]);
+
+impl DownlinkSecret {
+    /// Keeps random bytes as a secret.
+    pub fn from_random(random: [u8; DOWNLINK_SECRET_BYTES]) -> Self {
+        Self(random)
+    }
+
+    /// The bytes to derive from.
+    pub fn as_bytes(&self) -> &[u8; DOWNLINK_SECRET_BYTES] {
+        &self.0
+    }
+}
+
+impl PartialEq for DownlinkSecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
+    }
+}
+
+impl Eq for DownlinkSecret {}
+
 /// Bytes of an ICE password: 24 characters of six bits each, 144 bits (RFC 8445 5.3 asks for 128).
 pub const ICE_PASSWORD_BYTES: usize = 24;
 

@@ -5,7 +5,7 @@
 //! [`RequestId`]; each is answered exactly once, by [`Done`], [`Refused`], or the message its
 //! documentation names.
 
-use crate::id::{AccountId, CallId, DeviceId, RequestId, SessionId, TenantId};
+use crate::id::{AccountId, CallId, DeviceId, Epoch, LegId, RequestId, SessionId, TenantId};
 use crate::limits::{
     FIRST_SEQUENCE_MAX, LEGS_PER_CALL_MAX, PASSWORD_BYTES_MAX, PRESENCE_ENTRIES_MAX,
     RELAYS_PER_CALL_MAX, STREAMS_PER_LEG_MAX,
@@ -60,6 +60,8 @@ messages! {
         0x0208 CallEnded,
         /// The session is over; the connection closes after this.
         0x0209 SessionEnded,
+        /// A relay began a new life of a sealed leg.
+        0x020a PathRenewed,
     }
 }
 
@@ -297,6 +299,17 @@ pub struct CallReady {
     pub paths: Vec<RelayPath>,
 }
 
+/// A relay seals with another key from now on: it was started again, or got the leg anew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct PathRenewed {
+    /// The call.
+    pub call: CallId,
+    /// The leg whose [`SealedDownlink`](crate::media::SealedDownlink) has this epoch now.
+    pub leg: LegId,
+    /// The leg's new life.
+    pub epoch: Epoch,
+}
+
 /// A call is over.
 #[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct CallEnded {
@@ -393,6 +406,7 @@ impl Check for ReportQuality {}
 impl Check for Done {}
 impl Check for Refused {}
 impl Check for Ringing {}
+impl Check for PathRenewed {}
 impl Check for CallEnded {}
 impl Check for SessionEnded {}
 

@@ -8,23 +8,23 @@
 use kakehashi_wire::DecodeError;
 use kakehashi_wire::frame::FrameHeader;
 use kakehashi_wire::id::{
-    AccountId, CallId, DeviceId, Generation, Incarnation, LegId, RelayId, RequestId, SessionId,
-    ShardIndex, TenantId,
+    AccountId, CallId, DeviceId, Epoch, Generation, Incarnation, LegId, RelayId, RequestId,
+    SessionId, ShardIndex, TenantId,
 };
 use kakehashi_wire::media::{
-    Codec, RelayPath, RelayRole, Sender, StreamKind, StreamOffer, StreamPlan,
+    Codec, RelayPath, RelayRole, SealedDownlink, Sender, StreamKind, StreamOffer, StreamPlan,
 };
 use kakehashi_wire::relay::{
-    Counter, CounterReport, FromRelay, Hello, InstallLeg, NodeHeartbeat, Order, OrderResult,
-    Orders, OrdersDone, Outcome, RelayHeartbeat, RemoveLeg, RenewLeg, Resync, ShardLoad,
-    ShardOffer, ToRelay, Welcome,
+    Counter, CounterReport, FromRelay, Hello, InstallLeg, LegLane, LegStream, NodeHeartbeat, Order,
+    OrderResult, Orders, OrdersDone, Outcome, RelayHeartbeat, RemoveLeg, RenewLeg, Resync,
+    Rollovers, SealLane, ShardLoad, ShardOffer, SubscribeLeg, Subscription, ToRelay, Welcome,
 };
 use kakehashi_wire::rtp::Ssrc;
-use kakehashi_wire::secret::{IcePassword, MasterKey, Password, Suite};
+use kakehashi_wire::secret::{DownlinkSecret, IcePassword, MasterKey, Password, Suite};
 use kakehashi_wire::terminal::{
     Accept, CallEnd, CallEnded, CallReady, Cancel, Done, FromTerminal, HangUp, Incoming, Invite,
-    Presence, PresenceEntry, PresenceState, Refusal, Refused, Reject, ReportQuality, Ringing,
-    SessionEnd, SessionEnded, SignIn, SignOut, SignedIn, ToTerminal, WatchPresence,
+    PathRenewed, Presence, PresenceEntry, PresenceState, Refusal, Refused, Reject, ReportQuality,
+    Ringing, SessionEnd, SessionEnded, SignIn, SignOut, SignedIn, ToTerminal, WatchPresence,
 };
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -40,7 +40,10 @@ fn offers() -> Vec<StreamOffer> {
 }
 
 fn plans() -> Vec<StreamPlan> {
-    let plan = |kind, codec, ssrc| StreamPlan { kind, codec, ssrc: Ssrc(ssrc), first_sequence: 77 };
+    let plan = |kind, codec, ssrc| {
+        let (ssrc, first_sequence, rollover) = (Ssrc(ssrc), 77, 3);
+        StreamPlan { kind, codec, ssrc, first_sequence, rollover }
+    };
     vec![
         plan(StreamKind::Audio, Codec::Opus, 0xa1a2_a3a4),
         plan(StreamKind::Screen, Codec::Vp9, 0xb1b2_b3b4),
@@ -55,7 +58,16 @@ fn password(seed: u8) -> IcePassword {
     IcePassword::from_random([seed; 24])
 }
 
+fn epoch() -> Epoch {
+    Epoch { incarnation: Incarnation(8), generation: Generation(0x31) }
+}
+
+fn secret() -> DownlinkSecret {
+    DownlinkSecret::from_random([0x3c; 32])
+}
+
 fn path(role: RelayRole, address: &str) -> RelayPath {
+    let downlink = SealedDownlink { suite: Suite::AeadAes128Gcm, secret: secret(), epoch: epoch() };
     RelayPath {
         relay: RelayId(7),
         role,
@@ -63,6 +75,7 @@ fn path(role: RelayRole, address: &str) -> RelayPath {
         leg: LegId(0x2122_2324_2526_2728),
         relay_password: password(1),
         terminal_password: password(2),
+        downlink: (role == RelayRole::Standby).then_some(downlink),
     }
 }
 
@@ -97,8 +110,8 @@ fn from_terminal() -> Vec<FromTerminal> {
 }
 
 fn to_terminal() -> Vec<ToTerminal> {
-    let sender =
-        Sender { login: "store-1".into(), key: key(Suite::AeadAes256Gcm), streams: plans() };
+    let key_of_sender = Some(key(Suite::AeadAes256Gcm));
+    let sender = Sender { login: "store-1".into(), key: key_of_sender, streams: plans() };
     let entry = PresenceEntry {
         login: "concierge-1".into(),
         display: "案内係".into(),
@@ -128,7 +141,7 @@ fn to_terminal() -> Vec<ToTerminal> {
             call: CALL,
             key: key(Suite::AeadAes128Gcm),
             streams: plans(),
-            senders: vec![sender],
+            senders: vec![sender.clone(), Sender { key: None, ..sender }],
             paths: vec![
                 path(RelayRole::Primary, "192.0.2.1:40000"),
                 path(RelayRole::Standby, "[2001:db8::1]:40001"),
@@ -137,7 +150,18 @@ fn to_terminal() -> Vec<ToTerminal> {
         .into(),
         CallEnded { call: CALL, reason: CallEnd::HungUp }.into(),
         SessionEnded { reason: SessionEnd::Replaced }.into(),
+        PathRenewed { call: CALL, leg: LegId(5), epoch: epoch() }.into(),
     ]
+}
+
+fn stream(ssrc: u32) -> LegStream {
+    LegStream { ssrc: Ssrc(ssrc), rollover: 9 }
+}
+
+fn subscribe(streams: usize) -> Order {
+    let subscription = Subscription { source: Ssrc(6), shown_as: Ssrc(7) };
+    let streams = vec![subscription; streams];
+    Order::Subscribe(SubscribeLeg { leg: LegId(5), generation: Generation(0x34), streams })
 }
 
 fn to_relay() -> Vec<ToRelay> {
@@ -150,7 +174,9 @@ fn to_relay() -> Vec<ToRelay> {
         key: key(Suite::AeadAes256Gcm),
         relay_password: password(3),
         terminal_password: password(4),
-        ssrcs: vec![Ssrc(1), Ssrc(2)],
+        streams: vec![stream(1), stream(2)],
+        lane: LegLane::Seal(SealLane { suite: Suite::AeadAes256Gcm, secret: secret() }),
+        rate_kbps: 4_000,
         lifetime_ms: 3_600_000,
     };
     let renew = RenewLeg { leg: LegId(5), generation: Generation(0x32), lifetime_ms: 60_000 };
@@ -158,7 +184,12 @@ fn to_relay() -> Vec<ToRelay> {
     vec![
         Welcome { heartbeat_ms: 200, lost_after_ms: 600 }.into(),
         Orders {
-            orders: vec![Order::Install(install), Order::Renew(renew), Order::Remove(remove)],
+            orders: vec![
+                Order::Install(install),
+                Order::Renew(renew),
+                Order::Remove(remove),
+                subscribe(2),
+            ],
         }
         .into(),
         Resync { first: LegId(0), last: LegId(u64::MAX), keep: vec![LegId(5)] }.into(),
@@ -186,6 +217,7 @@ fn from_relay() -> Vec<FromRelay> {
         OrdersDone { results: vec![result] }.into(),
         RelayHeartbeat { beat: 12, shards: vec![load] }.into(),
         CounterReport { counters: vec![Counter { name: "forged".into(), value: 9 }] }.into(),
+        Rollovers { streams: vec![stream(1)] }.into(),
     ]
 }
 
@@ -248,8 +280,8 @@ fn limits_hold_on_both_sides() {
         let remove = RemoveLeg { leg: LegId(5), generation: Generation(1) };
         ToRelay::from(Orders { orders: vec![Order::Remove(remove); count] }).encode()
     };
-    assert!(orders(128).is_ok());
-    assert_eq!(orders(129).unwrap_err().field, "orders");
+    assert!(orders(64).is_ok());
+    assert_eq!(orders(65).unwrap_err().field, "orders");
 }
 
 #[test]
@@ -269,7 +301,7 @@ fn a_first_sequence_number_may_not_be_near_the_wrap() {
     // The bytes of 77 stand in nothing else of the sample.
     let good = ToTerminal::from(ready()).encode().unwrap();
     let places: Vec<_> = (12..good.len() - 1).filter(|at| good[*at..*at + 2] == [77, 0]).collect();
-    assert_eq!(places.len(), 4);
+    assert_eq!(places.len(), 6);
     for place in places {
         for (high, refused) in [(0x7f, false), (0x80, true)] {
             let mut body = good[12..].to_vec();
@@ -285,9 +317,12 @@ fn a_first_sequence_number_may_not_be_near_the_wrap() {
 fn a_full_batch_of_the_longest_orders_fits_a_message() {
     let ToRelay::Orders(batch) = to_relay().remove(1) else { panic!("second is Orders") };
     let Some(Order::Install(mut leg)) = batch.orders.into_iter().next() else { panic!("install") };
-    leg.ssrcs = vec![Ssrc(1); 4];
-    let orders = ToRelay::from(Orders { orders: vec![Order::Install(leg); 128] }).encode();
-    assert_eq!(orders.map(|bytes| bytes.len()), Ok(12 + 8 + 128 * (132 + 16)));
+    leg.streams = vec![stream(1); 4];
+    let full = |order: Order| ToRelay::from(Orders { orders: vec![order; 64] }).encode();
+    let length = |order| full(order).map(|bytes| bytes.len());
+    assert_eq!(length(Order::Install(leg)), Ok(12 + 8 + 64 * (170 + 4 * 8)));
+    assert_eq!(length(subscribe(60)), Ok(12 + 8 + 64 * (170 + 60 * 8)));
+    assert_eq!(full(subscribe(61)).unwrap_err().field, "streams");
     let presence = |entries: usize, name: usize| {
         let (login, display, state) = ("x".repeat(name), "x".repeat(name), PresenceState::Offline);
         let entries = vec![PresenceEntry { login, display, state }; entries];

@@ -5,6 +5,7 @@ use crate::fleet::WantedLeg;
 use crate::placement::{Placement, Seat};
 use kakehashi_wire::id::{CallId, LegId};
 use kakehashi_wire::media::{Address, RelayPath, RelayRole, Sender, StreamOffer, StreamPlan};
+use kakehashi_wire::relay::LegStream;
 use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::{IcePassword, MasterKey, Suite};
 use kakehashi_wire::terminal::CallReady;
@@ -107,7 +108,7 @@ impl CallMedia {
             key: member.key.clone(),
             relay_password: leg.relay_password.clone(),
             terminal_password: leg.terminal_password.clone(),
-            ssrcs: member.streams.iter().map(|stream| stream.ssrc).collect(),
+            streams: member.streams.iter().map(leg_stream).collect(),
         })
         .collect()
     }
@@ -128,7 +129,7 @@ impl CallMedia {
         let others = self.members.iter().zip(logins).enumerate().filter(|(i, _)| *i != nth);
         let senders = others.map(|(_, (member, login))| Sender {
             login: (*login).to_owned(),
-            key: member.key.clone(),
+            key: Some(member.key.clone()),
             streams: member.streams.clone(),
         });
         let roles = [RelayRole::Primary, RelayRole::Standby];
@@ -140,6 +141,7 @@ impl CallMedia {
                 leg: leg.leg,
                 relay_password: leg.relay_password.clone(),
                 terminal_password: leg.terminal_password.clone(),
+                downlink: None,
             });
         Some(CallReady {
             call,
@@ -172,7 +174,12 @@ fn stream(offer: StreamOffer, entropy: &Entropy, ssrcs: &mut Ssrcs) -> StreamPla
         ssrc: ssrcs.draw(entropy),
         // RFC 3711 3.3.1: below 2^15, so that nobody guesses a wrong rollover counter.
         first_sequence: u16::from_le_bytes(entropy.bytes()) & 0x7fff,
+        rollover: 0,
     }
+}
+
+fn leg_stream(plan: &StreamPlan) -> LegStream {
+    LegStream { ssrc: plan.ssrc, rollover: plan.rollover }
 }
 
 fn member_leg(entropy: &Entropy) -> MemberLeg {
@@ -210,7 +217,10 @@ mod tests {
         let call = CallId(9);
         let a = media.ready(0, call, &["a", "b"]).unwrap();
         let b = media.ready(1, call, &["a", "b"]).unwrap();
-        assert!(a.key == b.senders[0].key && b.key == a.senders[0].key && a.key != b.key);
+        assert!(
+            b.senders[0].key.as_ref() == Some(&a.key) && a.senders[0].key.as_ref() == Some(&b.key)
+        );
+        assert!(a.key != b.key);
         assert_eq!((a.senders.len(), a.senders[0].login.as_str()), (1, "b"));
         assert_eq!((a.streams.len(), b.streams.len()), (1, 2));
         assert!(a.streams == b.senders[0].streams && b.streams == a.senders[0].streams);
@@ -237,7 +247,7 @@ mod tests {
         assert!(leg.leg == path.leg && leg.key == ready.key);
         assert!(leg.relay_password == path.relay_password);
         assert!(leg.terminal_password == path.terminal_password);
-        assert_eq!(leg.ssrcs, ready.streams.iter().map(|s| s.ssrc).collect::<Vec<_>>());
+        assert_eq!(leg.streams, ready.streams.iter().map(leg_stream).collect::<Vec<_>>());
         media.drop_place(0);
         let moved = media.ready(1, CallId(9), &["a", "b"]).unwrap();
         assert_eq!(moved.paths.len(), 1);

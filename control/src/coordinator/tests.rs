@@ -266,6 +266,7 @@ impl PlayedRelay {
             Order::Install(it) => (it.leg, it.generation),
             Order::Renew(it) => (it.leg, it.generation),
             Order::Remove(it) => (it.leg, it.generation),
+            Order::Subscribe(it) => (it.leg, it.generation),
         };
         let outcome = match (order, self.refuses) {
             (Order::Install(_), Some(outcome)) => outcome,
@@ -273,8 +274,10 @@ impl PlayedRelay {
                 self.held.insert(leg.0);
                 Outcome::Applied
             }
-            (Order::Renew(_), _) if self.held.contains(&leg.0) => Outcome::Applied,
-            (Order::Renew(_), _) => Outcome::NoSuchLeg,
+            (Order::Renew(_) | Order::Subscribe(_), _) if self.held.contains(&leg.0) => {
+                Outcome::Applied
+            }
+            (Order::Renew(_) | Order::Subscribe(_), _) => Outcome::NoSuchLeg,
             (Order::Remove(_), _) => {
                 self.held.remove(&leg.0);
                 Outcome::Applied

@@ -10,9 +10,9 @@ use crate::capacity::BATCHES_IN_FLIGHT_MAX;
 use kakehashi_wire::id::{CallId, Generation, Incarnation, LegId, ShardIndex};
 use kakehashi_wire::limits::ORDERS_PER_BATCH_MAX;
 use kakehashi_wire::relay::{
-    InstallLeg, Order, OrderResult, Outcome, RESYNC_LEGS_MAX, RemoveLeg, RenewLeg, Resync,
+    InstallLeg, LegLane, LegStream, Order, OrderResult, Outcome, RESYNC_LEGS_MAX, RemoveLeg,
+    RenewLeg, Resync,
 };
-use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::{IcePassword, MasterKey};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub struct WantedLeg {
     /// Keys the relay's challenges.
     pub terminal_password: IcePassword,
     /// What the leg may send.
-    pub ssrcs: Vec<Ssrc>,
+    pub streams: Vec<LegStream>,
 }
 
 /// How a wanted leg stands at the relay.
@@ -309,7 +309,9 @@ fn install(leg: &WantedLeg, generation: Generation, lifetime_ms: u32) -> Order {
         key: leg.key.clone(),
         relay_password: leg.relay_password.clone(),
         terminal_password: leg.terminal_password.clone(),
-        ssrcs: leg.ssrcs.clone(),
+        streams: leg.streams.clone(),
+        lane: LegLane::Pass,
+        rate_kbps: 0,
         lifetime_ms,
     })
 }

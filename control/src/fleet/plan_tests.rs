@@ -1,6 +1,7 @@
 //! Drives a plan against a model of a relay under loss, repetition, restarts and expiry.
 
 use super::*;
+use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::Suite;
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -15,7 +16,7 @@ fn wanted(leg: u64) -> WantedLeg {
         key: MasterKey::new(Suite::AeadAes128Gcm, &[1; 32], &[2; 12]),
         relay_password: IcePassword::from_random([3; 24]),
         terminal_password: IcePassword::from_random([4; 24]),
-        ssrcs: vec![Ssrc(u32::try_from(leg).unwrap())],
+        streams: vec![LegStream { ssrc: Ssrc(u32::try_from(leg).unwrap()), rollover: 0 }],
     }
 }
 
@@ -38,6 +39,7 @@ impl Model {
             Order::Install(install) => (install.leg, install.generation),
             Order::Renew(renew) => (renew.leg, renew.generation),
             Order::Remove(remove) => (remove.leg, remove.generation),
+            Order::Subscribe(subscribe) => (subscribe.leg, subscribe.generation),
         };
         let result = |outcome| OrderResult { leg, generation, outcome };
         match self.seen.get(&leg) {
@@ -47,11 +49,12 @@ impl Model {
         };
         match order {
             Order::Install(_) => self.held.insert(leg, now + LIFETIME),
-            Order::Renew(_) if !self.held.contains_key(&leg) => {
+            Order::Renew(_) | Order::Subscribe(_) if !self.held.contains_key(&leg) => {
                 return result(Outcome::NoSuchLeg);
             }
             Order::Renew(_) => self.held.insert(leg, now + LIFETIME),
             Order::Remove(_) => self.held.remove(&leg),
+            Order::Subscribe(_) => None,
         };
         result(Outcome::Applied)
     }

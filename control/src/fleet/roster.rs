@@ -72,7 +72,7 @@ impl Fleet {
             }
             FromRelay::RelayHeartbeat(beat) => relay.set_loads(beat.shards),
             FromRelay::CounterReport(report) => relay.set_counters(report.counters),
-            FromRelay::Hello(_) => {}
+            FromRelay::Hello(_) | FromRelay::Rollovers(_) => {}
         }
         LegNews::new()
     }

@@ -23,8 +23,9 @@ use crate::tick::Tick;
 use core::cmp::Ordering;
 use kakehashi_wire::id::{Generation, LegId};
 use kakehashi_wire::limits::STREAMS_PER_LEG_MAX;
-use kakehashi_wire::relay::{InstallLeg, Order, OrderResult, Outcome, RemoveLeg, RenewLeg};
-use kakehashi_wire::rtp::Ssrc;
+use kakehashi_wire::relay::{
+    InstallLeg, LegStream, Order, OrderResult, Outcome, RemoveLeg, RenewLeg, SubscribeLeg,
+};
 
 /// The leg and the generation an order names.
 pub fn subject(order: &Order) -> (LegId, Generation) {
@@ -32,6 +33,7 @@ pub fn subject(order: &Order) -> (LegId, Generation) {
         Order::Install(order) => (order.leg, order.generation),
         Order::Renew(order) => (order.leg, order.generation),
         Order::Remove(order) => (order.leg, order.generation),
+        Order::Subscribe(order) => (order.leg, order.generation),
     }
 }
 
@@ -44,6 +46,7 @@ impl LegTable {
             Order::Install(order) => self.install(slot, order, now),
             Order::Renew(order) => self.renew(slot, order, now),
             Order::Remove(order) => self.remove_by_order(slot, order),
+            Order::Subscribe(order) => self.subscribe(slot, &order),
         };
         OrderResult { leg, generation, outcome }
     }
@@ -60,7 +63,7 @@ impl LegTable {
     }
 
     fn install(&mut self, slot: Option<Slot>, order: InstallLeg, now: Tick) -> Outcome {
-        self.sweep_owners(&order.ssrcs, now);
+        self.sweep_owners(&order.streams, now);
         let checked = self.check_age(slot, order.leg, order.generation);
         if let Some(outcome) = checked.or_else(|| self.check_install(slot, &order)) {
             return outcome;
@@ -73,9 +76,9 @@ impl LegTable {
     }
 
     /// A leg whose time is over keeps no SSRC from another.
-    fn sweep_owners(&mut self, ssrcs: &[Ssrc], now: Tick) {
-        for ssrc in ssrcs {
-            let owner = self.find_stream(*ssrc).map(|(owner, _)| owner);
+    fn sweep_owners(&mut self, streams: &[LegStream], now: Tick) {
+        for stream in streams {
+            let owner = self.find_stream(stream.ssrc).map(|(owner, _)| owner);
             let ended = |slot: &Slot| self.leg(*slot).is_some_and(|leg| leg.has_ended(now));
             if let Some(owner) = owner.filter(ended) {
                 self.remove(owner);
@@ -98,15 +101,18 @@ impl LegTable {
 
     /// `None` if nothing but room stands against the order.
     fn check_install(&self, slot: Option<Slot>, order: &InstallLeg) -> Option<Outcome> {
-        let ssrcs = &order.ssrcs;
-        let doubled = ssrcs.iter().enumerate().any(|(at, ssrc)| ssrcs[..at].contains(ssrc));
+        let streams = &order.streams;
+        let repeats = |(at, stream): (usize, &LegStream)| {
+            streams[..at].iter().any(|earlier| earlier.ssrc == stream.ssrc)
+        };
+        let doubled = streams.iter().enumerate().any(repeats);
         let other_call = slot.is_some_and(|slot| self.call_of(slot) != Some(order.call));
-        let none_or_many = !(1..=STREAMS_PER_LEG_MAX).contains(&ssrcs.len());
+        let none_or_many = !(1..=STREAMS_PER_LEG_MAX).contains(&streams.len());
         if none_or_many || doubled || other_call || order.lifetime_ms == 0 {
             return Some(Outcome::BadOrder);
         }
         let taken = |ssrc| self.find_stream(ssrc).is_some_and(|(owner, _)| Some(owner) != slot);
-        if ssrcs.iter().any(|ssrc| taken(*ssrc)) {
+        if streams.iter().any(|stream| taken(stream.ssrc)) {
             return Some(Outcome::SsrcTaken);
         }
         let full = !self.legs.has_room() || !self.calls.has_room(order.call);
@@ -120,7 +126,7 @@ impl LegTable {
         for (_, ssrc) in leg.streams.ssrcs() {
             self.streams.remove(&ssrc);
         }
-        leg.streams.replace(provider, order.key, &order.ssrcs);
+        leg.streams.replace(provider, order.key, &order.streams);
         leg.generation = order.generation;
         leg.passwords =
             Passwords { relay: order.relay_password, terminal: order.terminal_password };
@@ -141,7 +147,7 @@ impl LegTable {
             passwords: Passwords { relay: order.relay_password, terminal: order.terminal_password },
             ends: now.after_ms(u64::from(order.lifetime_ms)),
             latch: Latch::default(),
-            streams: Streams::new(self.provider, order.key, &order.ssrcs),
+            streams: Streams::new(self.provider, order.key, &order.streams),
         };
         let placed = self.legs.insert(leg);
         debug_assert_eq!(placed, Some(slot), "nothing came between next_slot and insert");
@@ -169,6 +175,10 @@ impl LegTable {
         leg.generation = order.generation;
         leg.ends = now.after_ms(u64::from(order.lifetime_ms));
         Outcome::Applied
+    }
+
+    fn subscribe(&mut self, slot: Option<Slot>, order: &SubscribeLeg) -> Outcome {
+        self.check_age(slot, order.leg, order.generation).unwrap_or(Outcome::BadOrder)
     }
 
     fn remove_by_order(&mut self, slot: Option<Slot>, order: RemoveLeg) -> Outcome {

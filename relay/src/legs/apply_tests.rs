@@ -3,7 +3,7 @@
 use super::{ResyncCursor, Wanted};
 use crate::capacity::{SWEEP_LEGS, TOMBSTONES};
 use crate::path::verdict::Verdict;
-use crate::testing::{LIFETIME_MS, Phone, World, address, master_key};
+use crate::testing::{LIFETIME_MS, Phone, World, address, master_key, stream};
 use kakehashi_wire::id::{CallId, Generation, LegId};
 use kakehashi_wire::limits::LEGS_PER_CALL_MAX;
 use kakehashi_wire::relay::{Order, Outcome, RemoveLeg, RenewLeg, Resync};
@@ -61,12 +61,12 @@ fn an_order_that_contradicts_itself_or_the_table_changes_nothing() {
         assert_eq!(world.apply(Order::Install(order)), wanted);
         assert_eq!(world.legs.snapshot(), before);
     };
-    refused(&|order| order.ssrcs.clear(), Outcome::BadOrder);
-    refused(&|order| order.ssrcs.push(order.ssrcs[0]), Outcome::BadOrder);
-    refused(&|order| order.ssrcs = (1..=5).map(Ssrc).collect(), Outcome::BadOrder);
+    refused(&|order| order.streams.clear(), Outcome::BadOrder);
+    refused(&|order| order.streams.push(order.streams[0]), Outcome::BadOrder);
+    refused(&|order| order.streams = (1..=5).map(|n| stream(Ssrc(n))).collect(), Outcome::BadOrder);
     refused(&|order| order.call = CallId(77), Outcome::BadOrder);
     refused(&|order| order.lifetime_ms = 0, Outcome::BadOrder);
-    refused(&|order| order.ssrcs = vec![b.ssrc], Outcome::SsrcTaken);
+    refused(&|order| order.streams = vec![stream(b.ssrc)], Outcome::SsrcTaken);
     refused(&|order| order.leg = LegId(1), Outcome::SsrcTaken);
 }
 
@@ -96,7 +96,7 @@ fn a_newer_order_keeps_address_and_replay_state_only_under_the_same_key() {
     assert_eq!(world.send(phones[0].address, &packet).verdict, Verdict::Forwarded);
 
     let mut wider = phones[0].install(2);
-    wider.ssrcs.insert(0, Ssrc(5));
+    wider.streams.insert(0, stream(Ssrc(5)));
     assert_eq!(world.apply(Order::Install(wider)), Outcome::Applied);
     assert_eq!(world.send(phones[0].address, &packet).verdict, Verdict::Replayed);
     let next = phones[0].rtp();
@@ -154,7 +154,7 @@ fn an_ended_leg_keeps_no_ssrc_from_another() {
     let mut world = World::new(2);
     world.apply(order("install", &Phone::new(1, 1), 1));
     let mut heir = Phone::new(2, 2).install(1);
-    heir.ssrcs = vec![Phone::new(1, 1).ssrc];
+    heir.streams = vec![stream(Phone::new(1, 1).ssrc)];
     assert_eq!(world.apply(Order::Install(heir.clone())), Outcome::SsrcTaken);
     world.now = world.now.after_ms(u64::from(LIFETIME_MS));
     assert_eq!(world.apply(Order::Install(heir)), Outcome::Applied);
@@ -169,7 +169,7 @@ fn sweeps_are_bounded_and_reach_every_leg() {
     for n in 0..count as u64 {
         let phone = Phone::new(n, 1);
         let mut install = phone.install(1);
-        (install.leg, install.ssrcs) = (LegId(n), vec![Ssrc(n as u32)]);
+        (install.leg, install.streams) = (LegId(n), vec![stream(Ssrc(n as u32))]);
         assert_eq!(world.apply(Order::Install(install)), Outcome::Applied);
     }
     assert_eq!(world.legs.expire(world.now), 0);

@@ -2,6 +2,7 @@
 
 use kakehashi_srtp::{Provider, Scratch, SessionKeys, SrtpError, StreamOpener};
 use kakehashi_wire::limits::STREAMS_PER_LEG_MAX;
+use kakehashi_wire::relay::LegStream;
 use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::MasterKey;
 
@@ -19,14 +20,14 @@ pub enum Lane {
 }
 
 /// A stream of which this relay has heard nothing: it may begin, or have run for hours elsewhere
-/// before the relay got its leg (a restart, a resync, a standby). No order tells its rollover
-/// counter, so its packets are tried with the first
+/// before the relay got its leg (a restart, a resync, a standby). The order tells a lower bound of
+/// its rollover counter, from where its packets are tried with the first
 /// [`JOINING_CANDIDATES`](kakehashi_srtp::capacity::JOINING_CANDIDATES) values. A packet of a
 /// fresh stream fits the first one and costs one tag check; a forged one costs all of them, but
 /// only until the first authentic packet, and only from the leg's address or while the leg has
 /// none.
-const fn unheard(ssrc: Ssrc) -> StreamOpener {
-    StreamOpener::joining(ssrc, 0)
+const fn unheard(stream: LegStream) -> StreamOpener {
+    StreamOpener::joining(stream.ssrc, stream.rollover)
 }
 
 /// What a leg may send, and what of it has been received.
@@ -39,25 +40,25 @@ pub struct Streams {
 
 impl Streams {
     /// Streams of which nothing has been heard; SSRCs beyond [`STREAMS_PER_LEG_MAX`] are left out.
-    pub(super) fn new(provider: Provider, master: MasterKey, ssrcs: &[Ssrc]) -> Self {
+    pub(super) fn new(provider: Provider, master: MasterKey, streams: &[LegStream]) -> Self {
         let mut openers = [const { None }; STREAMS_PER_LEG_MAX];
-        for (place, ssrc) in openers.iter_mut().zip(ssrcs) {
-            *place = Some(unheard(*ssrc));
+        for (place, stream) in openers.iter_mut().zip(streams) {
+            *place = Some(unheard(*stream));
         }
         Self { keys: SessionKeys::derive(provider, &master), master, openers }
     }
 
     /// The streams of a newer order. Under the same key a stream goes on where it was, or packets
     /// received before would be accepted again; under another key all begin anew.
-    pub(super) fn replace(&mut self, provider: Provider, master: MasterKey, ssrcs: &[Ssrc]) {
+    pub(super) fn replace(&mut self, provider: Provider, master: MasterKey, streams: &[LegStream]) {
         if self.master != master {
-            *self = Self::new(provider, master, ssrcs);
+            *self = Self::new(provider, master, streams);
             return;
         }
         let mut openers = [const { None }; STREAMS_PER_LEG_MAX];
-        for (place, ssrc) in openers.iter_mut().zip(ssrcs) {
-            let known = self.openers.iter().flatten().find(|opener| opener.ssrc() == *ssrc);
-            *place = Some(known.cloned().unwrap_or_else(|| unheard(*ssrc)));
+        for (place, stream) in openers.iter_mut().zip(streams) {
+            let known = self.openers.iter().flatten().find(|opener| opener.ssrc() == stream.ssrc);
+            *place = Some(known.cloned().unwrap_or_else(|| unheard(*stream)));
         }
         self.openers = openers;
     }

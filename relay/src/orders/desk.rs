@@ -75,7 +75,7 @@ mod tests {
     use super::*;
     use crate::capacity::SWEEP_LEGS;
     use crate::orders::mailbox::{LinkEnd, mailbox};
-    use crate::testing::{Phone, World};
+    use crate::testing::{Phone, World, stream};
     use kakehashi_wire::id::LegId;
     use kakehashi_wire::relay::{Order, Outcome, Resync};
     use kakehashi_wire::rtp::Ssrc;
@@ -93,7 +93,7 @@ mod tests {
         let mut desk = Desk::new(end);
         for n in 0..count {
             let mut order = Phone::new(n, 1).install(1);
-            (order.leg, order.ssrcs) = (LegId(n), vec![Ssrc(n as u32)]);
+            (order.leg, order.streams) = (LegId(n), vec![stream(Ssrc(n as u32))]);
             put(&mut link, ShardCommand::Order(Ticket(n), Order::Install(order)));
         }
         assert_eq!(desk.turn(&mut world.legs, world.now), COMMANDS_PER_TURN);

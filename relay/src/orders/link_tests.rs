@@ -7,7 +7,7 @@ use super::mailbox::mailbox;
 use super::report::Published;
 use crate::capacity::DIAL_MS;
 use crate::legs::LegTable;
-use crate::testing::Phone;
+use crate::testing::{Phone, stream};
 use crate::tick::Tick;
 use kakehashi_srtp::Provider;
 use kakehashi_wire::frame::{ALPN_RELAY, FrameHeader};
@@ -272,7 +272,7 @@ async fn orders_reach_their_shards_and_their_outcomes_come_back_in_sequence() {
         [Applied, Applied, Applied, Unchanged, BadOrder, NoSuchShard, NoSuchLeg, Unchanged, Stale];
     assert_eq!(peer.outcomes(orders).await, wanted);
     let mut thief = Phone::new(0, 6).install(1);
-    thief.ssrcs = vec![Phone::new(0, 1).ssrc];
+    thief.streams = vec![stream(Phone::new(0, 1).ssrc)];
     let orders = vec![Order::Install(thief), remove(2, 9), remove(2, 9), renew(1, 1)];
     assert_eq!(peer.outcomes(orders).await, [SsrcTaken, Applied, Unchanged, Stale]);
 

@@ -183,6 +183,7 @@ mod tests {
             leg: LegId(7),
             relay_password: password(1),
             terminal_password: password(2),
+            downlink: None,
         }
     }
 

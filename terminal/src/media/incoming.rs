@@ -38,7 +38,8 @@ struct Stream {
 
 impl Member {
     pub(super) fn new(sender: &Sender, first_id: usize) -> Result<Self, MediaError> {
-        let keys = SessionKeys::derive(Provider::AwsLcRs, &sender.key);
+        let key = sender.key.as_ref().ok_or(MediaError::NoKey)?;
+        let keys = SessionKeys::derive(Provider::AwsLcRs, key);
         let mut session = ReceivingSession::new(keys);
         let mut streams = Vec::with_capacity(sender.streams.len());
         for (at, &plan) in sender.streams.iter().enumerate() {

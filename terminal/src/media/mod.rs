@@ -80,6 +80,9 @@ pub enum MediaError {
     /// Peer: control gave keys or streams that cannot be used.
     #[error("control's call cannot be carried: {0}")]
     Plan(#[from] SrtpError),
+    /// Peer: control gave no key to open a member's packets with.
+    #[error("control gave no key for a member of the call")]
+    NoKey,
     /// Peer: control gave no relay.
     #[error("control gave no relay for the call")]
     NoPath,

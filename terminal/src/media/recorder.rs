@@ -316,7 +316,8 @@ mod tests {
     fn a_second_recording_gets_its_own_file_and_an_empty_one_none() {
         let directory = tempfile::tempdir().unwrap();
         let mut factory = RecordingDirectory::new(directory.path()).unwrap();
-        let plan = |kind, codec| StreamPlan { kind, codec, ssrc: Ssrc(1), first_sequence: 0 };
+        let plan =
+            |kind, codec| StreamPlan { kind, codec, ssrc: Ssrc(1), first_sequence: 0, rollover: 0 };
         let audio = plan(StreamKind::Audio, Codec::Opus);
         let frame =
             Frame { timestamp: 0, key: true, lost_before: false, data: vec![15 << 3, 1, 2] };

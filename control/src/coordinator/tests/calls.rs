@@ -25,7 +25,7 @@ fn a_call_from_invitation_to_hang_up() {
     world.answer_relay(2);
     let (a, b) = (world.ready(1).unwrap(), world.ready(2).unwrap());
     assert_eq!((a.paths.len(), b.paths.len()), (2, 2));
-    assert!(a.senders[0].key == b.key && b.senders[0].key == a.key);
+    assert!(a.senders[0].key.as_ref() == Some(&b.key) && b.senders[0].key.as_ref() == Some(&a.key));
     assert_eq!(world.disk[&call].state, RecordState::Active);
     world.relays_answer = true;
     world.hang_up(1, call);

@@ -126,11 +126,12 @@ impl Relay {
             Order::Install(it) => (it.leg, it.generation),
             Order::Renew(it) => (it.leg, it.generation),
             Order::Remove(it) => (it.leg, it.generation),
+            Order::Subscribe(it) => (it.leg, it.generation),
         };
         match order {
             Order::Install(install) => drop(held.insert(leg, install)),
             Order::Remove(_) => drop(held.remove(&leg)),
-            Order::Renew(_) => {}
+            Order::Renew(_) | Order::Subscribe(_) => {}
         }
         OrderResult { leg, generation, outcome: Outcome::Applied }
     }
