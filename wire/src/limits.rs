@@ -25,8 +25,8 @@ pub const FIRST_SEQUENCE_MAX: u16 = (1 << 15) - 1;
 /// Streams one leg may send: audio, camera low, camera high, screen.
 pub const STREAMS_PER_LEG_MAX: usize = 4;
 
-/// Legs one call may have.
-pub const LEGS_PER_CALL_MAX: usize = 16;
+/// Legs one call may have: a desk's conference with an audience, and a set of them fits a word.
+pub const LEGS_PER_CALL_MAX: usize = 32;
 
 /// Streams one leg may receive: all of all other legs of its call.
 pub const SUBSCRIPTIONS_PER_LEG_MAX: usize = (LEGS_PER_CALL_MAX - 1) * STREAMS_PER_LEG_MAX;
@@ -41,8 +41,8 @@ pub const RELAYS_PER_CALL_MAX: usize = 2;
 /// names at their longest only half as many do, so control sends 128 a message.
 pub const PRESENCE_ENTRIES_MAX: usize = 256;
 
-/// Orders one batch may carry: 64 of the longest take two thirds of a message.
-pub const ORDERS_PER_BATCH_MAX: usize = 64;
+/// Orders one batch may carry: 32 of the longest take two thirds of a message.
+pub const ORDERS_PER_BATCH_MAX: usize = 32;
 
 /// Shards one relay may announce.
 pub const SHARDS_PER_RELAY_MAX: usize = 256;

@@ -280,8 +280,8 @@ fn limits_hold_on_both_sides() {
         let remove = RemoveLeg { leg: LegId(5), generation: Generation(1) };
         ToRelay::from(Orders { orders: vec![Order::Remove(remove); count] }).encode()
     };
-    assert!(orders(64).is_ok());
-    assert_eq!(orders(65).unwrap_err().field, "orders");
+    assert!(orders(32).is_ok());
+    assert_eq!(orders(33).unwrap_err().field, "orders");
 }
 
 #[test]
@@ -318,11 +318,11 @@ fn a_full_batch_of_the_longest_orders_fits_a_message() {
     let ToRelay::Orders(batch) = to_relay().remove(1) else { panic!("second is Orders") };
     let Some(Order::Install(mut leg)) = batch.orders.into_iter().next() else { panic!("install") };
     leg.streams = vec![stream(1); 4];
-    let full = |order: Order| ToRelay::from(Orders { orders: vec![order; 64] }).encode();
+    let full = |order: Order| ToRelay::from(Orders { orders: vec![order; 32] }).encode();
     let length = |order| full(order).map(|bytes| bytes.len());
-    assert_eq!(length(Order::Install(leg)), Ok(12 + 8 + 64 * (170 + 4 * 8)));
-    assert_eq!(length(subscribe(60)), Ok(12 + 8 + 64 * (170 + 60 * 8)));
-    assert_eq!(full(subscribe(61)).unwrap_err().field, "streams");
+    assert_eq!(length(Order::Install(leg)), Ok(12 + 8 + 32 * (170 + 4 * 8)));
+    assert_eq!(length(subscribe(124)), Ok(12 + 8 + 32 * (170 + 124 * 8)));
+    assert_eq!(full(subscribe(125)).unwrap_err().field, "streams");
     let presence = |entries: usize, name: usize| {
         let (login, display, state) = ("x".repeat(name), "x".repeat(name), PresenceState::Offline);
         let entries = vec![PresenceEntry { login, display, state }; entries];
