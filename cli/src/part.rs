@@ -15,7 +15,7 @@ pub(crate) fn control(args: &PartArgs) -> Result<ExitCode> {
 /// Runs a relay until it is told to stop.
 pub(crate) fn relay(args: &PartArgs) -> Result<ExitCode> {
     end_with_parent()?;
-    kakehashi_relay::program::run_file(&args.config)?;
+    kakehashi_relay::program::run_file(&args.config, None)?;
     Ok(ExitCode::SUCCESS)
 }
 

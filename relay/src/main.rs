@@ -18,17 +18,22 @@ struct Args {
     /// Settings to run with.
     #[arg(long, value_name = "FILE", required_unless_present = "print_config")]
     config: Option<PathBuf>,
+    /// Carries out the orders of this file and talks to no control: for measurements. The file
+    /// holds encoded Orders messages, as `kakehashi-loadgen` writes them.
+    #[arg(long, value_name = "FILE", conflicts_with = "print_config")]
+    orders: Option<PathBuf>,
     /// Prints every setting with its default and what it means, and ends.
     #[arg(long, conflicts_with = "config")]
     print_config: bool,
 }
 
 fn main() -> ExitCode {
-    let Some(file) = Args::parse().config else {
+    let args = Args::parse();
+    let Some(file) = args.config else {
         print!("{DEFAULTS}");
         return ExitCode::SUCCESS;
     };
-    match run_file(&file) {
+    match run_file(&file, args.orders.as_deref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("kakehashi-relay: {error}");

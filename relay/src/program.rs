@@ -3,14 +3,17 @@
 use crate::config::{Config, ConfigError, LogFormat};
 use crate::host::{self, HostError};
 use crate::io::{BindError, MediaSocket, bind};
+use crate::orders::file::{self, OrderFileError};
 use crate::orders::link::{self, LinkConfig, ShardHandle};
 use crate::orders::lost::SetupError;
 use crate::orders::mailbox::mailbox;
+use crate::orders::report::Published;
 use crate::shard::{Clock, Plan, ShardError, ShardThread, board, spawn};
 use core::net::SocketAddr;
 use core::time::Duration;
 use kakehashi_srtp::Provider;
 use kakehashi_wire::id::{Incarnation, RelayId, ShardIndex};
+use kakehashi_wire::relay::Order;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
@@ -43,6 +46,9 @@ pub enum RelayError {
     /// The link to control can never work.
     #[error(transparent)]
     Link(#[from] SetupError),
+    /// The orders of a file cannot be carried out.
+    #[error(transparent)]
+    Orders(#[from] OrderFileError),
     /// The link's thread broke off: a bug.
     #[error("the link to control broke off; please report this with the log above")]
     LinkBroken,
@@ -52,21 +58,29 @@ pub enum RelayError {
 }
 
 /// Runs a relay with the settings in `file` until SIGINT or SIGTERM, logging to standard error.
+/// With a file of `orders` it carries out those and talks to no control.
 ///
 /// # Errors
 /// Why it could not start, or had to stop.
-pub fn run_file(file: &Path) -> Result<(), RelayError> {
+pub fn run_file(file: &Path, orders: Option<&Path>) -> Result<(), RelayError> {
     let config = Config::read(file)?;
     start_log(&config)?;
-    run(&config)
+    let source = match orders {
+        Some(path) => Source::File(file::read(path)?),
+        None => Source::Control,
+    };
+    run(&config, source)
+}
+
+/// Where a relay's orders come from.
+enum Source {
+    Control,
+    File(Vec<Vec<Order>>),
 }
 
 /// Runs a relay until SIGINT or SIGTERM.
-///
-/// # Errors
-/// Why it could not start, or had to stop.
-pub fn run(config: &Config) -> Result<(), RelayError> {
-    run_until(config, async {
+fn run(config: &Config, source: Source) -> Result<(), RelayError> {
+    run_from(config, source, async {
         let signals = signal(SignalKind::interrupt()).and_then(|interrupt| {
             signal(SignalKind::terminate()).map(|terminate| (interrupt, terminate))
         });
@@ -86,6 +100,14 @@ pub fn run(config: &Config) -> Result<(), RelayError> {
 /// # Errors
 /// Why it could not start, or had to stop.
 pub fn run_until(config: &Config, stop: impl Future<Output = ()>) -> Result<(), RelayError> {
+    run_from(config, Source::Control, stop)
+}
+
+fn run_from(
+    config: &Config,
+    source: Source,
+    stop: impl Future<Output = ()>,
+) -> Result<(), RelayError> {
     config.check()?;
     host::check()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -97,7 +119,7 @@ pub fn run_until(config: &Config, stop: impl Future<Output = ()>) -> Result<(), 
             () = &mut stop => return Ok(()),
             sockets = open_ports(config) => sockets?,
         };
-        let relay = Relay::start(config, sockets)?;
+        let relay = Relay::start(config, source, sockets)?;
         tokio::select! {
             () = stop => tracing::info!("stopping"),
             () = relay.ended.notified() => {}
@@ -138,25 +160,35 @@ impl Drop for Ended {
 struct Relay {
     ended: Arc<Notify>,
     stop_shards: Arc<AtomicBool>,
-    stop_link: watch::Sender<bool>,
+    stop_orders: watch::Sender<bool>,
     shards: Vec<ShardThread>,
-    link: Option<JoinHandle<Result<(), SetupError>>>,
+    orders: Option<JoinHandle<Result<(), RelayError>>>,
+    published: Vec<Arc<Published>>,
 }
 
 impl Relay {
-    fn start(config: &Config, sockets: Vec<MediaSocket>) -> Result<Self, RelayError> {
+    fn start(
+        config: &Config,
+        source: Source,
+        sockets: Vec<MediaSocket>,
+    ) -> Result<Self, RelayError> {
         let provider = choose(config);
         let mut relay = Self {
             ended: Arc::new(Notify::new()),
             stop_shards: Arc::new(AtomicBool::new(false)),
-            stop_link: watch::channel(false).0,
+            stop_orders: watch::channel(false).0,
             shards: Vec::new(),
-            link: None,
+            orders: None,
+            published: Vec::new(),
         };
         let knock = Arc::new(Notify::new());
-        let started = relay
-            .start_shards(config, sockets, provider, &knock)
-            .and_then(|handles| relay.start_link(config, handles, knock));
+        let started = relay.start_shards(config, sockets, provider, &knock).and_then(|handles| {
+            relay.published.extend(handles.iter().map(|shard| Arc::clone(&shard.published)));
+            match source {
+                Source::Control => relay.start_link(config, handles, knock),
+                Source::File(batches) => relay.start_file(batches, handles, knock),
+            }
+        });
         match started {
             Ok(()) => Ok(relay),
             Err(error) => {
@@ -221,27 +253,46 @@ impl Relay {
             ca: config.ca_file.clone(),
         };
         let ended = Ended(Arc::clone(&self.ended));
-        let stop = self.stop_link.subscribe();
+        let stop = self.stop_orders.subscribe();
         let thread = Builder::new().name("link".into()).spawn(move || {
             let _ended = ended;
-            link::run(link, handles, knock, stop)
+            link::run(link, handles, knock, stop).map_err(RelayError::from)
         })?;
-        self.link = Some(thread);
+        self.orders = Some(thread);
+        Ok(())
+    }
+
+    fn start_file(
+        &mut self,
+        batches: Vec<Vec<Order>>,
+        handles: Vec<ShardHandle>,
+        knock: Arc<Notify>,
+    ) -> Result<(), RelayError> {
+        let ended = Ended(Arc::clone(&self.ended));
+        let stop = self.stop_orders.subscribe();
+        let thread = Builder::new().name("orders".into()).spawn(move || {
+            let _ended = ended;
+            file::run(batches, handles, knock, stop).map_err(RelayError::from)
+        })?;
+        self.orders = Some(thread);
         Ok(())
     }
 
     /// Stops everything: the link first, so that control hears of it; then the shards. Returns
     /// why something ended by itself.
     fn stop(self) -> Result<(), RelayError> {
-        self.stop_link.send_replace(true);
-        let link = self.link.map_or(Ok(()), |thread| match thread.join() {
-            Ok(result) => result.map_err(RelayError::from),
-            Err(_) => Err(RelayError::LinkBroken),
-        });
+        self.stop_orders.send_replace(true);
+        let orders = self
+            .orders
+            .map_or(Ok(()), |thread| thread.join().unwrap_or(Err(RelayError::LinkBroken)));
         self.stop_shards.store(true, Ordering::Relaxed);
         let shards: Vec<_> = self.shards.into_iter().map(ShardThread::join).collect();
+        for (number, published) in self.published.iter().enumerate() {
+            let counted: Vec<_> = published.counters().filter(|(_, value)| *value > 0).collect();
+            tracing::info!(shard = number, ?counted, "what the shard has counted");
+        }
         shards.into_iter().try_for_each(|result| result.map_err(RelayError::from))?;
-        link
+        orders
     }
 }
 

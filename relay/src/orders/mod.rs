@@ -8,6 +8,7 @@ pub mod bell;
 mod conversation;
 pub mod desk;
 mod dispatch;
+pub mod file;
 mod frames;
 pub mod link;
 #[cfg(test)]
