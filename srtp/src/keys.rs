@@ -1,11 +1,13 @@
 //! The session keys of one leg's uplink, and the nonces of its packets.
 
+use kakehashi_wire::id::{Epoch, RelayId};
 use kakehashi_wire::rtp::Ssrc;
-use kakehashi_wire::secret::{MASTER_KEY_BYTES_MAX, MasterKey};
+use kakehashi_wire::secret::{DownlinkSecret, MASTER_KEY_BYTES_MAX, MasterKey, Suite};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::aead::{Aead, NONCE_BYTES, Nonce, Provider};
 use crate::capacity::PACKET_BYTES_MAX;
+use crate::downlink;
 use crate::index::{PacketIndex, RtcpIndex};
 use crate::kdf::{Derivation, Label};
 use crate::rtcp::INDEX_WORD_BYTES;
@@ -36,6 +38,24 @@ impl SessionKeys {
         }
     }
 
+    /// The keys of what `relay` seals for one terminal, in the seal lane; both ends derive them
+    /// from the leg's `secret` (`wire/FORMAT.md`, section 2.1).
+    ///
+    /// A sealing relay counts its packets from zero, so an index may be sealed again by another
+    /// relay of the same leg, or by the same relay after a restart or a new order. Under one key
+    /// that would spend a nonce twice and give away both packets. Relay, incarnation of its
+    /// process and generation of the order are therefore part of what the key is derived from: two
+    /// relays, or two lives of one, never share a key as long as no `epoch` is given out twice.
+    pub fn downlink(
+        provider: Provider,
+        suite: Suite,
+        secret: &DownlinkSecret,
+        relay: RelayId,
+        epoch: Epoch,
+    ) -> Self {
+        Self::derive(provider, &downlink::master_key(suite, secret, relay, epoch))
+    }
+
     /// Keys that neither encrypt nor authenticate, to measure everything but the cipher. Packets
     /// have the same sizes as with a real suite.
     #[cfg(feature = "danger-null")]
@@ -48,7 +68,7 @@ impl SessionKeys {
     #[cfg(test)]
     pub(crate) fn from_session_key(
         provider: Provider,
-        suite: kakehashi_wire::secret::Suite,
+        suite: Suite,
         key: &[u8],
         salt: [u8; NONCE_BYTES],
     ) -> Self {

@@ -26,6 +26,7 @@
 
 mod aead;
 pub mod capacity;
+mod downlink;
 mod error;
 mod index;
 mod kdf;
