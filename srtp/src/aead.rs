@@ -9,6 +9,7 @@ use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128Enc, Aes256Enc, Block};
 use aes_gcm::AesGcm;
 use aes_gcm::aead::AeadInOut;
+use aes_gcm::aead::inout::InOutBuf;
 use aws_lc_rs::aead::{self as aws, Aad, LessSafeKey, UnboundKey};
 use ghash::GHash;
 use ghash::universal_hash::UniversalHash;
@@ -106,14 +107,35 @@ impl Aead {
         match self {
             Self::AesGcm128(key) => key.verify(nonce, aad, text, tag),
             Self::AesGcm256(key) => key.verify(nonce, aad, text, tag),
+            Self::AwsLcRs(_) => self.open_into(nonce, aad, text, tag, &mut scratch[..text.len()]),
+            #[cfg(feature = "danger-null")]
+            Self::Null => Ok(()),
+        }
+    }
+
+    /// Decrypts `text` into `out`, which is as long, if its tag fits. What is in `out` after a
+    /// failure has no meaning.
+    pub(crate) fn open_into(
+        &self,
+        nonce: Nonce,
+        aad: &[u8],
+        text: &[u8],
+        tag: Tag,
+        out: &mut [u8],
+    ) -> Result<(), Forged> {
+        match self {
+            Self::AesGcm128(key) => key.open_into(nonce, aad, text, tag, out),
+            Self::AesGcm256(key) => key.open_into(nonce, aad, text, tag, out),
             Self::AwsLcRs(key) => {
                 let nonce = aws::Nonce::assume_unique_for_key(nonce.0);
-                let out = &mut scratch[..text.len()];
                 key.open_separate_gather(nonce, Aad::from(aad), text, &tag.0, out)
                     .map_err(|_| Forged)
             }
             #[cfg(feature = "danger-null")]
-            Self::Null => Ok(()),
+            Self::Null => {
+                out.copy_from_slice(text);
+                Ok(())
+            }
         }
     }
 
@@ -195,8 +217,30 @@ where
 
     fn open(&self, nonce: Nonce, aad: &[u8], text: &mut [u8], tag: Tag) -> Result<(), Forged> {
         // This implementation checks the tag before it touches the text.
+        self.decrypt(nonce, aad, text.into(), tag)
+    }
+
+    fn open_into(
+        &self,
+        nonce: Nonce,
+        aad: &[u8],
+        text: &[u8],
+        tag: Tag,
+        out: &mut [u8],
+    ) -> Result<(), Forged> {
+        let both = InOutBuf::new(text, out).expect("invariant: `out` is as long as `text`");
+        self.decrypt(nonce, aad, both, tag)
+    }
+
+    fn decrypt(
+        &self,
+        nonce: Nonce,
+        aad: &[u8],
+        text: InOutBuf<'_, '_, u8>,
+        tag: Tag,
+    ) -> Result<(), Forged> {
         self.gcm
-            .decrypt_inout_detached((&nonce.0).into(), aad, text.into(), (&tag.0).into())
+            .decrypt_inout_detached((&nonce.0).into(), aad, text, (&tag.0).into())
             .map_err(|_| Forged)
     }
 }

@@ -28,6 +28,8 @@ pub enum SrtpError {
     NoRoom,
     /// The sequence number does not lie ahead of the last one sealed: its nonce may be spent.
     NotIncreasing,
+    /// The sequence number in the header is not that of the index to seal at.
+    WrongSequence,
     /// 2^48 RTP or 2^31 RTCP packets are sealed (RFC 3711 9.2).
     IndexExhausted,
     /// The session has all the streams it may have.
@@ -38,7 +40,7 @@ pub enum SrtpError {
 
 impl SrtpError {
     /// Every reason, in the order of [`SrtpError::position`].
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::TooShort,
         Self::TooLong,
         Self::NotRtp,
@@ -50,6 +52,7 @@ impl SrtpError {
         Self::Forged,
         Self::NoRoom,
         Self::NotIncreasing,
+        Self::WrongSequence,
         Self::IndexExhausted,
         Self::TooManyStreams,
         Self::SsrcTaken,
@@ -74,6 +77,7 @@ impl SrtpError {
             Self::Forged => "forged",
             Self::NoRoom => "no_room",
             Self::NotIncreasing => "not_increasing",
+            Self::WrongSequence => "wrong_sequence",
             Self::IndexExhausted => "index_exhausted",
             Self::TooManyStreams => "too_many_streams",
             Self::SsrcTaken => "ssrc_taken",
@@ -95,6 +99,7 @@ impl fmt::Display for SrtpError {
             Self::Forged => "packet is not authentic; drop it, and check the keys if all are",
             Self::NoRoom => "no room for the tag; give a buffer longer by the overhead",
             Self::NotIncreasing => "sequence number does not increase; number packets upwards",
+            Self::WrongSequence => "sequence number and index differ; write the index's number",
             Self::IndexExhausted => "the key is used up; set up a new master key",
             Self::TooManyStreams => "too many streams for one leg; remove one first",
             Self::SsrcTaken => "SSRC is in use; choose another one",

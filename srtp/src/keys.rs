@@ -10,7 +10,6 @@ use crate::capacity::PACKET_BYTES_MAX;
 use crate::downlink;
 use crate::index::{PacketIndex, RtcpIndex};
 use crate::kdf::{Derivation, Label};
-use crate::rtcp::INDEX_WORD_BYTES;
 
 /// What one master key becomes: a key and a salt for RTP, and another pair for RTCP.
 ///
@@ -134,18 +133,15 @@ impl Drop for PacketKey {
 ///
 /// One for each thread is enough. It may hold the plain text of the last packet, so it is wiped
 /// when dropped.
-pub struct Scratch(Box<[u8; SCRATCH_BYTES]>);
-
-/// One packet, and the index word that authenticated-only RTCP is checked with.
-const SCRATCH_BYTES: usize = PACKET_BYTES_MAX + INDEX_WORD_BYTES;
+pub struct Scratch(Box<[u8; PACKET_BYTES_MAX]>);
 
 impl Scratch {
     /// Allocates the space.
     pub fn new() -> Self {
-        Self(Box::new([0; SCRATCH_BYTES]))
+        Self(Box::new([0; PACKET_BYTES_MAX]))
     }
 
-    pub(crate) fn bytes(&mut self) -> &mut [u8; SCRATCH_BYTES] {
+    pub(crate) fn bytes(&mut self) -> &mut [u8; PACKET_BYTES_MAX] {
         &mut self.0
     }
 }

@@ -34,7 +34,7 @@ pub struct StreamPosition {
     pub rtcp: Option<RtcpIndex>,
 }
 
-/// An RTP packet that was opened in place.
+/// An RTP packet that was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Opened {
     /// Its index: the sequence number that never wraps.
@@ -43,7 +43,7 @@ pub struct Opened {
     pub bytes: usize,
 }
 
-/// An RTCP packet that was opened in place.
+/// An RTCP packet that was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OpenedRtcp {
     /// Its index.
@@ -140,6 +140,27 @@ impl StreamOpener {
         Ok(Opened { index, bytes: layout.plain_bytes })
     }
 
+    /// Opens `packet` into `out`, header included, if it is authentic and new, and remembers it.
+    /// `packet` keeps its bytes.
+    ///
+    /// # Errors
+    /// [`SrtpError::NoRoom`] if `out` is shorter than the plain packet, or see [`SrtpError`];
+    /// nothing has changed then, but what is in `out` has no meaning.
+    pub fn unprotect_rtp_into(
+        &mut self,
+        keys: &SessionKeys,
+        packet: &[u8],
+        out: &mut [u8],
+    ) -> Result<Opened, SrtpError> {
+        let layout = self.own_rtp(packet)?;
+        let out = out.get_mut(..layout.plain_bytes).ok_or(SrtpError::NoRoom)?;
+        let index = self.find_rtp(layout.sequence, |index| {
+            rtp::open_into(keys.rtp(), layout, index, packet, out)
+        })?;
+        self.commit_rtp(index);
+        Ok(Opened { index, bytes: layout.plain_bytes })
+    }
+
     /// Checks that the RTCP `packet` is authentic and new, and remembers it.
     ///
     /// # Errors
@@ -168,6 +189,24 @@ impl StreamOpener {
     ) -> Result<OpenedRtcp, SrtpError> {
         let layout = self.fresh_rtcp(packet)?;
         rtcp::open(keys.rtcp(), layout, packet, scratch).map_err(|Forged| SrtpError::Forged)?;
+        self.rtcp.commit(u64::from(layout.word.index.value()));
+        Ok(OpenedRtcp { index: layout.word.index, bytes: layout.plain_bytes })
+    }
+
+    /// Opens the RTCP `packet` into `out`, header included, if it is authentic and new, and
+    /// remembers it. `packet` keeps its bytes.
+    ///
+    /// # Errors
+    /// As for [`unprotect_rtp_into`](Self::unprotect_rtp_into).
+    pub fn unprotect_rtcp_into(
+        &mut self,
+        keys: &SessionKeys,
+        packet: &[u8],
+        out: &mut [u8],
+    ) -> Result<OpenedRtcp, SrtpError> {
+        let layout = self.fresh_rtcp(packet)?;
+        let out = out.get_mut(..layout.plain_bytes).ok_or(SrtpError::NoRoom)?;
+        rtcp::open_into(keys.rtcp(), layout, packet, out).map_err(|Forged| SrtpError::Forged)?;
         self.rtcp.commit(u64::from(layout.word.index.value()));
         Ok(OpenedRtcp { index: layout.word.index, bytes: layout.plain_bytes })
     }

@@ -155,13 +155,20 @@ pub(crate) fn verify(
             let associated = layout.word.associated(header);
             key.aead().verify(nonce, &associated, text, layout.tag, scratch.bytes())
         }
-        RtcpPrivacy::Readable => {
-            let associated = &mut scratch.bytes()[..plain.len() + INDEX_WORD_BYTES];
-            associated[..plain.len()].copy_from_slice(plain);
-            associated[plain.len()..].copy_from_slice(&layout.word.to_bytes());
-            key.aead().verify(nonce, associated, &[], layout.tag, &mut [])
-        }
+        RtcpPrivacy::Readable => verify_readable(key, layout, packet),
     }
+}
+
+/// Checks the tag of a packet that is not encrypted: all of it but the tag is associated data,
+/// which the cipher wants in one piece.
+fn verify_readable(key: &PacketKey, layout: RtcpLayout, packet: &[u8]) -> Result<(), Forged> {
+    let nonce = key.rtcp_nonce(layout.ssrc, layout.word.index);
+    let mut associated = [0; PACKET_BYTES_MAX];
+    let associated = &mut associated[..layout.plain_bytes + INDEX_WORD_BYTES];
+    let (plain, word) = associated.split_at_mut(layout.plain_bytes);
+    plain.copy_from_slice(&packet[..layout.plain_bytes]);
+    word.copy_from_slice(&layout.word.to_bytes());
+    key.aead().verify(nonce, associated, &[], layout.tag, &mut [])
 }
 
 /// Opens `packet` in place if its tag fits; otherwise leaves it alone.
@@ -178,6 +185,29 @@ pub(crate) fn open(
             let (header, text) = packet[..layout.plain_bytes].split_at_mut(HEADER_BYTES);
             let associated = layout.word.associated(header);
             key.aead().open(nonce, &associated, text, layout.tag, scratch.bytes())
+        }
+    }
+}
+
+/// Opens `packet` into `out`, which has room for just the plain packet, if its tag fits.
+pub(crate) fn open_into(
+    key: &PacketKey,
+    layout: RtcpLayout,
+    packet: &[u8],
+    out: &mut [u8],
+) -> Result<(), Forged> {
+    let nonce = key.rtcp_nonce(layout.ssrc, layout.word.index);
+    let (header, text) = packet[..layout.plain_bytes].split_at(HEADER_BYTES);
+    let (out_header, out_text) = out.split_at_mut(HEADER_BYTES);
+    out_header.copy_from_slice(header);
+    match layout.word.privacy {
+        RtcpPrivacy::Encrypted => {
+            let associated = layout.word.associated(header);
+            key.aead().open_into(nonce, &associated, text, layout.tag, out_text)
+        }
+        RtcpPrivacy::Readable => {
+            out_text.copy_from_slice(text);
+            verify_readable(key, layout, packet)
         }
     }
 }

@@ -96,6 +96,22 @@ pub(crate) fn verify(
     key.aead().verify(nonce, header, payload, Tag(*tag), scratch.bytes())
 }
 
+/// Opens `packet` into `out`, which has room for just the plain packet, if its tag fits `index`.
+pub(crate) fn open_into(
+    key: &PacketKey,
+    layout: RtpLayout,
+    index: PacketIndex,
+    packet: &[u8],
+    out: &mut [u8],
+) -> Result<(), Forged> {
+    let nonce = key.rtp_nonce(layout.ssrc, index);
+    let (header, rest) = packet.split_at(layout.header_bytes);
+    let (text, tag) = rest.split_last_chunk().expect("invariant: the layout counted the tag");
+    let (out_header, out_text) = out.split_at_mut(layout.header_bytes);
+    out_header.copy_from_slice(header);
+    key.aead().open_into(nonce, header, text, Tag(*tag), out_text)
+}
+
 /// Opens `packet` in place if its tag fits `index`; otherwise leaves it alone.
 pub(crate) fn open(
     key: &PacketKey,

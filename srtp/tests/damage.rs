@@ -18,7 +18,7 @@ use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::Suite;
 use proptest::prelude::*;
 
-/// Gives `bytes` to all four operations; when one fails, bytes and state must be untouched.
+/// Gives `bytes` to all six operations; when one fails, bytes and state must be untouched.
 fn offer(keys: &SessionKeys, opener: &StreamOpener, bytes: &[u8], scratch: &mut Scratch) -> usize {
     let mut accepted = 0;
     let mut judge = |ok: bool, after: &StreamOpener, kept: bool| {
@@ -32,6 +32,12 @@ fn offer(keys: &SessionKeys, opener: &StreamOpener, bytes: &[u8], scratch: &mut 
     let (mut state, mut packet) = (opener.clone(), bytes.to_vec());
     let ok = state.unprotect_rtcp(keys, &mut packet, scratch).is_ok();
     judge(ok, &state, packet == bytes);
+    let (mut state, mut out) = (opener.clone(), vec![0; bytes.len()]);
+    let ok = state.unprotect_rtp_into(keys, bytes, &mut out).is_ok();
+    judge(ok, &state, true);
+    let (mut state, mut out) = (opener.clone(), vec![0; bytes.len()]);
+    let ok = state.unprotect_rtcp_into(keys, bytes, &mut out).is_ok();
+    judge(ok, &state, true);
     let mut state = opener.clone();
     let ok = state.authenticate_rtp(keys, bytes, scratch).is_ok();
     judge(ok, &state, true);
@@ -50,7 +56,7 @@ fn arbitrary_bytes_change_nothing() {
     let mut sealer = StreamSealer::new(SSRC, 65_000);
     let first = seal_rtp(&keys[0], &mut sealer, &rtp(SSRC, 65_000, 10));
     running.authenticate_rtp(&keys[0], &first, &mut scratch).unwrap();
-    assert_eq!(offer(&keys[1], &fresh, &first, &mut scratch), 2, "the harness sees acceptance");
+    assert_eq!(offer(&keys[1], &fresh, &first, &mut scratch), 3, "the harness sees acceptance");
     bolero::check!().for_each(|bytes: &[u8]| {
         let mut scratch = Scratch::new();
         // As they come, and with the SSRC of the stream so that they get further.
@@ -163,7 +169,7 @@ proptest! {
         let mut packet = authentic.clone();
         damage.apply(&mut packet);
         let opener = StreamOpener::new(SSRC);
-        let expected = if packet == authentic { 2 } else { 0 };
+        let expected = if packet == authentic { 3 } else { 0 };
         prop_assert_eq!(offer(&keys, &opener, &packet, &mut scratch), expected);
     }
 

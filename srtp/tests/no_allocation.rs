@@ -15,7 +15,7 @@ use std::cell::Cell;
 use common::{SSRC, SUITES, keys, rtcp, rtp};
 use kakehashi_srtp::{
     Provider, RTCP_OVERHEAD_BYTES, RTP_OVERHEAD_BYTES, RtcpPrivacy, Scratch, StreamOpener,
-    StreamSealer,
+    StreamSealer, reopen_rtp, seal_rtcp_at, seal_rtp_at,
 };
 
 thread_local! {
@@ -64,6 +64,7 @@ fn packets_cost_no_allocation() {
             let (keys, mut scratch) = (keys(provider, suite), Scratch::new());
             let mut sealer = StreamSealer::new(SSRC, 65_530);
             let (mut relay, mut receiver) = (StreamOpener::new(SSRC), StreamOpener::new(SSRC));
+            let (mut beside, mut out) = (StreamOpener::new(SSRC), vec![0; 2_000]);
             let mut packets: Vec<Vec<u8>> = (0..20)
                 .map(|at| rtp(SSRC, 65_530_u16.wrapping_add(at), usize::from(at) * 60))
                 .collect();
@@ -81,12 +82,17 @@ fn packets_cost_no_allocation() {
                     packet[20] ^= 1;
                     receiver.unprotect_rtp(&keys, packet, &mut scratch).unwrap_err();
                     packet[20] ^= 1;
+                    let index = beside.unprotect_rtp_into(&keys, packet, &mut out).unwrap().index;
+                    reopen_rtp(&keys, packet, index, &mut out).unwrap();
+                    seal_rtp_at(&keys, index, &mut out, plain).unwrap();
                     receiver.unprotect_rtp(&keys, packet, &mut scratch).unwrap();
                 }
                 for privacy in [RtcpPrivacy::Encrypted, RtcpPrivacy::Readable] {
                     let plain = report.len() - RTCP_OVERHEAD_BYTES;
                     sealer.protect_rtcp(&keys, &mut report, plain, privacy).unwrap();
                     relay.authenticate_rtcp(&keys, &report, &mut scratch).unwrap();
+                    let opened = beside.unprotect_rtcp_into(&keys, &report, &mut out).unwrap();
+                    seal_rtcp_at(&keys, opened.index, &mut out, plain).unwrap();
                     receiver.unprotect_rtcp(&keys, &mut report, &mut scratch).unwrap();
                 }
                 receiver.unprotect_rtp(&keys, &mut garbage, &mut scratch).unwrap_err();
