@@ -5,21 +5,50 @@ use kakehashi_wire::limits::LEGS_PER_CALL_MAX;
 /// Bytes of the longest datagram taken in; what is longer is dropped and counted.
 pub use kakehashi_wire::limits::DATAGRAM_BYTES_MAX;
 
-/// Packets one turn handles at most: 256 x 1,500 B stays inside a typical 1-2 MiB L2.
-pub const BATCH_PACKETS_MAX: usize = 256;
+/// Datagrams and trains one turn receives at most. 128 voice packets amortise a turn's two system
+/// calls to nothing; 128 trains of 8 x 1,200 B are 1.2 MiB, about a second-level cache.
+pub const BATCH_DATAGRAMS_MAX: usize = 128;
 
-/// Hops one turn sends at most: every packet of a full batch in a call of average size; a fuller
-/// turn leaves its remaining packets in the ring for the next turn.
-pub const BATCH_HOPS_MAX: usize = BATCH_PACKETS_MAX * (LEGS_PER_CALL_MAX - 1);
+/// Bytes one receive takes: the longest train the kernel makes.
+pub const RECEIVE_SLOT_BYTES: usize = 64 * 1_024;
 
-/// STUN answers and challenges one turn sends at most: one for each packet.
-pub const BATCH_ANSWERS_MAX: usize = BATCH_PACKETS_MAX;
+/// Packets of the longest train the kernel makes (`UDP_MAX_SEGMENTS`).
+pub const TRAIN_PACKETS_MAX: usize = 128;
 
-/// Bytes of the longest datagram a relay writes itself: a binding success for IPv6 takes 96.
-pub const ANSWER_BYTES_MAX: usize = 128;
+/// Packets one turn receives at most.
+pub const BATCH_ARRIVALS_MAX: usize = BATCH_DATAGRAMS_MAX * TRAIN_PACKETS_MAX;
 
-/// Receive buffers a shard hands to the kernel: 4,096 x 2 KiB = 8 MiB, 40 ms of 100,000 packets/s.
-pub const RECEIVE_BUFFERS: usize = 4_096;
+/// Payload of the longest train that is sent: what a UDP datagram holds over IPv6, rounded down.
+pub const TRAIN_BYTES_MAX: u32 = 65_000;
+
+/// Streams whose trains of this turn may still grow; a power of two. Four lines of cache hold the
+/// streams of a busy moment.
+pub const OPEN_TRAINS: usize = 64;
+
+/// Hops gathered before they are sent: one call of [`SENDS_PER_CALL`], and the hops of one packet.
+pub const TURN_HOPS_MAX: usize = SENDS_PER_CALL + TURN_ROOM_HOPS;
+
+/// Trains gathered before they are sent.
+pub const TURN_TRAINS_MAX: usize = TURN_HOPS_MAX;
+
+/// Pieces of trains gathered before they are sent: every packet of a full batch out of order.
+pub const TURN_PIECES_MAX: usize = 4 * SENDS_PER_CALL;
+
+/// Hops, and pieces, that one packet may need: one for each other leg of its call, or one for each
+/// packet that a request for repetition names.
+pub const TURN_ROOM_HOPS: usize = 128;
+
+/// Bytes one packet may make the relay write: a sealed copy for each other leg of its call.
+pub const TURN_ROOM_BYTES: usize = TURN_ROOM_HOPS * 2_048;
+
+/// Bytes the relay itself writes in a turn before they are sent: 1 MiB, and what one packet needs.
+pub const TURN_OWN_BYTES: usize = (1 << 20) + TURN_ROOM_BYTES;
+
+/// Microseconds a waiting shard may gather at most: a millisecond is not heard in a call.
+pub const GATHER_US_MAX: u64 = 1_000;
+
+/// Sends of one system call: the kernel takes no more (`UIO_MAXIOV`).
+pub const SENDS_PER_CALL: usize = 1_024;
 
 /// Legs one shard holds at most, unless its configuration says less.
 pub const LEGS_PER_SHARD_MAX: usize = 100_000;
@@ -29,6 +58,23 @@ pub const MAILBOX_ORDERS: usize = 4_096;
 
 /// Answers a shard may owe to the link.
 pub const MAILBOX_RESULTS: usize = 4_096;
+
+/// Packets whose memory is fetched together before the first of them is looked at: about as many
+/// lines as a core can have under way at once, three or four a packet.
+pub const FETCH_AHEAD: usize = 16;
+
+/// Legs whose hot memory, about 1 KiB each, stays in a second-level cache without being asked for.
+pub const LEGS_IN_CACHE: usize = 512;
+
+/// Milliseconds of its rate a leg may send at once: a key frame after a quiet moment.
+pub const BUCKET_MS: u64 = 250;
+
+/// Bytes a leg may send at once however low its rate: one large frame.
+pub const BUCKET_BYTES_MIN: u32 = 64 * 1_024;
+
+/// SSRCs a leg of the seal lane may be shown over its life: every stream of a full call, and as
+/// many that came and went.
+pub const NAMES_PER_LEG_MAX: usize = 256;
 
 /// Removed legs whose generation a shard remembers, so that a late order cannot revive one.
 pub const TOMBSTONES: usize = 4_096;
@@ -84,5 +130,7 @@ pub const BACK_OFF_MIN_MS: u64 = 100;
 /// Longest pause between tries to reach control, in milliseconds.
 pub const BACK_OFF_MAX_MS: u64 = 5_000;
 
-const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two() && RECEIVE_BUFFERS <= 32_768);
-const _: () = assert!(RECEIVE_BUFFERS >= BATCH_PACKETS_MAX);
+const _: () = assert!(OPEN_TRAINS.is_power_of_two());
+const _: () = assert!(LEGS_PER_CALL_MAX <= TURN_ROOM_HOPS);
+const _: () = assert!(DATAGRAM_BYTES_MAX <= TURN_ROOM_BYTES / TURN_ROOM_HOPS);
+const _: () = assert!(BATCH_DATAGRAMS_MAX <= u16::MAX as usize);

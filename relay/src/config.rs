@@ -1,6 +1,6 @@
 //! Settings of a relay: one TOML file, each key documented here and in `default.toml`.
 
-use crate::capacity::LEGS_PER_SHARD_MAX;
+use crate::capacity::{GATHER_US_MAX, LEGS_PER_SHARD_MAX, TRAIN_PACKETS_MAX};
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use kakehashi_srtp::Provider;
@@ -32,6 +32,10 @@ pub struct Config {
     pub cores: Vec<usize>,
     /// Legs one shard holds at most.
     pub legs_per_shard_max: u32,
+    /// Packets of one stream that leave in one send at most.
+    pub train_packets_max: u16,
+    /// Microseconds a shard that waits gathers what arrives before it looks.
+    pub gather_us: u64,
     /// Where control listens for relays: `host:port`, or a list of them, tried in turn.
     #[serde(deserialize_with = "one_or_more")]
     pub control_address: Vec<String>,
@@ -61,6 +65,8 @@ impl Default for Config {
             shards: 1,
             cores: Vec::new(),
             legs_per_shard_max: 20_000,
+            train_packets_max: 16,
+            gather_us: 50,
             control_address: vec!["127.0.0.1:4434".into()],
             control_name: "localhost".into(),
             ca_file: "ca.pem".into(),
@@ -180,6 +186,13 @@ impl Config {
         if legs == 0 || legs > LEGS_PER_SHARD_MAX {
             return bad("legs_per_shard_max", format!("must be 1 to {LEGS_PER_SHARD_MAX}"));
         }
+        let longest = u16::try_from(TRAIN_PACKETS_MAX).unwrap_or(u16::MAX);
+        if !(1..=longest).contains(&self.train_packets_max) {
+            return bad("train_packets_max", format!("must be 1 to {longest}"));
+        }
+        if self.gather_us > GATHER_US_MAX {
+            return bad("gather_us", format!("must be 0 to {GATHER_US_MAX}"));
+        }
         if self.control_address.is_empty() {
             return bad("control_address", "must name a node of control as host:port".into());
         }
@@ -247,7 +260,7 @@ mod tests {
             }
         }
         let fields = format!("{:?}", Config::default());
-        assert_eq!(keys, 15, "{fields}");
+        assert_eq!(keys, 17, "{fields}");
     }
 
     #[test]
@@ -272,6 +285,8 @@ mod tests {
             ("shards = 9\nfirst_port = 65530", "`first_port` must be 1 to 65527 for 9 shards"),
             ("advertise_ip = \"0.0.0.0\"", "`advertise_ip` must be an address"),
             ("legs_per_shard_max = 1000000", "`legs_per_shard_max` must be 1 to 100000"),
+            ("train_packets_max = 0", "`train_packets_max` must be 1 to 128"),
+            ("gather_us = 5000", "`gather_us` must be 0 to 1000"),
             ("control_name = \"\"", "`control_name` must be"),
         ];
         for (text, wanted) in cases {

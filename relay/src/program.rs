@@ -3,6 +3,7 @@
 use crate::config::{Config, ConfigError, LogFormat};
 use crate::host::{self, HostError};
 use crate::io::{BindError, MediaSocket, bind};
+use crate::legs::Identity;
 use crate::orders::file::{self, OrderFileError};
 use crate::orders::link::{self, LinkConfig, ShardHandle};
 use crate::orders::lost::SetupError;
@@ -173,6 +174,12 @@ impl Relay {
         sockets: Vec<MediaSocket>,
     ) -> Result<Self, RelayError> {
         let provider = choose(config);
+        let incarnation = match source {
+            Source::Control => Incarnation(rand::random()),
+            // Whoever wrote the file knows which keys this life seals with.
+            Source::File(_) => Incarnation(0),
+        };
+        let identity = Identity { relay: RelayId(config.relay_id), incarnation };
         let mut relay = Self {
             ended: Arc::new(Notify::new()),
             stop_shards: Arc::new(AtomicBool::new(false)),
@@ -182,13 +189,14 @@ impl Relay {
             published: Vec::new(),
         };
         let knock = Arc::new(Notify::new());
-        let started = relay.start_shards(config, sockets, provider, &knock).and_then(|handles| {
-            relay.published.extend(handles.iter().map(|shard| Arc::clone(&shard.published)));
-            match source {
-                Source::Control => relay.start_link(config, handles, knock),
-                Source::File(batches) => relay.start_file(batches, handles, knock),
-            }
-        });
+        let started =
+            relay.start_shards(config, sockets, (provider, identity), &knock).and_then(|handles| {
+                relay.published.extend(handles.iter().map(|shard| Arc::clone(&shard.published)));
+                match source {
+                    Source::Control => relay.start_link(config, identity, handles, knock),
+                    Source::File(batches) => relay.start_file(batches, handles, knock),
+                }
+            });
         match started {
             Ok(()) => Ok(relay),
             Err(error) => {
@@ -203,7 +211,7 @@ impl Relay {
         &mut self,
         config: &Config,
         sockets: Vec<MediaSocket>,
-        provider: Provider,
+        (provider, identity): (Provider, Identity),
         knock: &Arc<Notify>,
     ) -> Result<Vec<ShardHandle>, RelayError> {
         let cores = host::place(config.shards, config.relay_id, &config.cores)?;
@@ -222,6 +230,9 @@ impl Relay {
                 published: Arc::clone(&published),
                 legs_max: usize::try_from(config.legs_per_shard_max).unwrap_or(usize::MAX),
                 provider,
+                identity,
+                train_packets_max: config.train_packets_max,
+                gather: Duration::from_micros(config.gather_us),
                 clock,
                 stop: Arc::clone(&self.stop_shards),
             };
@@ -240,12 +251,13 @@ impl Relay {
     fn start_link(
         &mut self,
         config: &Config,
+        identity: Identity,
         handles: Vec<ShardHandle>,
         knock: Arc<Notify>,
     ) -> Result<(), RelayError> {
         let link = LinkConfig {
-            relay: RelayId(config.relay_id),
-            incarnation: Incarnation(rand::random()),
+            relay: identity.relay,
+            incarnation: identity.incarnation,
             control: config.control_address.clone(),
             server_name: config.control_name.clone(),
             certificate: config.certificate_file.clone(),

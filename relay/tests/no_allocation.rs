@@ -7,13 +7,13 @@
 )]
 #![expect(unsafe_code, reason = "a counting global allocator is an unsafe trait")]
 
-use kakehashi_relay::legs::LegTable;
+use kakehashi_relay::legs::{Identity, LegTable};
 use kakehashi_relay::path::batch::{Outgoing, Received, Slot};
 use kakehashi_relay::path::forward;
 use kakehashi_relay::path::verdict::{PathCounters, Verdict};
 use kakehashi_relay::tick::Tick;
 use kakehashi_srtp::{Provider, SessionKeys, StreamSealer};
-use kakehashi_wire::id::{CallId, Generation, LegId, ShardIndex};
+use kakehashi_wire::id::{CallId, Generation, Incarnation, LegId, RelayId, ShardIndex};
 use kakehashi_wire::relay::{InstallLeg, LegLane, LegStream, Order, Outcome};
 use kakehashi_wire::rtp::{RtpHeader, Ssrc};
 use kakehashi_wire::secret::{IcePassword, MasterKey, Suite};
@@ -117,11 +117,12 @@ fn batch() -> Vec<(SocketAddr, Vec<u8>)> {
 fn forwarding_allocates_nothing() {
     let packets = batch();
     for provider in [Provider::AesGcm, Provider::AwsLcRs] {
-        let mut legs = LegTable::new(100, provider);
+        let identity = Identity { relay: RelayId(1), incarnation: Incarnation(1) };
+        let mut legs = LegTable::new(100, provider, identity);
         for leg in 1..=CALL_LEGS {
             assert_eq!(legs.apply(install(leg), Tick(1)).outcome, Outcome::Applied);
         }
-        let (mut counters, mut out) = (PathCounters::default(), Outgoing::default());
+        let (mut counters, mut out) = (PathCounters::default(), Outgoing::new(16));
         let mut drawn = 0;
         let mut random = || {
             drawn += 1;
@@ -132,6 +133,7 @@ fn forwarding_allocates_nothing() {
         for turn in latching.chunks(64).chain(packets.chunks(64)) {
             let received = turn.iter().map(|(source, bytes)| Received {
                 slot: Slot(0),
+                start: 0,
                 source: *source,
                 bytes,
             });

@@ -76,6 +76,16 @@ impl RtpHeader {
     }
 }
 
+/// Gives the RTP packet in `packet` another SSRC and sequence number; `false` if it is too short to
+/// be one.
+#[must_use]
+pub fn renumber(packet: &mut [u8], ssrc: Ssrc, sequence: u16) -> bool {
+    let Some(header) = packet.first_chunk_mut::<FIXED_HEADER_BYTES>() else { return false };
+    header[2..4].copy_from_slice(&sequence.to_be_bytes());
+    header[8..].copy_from_slice(&ssrc.0.to_be_bytes());
+    true
+}
+
 /// An RTP packet whose header has been validated. For SRTP the payload is ciphertext and tag.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RtpView<'a> {

@@ -3,8 +3,10 @@
 //! A dual-stack socket shows an IPv4 peer as an IPv4-mapped IPv6 address (RFC 4291 2.5.5.2). The
 //! rest of the relay sees IPv4 only as IPv4.
 
-use crate::memory::NAME_BYTES;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+/// Room for an address: `struct sockaddr_in6`.
+pub(crate) const NAME_BYTES: usize = 28;
 
 /// Which addresses a socket can reach.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

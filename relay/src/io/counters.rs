@@ -26,21 +26,30 @@ macro_rules! counters {
 counters! {
     /// Events of one shard's packet I/O since the process began.
     IoCounters {
-        /// Datagrams taken from the socket.
+        /// Packets taken from the socket; a train's are counted one by one.
         packets_received,
         /// Their UDP payload in bytes.
         bytes_received,
-        /// Datagrams the kernel accepted for sending.
+        /// Receives that brought a datagram or a train.
+        datagrams_received,
+        /// Packets that came in trains: with `packets_received` the share of `UDP_GRO`.
+        packets_received_in_trains,
+        /// Turns that found packets: with `packets_received` the occupancy of batches.
+        batches,
+        /// Packets the kernel accepted for sending.
         packets_sent,
         /// Their UDP payload in bytes.
         bytes_sent,
+        /// Sends the kernel accepted: a packet or a whole train.
+        sends,
+        /// Packets that left in trains: with `packets_sent` the share of `UDP_SEGMENT`.
+        packets_sent_in_trains,
+        /// Trains whose packets left one by one, because they could not leave whole.
+        trains_sent_singly,
         /// Datagrams dropped because they were longer than a receive buffer.
         dropped_truncated,
         /// Datagrams dropped because their source was neither IPv4 nor IPv6.
         dropped_unaddressed,
-        /// Times the kernel ran out of receive buffers; what arrives meanwhile waits in the
-        /// socket.
-        receive_buffers_exhausted,
         /// Datagrams the kernel dropped because the socket's own queue was full.
         receive_queue_overflowed,
         /// Receive operations that failed for any other reason.
@@ -57,28 +66,28 @@ counters! {
         send_oversize,
         /// Sends that failed for any other reason.
         send_failed_otherwise,
-        /// System calls made to receive and send: at most one a turn, unless a turn sends more
-        /// than one submission holds.
+        /// System calls made to receive.
+        receive_calls,
+        /// System calls made to send.
+        send_calls,
+        /// System calls made to wait.
         ring_enters,
     }
 }
 
 impl IoCounters {
-    /// Counts a send of `bytes` bytes that was handed to the kernel.
-    pub(crate) fn sent(&mut self, bytes: usize) {
-        self.packets_sent += 1;
-        self.bytes_sent += bytes as u64;
+    /// Counts a send of `packets` packets, together `bytes` bytes, that the kernel took.
+    pub(crate) fn sent(&mut self, packets: u64, bytes: u64) {
+        self.sends += 1;
+        self.packets_sent += packets;
+        self.bytes_sent += bytes;
+        if packets > 1 {
+            self.packets_sent_in_trains += packets;
+        }
     }
 
-    /// Takes a send of `bytes` bytes back, because the kernel refused it with `errno`.
-    pub(crate) fn unsent(&mut self, bytes: u64, errno: i32) {
-        self.packets_sent = self.packets_sent.saturating_sub(1);
-        self.bytes_sent = self.bytes_sent.saturating_sub(bytes);
-        self.send_failed(errno);
-    }
-
-    /// Counts a send that failed with `errno`.
-    pub(crate) fn send_failed(&mut self, errno: i32) {
+    /// Counts `packets` packets whose send failed with `errno`.
+    pub(crate) fn send_failed(&mut self, errno: i32, packets: u64) {
         let counter = match errno {
             libc::EAGAIN => &mut self.send_queue_full,
             libc::ENOBUFS | libc::ENOMEM => &mut self.send_no_memory,
@@ -87,7 +96,7 @@ impl IoCounters {
             libc::EMSGSIZE => &mut self.send_oversize,
             _ => &mut self.send_failed_otherwise,
         };
-        *counter += 1;
+        *counter += packets;
     }
 
     /// Sends that failed, for whatever reason.
@@ -100,11 +109,10 @@ impl IoCounters {
             + self.send_failed_otherwise
     }
 
-    /// Counts a receive that failed.
+    /// Counts a receive that failed, unless there was only nothing to receive.
     pub(crate) fn receive_failed(&mut self, error: &io::Error) {
-        match error.raw_os_error() {
-            Some(libc::ENOBUFS) => self.receive_buffers_exhausted += 1,
-            _ => self.receive_failed += 1,
+        if !matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) {
+            self.receive_failed += 1;
         }
     }
 }
@@ -134,8 +142,7 @@ mod tests {
             libc::EINVAL,
         ];
         for errno in errnos {
-            counters.sent(10);
-            counters.unsent(10, errno);
+            counters.send_failed(errno, 1);
         }
         assert_eq!(counters.sends_failed(), errnos.len() as u64);
         assert_eq!((counters.packets_sent, counters.bytes_sent), (0, 0));

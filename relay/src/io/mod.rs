@@ -1,8 +1,7 @@
 //! Packets in and out, behind one narrow trait.
 //!
-//! A turn of a shard's loop is: `receive`, look at `packets`, `send`, `finish`. Receive buffers
-//! stay untouched from `receive` to `finish`, so what goes out is what came in, from the
-//! same memory.
+//! A turn of a shard's loop is: `receive`, look at `packets`, `send`. Receive buffers stay
+//! untouched until the next `receive`, so what goes out is what came in, from the same memory.
 
 mod address;
 mod counters;
@@ -21,25 +20,21 @@ use std::io;
 /// A way to receive and send datagrams. An error of any method is the end of the shard: it means
 /// that the kernel broke off what it had agreed to.
 pub(crate) trait PacketIo {
-    /// Takes in what has arrived, at most one batch, and returns how many datagrams it holds.
+    /// Takes in what has arrived, at most one batch, and returns how many packets it holds. The
+    /// batch before is gone.
     fn receive(&mut self) -> usize;
 
-    /// The batch.
-    fn packets(&self) -> impl Iterator<Item = Received<'_>>;
+    /// The batch, from its packet `from` on; the packets of a train come one by one.
+    fn packets(&self, from: usize) -> impl Iterator<Item = Received<'_>>;
 
-    /// Lines up what is to leave.
-    fn send(&mut self, outgoing: &Outgoing) -> io::Result<()>;
+    /// Sends what leaves: it has been sent or refused, and counted, when this returns.
+    fn send(&mut self, outgoing: &Outgoing);
 
-    /// Ends the turn: what was lined up has been sent or refused when this returns, the batch is
-    /// gone, and its buffers receive again.
-    fn finish(&mut self) -> io::Result<()>;
-
-    /// Whether something seems to wait to be received; may be wrong for once. Costs no system call.
+    /// Whether more seems to wait to be received. Costs no system call.
     fn has_work(&mut self) -> bool;
 
-    /// Ends the turn and waits for work, but no longer than `at_most`; may return early. One system
-    /// call for both.
-    fn finish_and_wait(&mut self, at_most: Duration) -> io::Result<()>;
+    /// Waits for work, but no longer than `at_most`; may return early.
+    fn wait(&mut self, at_most: Duration) -> io::Result<()>;
 
     /// Has the bell ring at the next arrival. `false` if something has arrived already: then the
     /// bell may stay silent, and the caller must not sleep.

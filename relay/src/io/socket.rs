@@ -108,12 +108,29 @@ fn open(address: SocketAddr, family: Family) -> io::Result<MediaSocket> {
     }
     // No SO_REUSEPORT: a second relay on the port would silently take half of its packets.
     socket.bind(&address.into())?;
+    take_trains_whole(&socket);
     enlarge(&socket);
     let local = socket
         .local_addr()?
         .as_socket()
         .ok_or_else(|| io::Error::other("a UDP socket without an IP address"))?;
     Ok(MediaSocket { socket, family, local })
+}
+
+/// Lets a train arrive as one datagram (`UDP_GRO`). A kernel that cannot hands packets in singly.
+#[expect(unsafe_code, reason = "no library has this option")]
+fn take_trains_whole(socket: &Socket) {
+    const SOL_UDP: i32 = 17;
+    const UDP_GRO: i32 = 104;
+    let on: libc::c_int = 1;
+    let length = libc::socklen_t::try_from(size_of_val(&on)).unwrap_or(0);
+    // SAFETY: the option's value is an int that lives through the call.
+    let result = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), SOL_UDP, UDP_GRO, (&raw const on).cast(), length)
+    };
+    if result != 0 {
+        tracing::info!("this kernel does not hand trains in whole");
+    }
 }
 
 /// Asks for the largest queues the machine's limits allow.

@@ -8,23 +8,32 @@
 //! | install | `<` Stale, `=` Unchanged, `>` Applied | `<` `=` Stale, `>` Applied | Applied |
 //! | renew | `<` Stale, `=` Unchanged, `>` Applied | `<` `=` Stale, `>` NoSuchLeg | NoSuchLeg |
 //! | remove | `<` Stale, `=` BadOrder, `>` Applied | `<` Stale, `=` `>` Unchanged | Unchanged |
+//! | subscribe | `<` Stale, `=` Unchanged, `>` Applied | `<` `=` Stale, `>` NoSuchLeg | NoSuchLeg |
 //!
 //! A removal is remembered even if there was nothing to remove: it may have overtaken the order
 //! that installs. A removal under the very generation that installed the leg contradicts it. A leg
 //! that ended or fell to a resync was not removed by an order, so nothing of it is remembered and
 //! the same order may install it again.
+//!
+//! Not so a leg of the seal lane: its keys come from the order's generation, and have sealed. However
+//! it went, its generation is remembered, and once it is not any more, no order of that age is
+//! believed. A newer order for a living leg begins another life with other keys.
 
+use super::bucket::Bucket;
+use super::downlink::Downlink;
 use super::latch::Latch;
-use super::leg::{Leg, Passwords};
+use super::leg::{Hot, Leg, Passwords};
 use super::slots::Slot;
 use super::streams::Streams;
-use super::table::LegTable;
+use super::table::{Identity, LegTable};
 use crate::tick::Tick;
 use core::cmp::Ordering;
-use kakehashi_wire::id::{Generation, LegId};
+use kakehashi_srtp::SessionKeys;
+use kakehashi_wire::id::{Epoch, Generation, LegId};
 use kakehashi_wire::limits::STREAMS_PER_LEG_MAX;
 use kakehashi_wire::relay::{
-    InstallLeg, LegStream, Order, OrderResult, Outcome, RemoveLeg, RenewLeg, SubscribeLeg,
+    InstallLeg, LegLane, LegStream, Order, OrderResult, Outcome, RemoveLeg, RenewLeg, SubscribeLeg,
+    Subscription,
 };
 
 /// The leg and the generation an order names.
@@ -115,23 +124,29 @@ impl LegTable {
         if streams.iter().any(|stream| taken(stream.ssrc)) {
             return Some(Outcome::SsrcTaken);
         }
+        let sealed = matches!(order.lane, LegLane::Seal(_));
+        if slot.is_none() && sealed && order.generation <= self.tombstones.forgotten() {
+            return Some(Outcome::Stale);
+        }
         let full = !self.legs.has_room() || !self.calls.has_room(order.call);
         (slot.is_none() && full).then_some(Outcome::NoRoom)
     }
 
     /// Address and, under the same key, replay state of the leg stay.
     fn replace(&mut self, slot: Slot, order: InstallLeg, now: Tick) -> Option<()> {
-        let provider = self.provider;
+        let (provider, downlink) = (self.provider, self.downlink(&order));
         let leg = self.legs.get_mut(slot)?;
         for (_, ssrc) in leg.streams.ssrcs() {
-            self.streams.remove(&ssrc);
+            self.streams.remove(ssrc);
         }
         leg.streams.replace(provider, order.key, &order.streams);
         leg.generation = order.generation;
         leg.passwords =
             Passwords { relay: order.relay_password, terminal: order.terminal_password };
-        leg.ends = now.after_ms(u64::from(order.lifetime_ms));
-        self.index_streams(slot);
+        leg.hot.ends = now.after_ms(u64::from(order.lifetime_ms));
+        leg.hot.bucket.set_rate(order.rate_kbps, now);
+        leg.downlink = downlink;
+        self.connect(slot);
         Some(())
     }
 
@@ -139,27 +154,75 @@ impl LegTable {
         let id = order.leg;
         // The call has to name the leg's place and the leg the call's: the call is told first.
         let slot = self.legs.next_slot()?;
-        let call = self.calls.join(order.call, slot)?;
+        let (call, position) = self.calls.join(order.call, slot)?;
+        let downlink = self.downlink(&order);
+        let hot = Hot {
+            latch: Latch::default(),
+            ends: now.after_ms(u64::from(order.lifetime_ms)),
+            bucket: Bucket::new(order.rate_kbps, now),
+            call,
+            position,
+        };
         let leg = Leg {
+            hot,
+            streams: Streams::new(self.provider, order.key, &order.streams),
             id,
             generation: order.generation,
-            call,
             passwords: Passwords { relay: order.relay_password, terminal: order.terminal_password },
-            ends: now.after_ms(u64::from(order.lifetime_ms)),
-            latch: Latch::default(),
-            streams: Streams::new(self.provider, order.key, &order.streams),
+            downlink,
+            subscriptions: None,
         };
         let placed = self.legs.insert(leg);
         debug_assert_eq!(placed, Some(slot), "nothing came between next_slot and insert");
         self.places.insert(id, slot);
         self.tombstones.clear(id);
-        self.index_streams(slot);
+        self.connect(slot);
         Some(())
     }
 
-    fn index_streams(&mut self, slot: Slot) {
+    /// The seal lane an order begins.
+    fn downlink(&self, order: &InstallLeg) -> Option<Box<Downlink>> {
+        let LegLane::Seal(lane) = &order.lane else { return None };
+        let Identity { relay, incarnation } = self.identity;
+        let epoch = Epoch { incarnation, generation: order.generation };
+        let keys = SessionKeys::downlink(self.provider, lane.suite, &lane.secret, relay, epoch);
+        Some(Box::new(Downlink::new(keys)))
+    }
+
+    /// Makes a leg's streams known, and who receives what of whom.
+    fn connect(&mut self, slot: Slot) {
         let Some(leg) = self.legs.get(slot) else { return };
-        self.streams.extend(leg.streams.ssrcs().map(|(stream, ssrc)| (ssrc, (slot, stream))));
+        for (stream, ssrc) in leg.streams.ssrcs() {
+            self.streams.insert(ssrc, slot, stream);
+        }
+        let (call, position, sealed) = (leg.hot.call, leg.hot.position, leg.downlink.is_some());
+        self.calls.set_sealed(call, position, sealed);
+        let others = self.calls.others(call, position);
+        for other in others.filter_map(|other| self.calls.leg(call, other)).collect::<Vec<_>>() {
+            self.connect_pair(slot, other);
+            self.connect_pair(other, slot);
+        }
+    }
+
+    /// Settles which streams of `sender` the leg at `receiver` gets, and under which names.
+    fn connect_pair(&mut self, sender: Slot, receiver: Slot) {
+        let Some(from) = self.legs.get(sender) else { return };
+        let (position, key) = (from.hot.position, from.streams.print());
+        let streams: Vec<_> = from.streams.ssrcs().collect();
+        let Some(to) = self.legs.get_mut(receiver) else { return };
+        for (stream, source) in streams {
+            let shown_as = match &to.subscriptions {
+                None => Some(source),
+                Some(list) => list.iter().find(|it| it.source == source).map(|it| it.shown_as),
+            };
+            let shown = shown_as.map(|shown_as| Subscription { source, shown_as });
+            let wanted = match (shown, to.downlink.as_deref_mut()) {
+                (Some(shown), Some(downlink)) => downlink.show(shown, key),
+                (shown, _) => shown.is_some(),
+            };
+            let (call, receiver) = (to.hot.call, to.hot.position);
+            self.calls.set_wanted(call, receiver, (position, stream), wanted);
+        }
     }
 
     fn renew(&mut self, slot: Option<Slot>, order: RenewLeg, now: Tick) -> Outcome {
@@ -173,12 +236,29 @@ impl LegTable {
             return Outcome::BadOrder;
         }
         leg.generation = order.generation;
-        leg.ends = now.after_ms(u64::from(order.lifetime_ms));
+        leg.hot.ends = now.after_ms(u64::from(order.lifetime_ms));
         Outcome::Applied
     }
 
     fn subscribe(&mut self, slot: Option<Slot>, order: &SubscribeLeg) -> Outcome {
-        self.check_age(slot, order.leg, order.generation).unwrap_or(Outcome::BadOrder)
+        if let Some(outcome) = self.check_age(slot, order.leg, order.generation) {
+            return outcome;
+        }
+        let Some((slot, leg)) = slot.and_then(|slot| Some((slot, self.legs.get_mut(slot)?))) else {
+            return Outcome::NoSuchLeg;
+        };
+        let renames = order.streams.iter().any(|stream| stream.source != stream.shown_as);
+        if is_ambiguous(&order.streams) || (renames && leg.downlink.is_none()) {
+            return Outcome::BadOrder;
+        }
+        leg.generation = order.generation;
+        leg.subscriptions = Some(order.streams.as_slice().into());
+        let (call, position) = (leg.hot.call, leg.hot.position);
+        let others = self.calls.others(call, position);
+        for other in others.filter_map(|other| self.calls.leg(call, other)).collect::<Vec<_>>() {
+            self.connect_pair(other, slot);
+        }
+        Outcome::Applied
     }
 
     fn remove_by_order(&mut self, slot: Option<Slot>, order: RemoveLeg) -> Outcome {
@@ -194,4 +274,14 @@ impl LegTable {
             }
         }
     }
+}
+
+/// Whether a source or a name stands in a list twice.
+fn is_ambiguous(streams: &[Subscription]) -> bool {
+    streams.iter().enumerate().any(|(at, stream)| {
+        let repeats = |earlier: &Subscription| {
+            earlier.source == stream.source || earlier.shown_as == stream.shown_as
+        };
+        streams[..at].iter().any(repeats)
+    })
 }

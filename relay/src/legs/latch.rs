@@ -18,22 +18,21 @@ use kakehashi_wire::stun::TransactionId;
 
 /// A leg's address and its change.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[repr(C)]
 pub struct Latch {
-    place: Place,
-    moved: Option<Tick>,
+    /// In force. First, since every packet looks at it.
+    address: Option<SocketAddr>,
+    moving: Option<Move>,
+    /// The leg may not move before.
+    settled: Tick,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-enum Place {
-    #[default]
-    Nowhere,
-    At(SocketAddr),
-    Moving {
-        from: SocketAddr,
-        to: SocketAddr,
-        challenge: TransactionId,
-        until: Tick,
-    },
+/// An address that has been challenged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Move {
+    to: SocketAddr,
+    challenge: TransactionId,
+    until: Tick,
 }
 
 /// What an authentic binding request is to be met with.
@@ -52,10 +51,7 @@ pub enum Binding {
 impl Latch {
     /// The address that sends and receives for the leg.
     pub fn address(&self) -> Option<SocketAddr> {
-        match self.place {
-            Place::Nowhere => None,
-            Place::At(address) | Place::Moving { from: address, .. } => Some(address),
-        }
+        self.address
     }
 
     /// Whether media from `source` may be looked at.
@@ -65,9 +61,9 @@ impl Latch {
 
     /// An authentic media packet came from `source`; `true` if it gave the leg its address.
     pub fn on_media(&mut self, source: SocketAddr) -> bool {
-        let first = self.place == Place::Nowhere;
+        let first = self.address.is_none();
         if first {
-            self.place = Place::At(source);
+            self.address = Some(source);
         }
         first
     }
@@ -79,39 +75,36 @@ impl Latch {
         now: Tick,
         draw: impl FnOnce() -> TransactionId,
     ) -> Binding {
-        let from = match self.place {
-            Place::Nowhere => {
-                self.place = Place::At(source);
-                return Binding::Answer;
-            }
-            Place::At(from) | Place::Moving { from, .. } if from == source => {
-                return Binding::Answer;
-            }
-            Place::Moving { to, challenge, until, .. } if now < until => {
-                return if to == source { Binding::Challenge(challenge) } else { Binding::Pending };
-            }
-            Place::At(from) | Place::Moving { from, .. } => from,
-        };
-        if self.moved.is_some_and(|moved| now.ms_since(moved) < MOVE_PAUSE_MS) {
+        if *self.address.get_or_insert(source) == source {
+            return Binding::Answer;
+        }
+        if let Some(Move { to, challenge, until }) = self.moving
+            && now < until
+        {
+            return if to == source { Binding::Challenge(challenge) } else { Binding::Pending };
+        }
+        if now < self.settled {
             return Binding::TooSoon;
         }
         let challenge = draw();
         let until = now.after_ms(CHALLENGE_MS);
-        self.place = Place::Moving { from, to: source, challenge, until };
+        self.moving = Some(Move { to: source, challenge, until });
         Binding::Challenge(challenge)
     }
 
     /// Whether a response from `source` with this transaction would be the proof awaited.
     pub fn awaits(&self, source: SocketAddr, transaction: TransactionId, now: Tick) -> bool {
-        matches!(self.place, Place::Moving { to, challenge, until, .. }
-            if to == source && challenge == transaction && now < until)
+        self.moving.is_some_and(|Move { to, challenge, until }| {
+            to == source && challenge == transaction && now < until
+        })
     }
 
     /// An authentic response came from `source`; `true` if it moved the leg there.
     pub fn on_proof(&mut self, source: SocketAddr, transaction: TransactionId, now: Tick) -> bool {
         let proven = self.awaits(source, transaction, now);
         if proven {
-            *self = Self { place: Place::At(source), moved: Some(now) };
+            let settled = now.after_ms(MOVE_PAUSE_MS);
+            *self = Self { address: Some(source), moving: None, settled };
         }
         proven
     }
@@ -131,21 +124,21 @@ mod tests {
     }
 
     fn name(latch: &Latch) -> String {
-        match latch.place {
-            Place::Nowhere => "nowhere".into(),
-            Place::At(at) => format!("at {}", at.port()),
-            Place::Moving { from, to, .. } => format!("{}->{}", from.port(), to.port()),
+        match (latch.address, latch.moving) {
+            (None, _) => "nowhere".into(),
+            (Some(at), None) => format!("at {}", at.port()),
+            (Some(from), Some(Move { to, .. })) => format!("{}->{}", from.port(), to.port()),
         }
     }
 
     fn states() -> [Latch; 4] {
-        let moving =
-            |until| Place::Moving { from: address(1), to: address(2), challenge: CHALLENGE, until };
+        let there = Latch { address: Some(address(1)), ..Latch::default() };
+        let moving = Move { to: address(2), challenge: CHALLENGE, until: NOW.after_ms(1) };
         [
             Latch::default(),
-            Latch { place: Place::At(address(1)), moved: None },
-            Latch { place: moving(NOW.after_ms(1)), moved: None },
-            Latch { place: Place::At(address(1)), moved: Some(Tick(NOW.0 - MOVE_PAUSE_MS + 1)) },
+            there.clone(),
+            Latch { moving: Some(moving), ..there.clone() },
+            Latch { settled: NOW.after_ms(1), ..there },
         ]
     }
 
@@ -153,7 +146,7 @@ mod tests {
     fn the_transition_table() {
         let mut table = String::new();
         for state in states() {
-            let recent = if state.moved.is_some() { " (moved)" } else { "" };
+            let recent = if state.settled > NOW { " (moved)" } else { "" };
             for port in 1..=3 {
                 let mut latch = state.clone();
                 let accepts = latch.accepts(address(port));

@@ -1,24 +1,47 @@
-//! One leg: its parts side by side. What concerns a single part lives in that part's file.
+//! One leg: its parts side by side, in the order in which a packet needs them. What concerns a
+//! single part lives in that part's file.
 
-use super::calls::CallSlot;
+use super::bucket::Bucket;
+use super::calls::{CallSlot, Position};
+use super::downlink::Downlink;
 use super::latch::Latch;
 use super::streams::Streams;
 use crate::tick::Tick;
 use kakehashi_wire::id::{Generation, LegId};
+use kakehashi_wire::relay::Subscription;
 use kakehashi_wire::secret::IcePassword;
 
 /// A terminal's presence in a call, as this shard needs it.
+#[repr(C, align(64))]
 pub struct Leg {
-    pub(super) id: LegId,
-    /// Written by orders.
-    pub(super) generation: Generation,
-    pub(super) call: CallSlot,
-    pub(super) passwords: Passwords,
-    pub(super) ends: Tick,
-    /// Written by authentic packets.
-    pub(super) latch: Latch,
+    /// Read for every packet of the leg, and for every packet sent to it.
+    pub(super) hot: Hot,
+    /// Read for every packet of the leg.
     pub(super) streams: Streams,
+    /// The rest: orders and rare packets.
+    pub(super) id: LegId,
+    pub(super) generation: Generation,
+    pub(super) passwords: Passwords,
+    /// In the seal lane, what is sealed for the leg.
+    pub(super) downlink: Option<Box<Downlink>>,
+    /// What the leg wants of the others; `None`: everything.
+    pub(super) subscriptions: Option<Box<[Subscription]>>,
 }
+
+/// The part of a leg that every packet touches.
+#[repr(C)]
+pub(super) struct Hot {
+    /// Its address first: sending to the leg needs nothing else but the end of its life.
+    pub(super) latch: Latch,
+    pub(super) ends: Tick,
+    pub(super) bucket: Bucket,
+    pub(super) call: CallSlot,
+    pub(super) position: Position,
+}
+
+// Two cache lines, which the processor fetches together.
+const _: () = assert!(size_of::<Hot>() <= 128);
+const _: () = assert!(core::mem::offset_of!(Leg, hot) == 0);
 
 /// The two short-term credentials of a leg (RFC 8489 9.1).
 pub struct Passwords {
@@ -36,21 +59,31 @@ impl Leg {
 
     /// Whether its lifetime is over.
     pub fn has_ended(&self, now: Tick) -> bool {
-        self.ends <= now
+        self.hot.ends <= now
     }
 
     /// Where it is.
     pub fn latch(&self) -> &Latch {
-        &self.latch
+        &self.hot.latch
     }
 
     /// Where it is, to be told of an authentic event.
     pub fn latch_mut(&mut self) -> &mut Latch {
-        &mut self.latch
+        &mut self.hot.latch
+    }
+
+    /// What it may still send.
+    pub fn bucket_mut(&mut self) -> &mut Bucket {
+        &mut self.hot.bucket
     }
 
     /// Its STUN credentials.
     pub fn passwords(&self) -> &Passwords {
         &self.passwords
+    }
+
+    /// Its seal lane, if that is how it receives.
+    pub fn downlink_mut(&mut self) -> Option<&mut Downlink> {
+        self.downlink.as_deref_mut()
     }
 }

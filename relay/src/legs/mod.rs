@@ -1,9 +1,12 @@
 //! What a shard knows of its legs: pure state, changed by orders and by authenticated packets.
 
 mod apply;
+pub mod bucket;
 mod calls;
+pub mod downlink;
 mod expiry;
 mod hash;
+mod index;
 pub mod latch;
 pub mod leg;
 mod resync;
@@ -18,6 +21,7 @@ mod apply_tests;
 mod snapshot;
 
 pub use apply::subject;
+pub use calls::{Members, Position, Receivers};
 pub use resync::{ResyncCursor, Wanted};
 pub use slots::Slot;
-pub use table::LegTable;
+pub use table::{Identity, LegTable};

@@ -1,6 +1,7 @@
 //! Everything a table knows, to compare before and after (tests only).
 
 use super::latch::Latch;
+use super::slots::Slot;
 use super::table::LegTable;
 use crate::tick::Tick;
 use kakehashi_srtp::StreamOpener;
@@ -36,14 +37,14 @@ impl LegTable {
             let snapshot = LegSnapshot {
                 call: self.call_of(*slot),
                 generation: leg.generation,
-                ends: leg.ends,
-                latch: leg.latch.clone(),
+                ends: leg.hot.ends,
+                latch: leg.latch().clone(),
                 openers: leg.streams.openers().iter().flatten().cloned().collect(),
-                others: self.others(*slot).map(|other| other.id).collect(),
+                others: self.others(*slot).map(|other| self.leg(other).unwrap().id).collect(),
             };
             legs.insert(*id, snapshot);
         }
-        let owner = |(ssrc, (slot, _)): (&Ssrc, &(_, _))| (*ssrc, self.leg(*slot).unwrap().id);
+        let owner = |(ssrc, slot): (Ssrc, Slot)| (ssrc, self.leg(slot).unwrap().id);
         let streams: BTreeMap<_, _> = self.streams.iter().map(owner).collect();
         let of_legs: usize = legs.values().map(|leg: &LegSnapshot| leg.openers.len()).sum();
         assert_eq!((streams.len(), legs.len()), (of_legs, self.legs.iter().count()));

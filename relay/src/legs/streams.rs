@@ -1,22 +1,34 @@
 //! A leg's key and the replay state of each of its streams.
 
-use kakehashi_srtp::{Provider, Scratch, SessionKeys, SrtpError, StreamOpener};
+use super::downlink::KeyPrint;
+use kakehashi_srtp::{
+    Opened, OpenedRtcp, PacketIndex, Provider, Scratch, SessionKeys, SrtpError, StreamOpener,
+    reopen_rtp,
+};
 use kakehashi_wire::limits::STREAMS_PER_LEG_MAX;
 use kakehashi_wire::relay::LegStream;
 use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::MasterKey;
+use std::hash::{DefaultHasher, Hasher};
 
 /// Position of a stream in its leg.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StreamIndex(u8);
 
-/// Which of a stream's two packet sequences a packet belongs to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Lane {
-    /// SRTP.
-    Rtp,
-    /// SRTCP.
-    Rtcp,
+impl StreamIndex {
+    /// The stream at `position`; there are [`STREAMS_PER_LEG_MAX`] at most.
+    pub(super) const fn new(position: u8) -> Self {
+        Self(position)
+    }
+
+    /// The position as a number.
+    pub fn number(self) -> u8 {
+        self.0
+    }
+
+    pub(super) fn index(self) -> usize {
+        usize::from(self.0)
+    }
 }
 
 /// A stream of which this relay has heard nothing: it may begin, or have run for hours elsewhere
@@ -32,20 +44,22 @@ const fn unheard(stream: LegStream) -> StreamOpener {
 
 /// What a leg may send, and what of it has been received.
 pub struct Streams {
-    /// Kept to tell whether a newer order brings another key.
-    master: MasterKey,
     keys: SessionKeys,
     openers: [Option<StreamOpener>; STREAMS_PER_LEG_MAX],
+    /// Kept to tell whether a newer order brings another key.
+    master: MasterKey,
+    print: KeyPrint,
 }
 
 impl Streams {
-    /// Streams of which nothing has been heard; SSRCs beyond [`STREAMS_PER_LEG_MAX`] are left out.
+    /// Streams of which nothing has been heard; those beyond [`STREAMS_PER_LEG_MAX`] are left out.
     pub(super) fn new(provider: Provider, master: MasterKey, streams: &[LegStream]) -> Self {
         let mut openers = [const { None }; STREAMS_PER_LEG_MAX];
         for (place, stream) in openers.iter_mut().zip(streams) {
             *place = Some(unheard(*stream));
         }
-        Self { keys: SessionKeys::derive(provider, &master), master, openers }
+        let (keys, print) = (SessionKeys::derive(provider, &master), print(&master));
+        Self { keys, openers, master, print }
     }
 
     /// The streams of a newer order. Under the same key a stream goes on where it was, or packets
@@ -69,27 +83,76 @@ impl Streams {
         places.filter_map(|(place, opener)| Some((place, opener.as_ref()?.ssrc())))
     }
 
-    /// Checks that `packet` is authentic and new, and remembers it. The packet keeps its bytes.
+    /// Tells the key from others.
+    pub(super) fn print(&self) -> KeyPrint {
+        self.print
+    }
+
+    /// Checks that an SRTP packet is authentic and new, and remembers it. The packet keeps its
+    /// bytes.
     ///
     /// # Errors
-    /// See [`SrtpError`]; nothing has changed then.
+    /// See [`SrtpError`]; nothing has changed then. So with all below.
     pub(super) fn authenticate(
         &mut self,
         stream: StreamIndex,
-        lane: Lane,
         packet: &[u8],
         scratch: &mut Scratch,
-    ) -> Result<(), SrtpError> {
-        let opener = self.openers.get_mut(usize::from(stream.0)).and_then(Option::as_mut);
-        let opener = opener.ok_or(SrtpError::UnknownSsrc)?;
-        match lane {
-            Lane::Rtp => opener.authenticate_rtp(&self.keys, packet, scratch).map(drop),
-            Lane::Rtcp => opener.authenticate_rtcp(&self.keys, packet, scratch).map(drop),
-        }
+    ) -> Result<PacketIndex, SrtpError> {
+        let (opener, keys) = self.opener(stream)?;
+        opener.authenticate_rtp(keys, packet, scratch)
+    }
+
+    /// The same, and writes the plain packet to `out`.
+    pub(super) fn open(
+        &mut self,
+        stream: StreamIndex,
+        packet: &[u8],
+        out: &mut [u8],
+    ) -> Result<Opened, SrtpError> {
+        let (opener, keys) = self.opener(stream)?;
+        opener.unprotect_rtp_into(keys, packet, out)
+    }
+
+    /// The same for an SRTCP packet.
+    pub(super) fn open_rtcp(
+        &mut self,
+        stream: StreamIndex,
+        packet: &[u8],
+        out: &mut [u8],
+    ) -> Result<OpenedRtcp, SrtpError> {
+        let (opener, keys) = self.opener(stream)?;
+        opener.unprotect_rtcp_into(keys, packet, out)
+    }
+
+    /// Writes the plain text of a packet that was accepted at `index` to `out`; gives its length.
+    pub(super) fn reopen(
+        &self,
+        packet: &[u8],
+        index: PacketIndex,
+        out: &mut [u8],
+    ) -> Result<usize, SrtpError> {
+        reopen_rtp(&self.keys, packet, index, out)
+    }
+
+    fn opener(
+        &mut self,
+        stream: StreamIndex,
+    ) -> Result<(&mut StreamOpener, &SessionKeys), SrtpError> {
+        let opener = self.openers.get_mut(stream.index()).and_then(Option::as_mut);
+        Ok((opener.ok_or(SrtpError::UnknownSsrc)?, &self.keys))
     }
 
     #[cfg(test)]
     pub(super) fn openers(&self) -> &[Option<StreamOpener>] {
         &self.openers
     }
+}
+
+/// Sixty-four bits that keys hardly share. They never leave this process.
+fn print(master: &MasterKey) -> KeyPrint {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(master.key());
+    hasher.write(master.salt());
+    KeyPrint(hasher.finish())
 }

@@ -42,11 +42,6 @@ impl Mapping {
     pub(crate) fn base(&self) -> NonNull<u8> {
         self.base
     }
-
-    /// Length in bytes.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
 }
 
 impl Drop for Mapping {
@@ -65,7 +60,7 @@ mod tests {
     fn memory_is_page_aligned_and_of_the_asked_size() {
         let mapping = Mapping::new(3 * 4096).unwrap();
         assert_eq!(mapping.base().as_ptr() as usize % 4096, 0);
-        assert_eq!(mapping.bytes(), 3 * 4096);
+        assert_eq!(mapping.bytes, 3 * 4096);
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! Memory that the kernel writes to: where it lies, and who owns which buffer of it when.
+//! Memory that the kernel writes to, and the instruction that fetches memory ahead of its use.
 
-mod buffer;
+mod arena;
 mod mapping;
+mod prefetch;
 
-pub(crate) use buffer::{NAME_BYTES, ReceiveBuffers};
+pub(crate) use arena::ReceiveArena;
+pub(crate) use prefetch::prefetch;

@@ -7,7 +7,7 @@ use super::mailbox::mailbox;
 use super::report::Published;
 use crate::capacity::DIAL_MS;
 use crate::legs::LegTable;
-use crate::testing::{Phone, stream};
+use crate::testing::{IDENTITY, Phone, stream};
 use crate::tick::Tick;
 use kakehashi_srtp::Provider;
 use kakehashi_wire::frame::{ALPN_RELAY, FrameHeader};
@@ -114,7 +114,7 @@ impl Shards {
             let (bell, stop) = (Arc::clone(end.bell()), Arc::clone(&stop));
             shards.bells.push(Arc::clone(&bell));
             shards.threads.push(std::thread::spawn(move || {
-                let mut legs = LegTable::new(8, Provider::AesGcm);
+                let mut legs = LegTable::new(8, Provider::AesGcm, IDENTITY);
                 let mut desk = Desk::new(end);
                 while !stop.load(Ordering::SeqCst) {
                     while desk.turn(&mut legs, Tick(1)) > 0 {}

@@ -3,7 +3,7 @@
 use super::batch::{Outgoing, Received, Slot};
 use super::forward;
 use super::verdict::{PathCounters, Verdict};
-use crate::capacity::BATCH_HOPS_MAX;
+use crate::capacity::{SENDS_PER_CALL, TURN_HOPS_MAX};
 use crate::testing::{Phone, World, address};
 use kakehashi_wire::id::Generation;
 use kakehashi_wire::limits::LEGS_PER_CALL_MAX;
@@ -78,17 +78,29 @@ fn counters_add_up_and_carry_the_bytes() {
     assert_eq!(entries["latched_by_media"], 0);
 }
 
+/// A turn's room ends before its batch does: the rest is taken after what there is was sent.
 #[test]
-fn a_turn_without_room_says_so() {
+fn a_turn_without_room_stops_and_goes_on_and_nothing_is_lost() {
     let mut phones = [1, 2].map(|n| Phone::new(1, n));
     let mut world = World::with(&phones);
-    let packets: Vec<_> = (0..BATCH_HOPS_MAX + 5).map(|_| phones[0].rtp()).collect();
+    let packets: Vec<_> = (0..3 * SENDS_PER_CALL).map(|_| phones[0].rtp()).collect();
     let source = phones[0].address;
-    let batch = packets.iter().map(|bytes| Received { slot: Slot(0), source, bytes });
-    let (mut counters, mut out) = (PathCounters::default(), Outgoing::default());
-    forward(&mut world.legs, batch, world.now, &mut || 0, &mut counters, &mut out);
-    assert_eq!(out.hops().len(), BATCH_HOPS_MAX);
-    assert_eq!((counters.of(Verdict::NoRoom), counters.hops()), (5, BATCH_HOPS_MAX as u64));
+    let batch = |from: usize| {
+        let rest = packets.iter().skip(from);
+        rest.map(|bytes| Received { slot: Slot(0), start: 0, source, bytes })
+    };
+    let (mut counters, mut out, mut sizes) = (PathCounters::default(), Outgoing::new(1), vec![]);
+    let mut taken = 0;
+    while taken < packets.len() {
+        let now = world.now;
+        let one = forward(&mut world.legs, batch(taken), now, &mut || 0, &mut counters, &mut out);
+        assert_eq!(one, out.hops().len(), "one hop a packet");
+        taken += one;
+        sizes.push(one);
+        out.clear();
+    }
+    assert!(sizes.len() > 2 && sizes.iter().all(|size| *size <= TURN_HOPS_MAX), "{sizes:?}");
+    assert_eq!((counters.hops(), counters.of(Verdict::NoRoom)), (packets.len() as u64, 0));
     assert_eq!(counters.verdicts(), counters.received());
 }
 

@@ -4,10 +4,10 @@
 //! comes from where that leg is. All of it costs two look-ups, before the first cryptographic
 //! operation.
 
-use super::batch::{Received, Slot as BufferSlot};
+use super::batch::{Place, Received};
 use super::verdict::{Dropped, Verdict};
 use crate::capacity::DATAGRAM_BYTES_MAX;
-use crate::legs::streams::{Lane, StreamIndex};
+use crate::legs::streams::StreamIndex;
 use crate::legs::{LegTable, Slot};
 use crate::tick::Tick;
 use core::net::SocketAddr;
@@ -28,9 +28,18 @@ pub(super) enum Claim<'a> {
     Stun(StunView<'a>),
 }
 
+/// Which of a stream's two packet sequences a packet belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Sequence {
+    /// SRTP.
+    Rtp,
+    /// SRTCP.
+    Rtcp,
+}
+
 /// The stream a media packet claims to be of.
 pub(super) struct Media {
-    lane: Lane,
+    sequence: Sequence,
     ssrc: Ssrc,
 }
 
@@ -38,7 +47,7 @@ pub(super) struct Media {
 pub(super) struct Addressed<'a> {
     leg: Slot,
     stream: StreamIndex,
-    lane: Lane,
+    media: Media,
     received: Received<'a>,
 }
 
@@ -47,21 +56,35 @@ impl<'a> Addressed<'a> {
         self.leg
     }
 
-    pub(super) fn stream(&self) -> (StreamIndex, Lane) {
-        (self.stream, self.lane)
+    pub(super) fn stream(&self) -> StreamIndex {
+        self.stream
+    }
+
+    pub(super) fn sequence(&self) -> Sequence {
+        self.media.sequence
+    }
+
+    pub(super) fn ssrc(&self) -> Ssrc {
+        self.media.ssrc
     }
 
     pub(super) fn bytes(&self) -> &'a [u8] {
         self.received.bytes
     }
 
-    pub(super) fn buffer(&self) -> BufferSlot {
-        self.received.slot
+    pub(super) fn place(&self) -> Place {
+        self.received.place()
     }
 
     pub(super) fn source(&self) -> SocketAddr {
         self.received.source
     }
+}
+
+/// The SSRC a datagram would be looked up by if it is SRTP: only to fetch memory ahead.
+pub(super) fn glance(received: &Received<'_>) -> Option<Ssrc> {
+    let ssrc = received.bytes.get(8..12)?.first_chunk()?;
+    Some(Ssrc(u32::from_be_bytes(*ssrc)))
 }
 
 /// Reads the claim; looks nothing up.
@@ -78,13 +101,13 @@ pub(super) fn claim<'a>(received: &Received<'a>) -> Result<Claim<'a>, Dropped> {
         DatagramKind::Rtp if bytes.len() < RTP_BYTES_MIN => Err(Dropped(Verdict::TooShort)),
         DatagramKind::Rtp => {
             let view = RtpView::parse(bytes).map_err(|_| Dropped(Verdict::RtpMalformed))?;
-            Ok(Claim::Media(Media { lane: Lane::Rtp, ssrc: view.header().ssrc }))
+            Ok(Claim::Media(Media { sequence: Sequence::Rtp, ssrc: view.header().ssrc }))
         }
         DatagramKind::Rtcp if bytes.len() < RTCP_BYTES_MIN => Err(Dropped(Verdict::TooShort)),
         // RFC 3550 6.4: the sender's SSRC follows the common header.
         DatagramKind::Rtcp => {
             let ssrc = Ssrc(u32::from_be_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]));
-            Ok(Claim::Media(Media { lane: Lane::Rtcp, ssrc }))
+            Ok(Claim::Media(Media { sequence: Sequence::Rtcp, ssrc }))
         }
         DatagramKind::Foreign => Err(Dropped(Verdict::ForeignDatagram)),
     }
@@ -106,5 +129,5 @@ pub(super) fn address<'a>(
     if !leg.latch().accepts(received.source) {
         return Err(Dropped(Verdict::WrongAddress));
     }
-    Ok(Addressed { leg: slot, stream, lane: media.lane, received })
+    Ok(Addressed { leg: slot, stream, media, received })
 }

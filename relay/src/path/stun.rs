@@ -5,7 +5,7 @@
 //! password changes nothing and is met with silence: no error responses exist. Nothing that is
 //! written here is longer than what it answers.
 
-use super::batch::{Answer, Outgoing, Received};
+use super::batch::{Outgoing, Received};
 use super::verdict::{Dropped, Verdict};
 use crate::legs::latch::Binding;
 use crate::legs::leg::Leg;
@@ -60,9 +60,11 @@ fn on_request(
     if message.bytes().len() > received.bytes.len() {
         return Err(Dropped(Verdict::AnswerTooLong));
     }
-    let answer = Answer::new(message.bytes(), received.source);
-    let sent = answer.is_some_and(|answer| out.answer(answer));
-    if sent { Ok(verdict) } else { Err(Dropped(Verdict::NoRoom)) }
+    if out.answer(message.bytes(), received.source) {
+        Ok(verdict)
+    } else {
+        Err(Dropped(Verdict::NoRoom))
+    }
 }
 
 /// The leg a request's username names: both fragments are the leg's.

@@ -57,7 +57,9 @@ verdicts! {
     Replayed = "replayed",
     /// Older than the replay window, so perhaps received before.
     TooOld = "too_old",
-    /// Authentic, but no other leg of the call has an address.
+    /// Authentic, but the leg has sent more than it may.
+    OverRate = "over_rate",
+    /// Authentic, but no other leg of the call has an address, or wants the stream.
     NoReceiver = "no_receiver",
     /// Authentic, but the turn can send no more.
     NoRoom = "no_room",
@@ -127,7 +129,8 @@ pub struct PathCounters {
     verdicts: [u64; Verdict::ALL.len()],
     hops: u64,
     hop_bytes: u64,
-    hops_without_room: u64,
+    hops_not_shown: u64,
+    hops_not_sealed: u64,
     latched_by_media: u64,
 }
 
@@ -139,7 +142,8 @@ impl Default for PathCounters {
             verdicts: [0; Verdict::ALL.len()],
             hops: 0,
             hop_bytes: 0,
-            hops_without_room: 0,
+            hops_not_shown: 0,
+            hops_not_sealed: 0,
             latched_by_media: 0,
         }
     }
@@ -178,7 +182,8 @@ impl PathCounters {
             ("received_bytes", self.received_bytes),
             ("hops", self.hops),
             ("hop_bytes", self.hop_bytes),
-            ("hops_without_room", self.hops_without_room),
+            ("hops_not_shown", self.hops_not_shown),
+            ("hops_not_sealed", self.hops_not_sealed),
             ("latched_by_media", self.latched_by_media),
         ];
         let verdicts = Verdict::ALL.iter().map(|verdict| (verdict.name(), self.of(*verdict)));
@@ -191,13 +196,20 @@ impl PathCounters {
         self.verdicts[verdict as usize] += 1;
     }
 
-    pub(super) fn count_hop(&mut self, bytes: usize, fits: bool) {
-        if fits {
-            self.hops += 1;
-            self.hop_bytes += bytes as u64;
-        } else {
-            self.hops_without_room += 1;
-        }
+    /// `hops` copies of `bytes` bytes.
+    pub(super) fn count_hops(&mut self, bytes: usize, hops: u64) {
+        self.hops += hops;
+        self.hop_bytes += hops * bytes as u64;
+    }
+
+    /// A copy that is older than what its receiver is shown of the stream.
+    pub(super) fn count_not_shown(&mut self) {
+        self.hops_not_shown += 1;
+    }
+
+    /// A copy that could not be sealed.
+    pub(super) fn count_not_sealed(&mut self) {
+        self.hops_not_sealed += 1;
     }
 
     pub(super) fn count_latch(&mut self) {

@@ -65,6 +65,7 @@ impl<Io: PacketIo> Shard<Io> {
         io: Io,
         desk: Desk,
         legs: LegTable,
+        train_packets_max: u16,
         clock: Clock,
         published: Arc<Published>,
     ) -> Self {
@@ -72,7 +73,7 @@ impl<Io: PacketIo> Shard<Io> {
             io,
             desk,
             legs,
-            outgoing: Outgoing::default(),
+            outgoing: Outgoing::new(train_packets_max),
             path: PathCounters::default(),
             random: rand::make_rng(),
             clock,
@@ -92,7 +93,7 @@ impl<Io: PacketIo> Shard<Io> {
         let mut executor = Every::new(YIELD, now);
         let mut pace = Pace::Hot;
         while !stopped() {
-            let found = match self.turn(now)? {
+            let found = match self.turn(now) {
                 0 => Found::Nothing(now.since(last_work)),
                 _ if self.io.has_work() => Found::More,
                 _ => Found::Work,
@@ -105,8 +106,8 @@ impl<Io: PacketIo> Shard<Io> {
             }
             pace = pace.next(found);
             match pace {
-                Pace::Hot => self.io.finish()?,
-                Pace::Wait => self.io.finish_and_wait(WAIT)?,
+                Pace::Hot => {}
+                Pace::Wait => self.io.wait(WAIT)?,
                 Pace::Sleep => self.sleep(rest).await?,
             }
             if executor.due(now) {
@@ -114,28 +115,28 @@ impl<Io: PacketIo> Shard<Io> {
             }
             now = self.clock.now();
         }
-        self.io.finish()?;
         self.keep_house(now);
         Ok(())
     }
 
     /// One turn: what has arrived is made ready to go out, then a few orders. Returns how much
     /// there was to do.
-    fn turn(&mut self, now: Moment) -> io::Result<usize> {
+    fn turn(&mut self, now: Moment) -> usize {
         let packets = self.io.receive();
-        if packets > 0 {
-            forward(
+        let mut taken = 0;
+        while taken < packets {
+            taken += forward(
                 &mut self.legs,
-                self.io.packets(),
+                self.io.packets(taken),
                 now.tick(),
                 &mut || self.random.next_u64(),
                 &mut self.path,
                 &mut self.outgoing,
             );
-            self.io.send(&self.outgoing)?;
+            self.io.send(&self.outgoing);
             self.outgoing.clear();
         }
-        Ok(packets + self.desk.turn(&mut self.legs, now.tick()))
+        packets + self.desk.turn(&mut self.legs, now.tick())
     }
 
     fn keep_house(&mut self, now: Moment) {
@@ -147,7 +148,6 @@ impl<Io: PacketIo> Shard<Io> {
     }
 
     async fn sleep(&mut self, rest: &impl Rest) -> io::Result<()> {
-        self.io.finish()?;
         if self.io.arm_bell()? && !self.desk.has_work() {
             rest.sleep().await?;
         }

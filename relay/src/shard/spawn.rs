@@ -2,9 +2,8 @@
 
 use super::clock::Clock;
 use super::{HOUSEKEEPING, Rest, Shard};
-use crate::capacity::RECEIVE_BUFFERS;
 use crate::io::{MediaSocket, Ring, UringIo, adopt};
-use crate::legs::LegTable;
+use crate::legs::{Identity, LegTable};
 use crate::orders::bell::Bell;
 use crate::orders::desk::Desk;
 use crate::orders::mailbox::ShardEnd;
@@ -55,6 +54,9 @@ pub(crate) struct Plan {
     pub(crate) published: Arc<Published>,
     pub(crate) legs_max: usize,
     pub(crate) provider: Provider,
+    pub(crate) identity: Identity,
+    pub(crate) train_packets_max: u16,
+    pub(crate) gather: Duration,
     pub(crate) clock: Clock,
     pub(crate) stop: Arc<AtomicBool>,
 }
@@ -106,18 +108,18 @@ fn work(plan: Plan, ready: &SyncSender<()>) -> Result<(), ShardError> {
 }
 
 async fn shard(plan: Plan, ready: &SyncSender<()>) -> io::Result<()> {
-    let Plan { index, core, socket, mailbox, published, legs_max, provider, clock, stop } = plan;
+    let Plan { index, core, socket, mailbox, published, .. } = plan;
     let mut ring = Ring::new()?;
     let bed = Bed::new(Arc::clone(mailbox.bell()))?;
     let local = socket.local();
-    let buffers = u16::try_from(RECEIVE_BUFFERS).map_err(io::Error::other)?;
-    let io = UringIo::new(&mut ring, socket, Arc::clone(mailbox.bell()), buffers)?;
-    let legs = LegTable::new(legs_max, provider);
-    let shard = Shard::new(io, Desk::new(mailbox), legs, clock, published);
+    let io = UringIo::new(&mut ring, socket, Arc::clone(mailbox.bell()), plan.gather)?;
+    let legs = LegTable::new(plan.legs_max, plan.provider, plan.identity);
+    let desk = Desk::new(mailbox);
+    let shard = Shard::new(io, desk, legs, plan.train_packets_max, plan.clock, published);
     tracing::info!(shard = %index, core, %local, "shard receives");
     // Nobody waits any more only if the start was given up.
     let _ = ready.send(());
-    let result = shard.run(&bed, || stop.load(Ordering::Relaxed)).await;
+    let result = shard.run(&bed, || plan.stop.load(Ordering::Relaxed)).await;
     bed.leave().await;
     result
 }

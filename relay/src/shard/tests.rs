@@ -4,7 +4,7 @@ use super::*;
 use crate::io::bind;
 use crate::orders::mailbox::{LinkEnd, ShardCommand, ShardReply, Ticket, mailbox};
 use crate::path::verdict::Verdict;
-use crate::testing::Phone;
+use crate::testing::{IDENTITY, Phone};
 use kakehashi_srtp::Provider;
 use kakehashi_wire::id::{Generation, LegId, ShardIndex};
 use kakehashi_wire::relay::{Order, Outcome, RemoveLeg};
@@ -39,6 +39,9 @@ fn start() -> Running {
         published: Arc::clone(&published),
         legs_max: 100,
         provider: Provider::AwsLcRs,
+        identity: IDENTITY,
+        train_packets_max: 16,
+        gather: Duration::from_micros(50),
         clock,
         stop: Arc::clone(&stop),
     };
@@ -190,7 +193,7 @@ fn every_packet_received_has_one_verdict() {
     let dropped = counters["dropped_truncated"] + counters["dropped_unaddressed"];
     assert_eq!(counters["packets_received"], dropped + verdicts, "{counters:?}");
     assert_eq!(counters["received"], verdicts);
-    assert_eq!(counters["dropped_truncated"], 20);
+    assert_eq!(counters[Verdict::TooLong.name()], 20);
     assert_eq!((counters["packets_sent"], counters["forwarded"]), (0, 0));
 }
 
@@ -232,6 +235,9 @@ fn a_core_that_does_not_exist_is_an_error() {
         published: Arc::new(board()),
         legs_max: 1,
         provider: Provider::AwsLcRs,
+        identity: IDENTITY,
+        train_packets_max: 16,
+        gather: Duration::from_micros(50),
         clock: Clock::start(),
         stop: Arc::default(),
     };

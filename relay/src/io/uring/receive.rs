@@ -1,237 +1,181 @@
-//! The multishot receive: arming it, reading its completions, giving buffers back.
+//! Receiving: one `recvmmsg` a turn, trains whole (`UDP_GRO`).
+//!
+//! Everything the kernel reads or writes in that call is made once and stays where it is: headers
+//! point to names, control messages and vectors, and vectors to the slots of the arena.
 
-#![expect(unsafe_code, reason = "submissions carry raw pointers")]
+#![expect(unsafe_code, reason = "recvmmsg is raw")]
 
-use super::send::empty_message;
-use super::token::Token;
-use crate::capacity::BATCH_PACKETS_MAX;
+use crate::capacity::{BATCH_ARRIVALS_MAX, BATCH_DATAGRAMS_MAX, RECEIVE_SLOT_BYTES};
 use crate::io::IoCounters;
-use crate::io::address::decode;
+use crate::io::address::{Name, decode};
 use crate::io::socket::MediaSocket;
-use crate::memory::{NAME_BYTES, ReceiveBuffers};
-use crate::orders::bell::Bell;
+use crate::memory::ReceiveArena;
 use crate::path::batch::{Received, Slot};
-use core::mem::ManuallyDrop;
-use core::net::SocketAddr;
-use core::ops::Range;
-use io_uring::types::RecvMsgOut;
-use io_uring::{SubmissionQueue, cqueue, opcode, types};
+use core::net::{Ipv4Addr, SocketAddr};
+use core::ptr::null_mut;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::Arc;
 
-/// The one group of provided buffers.
-pub(super) const BUFFER_GROUP: u16 = 0;
+/// A control message the kernel writes: its header, and the length of a train's packets.
+const CONTROL_WORDS: usize = 3;
+
+/// Level and type of that message (`linux/udp.h`).
+const SOL_UDP: i32 = 17;
+const UDP_GRO: i32 = 104;
 
 /// A datagram of the batch.
+#[derive(Clone, Copy)]
 struct Arrival {
     slot: u16,
-    source: SocketAddr,
-    /// Where its payload lies in the buffer.
-    payload: Range<usize>,
-}
-
-/// Everything the kernel may read or write while a receive is under way.
-struct Lent {
-    buffers: ReceiveBuffers,
-    header: libc::msghdr,
-    bell: Arc<Bell>,
-    /// The bell's count; only that it was written matters.
-    rings: u64,
+    start: u32,
+    bytes: u32,
 }
 
 /// The receiving side of a shard.
 pub(super) struct Receiver {
-    lent: ManuallyDrop<Box<Lent>>,
-    leaked: bool,
+    arena: ReceiveArena,
+    names: Box<[Name]>,
+    controls: Box<[[u64; CONTROL_WORDS]]>,
+    /// Only pointed to by the headers.
+    _vectors: Box<[libc::iovec]>,
+    headers: Box<[libc::mmsghdr]>,
+    /// Headers the last call wrote to.
+    used: usize,
+    sources: Vec<SocketAddr>,
     batch: Vec<Arrival>,
-    /// Where each buffer's arrival is in the batch, for hops that name the buffer.
-    place: Box<[u16]>,
-    /// Buffers that came back without a datagram worth keeping.
-    rejected: Vec<u16>,
-    generation: u32,
-    receive_armed: bool,
-    bell_armed: bool,
 }
 
 impl Receiver {
-    /// `count` buffers, none lent yet.
-    pub(super) fn new(bell: Arc<Bell>, count: u16) -> io::Result<Self> {
-        let mut header = empty_message();
-        header.msg_namelen = libc::socklen_t::try_from(NAME_BYTES).map_err(io::Error::other)?;
-        let mut buffers = ReceiveBuffers::new(count)?;
-        buffers.give_all();
-        buffers.publish();
+    /// Room for a full batch.
+    pub(super) fn new() -> io::Result<Self> {
+        let mut arena = ReceiveArena::new(BATCH_DATAGRAMS_MAX)?;
+        let mut names = vec![Name::EMPTY; BATCH_DATAGRAMS_MAX].into_boxed_slice();
+        let mut controls = vec![[0; CONTROL_WORDS]; BATCH_DATAGRAMS_MAX].into_boxed_slice();
+        let vector =
+            |slot| libc::iovec { iov_base: arena.base(slot).cast(), iov_len: RECEIVE_SLOT_BYTES };
+        let mut vectors: Box<[_]> = (0..BATCH_DATAGRAMS_MAX).map(vector).collect();
+        let headers = names.iter_mut().zip(&mut controls).zip(&mut vectors);
+        let headers = headers.map(|((name, control), vector)| {
+            let mut header = empty_message();
+            header.msg_name = (&raw mut name.bytes).cast();
+            header.msg_control = control.as_mut_ptr().cast();
+            header.msg_iov = vector;
+            header.msg_iovlen = 1;
+            libc::mmsghdr { msg_hdr: header, msg_len: 0 }
+        });
+        let headers = headers.collect();
         Ok(Self {
-            lent: ManuallyDrop::new(Box::new(Lent { buffers, header, bell, rings: 0 })),
-            leaked: false,
-            batch: Vec::with_capacity(BATCH_PACKETS_MAX),
-            place: vec![0; usize::from(count)].into_boxed_slice(),
-            rejected: Vec::with_capacity(usize::from(count)),
-            generation: 0,
-            receive_armed: false,
-            bell_armed: false,
+            arena,
+            names,
+            controls,
+            _vectors: vectors,
+            headers,
+            used: BATCH_DATAGRAMS_MAX,
+            sources: vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)); BATCH_DATAGRAMS_MAX],
+            batch: Vec::with_capacity(BATCH_ARRIVALS_MAX),
         })
     }
 
-    /// The buffers, for registration.
-    pub(super) fn buffers(&self) -> &ReceiveBuffers {
-        &self.lent.buffers
+    /// The memory received into.
+    pub(super) fn arena(&self) -> &ReceiveArena {
+        &self.arena
     }
 
-    /// The bell, which the kernel rings as well while it is armed.
-    pub(super) fn bell(&self) -> BorrowedFd<'_> {
-        self.lent.bell.as_fd()
+    /// Packets of the batch, those of trains one by one.
+    pub(super) fn packets(&self, from: usize) -> impl Iterator<Item = Received<'_>> {
+        self.batch.iter().skip(from).filter_map(|arrival| {
+            let slot = usize::from(arrival.slot);
+            let bytes = self.arena.bytes(slot, arrival.start as usize, arrival.bytes as usize)?;
+            let source = *self.sources.get(slot)?;
+            Some(Received { slot: Slot(arrival.slot), start: arrival.start, source, bytes })
+        })
     }
 
-    /// Whether [`arm`](Self::arm) would line something up.
-    pub(super) fn needs_arming(&self) -> bool {
-        !self.receive_armed || !self.bell_armed
+    /// Whether the last call brought as much as it could.
+    pub(super) fn was_full(&self) -> bool {
+        self.used == BATCH_DATAGRAMS_MAX
     }
 
-    /// Lines up the receive and the bell's read where they are not under way. `false` if both are.
-    pub(super) fn arm(
-        &mut self,
-        submissions: &mut SubmissionQueue<'_>,
-        socket: &MediaSocket,
-    ) -> bool {
-        let mut lined_up = false;
-        if !self.receive_armed {
-            self.generation = self.generation.wrapping_add(1) & (u32::MAX >> 1);
-            let receive = opcode::RecvMsgMulti::new(
-                types::Fd(socket.raw()),
-                &raw const self.lent.header,
-                BUFFER_GROUP,
+    /// Takes in what has arrived; returns how many packets.
+    pub(super) fn receive(&mut self, socket: &MediaSocket, counters: &mut IoCounters) -> usize {
+        self.batch.clear();
+        for header in &mut self.headers[..self.used] {
+            header.msg_hdr.msg_namelen = NAME_BYTES;
+            header.msg_hdr.msg_controllen = size_of::<[u64; CONTROL_WORDS]>();
+        }
+        counters.receive_calls += 1;
+        // SAFETY: each header's name, control buffer and vector are boxed in `self` and of the
+        // lengths the header says, the vector's slot lies in the arena; nothing else borrows them.
+        let received = unsafe {
+            libc::recvmmsg(
+                socket.raw(),
+                self.headers.as_mut_ptr(),
+                u32::try_from(self.headers.len()).unwrap_or(0),
+                libc::MSG_DONTWAIT,
+                null_mut(),
             )
-            .build()
-            .user_data(Token::Receive(self.generation).bits());
-            // SAFETY: header and buffers are boxed in `lent`, which is dropped only after every
-            // operation has ended, and leaked otherwise.
-            self.receive_armed = unsafe { submissions.push(&receive) }.is_ok();
-            lined_up = true;
+        };
+        self.used = usize::try_from(received).unwrap_or(0).min(self.headers.len());
+        if received < 0 {
+            counters.receive_failed(&io::Error::last_os_error());
         }
-        if !self.bell_armed {
-            let bell = types::Fd(self.bell().as_raw_fd());
-            let read = opcode::Read::new(bell, (&raw mut self.lent.rings).cast(), 8)
-                .build()
-                .user_data(Token::Bell.bits());
-            // SAFETY: the eight bytes are boxed in `lent`, as above.
-            self.bell_armed = unsafe { submissions.push(&read) }.is_ok();
-            lined_up = true;
+        for slot in 0..self.used {
+            self.take(slot, counters);
         }
-        lined_up
-    }
-
-    /// The bell's read is over.
-    pub(super) fn bell_rang(&mut self) {
-        self.bell_armed = false;
-    }
-
-    /// Whether the batch takes no more.
-    pub(super) fn is_full(&self) -> bool {
-        self.batch.len() == BATCH_PACKETS_MAX
-    }
-
-    /// Datagrams in the batch.
-    pub(super) fn batch_length(&self) -> usize {
         self.batch.len()
     }
 
-    /// Takes in one completion of the receive.
-    pub(super) fn completed(
-        &mut self,
-        generation: u32,
-        entry: &cqueue::Entry,
-        counters: &mut IoCounters,
-    ) {
-        // A receive that has ended is armed anew, unless it is one that was replaced already.
-        if !cqueue::more(entry.flags()) && generation == self.generation {
-            self.receive_armed = false;
+    /// Enters what one header brought into the batch, and counts it or why it is not wanted.
+    fn take(&mut self, slot: usize, counters: &mut IoCounters) {
+        let header = &self.headers[slot];
+        let bytes = (header.msg_len as usize).min(RECEIVE_SLOT_BYTES);
+        let packet_bytes = self.packet_bytes(slot).unwrap_or(bytes).clamp(1, bytes.max(1));
+        let packets = bytes.div_ceil(packet_bytes).max(1);
+        counters.packets_received += packets as u64;
+        counters.bytes_received += bytes as u64;
+        counters.datagrams_received += 1;
+        if packets > 1 {
+            counters.packets_received_in_trains += packets as u64;
         }
-        let Ok(length) = usize::try_from(entry.result()) else {
-            counters.receive_failed(&io::Error::from_raw_os_error(-entry.result()));
-            return;
-        };
-        let Some(slot) = cqueue::buffer_select(entry.flags()) else { return };
-        if !self.lent.buffers.take(slot) {
-            debug_assert!(false, "the kernel completed into a buffer it did not own");
-            counters.receive_failed += 1;
+        if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
+            counters.dropped_truncated += packets as u64;
             return;
         }
-        match self.parse(slot, length, counters) {
-            Some(arrival) => {
-                let place = u16::try_from(self.batch.len()).unwrap_or(u16::MAX);
-                self.place[usize::from(slot)] = place;
-                self.batch.push(arrival);
-            }
-            None => self.rejected.push(slot),
-        }
-    }
-
-    /// Finds the datagram in a filled buffer, and counts it or why there is none.
-    fn parse(&self, slot: u16, length: usize, counters: &mut IoCounters) -> Option<Arrival> {
-        let filled = self.lent.buffers.bytes(slot, length)?;
-        let Ok(out) = RecvMsgOut::parse(filled, &self.lent.header) else {
-            counters.receive_failed += 1;
-            return None;
-        };
-        counters.packets_received += 1;
-        counters.bytes_received += u64::from(out.incoming_payload_len());
-        if out.is_payload_truncated() {
-            counters.dropped_truncated += 1;
-            return None;
-        }
-        let Some(source) = decode(out.name_data()) else {
-            counters.dropped_unaddressed += 1;
-            return None;
-        };
-        let start = length - out.payload_data().len();
-        Some(Arrival { slot, source, payload: start..length })
-    }
-
-    /// The batch.
-    pub(super) fn packets(&self) -> impl Iterator<Item = Received<'_>> {
-        self.batch.iter().filter_map(|arrival| {
-            let bytes = self.bytes_of(arrival)?;
-            Some(Received { slot: Slot(arrival.slot), source: arrival.source, bytes })
-        })
-    }
-
-    /// The datagram in `slot`, if it is of this batch.
-    pub(super) fn payload(&self, slot: Slot) -> Option<&[u8]> {
-        let place = usize::from(*self.place.get(usize::from(slot.0))?);
-        let arrival = self.batch.get(place).filter(|arrival| arrival.slot == slot.0)?;
-        self.bytes_of(arrival)
-    }
-
-    fn bytes_of(&self, arrival: &Arrival) -> Option<&[u8]> {
-        self.lent.buffers.bytes(arrival.slot, arrival.payload.end)?.get(arrival.payload.clone())
-    }
-
-    /// Gives every buffer of the turn back to the kernel. No send may point to them any more.
-    pub(super) fn recycle(&mut self) {
-        if self.batch.is_empty() && self.rejected.is_empty() {
+        let length = (header.msg_hdr.msg_namelen as usize).min(self.names[slot].bytes.len());
+        let Some(source) = decode(&self.names[slot].bytes[..length]) else {
+            counters.dropped_unaddressed += packets as u64;
             return;
+        };
+        self.sources[slot] = source;
+        let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let Ok(slot) = u16::try_from(slot) else { return };
+        for packet in 0..packets {
+            let start = packet * packet_bytes;
+            let bytes = packet_bytes.min(bytes - start);
+            self.batch.push(Arrival { slot, start: narrow(start), bytes: narrow(bytes) });
         }
-        let batch = self.batch.drain(..).map(|arrival| arrival.slot);
-        for slot in batch.chain(self.rejected.drain(..)) {
-            self.lent.buffers.give(slot);
-        }
-        self.lent.buffers.publish();
     }
 
-    /// Gives up the memory the kernel may still write to.
-    pub(super) fn leak(&mut self) {
-        self.leaked = true;
+    /// Length of the packets of a train; `None` for a datagram by itself.
+    fn packet_bytes(&self, slot: usize) -> Option<usize> {
+        let [length, level_and_kind, value] = self.controls[slot].map(u64::to_ne_bytes);
+        let number = |bytes: [u8; 8], half: usize| {
+            let half = bytes[4 * half..][..4].try_into();
+            i32::from_ne_bytes(half.expect("invariant: half of eight bytes is four"))
+        };
+        // `struct cmsghdr` and an int: what CMSG_LEN says for four bytes.
+        let whole = self.headers[slot].msg_hdr.msg_controllen >= 20
+            && u64::from_ne_bytes(length) == 20
+            && (number(level_and_kind, 0), number(level_and_kind, 1)) == (SOL_UDP, UDP_GRO);
+        whole.then(|| usize::try_from(number(value, 0)).ok()).flatten()
     }
 }
 
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        if !self.leaked {
-            // SAFETY: dropped once, here, and `UringIo` marks it leaked unless the kernel said
-            // that every operation has ended.
-            unsafe { ManuallyDrop::drop(&mut self.lent) };
-        }
-    }
+/// Bytes offered for a source address.
+const NAME_BYTES: libc::socklen_t = 28;
+const _: () = assert!(NAME_BYTES as usize == crate::io::address::NAME_BYTES);
+
+/// A message header that points to nothing.
+pub(super) fn empty_message() -> libc::msghdr {
+    // SAFETY: all fields are integers and pointers, for which zero is a value.
+    unsafe { core::mem::zeroed() }
 }

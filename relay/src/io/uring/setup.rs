@@ -2,20 +2,15 @@
 
 #![expect(unsafe_code, reason = "registrations lend memory to the kernel; getsockopt is raw")]
 
-use super::receive::{BUFFER_GROUP, Receiver};
 use crate::io::socket::MediaSocket;
 use io_uring::register::Restriction;
-use io_uring::squeue::Flags;
 use io_uring::types::{CancelBuilder, Timespec};
 use io_uring::{IoUring, Submitter, opcode};
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
-/// Sends that fit one submission; more take another enter.
-pub(super) const SUBMISSIONS: u32 = 1_024;
-
-/// Completions that fit: every receive buffer twice, and the refusals of a few submissions.
-const COMPLETIONS: u32 = 16_384;
+/// Submissions that fit: the poll of the socket and the read of the bell, with room to spare.
+const SUBMISSIONS: u32 = 8;
 
 /// The registrations a running ring may still make, both to close it:
 /// `IORING_REGISTER_SYNC_CANCEL` and `IORING_UNREGISTER_RING_FDS`.
@@ -61,41 +56,25 @@ fn build(no_sqarray: bool) -> io::Result<IoUring> {
         // Without it `submit` cannot know that deferred work wants to run.
         .setup_taskrun_flag()
         .setup_submit_all()
-        .setup_r_disabled()
-        .setup_cqsize(COMPLETIONS);
+        .setup_r_disabled();
     if no_sqarray {
         builder.setup_no_sqarray();
     }
     builder.build(SUBMISSIONS)
 }
 
-/// Registers what the ring works with.
-pub(super) fn prepare(ring: &Ring, receiver: &Receiver) -> io::Result<()> {
-    let submitter = ring.inner.submitter();
-    let buffers = receiver.buffers();
-    // SAFETY: the ring of buffers is mapped, page-aligned and of that many entries. `UringIo`
-    // owns it and, when dropped, either ends all operations first or leaks it.
-    unsafe {
-        submitter.register_buf_ring_with_flags(
-            buffers.ring_address(),
-            buffers.count(),
-            BUFFER_GROUP,
-            0,
-        )
-    }?;
-    submitter.register_eventfd(receiver.bell().as_raw_fd())
+/// Registers the bell the ring may ring.
+pub(super) fn prepare(ring: &Ring, bell: BorrowedFd<'_>) -> io::Result<()> {
+    ring.inner.submitter().register_eventfd(bell.as_raw_fd())
 }
 
 /// Lets the ring do nothing but its work from here on, and switches it on: system call filters do
 /// not see what a ring does, so whoever takes over this process must not find one that opens
 /// files.
 pub(super) fn confine(submitter: &Submitter<'_>) -> io::Result<()> {
-    let flags = Flags::BUFFER_SELECT | Flags::SKIP_SUCCESS;
     submitter.register_restrictions(&mut [
-        Restriction::sqe_op(opcode::RecvMsgMulti::CODE),
-        Restriction::sqe_op(opcode::SendMsg::CODE),
+        Restriction::sqe_op(opcode::PollAdd::CODE),
         Restriction::sqe_op(opcode::Read::CODE),
-        Restriction::sqe_flags_allowed(flags.bits()),
         Restriction::register_op(REGISTER_SYNC_CANCEL),
         Restriction::register_op(UNREGISTER_RING_FDS),
     ])?;
@@ -137,6 +116,18 @@ pub(crate) fn adopt<F: FromRawFd>(descriptor: OwnedFd) -> F {
     unsafe { F::from_raw_fd(descriptor.into_raw_fd()) }
 }
 
+/// Takes checksums from a socket's datagrams, which the kernel does not cut trains apart without.
+#[cfg(test)]
+pub(super) fn without_checksums(socket: &MediaSocket) {
+    let on: libc::c_int = 1;
+    let length = size_of_val(&on) as libc::socklen_t;
+    let (level, name) = (libc::SOL_SOCKET, libc::SO_NO_CHECK);
+    // SAFETY: the option's value is an int that lives through the call.
+    let done =
+        unsafe { libc::setsockopt(socket.raw(), level, name, (&raw const on).cast(), length) };
+    assert_eq!(done, 0);
+}
+
 /// Tries to open a file, to connect and to send a command to a device, and returns what the ring
 /// says to each.
 #[cfg(test)]
@@ -145,6 +136,7 @@ pub(super) fn attempt_forbidden(io: &mut super::UringIo<'_>) -> Vec<i32> {
     let path = c"/etc/hostname";
     let name = crate::io::address::Name::EMPTY;
     let socket = Fd(io.socket.raw());
+    let (submitter, submissions, completions) = io.waiter.parts();
     let entries = [
         opcode::OpenAt::new(Fd(libc::AT_FDCWD), path.as_ptr()).build(),
         opcode::Connect::new(socket, name.bytes.as_ptr().cast(), 16).build(),
@@ -154,12 +146,12 @@ pub(super) fn attempt_forbidden(io: &mut super::UringIo<'_>) -> Vec<i32> {
         .into_iter()
         .map(|entry| {
             // SAFETY: path and address live until the submission below returns.
-            unsafe { io.submissions.push(&entry.user_data(99)) }.unwrap();
-            io.submissions.sync();
-            io.submitter.submit().unwrap();
-            io.submissions.sync();
-            io.completions.sync();
-            io.completions.find(|done| done.user_data() == 99).unwrap().result()
+            unsafe { submissions.push(&entry.user_data(99)) }.unwrap();
+            submissions.sync();
+            submitter.submit().unwrap();
+            submissions.sync();
+            completions.sync();
+            completions.find(|done| done.user_data() == 99).unwrap().result()
         })
         .collect()
 }

@@ -2,38 +2,23 @@
 
 /// The operation a completion belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u64)]
 pub(super) enum Token {
-    /// The multishot receive of this generation.
-    Receive(u32),
-    /// A send of so many bytes; completes visibly only when it fails.
-    Send {
-        /// Its UDP payload.
-        bytes: u32,
-    },
+    /// The poll of the socket.
+    Arrival = 1,
     /// The read of the mailbox's bell.
-    Bell,
+    Bell = 2,
 }
 
 impl Token {
-    /// Packs: kind in the upper half, value in the lower.
+    /// The token as the kernel carries it.
     pub(super) fn bits(self) -> u64 {
-        let (kind, value) = match self {
-            Self::Receive(generation) => (1_u64, generation),
-            Self::Send { bytes } => (2, bytes),
-            Self::Bell => (3, 0),
-        };
-        kind << 32 | u64::from(value)
+        self as u64
     }
 
-    /// Unpacks what `bits` packed; anything else counts as a receive of no generation in use.
-    pub(super) fn from_bits(bits: u64) -> Self {
-        let value = u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(u32::MAX);
-        match bits >> 32 {
-            2 => Self::Send { bytes: value },
-            3 => Self::Bell,
-            1 => Self::Receive(value),
-            _ => Self::Receive(u32::MAX),
-        }
+    /// What `bits` packed; `None` for anything else.
+    pub(super) fn from_bits(bits: u64) -> Option<Self> {
+        [Self::Arrival, Self::Bell].into_iter().find(|token| token.bits() == bits)
     }
 }
 
@@ -43,10 +28,9 @@ mod tests {
 
     #[test]
     fn a_token_survives_the_kernel() {
-        for token in
-            [Token::Receive(0), Token::Receive(7), Token::Send { bytes: 1_200 }, Token::Bell]
-        {
-            assert_eq!(Token::from_bits(token.bits()), token);
+        for token in [Token::Arrival, Token::Bell] {
+            assert_eq!(Token::from_bits(token.bits()), Some(token));
         }
+        assert_eq!(Token::from_bits(0), None);
     }
 }
