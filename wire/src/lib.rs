@@ -4,8 +4,8 @@
 //! draws a random number.** A view is validated once, when it is made; after that no accessor can
 //! fail. Two families live here:
 //!
-//! - what terminals and relays exchange over UDP: [`rtp`], [`rtcp`], [`stun`], told apart by
-//!   [`datagram`];
+//! - what terminals and relays exchange over UDP: [`rtp`], [`rtcp`] with [`feedback`], [`stun`],
+//!   told apart by [`datagram`];
 //! - what travels inside QUIC: messages between a terminal and control ([`terminal`]) and between
 //!   control and a relay ([`relay`]), each in the fixed outer header of [`frame`], which
 //!   also holds the reader that finds them in a stream of bytes.
@@ -23,6 +23,7 @@
 )]
 
 pub mod datagram;
+pub mod feedback;
 pub mod frame;
 pub mod id;
 pub mod limits;

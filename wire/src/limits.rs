@@ -4,6 +4,10 @@
 /// 1,500 bytes carries, and with the kernel's receive header it fits a relay's buffer of 2,048.
 pub const DATAGRAM_BYTES_MAX: usize = 1_984;
 
+/// Longest feedback packet that is written: with SRTCP's tag and index, 20 bytes, it fills a
+/// datagram, so that whatever was read from one can be written into another.
+pub const FEEDBACK_BYTES_MAX: usize = DATAGRAM_BYTES_MAX - 20;
+
 /// Largest message body in bytes: 64 KiB holds the presence list of a full tenant page and is
 /// small enough that a peer cannot make a node hold much for it.
 pub const MESSAGE_BODY_BYTES_MAX: usize = 64 * 1024;
@@ -59,6 +63,7 @@ const ORDER_BYTES_MAX: usize = 170 + 8 * SUBSCRIPTIONS_PER_LEG_MAX;
 /// Bytes of a message that carries one list, beside the list: at most a flag and the list's field.
 const LIST_BYTES: usize = 1 + 8;
 
+const _: () = assert!(FEEDBACK_BYTES_MAX.is_multiple_of(4));
 const _: () = assert!(
     LIST_BYTES + PRESENCE_ENTRIES_MAX / 2 * (PRESENCE_ENTRY_BYTES + 2 * NAME_BYTES_MAX)
         <= MESSAGE_BODY_BYTES_MAX

@@ -6,6 +6,7 @@
 //! |  by type: sender info, report blocks, source descriptions ... |
 //! ```
 
+use crate::feedback::{self, CongestionFeedback, FullIntra, Nack};
 use crate::rtp::Ssrc;
 use core::fmt;
 
@@ -29,6 +30,8 @@ pub enum RtcpError {
     Truncated,
     /// Not version 2.
     Version,
+    /// A feedback packet's list is empty, or does not end where the packet ends.
+    Feedback,
 }
 
 impl fmt::Display for RtcpError {
@@ -36,6 +39,7 @@ impl fmt::Display for RtcpError {
         out.write_str(match self {
             Self::Truncated => "RTCP packet shorter than its header says",
             Self::Version => "RTCP version is not 2",
+            Self::Feedback => "RTCP feedback with a broken list",
         })
     }
 }
@@ -57,9 +61,7 @@ impl<'a> RtcpView<'a> {
         let mut rest = bytes;
         loop {
             let (packet, behind) = split(rest)?;
-            if packet.len() < minimum_bytes(packet) {
-                return Err(RtcpError::Truncated);
-            }
+            RtcpPacket::read(packet)?;
             if behind.is_empty() {
                 return Ok(Self { bytes });
             }
@@ -78,7 +80,7 @@ impl<'a> RtcpView<'a> {
         core::iter::from_fn(move || {
             let (packet, behind) = split(rest).ok()?;
             rest = behind;
-            Some(RtcpPacket::of(packet))
+            RtcpPacket::read(packet).ok()
         })
     }
 }
@@ -105,11 +107,11 @@ fn minimum_bytes(packet: &[u8]) -> usize {
     }
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-fn ssrc_at(bytes: &[u8], at: usize) -> Ssrc {
+pub(crate) fn ssrc_at(bytes: &[u8], at: usize) -> Ssrc {
     Ssrc(bytes.get(at..at + 4).map_or(0, |field| u32_at(field, 0)))
 }
 
@@ -144,7 +146,20 @@ pub enum RtcpPacket<'a> {
         /// Which application.
         name: [u8; 4],
     },
-    /// Anything else: descriptions, feedback.
+    /// Packets are lost, send them again.
+    Nack(Nack<'a>),
+    /// Pictures are lost, send a key frame (RFC 4585 6.3.1).
+    PictureLoss {
+        /// Who asks.
+        sender: Ssrc,
+        /// The stream without pictures.
+        media: Ssrc,
+    },
+    /// Begin anew with a key frame.
+    FullIntra(FullIntra<'a>),
+    /// When packets arrived.
+    Congestion(CongestionFeedback<'a>),
+    /// Anything else: descriptions, other feedback.
     Other {
         /// Packet type.
         kind: u8,
@@ -152,14 +167,17 @@ pub enum RtcpPacket<'a> {
 }
 
 impl<'a> RtcpPacket<'a> {
-    /// Reads a packet that [`RtcpView::parse`] found long enough for its type.
-    fn of(packet: &'a [u8]) -> Self {
+    /// Reads one whole packet.
+    fn read(packet: &'a [u8]) -> Result<Self, RtcpError> {
+        if packet.len() < minimum_bytes(packet) {
+            return Err(RtcpError::Truncated);
+        }
         let sender = ssrc_at(packet, 4);
         let blocks = |at: usize| {
             let count = usize::from(packet[0] & 0x1f);
             ReportBlocks { bytes: &packet[at..at + count * REPORT_BLOCK_BYTES] }
         };
-        match packet[1] {
+        Ok(match packet[1] {
             SENDER_REPORT => Self::SenderReport {
                 sender,
                 info: SenderInfo::read(&packet[8..8 + SENDER_INFO_BYTES]),
@@ -170,8 +188,11 @@ impl<'a> RtcpPacket<'a> {
             APPLICATION => {
                 Self::Application { sender, name: [packet[8], packet[9], packet[10], packet[11]] }
             }
+            kind @ (feedback::TRANSPORT | feedback::PAYLOAD) => {
+                feedback::parse(packet)?.unwrap_or(Self::Other { kind })
+            }
             kind => Self::Other { kind },
-        }
+        })
     }
 }
 
@@ -323,15 +344,16 @@ impl<'a> RtcpWriter<'a> {
         });
     }
 
-    /// Writes header and body and pads to whole words with null bytes.
-    fn packet(&mut self, kind: u8, count: usize, body: impl FnOnce(&mut Vec<u8>)) {
+    /// Writes header and body and pads to whole words with null bytes. `count` may be a feedback's
+    /// format.
+    pub(crate) fn packet(&mut self, kind: u8, count: usize, body: impl FnOnce(&mut Vec<u8>)) {
         let start = self.out.len();
         let count = u8::try_from(count).expect("counts have five bits");
         self.out.extend_from_slice(&[0x80 | count, kind, 0, 0]);
         body(self.out);
         self.out.resize(start + (self.out.len() - start).next_multiple_of(4), 0);
         let words = (self.out.len() - start) / 4 - 1;
-        let words = u16::try_from(words).expect("at most 31 blocks");
+        let words = u16::try_from(words).expect("reports and feedback are shorter than 2^18 bytes");
         self.out[start + 2..start + 4].copy_from_slice(&words.to_be_bytes());
     }
 }

@@ -5,8 +5,9 @@
 
 use kakehashi_wire::datagram::DatagramKind;
 use kakehashi_wire::frame::{FrameHeader, Reader};
+use kakehashi_wire::limits::FEEDBACK_BYTES_MAX;
 use kakehashi_wire::relay::{FromRelay, ToRelay};
-use kakehashi_wire::rtcp::RtcpView;
+use kakehashi_wire::rtcp::{RtcpPacket, RtcpView, RtcpWriter};
 use kakehashi_wire::rtp::RtpView;
 use kakehashi_wire::stun::StunView;
 use kakehashi_wire::terminal::{FromTerminal, ToTerminal};
@@ -41,6 +42,45 @@ fn rtcp() {
     bolero::check!().for_each(|bytes: &[u8]| {
         if let Ok(view) = RtcpView::parse(bytes) {
             assert!(view.packets().count() <= bytes.len() / 4);
+        }
+    });
+}
+
+/// What was read as feedback, written anew; `None` if it is none.
+fn written_again(bytes: &[u8]) -> Option<Vec<u8>> {
+    let view = RtcpView::parse(bytes).ok()?;
+    let mut out = Vec::new();
+    let mut writer = RtcpWriter::new(&mut out);
+    match view.packets().next()? {
+        RtcpPacket::Nack(nack) => writer.nack(nack.sender, nack.media, nack.entries()),
+        RtcpPacket::PictureLoss { sender, media } => writer.picture_loss(sender, media),
+        RtcpPacket::FullIntra(intra) => writer.full_intra(intra.sender, intra.requests()),
+        RtcpPacket::Congestion(read) => {
+            writer.congestion(read.sender, read.timestamp, |blocks| {
+                for block in read.blocks() {
+                    assert!(blocks.add(block.media, block.first, block.metrics()));
+                }
+            });
+        }
+        _ => return None,
+    }
+    Some(out)
+}
+
+/// Whatever of a datagram parses as feedback can be written whole; what has no meaning (padding,
+/// reserved bits) is left behind the first time.
+#[test]
+fn feedback() {
+    bolero::check!().with_type::<(u8, bool, Vec<u8>)>().for_each(|(format, payload, list)| {
+        let format = [1, 4, 11, 15][usize::from(*format % 4)];
+        let mut bytes = vec![0x80 | format, 205 + u8::from(*payload), 0, 0];
+        bytes.extend(list.iter().take(FEEDBACK_BYTES_MAX - bytes.len()));
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        let words = u16::try_from(bytes.len() / 4 - 1).unwrap();
+        bytes[2..4].copy_from_slice(&words.to_be_bytes());
+        if let Some(again) = written_again(&bytes) {
+            assert!(again.len() <= bytes.len());
+            assert_eq!(written_again(&again), Some(again));
         }
     });
 }
