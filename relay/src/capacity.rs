@@ -66,6 +66,20 @@ pub const FETCH_AHEAD: usize = 16;
 /// Legs whose hot memory, about 1 KiB each, stays in a second-level cache without being asked for.
 pub const LEGS_IN_CACHE: usize = 512;
 
+/// Bytes of forwarded packets a shard keeps to repeat them: 8 MiB are 0.6 s of 100 Mbit/s, several
+/// round trips, and leave the third-level cache room for the rest.
+pub const REPAIR_BYTES: usize = 8 << 20;
+
+/// Packets of a stream that a request for repetition looks back at: five seconds of 200 packets/s.
+pub const REPAIR_STEPS_MAX: usize = 1_024;
+
+/// Packets one request is answered with at most: a lost train of the longest usual kind.
+pub const REPAIRS_PER_REQUEST: usize = 64;
+
+/// Milliseconds between two requests for a key frame of one stream: an encoder needs about a tenth
+/// of that, and the frame as long again to arrive.
+pub const KEY_FRAME_PAUSE_MS: u64 = 500;
+
 /// Milliseconds of its rate a leg may send at once: a key frame after a quiet moment.
 pub const BUCKET_MS: u64 = 250;
 
@@ -131,6 +145,6 @@ pub const BACK_OFF_MIN_MS: u64 = 100;
 pub const BACK_OFF_MAX_MS: u64 = 5_000;
 
 const _: () = assert!(OPEN_TRAINS.is_power_of_two());
-const _: () = assert!(LEGS_PER_CALL_MAX <= TURN_ROOM_HOPS);
+const _: () = assert!(LEGS_PER_CALL_MAX + REPAIRS_PER_REQUEST <= TURN_ROOM_HOPS);
 const _: () = assert!(DATAGRAM_BYTES_MAX <= TURN_ROOM_BYTES / TURN_ROOM_HOPS);
 const _: () = assert!(BATCH_DATAGRAMS_MAX <= u16::MAX as usize);

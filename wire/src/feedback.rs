@@ -57,6 +57,16 @@ pub(crate) fn parse(packet: &[u8]) -> Result<Option<RtcpPacket<'_>>, RtcpError> 
     }))
 }
 
+/// Formats as numbers beside a packet's type.
+pub(crate) const NACK_FORMAT: usize = NACK as usize;
+pub(crate) const CONGESTION_FORMAT: usize = CONGESTION as usize;
+pub(crate) const FULL_INTRA_FORMAT: usize = FULL_INTRA as usize;
+
+/// Where a valid feedback packet ends but for its padding.
+pub(crate) fn end_of_list(packet: &[u8]) -> usize {
+    without_padding(packet).map_or(packet.len(), <[u8]>::len)
+}
+
 /// A list has at least one entry (RFC 4585 6.2.1, RFC 5104 4.3.1.1) and only whole ones.
 fn listed(list: &[u8], entry_bytes: usize) -> Result<(), RtcpError> {
     let whole = !list.is_empty() && list.len().is_multiple_of(entry_bytes);

@@ -32,6 +32,7 @@ pub mod media;
 mod message;
 pub mod relay;
 pub mod rtcp;
+pub mod rtcp_renumber;
 pub mod rtp;
 pub mod secret;
 pub mod stun;

@@ -16,12 +16,12 @@ pub const REPORT_BLOCK_BYTES: usize = 24;
 /// Report blocks one report may carry: the count has five bits.
 pub const REPORT_BLOCKS_MAX: usize = 31;
 
-const SENDER_REPORT: u8 = 200;
-const RECEIVER_REPORT: u8 = 201;
-const SOURCE_DESCRIPTION: u8 = 202;
-const BYE: u8 = 203;
-const APPLICATION: u8 = 204;
-const SENDER_INFO_BYTES: usize = 20;
+pub(crate) const SENDER_REPORT: u8 = 200;
+pub(crate) const RECEIVER_REPORT: u8 = 201;
+pub(crate) const SOURCE_DESCRIPTION: u8 = 202;
+pub(crate) const BYE: u8 = 203;
+pub(crate) const APPLICATION: u8 = 204;
+pub(crate) const SENDER_INFO_BYTES: usize = 20;
 
 /// Why bytes are not a compound packet.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -86,7 +86,7 @@ impl<'a> RtcpView<'a> {
 }
 
 /// The first packet of a chain and what follows it.
-fn split(bytes: &[u8]) -> Result<(&[u8], &[u8]), RtcpError> {
+pub(crate) fn split(bytes: &[u8]) -> Result<(&[u8], &[u8]), RtcpError> {
     let &[first, _, high, low] = bytes.first_chunk::<4>().ok_or(RtcpError::Truncated)?;
     if first >> 6 != 2 {
         return Err(RtcpError::Version);

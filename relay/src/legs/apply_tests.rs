@@ -132,7 +132,7 @@ fn a_leg_is_silent_when_its_lifetime_ends_and_swept_soon_after() {
     let effect = world.send(phones[1].address, &packet);
     assert_eq!((effect.verdict, effect.hops.len()), (Verdict::NoReceiver, 0));
 
-    assert_eq!((world.legs.expire(world.now), world.legs.len()), (1, 1));
+    assert_eq!((world.legs.sweep(world.now, |_| true), world.legs.len()), (1, 1));
     let packet = phones[0].rtp();
     assert_eq!(world.send(phones[0].address, &packet).verdict, Verdict::UnknownSsrc);
     assert_eq!(world.apply(order("renew", &phones[0], 2)), Outcome::NoSuchLeg);
@@ -172,11 +172,11 @@ fn sweeps_are_bounded_and_reach_every_leg() {
         (install.leg, install.streams) = (LegId(n), vec![stream(Ssrc(n as u32))]);
         assert_eq!(world.apply(Order::Install(install)), Outcome::Applied);
     }
-    assert_eq!(world.legs.expire(world.now), 0);
+    assert_eq!(world.legs.sweep(world.now, |_| true), 0);
     let end = world.now.after_ms(u64::from(LIFETIME_MS));
-    let dropped: Vec<_> = (0..3).map(|_| world.legs.expire(end)).collect();
+    let dropped: Vec<_> = (0..3).map(|_| world.legs.sweep(end, |_| true)).collect();
     assert!(dropped.iter().all(|dropped| *dropped <= SWEEP_LEGS as usize), "{dropped:?}");
-    assert_eq!(dropped.iter().sum::<usize>() + world.legs.expire(end), count);
+    assert_eq!(dropped.iter().sum::<usize>() + world.legs.sweep(end, |_| true), count);
     assert_eq!(world.legs.calls(), 0);
 }
 

@@ -27,7 +27,7 @@ pub struct Members(u32);
 const _: () = assert!(LEGS_PER_CALL_MAX <= u32::BITS as usize);
 
 impl Members {
-    fn of(position: Position) -> Self {
+    pub(super) fn of(position: Position) -> Self {
         Self(1 << position.0)
     }
 
@@ -48,7 +48,9 @@ impl Members {
         Self(self.0 & others.0)
     }
 
-    fn with(self, others: Self) -> Self {
+    /// These and `others`.
+    #[must_use]
+    pub fn or(self, others: Self) -> Self {
         Self(self.0 | others.0)
     }
 }
@@ -133,7 +135,7 @@ impl Calls {
         };
         let call = self.calls.get_mut(place.0)?;
         let position = call.free()?;
-        call.present = call.present.with(Members::of(position));
+        call.present = call.present.or(Members::of(position));
         call.legs[position.index()] = leg;
         Some((place, position))
     }
@@ -158,7 +160,7 @@ impl Calls {
     pub(super) fn set_sealed(&mut self, place: CallSlot, position: Position, sealed: bool) {
         let Some(call) = self.calls.get_mut(place.0) else { return };
         let member = Members::of(position);
-        call.sealed = if sealed { call.sealed.with(member) } else { call.sealed.without(member) };
+        call.sealed = if sealed { call.sealed.or(member) } else { call.sealed.without(member) };
     }
 
     /// Says whether the leg at `receiver` wants a stream of the leg at `sender`.
@@ -176,12 +178,12 @@ impl Calls {
         let left_out = call.left_out.get_or_insert_default();
         let of_stream = &mut left_out[sender.index()][stream.index()];
         let member = Members::of(receiver);
-        *of_stream = if wanted { of_stream.without(member) } else { of_stream.with(member) };
+        *of_stream = if wanted { of_stream.without(member) } else { of_stream.or(member) };
     }
 
-    /// Whether anyone of the call is in the seal lane.
-    pub(super) fn seals(&self, place: CallSlot) -> bool {
-        self.calls.get(place.0).is_some_and(|call| !call.sealed.is_empty())
+    /// Those of the call who are in the seal lane.
+    pub(super) fn sealed(&self, place: CallSlot) -> Members {
+        self.calls.get(place.0).map_or(Members::default(), |call| call.sealed)
     }
 
     /// Who receives a stream of the leg at `sender`.
@@ -225,7 +227,7 @@ mod tests {
 
     #[test]
     fn members_are_named_in_order() {
-        let members = Members::of(Position(31)).with(Members::of(Position(0)));
+        let members = Members::of(Position(31)).or(Members::of(Position(0)));
         assert_eq!(members.collect::<Vec<_>>(), [Position(0), Position(31)]);
         assert_eq!(Members::default().next(), None);
     }

@@ -115,9 +115,11 @@ impl Downlink {
         Some(rewritten)
     }
 
-    /// What a packet that was sealed before became.
+    /// What a packet became that was sealed before, or whose index was passed over. One behind the
+    /// highest sealed is none of these: another source may begin there.
     pub fn rewritten(&self, source: Ssrc, index: PacketIndex) -> Option<Rewritten> {
-        self.names.iter().find(|name| name.shows(source))?.place(index)
+        let name = self.names.iter().find(|name| name.shows(source))?;
+        name.place(index).filter(|became| Some(became.index.value()) <= name.highest)
     }
 
     /// The source behind a name, and how far its indices are moved: sequence numbers that the leg

@@ -1,4 +1,4 @@
-//! Drops legs that control has not renewed.
+//! Drops legs that control has not renewed, and looks for streams that have wrapped.
 //!
 //! The path itself refuses packets of an expired leg, so a leg is silent from the millisecond it
 //! ends; the sweep only gives its place back and zeroises its keys.
@@ -7,19 +7,25 @@ use super::slots::Slot;
 use super::table::LegTable;
 use crate::capacity::SWEEP_LEGS;
 use crate::tick::Tick;
+use kakehashi_wire::relay::LegStream;
 
 impl LegTable {
-    /// Visits the next [`SWEEP_LEGS`] places and drops the legs that have ended; returns how many.
-    pub fn expire(&mut self, now: Tick) -> usize {
+    /// Visits the next [`SWEEP_LEGS`] places, drops the legs that have ended and offers `report` the
+    /// streams of the others that have wrapped since it last took them; returns how many it dropped.
+    pub fn sweep(&mut self, now: Tick, mut report: impl FnMut(LegStream) -> bool) -> usize {
         let reach = self.reach();
         let start = if self.sweep < reach { self.sweep } else { 0 };
         let end = reach.min(start.saturating_add(SWEEP_LEGS));
         self.sweep = end;
         let mut dropped = 0;
         for slot in (start..end).map(Slot::from_number) {
-            if self.leg(slot).is_some_and(|leg| leg.has_ended(now)) {
-                self.remove(slot);
-                dropped += 1;
+            match self.legs.get_mut(slot) {
+                Some(leg) if leg.has_ended(now) => {
+                    self.remove(slot);
+                    dropped += 1;
+                }
+                Some(leg) => leg.streams.report_rollovers(&mut report),
+                None => {}
             }
         }
         dropped

@@ -83,6 +83,11 @@ impl Leg {
     }
 
     /// Its seal lane, if that is how it receives.
+    pub fn downlink(&self) -> Option<&Downlink> {
+        self.downlink.as_deref()
+    }
+
+    /// Its seal lane, to be told of what is sealed.
     pub fn downlink_mut(&mut self) -> Option<&mut Downlink> {
         self.downlink.as_deref_mut()
     }

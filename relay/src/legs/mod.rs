@@ -9,6 +9,7 @@ mod hash;
 mod index;
 pub mod latch;
 pub mod leg;
+pub mod repair;
 mod resync;
 mod slots;
 pub mod streams;

@@ -1,6 +1,9 @@
 //! A leg's key and the replay state of each of its streams.
 
 use super::downlink::KeyPrint;
+use super::repair::Record;
+use crate::capacity::KEY_FRAME_PAUSE_MS;
+use crate::tick::Tick;
 use kakehashi_srtp::{
     Opened, OpenedRtcp, PacketIndex, Provider, Scratch, SessionKeys, SrtpError, StreamOpener,
     reopen_rtp,
@@ -46,6 +49,12 @@ const fn unheard(stream: LegStream) -> StreamOpener {
 pub struct Streams {
     keys: SessionKeys,
     openers: [Option<StreamOpener>; STREAMS_PER_LEG_MAX],
+    /// Of each stream, where its last packet is kept.
+    kept: [Record; STREAMS_PER_LEG_MAX],
+    /// Of each stream, up to when no key frame is asked for.
+    key_frames: [Tick; STREAMS_PER_LEG_MAX],
+    /// Of each stream, the rollover counter last reported.
+    reported: [u32; STREAMS_PER_LEG_MAX],
     /// Kept to tell whether a newer order brings another key.
     master: MasterKey,
     print: KeyPrint,
@@ -59,7 +68,15 @@ impl Streams {
             *place = Some(unheard(*stream));
         }
         let (keys, print) = (SessionKeys::derive(provider, &master), print(&master));
-        Self { keys, openers, master, print }
+        Self {
+            keys,
+            openers,
+            kept: Default::default(),
+            key_frames: Default::default(),
+            reported: [0; STREAMS_PER_LEG_MAX],
+            master,
+            print,
+        }
     }
 
     /// The streams of a newer order. Under the same key a stream goes on where it was, or packets
@@ -75,6 +92,40 @@ impl Streams {
             *place = Some(known.cloned().unwrap_or_else(|| unheard(*stream)));
         }
         self.openers = openers;
+        self.kept = Default::default();
+        self.key_frames = Default::default();
+        self.reported = [0; STREAMS_PER_LEG_MAX];
+    }
+
+    /// The SSRC of a stream.
+    pub(super) fn ssrc(&self, stream: StreamIndex) -> Option<Ssrc> {
+        Some(self.openers.get(stream.index())?.as_ref()?.ssrc())
+    }
+
+    /// Where the last packet of a stream is kept.
+    pub(super) fn last_kept(&mut self, stream: StreamIndex) -> &mut Record {
+        &mut self.kept[stream.index() % STREAMS_PER_LEG_MAX]
+    }
+
+    /// Whether a key frame may be asked for now; if so, not again for a while.
+    pub(super) fn ask_for_key_frame(&mut self, stream: StreamIndex, now: Tick) -> bool {
+        let next = &mut self.key_frames[stream.index() % STREAMS_PER_LEG_MAX];
+        let may = *next <= now;
+        if may {
+            *next = now.after_ms(KEY_FRAME_PAUSE_MS);
+        }
+        may
+    }
+
+    /// The streams whose rollover counter is higher than was last reported, as far as `report` takes
+    /// them.
+    pub(super) fn report_rollovers(&mut self, report: &mut impl FnMut(LegStream) -> bool) {
+        for (opener, reported) in self.openers.iter().flatten().zip(&mut self.reported) {
+            let rollover = opener.position().rtp.map_or(0, PacketIndex::rollover);
+            if rollover > *reported && report(LegStream { ssrc: opener.ssrc(), rollover }) {
+                *reported = rollover;
+            }
+        }
     }
 
     /// The SSRCs, each with its position.

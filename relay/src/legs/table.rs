@@ -3,15 +3,17 @@
 //! Room for every leg is reserved when the table is made. A packet finds a leg, a stream, the
 //! other legs of its call, and changes what is inside a leg; only orders and time add or remove.
 
-use super::calls::{Calls, Position, Receivers};
+use super::calls::{Calls, Members, Position, Receivers};
 use super::hash::{NumberMap, number_map};
 use super::index::SsrcIndex;
 use super::leg::Leg;
+use super::repair::{Kept, Record, RepairCache};
 use super::slots::{Slot, Slots};
 use super::streams::StreamIndex;
 use super::tombstones::Tombstones;
-use crate::capacity::{LEGS_IN_CACHE, TOMBSTONES};
+use crate::capacity::{LEGS_IN_CACHE, REPAIR_BYTES, REPAIRS_PER_REQUEST, TOMBSTONES};
 use crate::memory::prefetch;
+use crate::tick::Tick;
 use kakehashi_srtp::{Opened, OpenedRtcp, PacketIndex, Provider, Scratch, SrtpError};
 use kakehashi_wire::id::{CallId, Incarnation, LegId, RelayId};
 use kakehashi_wire::limits::STREAMS_PER_LEG_MAX;
@@ -38,6 +40,7 @@ pub struct LegTable {
     /// Where the next sweep for ended legs begins.
     pub(super) sweep: u32,
     scratch: Scratch,
+    repairs: RepairCache,
 }
 
 impl LegTable {
@@ -53,6 +56,7 @@ impl LegTable {
             tombstones: Tombstones::new(TOMBSTONES),
             sweep: 0,
             scratch: Scratch::new(),
+            repairs: RepairCache::new(REPAIR_BYTES),
         }
     }
 
@@ -141,9 +145,87 @@ impl LegTable {
         self.calls.leg(self.leg(slot)?.hot.call, position)
     }
 
-    /// Whether anyone who hears the leg at `slot` is in the seal lane.
-    pub fn seals(&self, slot: Slot) -> bool {
-        self.leg(slot).is_some_and(|leg| self.calls.seals(leg.hot.call))
+    /// The members of the call of the leg at `slot` who are in the seal lane.
+    pub fn sealed(&self, slot: Slot) -> Members {
+        self.leg(slot).map_or(Members::default(), |leg| self.calls.sealed(leg.hot.call))
+    }
+
+    /// The leg at `slot`, as a member of its call.
+    pub fn membership(&self, slot: Slot) -> Members {
+        self.leg(slot).map_or(Members::default(), |leg| Members::of(leg.hot.position))
+    }
+
+    /// All other members of the call of the leg at `slot`.
+    pub fn other_members(&self, slot: Slot) -> Members {
+        self.leg(slot)
+            .map_or(Members::default(), |leg| self.calls.others(leg.hot.call, leg.hot.position))
+    }
+
+    /// The stream that the leg at `slot` receives as `name`, if it does.
+    pub fn heard(&self, slot: Slot, name: Ssrc) -> Option<(Slot, StreamIndex)> {
+        let leg = self.leg(slot)?;
+        let shown = leg.downlink().and_then(|downlink| downlink.source_of(name));
+        let source = shown.map_or(name, |(source, _)| source);
+        let (sender, stream) = self.find_stream(source)?;
+        let same_call = self.leg(sender)?.hot.call == leg.hot.call;
+        let receivers = self.receivers(sender, stream);
+        let wanted = receivers.pass.or(receivers.seal).and(self.membership(slot));
+        (same_call && !wanted.is_empty()).then_some((sender, stream))
+    }
+
+    /// Whether a key frame of a stream may be asked for now; if so, not again for a while.
+    pub fn may_ask_for_key_frame(&mut self, slot: Slot, stream: StreamIndex, now: Tick) -> bool {
+        self.legs.get_mut(slot).is_some_and(|leg| leg.streams.ask_for_key_frame(stream, now))
+    }
+
+    /// Keeps a forwarded packet for whoever asks for it again.
+    pub fn keep(
+        &mut self,
+        slot: Slot,
+        stream: StreamIndex,
+        ssrc: Ssrc,
+        index: PacketIndex,
+        packet: &[u8],
+    ) {
+        let Some(last) = self.legs.get_mut(slot).map(|leg| leg.streams.last_kept(stream)) else {
+            return;
+        };
+        *last = self.repairs.keep(*last, ssrc, index, packet);
+    }
+
+    /// Looks for packets of a stream by their sequence numbers; those found are taken out of
+    /// `wanted`. Gives each one's record, index and length, and how many there are.
+    pub fn find_kept(
+        &mut self,
+        slot: Slot,
+        stream: StreamIndex,
+        wanted: &mut [Option<u16>],
+    ) -> ([(Record, PacketIndex, u32); REPAIRS_PER_REQUEST], usize) {
+        let mut found = [(Record::default(), PacketIndex::new(0, 0), 0); REPAIRS_PER_REQUEST];
+        let mut count = 0;
+        let Some(leg) = self.legs.get_mut(slot) else { return (found, 0) };
+        let Some(ssrc) = leg.streams.ssrc(stream) else { return (found, 0) };
+        let last = *leg.streams.last_kept(stream);
+        let mut left = wanted.len();
+        for (record, kept) in self.repairs.back_from(last, ssrc) {
+            if left == 0 || count == found.len() {
+                break;
+            }
+            let sequence = Some(kept.index.sequence());
+            if let Some(place) = wanted.iter_mut().find(|wanted| **wanted == sequence) {
+                *place = None;
+                let bytes = u32::try_from(kept.packet.len()).unwrap_or(u32::MAX);
+                found[count] = (record, kept.index, bytes);
+                count += 1;
+                left -= 1;
+            }
+        }
+        (found, count)
+    }
+
+    /// A packet that [`find_kept`](Self::find_kept) found.
+    pub fn kept(&self, record: Record, ssrc: Ssrc) -> Option<Kept<'_>> {
+        self.repairs.get(record, ssrc)
     }
 
     /// Checks that an SRTP packet of a stream is authentic and new, and remembers it.

@@ -9,7 +9,7 @@ use super::report::{Published, report};
 use super::{frames, link::LinkConfig};
 use crate::capacity::{COUNTER_REPORT_MS, HELLO_MS, OUTBOX_MESSAGES};
 use kakehashi_wire::relay::{
-    FromRelay, Hello, OrdersDone, RelayHeartbeat, ShardOffer, ToRelay, Welcome,
+    FromRelay, Hello, OrdersDone, RelayHeartbeat, Rollovers, ShardOffer, ToRelay, Welcome,
 };
 use quinn::{Connection, RecvStream, SendStream};
 use std::cell::Cell;
@@ -153,6 +153,11 @@ async fn beat(
         if reported.is_none_or(|reported| now.saturating_duration_since(reported) >= due) {
             reported = Some(now);
             put(&outbox, report(published.iter().map(Arc::as_ref)).into()).await?;
+            for streams in published.iter().map(|shard| shard.take_wrapped()) {
+                if !streams.is_empty() {
+                    put(&outbox, Rollovers { streams }.into()).await?;
+                }
+            }
         }
     }
 }

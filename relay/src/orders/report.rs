@@ -3,10 +3,11 @@
 //! A shard stores its figures now and then (a few hundred relaxed stores); the link reads them when
 //! it is time to report. A report may mix figures of two moments; each figure is right by itself.
 
-use kakehashi_wire::limits::COUNTERS_PER_REPORT_MAX;
-use kakehashi_wire::relay::{Counter, CounterReport, ShardLoad};
+use kakehashi_wire::limits::{COUNTERS_PER_REPORT_MAX, ROLLOVERS_PER_REPORT_MAX};
+use kakehashi_wire::relay::{Counter, CounterReport, LegStream, ShardLoad};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// The figures a shard last published.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub struct Published {
     packets_sent: AtomicU64,
     bytes_sent: AtomicU64,
     counters: Vec<(&'static str, AtomicU64)>,
+    wrapped: Mutex<Vec<LegStream>>,
 }
 
 impl Published {
@@ -29,7 +31,26 @@ impl Published {
             packets_sent: AtomicU64::new(0),
             bytes_sent: AtomicU64::new(0),
             counters: counters.take(COUNTERS_PER_REPORT_MAX).collect(),
+            wrapped: Mutex::new(Vec::with_capacity(ROLLOVERS_PER_REPORT_MAX)),
         }
+    }
+
+    /// Tells of a stream that has wrapped; `false` if it has to be told again later, since there is
+    /// no room or the link is just looking. Never waits.
+    #[must_use]
+    pub fn tell_wrapped(&self, stream: LegStream) -> bool {
+        let Ok(mut wrapped) = self.wrapped.try_lock() else { return false };
+        let room = wrapped.len() < ROLLOVERS_PER_REPORT_MAX;
+        if room {
+            wrapped.push(stream);
+        }
+        room
+    }
+
+    /// Takes what was told of streams that have wrapped.
+    pub fn take_wrapped(&self) -> Vec<LegStream> {
+        let mut wrapped = self.wrapped.lock().unwrap_or_else(PoisonError::into_inner);
+        wrapped.drain(..).collect()
     }
 
     /// Publishes the shard's figures; `counters` in the order of the names.

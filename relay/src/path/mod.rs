@@ -14,6 +14,8 @@
 mod authenticate;
 pub mod batch;
 mod demux;
+mod feedback;
+mod repair;
 mod route;
 mod seal;
 mod stun;
@@ -95,13 +97,13 @@ fn send_on(
 ) -> Result<Verdict, Dropped> {
     let hops = match packet.proof {
         Proof::Rtp { index, receivers, plain_bytes } => {
+            legs.keep(packet.leg, packet.stream, packet.ssrc, index, packet.bytes);
             let passed = route::pass(legs, packet, receivers.pass, now, counters, out);
             let plain = (index, plain_bytes);
             passed + seal::seal(legs, packet, plain, receivers.seal, now, counters, out)
         }
-        Proof::Rtcp { .. } => {
-            let everyone = legs.receivers(packet.leg, packet.stream).pass;
-            route::pass(legs, packet, everyone, now, counters, out)
+        Proof::Rtcp { plain_bytes } => {
+            return feedback::handle(legs, packet, plain_bytes, now, counters, out);
         }
     };
     if hops == 0 { Err(Dropped(Verdict::NoReceiver)) } else { Ok(Verdict::Forwarded) }

@@ -29,6 +29,10 @@ macro_rules! verdicts {
 verdicts! {
     /// Authentic media, on its way to at least one other leg.
     Forwarded = "forwarded",
+    /// A request for repetition that the relay met, all of it.
+    Repaired = "repaired",
+    /// A request for a key frame that was asked for a moment ago.
+    KeyFrameAsked = "key_frame_asked",
     /// An authentic binding request, answered.
     Answered = "stun_answered",
     /// An authentic binding request from another address, which is challenged.
@@ -131,6 +135,9 @@ pub struct PathCounters {
     hop_bytes: u64,
     hops_not_shown: u64,
     hops_not_sealed: u64,
+    repairs: u64,
+    repair_bytes: u64,
+    repairs_over_rate: u64,
     latched_by_media: u64,
 }
 
@@ -144,6 +151,9 @@ impl Default for PathCounters {
             hop_bytes: 0,
             hops_not_shown: 0,
             hops_not_sealed: 0,
+            repairs: 0,
+            repair_bytes: 0,
+            repairs_over_rate: 0,
             latched_by_media: 0,
         }
     }
@@ -184,6 +194,9 @@ impl PathCounters {
             ("hop_bytes", self.hop_bytes),
             ("hops_not_shown", self.hops_not_shown),
             ("hops_not_sealed", self.hops_not_sealed),
+            ("repairs", self.repairs),
+            ("repair_bytes", self.repair_bytes),
+            ("repairs_over_rate", self.repairs_over_rate),
             ("latched_by_media", self.latched_by_media),
         ];
         let verdicts = Verdict::ALL.iter().map(|verdict| (verdict.name(), self.of(*verdict)));
@@ -210,6 +223,17 @@ impl PathCounters {
     /// A copy that could not be sealed.
     pub(super) fn count_not_sealed(&mut self) {
         self.hops_not_sealed += 1;
+    }
+
+    /// A packet sent again to one leg.
+    pub(super) fn count_repair(&mut self, bytes: u32) {
+        self.repairs += 1;
+        self.repair_bytes += u64::from(bytes);
+    }
+
+    /// A packet not sent again, because the leg that asked has had its share.
+    pub(super) fn count_repairs_over_rate(&mut self) {
+        self.repairs_over_rate += 1;
     }
 
     pub(super) fn count_latch(&mut self) {

@@ -141,7 +141,7 @@ impl<Io: PacketIo> Shard<Io> {
 
     fn keep_house(&mut self, now: Moment) {
         for _ in 0..SWEEPS_PER_HOUSEKEEPING {
-            self.legs.expire(now.tick());
+            self.legs.sweep(now.tick(), |stream| self.published.tell_wrapped(stream));
         }
         self.io.refresh_counters();
         counters::publish(&self.published, self.legs.len(), self.io.counters(), &self.path);
