@@ -22,10 +22,7 @@ pub struct Elsewhere {
 /// Rewrites `compound`, which must be a valid compound packet: see [`RtcpView::parse`]. Streams of
 /// which `elsewhere` knows nothing keep their numbers. `false` if it is not valid; nothing has
 /// changed then. Source descriptions keep their text and lose nothing but their old numbers.
-pub fn renumber(
-    compound: &mut [u8],
-    mut elsewhere: impl FnMut(Ssrc) -> Option<Elsewhere>,
-) -> bool {
+pub fn renumber(compound: &mut [u8], mut elsewhere: impl FnMut(Ssrc) -> Option<Elsewhere>) -> bool {
     if RtcpView::parse(compound).is_err() {
         return false;
     }
@@ -114,10 +111,8 @@ impl<F: FnMut(Ssrc) -> Option<Elsewhere>> Fields<'_, F> {
     fn congestion(&mut self, end: usize) {
         let mut block = 8;
         while block + 8 <= end {
-            let count = usize::from(u16::from_be_bytes([
-                self.packet[block + 6],
-                self.packet[block + 7],
-            ]));
+            let count =
+                usize::from(u16::from_be_bytes([self.packet[block + 6], self.packet[block + 7]]));
             let shift = self.ssrc(block);
             self.sequence(block + 4, shift);
             block += 8 + (2 * count).next_multiple_of(4);

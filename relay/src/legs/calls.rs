@@ -183,7 +183,7 @@ impl Calls {
 
     /// Those of the call who are in the seal lane.
     pub(super) fn sealed(&self, place: CallSlot) -> Members {
-        self.calls.get(place.0).map_or(Members::default(), |call| call.sealed)
+        self.calls.get(place.0).map_or_else(Members::default, |call| call.sealed)
     }
 
     /// Who receives a stream of the leg at `sender`.
@@ -203,7 +203,7 @@ impl Calls {
 
     /// Every leg of the call but the one at `position`.
     pub(super) fn others(&self, place: CallSlot, position: Position) -> Members {
-        let present = self.calls.get(place.0).map_or(Members::default(), |call| call.present);
+        let present = self.calls.get(place.0).map_or_else(Members::default, |call| call.present);
         present.without(Members::of(position))
     }
 

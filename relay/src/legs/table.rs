@@ -147,18 +147,18 @@ impl LegTable {
 
     /// The members of the call of the leg at `slot` who are in the seal lane.
     pub fn sealed(&self, slot: Slot) -> Members {
-        self.leg(slot).map_or(Members::default(), |leg| self.calls.sealed(leg.hot.call))
+        self.leg(slot).map_or_else(Members::default, |leg| self.calls.sealed(leg.hot.call))
     }
 
     /// The leg at `slot`, as a member of its call.
     pub fn membership(&self, slot: Slot) -> Members {
-        self.leg(slot).map_or(Members::default(), |leg| Members::of(leg.hot.position))
+        self.leg(slot).map_or_else(Members::default, |leg| Members::of(leg.hot.position))
     }
 
     /// All other members of the call of the leg at `slot`.
     pub fn other_members(&self, slot: Slot) -> Members {
         self.leg(slot)
-            .map_or(Members::default(), |leg| self.calls.others(leg.hot.call, leg.hot.position))
+            .map_or_else(Members::default, |leg| self.calls.others(leg.hot.call, leg.hot.position))
     }
 
     /// The stream that the leg at `slot` receives as `name`, if it does.
