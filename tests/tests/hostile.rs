@@ -18,7 +18,7 @@ const HOSTILE_PACKETS: u64 = FOREIGN_PACKETS + SPOOFED_PACKETS;
 
 /// Counters that say how a received packet ended; `received` is their sum.
 const NOT_VERDICTS: [&str; 6] =
-    ["received", "received_bytes", "hops", "hop_bytes", "hops_without_room", "latched_by_media"];
+    ["received", "received_bytes", "hops", "hop_bytes", "hops_not_shown", "latched_by_media"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_million_hostile_packets_change_nothing() {

@@ -41,7 +41,8 @@ pub struct Kept<'a> {
 impl RepairCache {
     /// A ring of `bytes` bytes; with none, nothing is kept.
     pub fn new(bytes: usize) -> Self {
-        Self { ring: vec![0; bytes & !7].into_boxed_slice(), head: 0 }
+        // Not zeros: those the kernel would only make present packet by packet.
+        Self { ring: vec![u8::MAX; bytes & !7].into_boxed_slice(), head: 0 }
     }
 
     /// Keeps a packet; gives its record, for the stream to remember instead of `previous`.

@@ -149,7 +149,8 @@ impl Outgoing {
             hops: Vec::with_capacity(TURN_HOPS_MAX),
             trains: Vec::with_capacity(TURN_TRAINS_MAX),
             pieces: Vec::with_capacity(TURN_PIECES_MAX),
-            own: vec![0; TURN_OWN_BYTES].into_boxed_slice(),
+            // Not zeros: those the kernel would only make present packet by packet.
+            own: vec![u8::MAX; TURN_OWN_BYTES].into_boxed_slice(),
             own_used: 0,
             work: Zeroizing::new(vec![0; WORK_BYTES]),
             open: Box::new([open; OPEN_TRAINS]),
