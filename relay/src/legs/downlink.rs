@@ -122,17 +122,17 @@ impl Downlink {
         name.place(index).filter(|became| Some(became.index.value()) <= name.highest)
     }
 
-    /// The source behind a name, and how far its indices are moved: sequence numbers that the leg
-    /// speaks of, less this, are the source's.
+    /// The source behind a name, and how far its indices are moved (not at all until its first packet
+    /// is shown): sequence numbers that the leg speaks of, less this, are the source's.
     pub fn source_of(&self, name: Ssrc) -> Option<(Ssrc, i64)> {
         let name = self.names.iter().find(|known| known.ssrc == name)?;
-        Some((name.shown.source, name.shown.offset?))
+        Some((name.shown.source, name.shown.offset.unwrap_or(0)))
     }
 
     /// The name a source is shown under, and how far its indices are moved.
     pub fn name_of(&self, source: Ssrc) -> Option<(Ssrc, i64)> {
         let name = self.names.iter().find(|known| known.shows(source))?;
-        Some((name.ssrc, name.shown.offset?))
+        Some((name.ssrc, name.shown.offset.unwrap_or(0)))
     }
 
     /// The index of the next SRTCP packet; `None` when the key is used up.
