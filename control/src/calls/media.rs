@@ -5,7 +5,7 @@ use crate::fleet::WantedLeg;
 use crate::placement::{Placement, Seat};
 use kakehashi_wire::id::{CallId, LegId};
 use kakehashi_wire::media::{Address, RelayPath, RelayRole, Sender, StreamOffer, StreamPlan};
-use kakehashi_wire::relay::LegStream;
+use kakehashi_wire::relay::{LegLane, LegStream};
 use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::{IcePassword, MasterKey, Suite};
 use kakehashi_wire::terminal::CallReady;
@@ -109,6 +109,9 @@ impl CallMedia {
             relay_password: leg.relay_password.clone(),
             terminal_password: leg.terminal_password.clone(),
             streams: member.streams.iter().map(leg_stream).collect(),
+            lane: LegLane::Pass,
+            rate_kbps: 0,
+            subscriptions: None,
         })
         .collect()
     }

@@ -7,11 +7,13 @@ pub mod link;
 mod plan;
 mod relay;
 mod roster;
+mod wanted;
 
 pub use generations::Generations;
-pub use plan::{Plan, Standing, WantedLeg};
+pub use plan::Plan;
 pub use relay::Relay;
 pub use roster::{Fleet, LegNews, ToLink, Together};
+pub use wanted::{Standing, WantedLeg};
 
 /// One connection of a relay. A relay that connects again gets another number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -5,49 +5,15 @@
 //! begins with [`Plan::link_up`], which forgets nothing that is wanted and keeps nothing that is
 //! not. So the relay ends up with exactly the wanted legs, whatever was lost or repeated.
 
-use super::Generations;
+use super::{Generations, Standing, WantedLeg};
 use crate::capacity::BATCHES_IN_FLIGHT_MAX;
-use kakehashi_wire::id::{CallId, Generation, Incarnation, LegId, ShardIndex};
+use kakehashi_wire::id::{CallId, Epoch, Generation, Incarnation, LegId, ShardIndex};
 use kakehashi_wire::limits::ORDERS_PER_BATCH_MAX;
 use kakehashi_wire::relay::{
-    InstallLeg, LegLane, LegStream, Order, OrderResult, Outcome, RESYNC_LEGS_MAX, RemoveLeg,
-    RenewLeg, Resync,
+    Order, OrderResult, Outcome, RESYNC_LEGS_MAX, RemoveLeg, RenewLeg, Resync,
 };
-use kakehashi_wire::secret::{IcePassword, MasterKey};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
-
-/// A leg a relay should hold.
-#[derive(Clone, PartialEq, Eq)]
-pub struct WantedLeg {
-    /// The leg.
-    pub leg: LegId,
-    /// Its call.
-    pub call: CallId,
-    /// The shard of the call.
-    pub shard: ShardIndex,
-    /// Authenticates what the leg sends.
-    pub key: MasterKey,
-    /// Keys the terminal's binding requests.
-    pub relay_password: IcePassword,
-    /// Keys the relay's challenges.
-    pub terminal_password: IcePassword,
-    /// What the leg may send.
-    pub streams: Vec<LegStream>,
-}
-
-/// How a wanted leg stands at the relay.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Standing {
-    /// Ordered, or about to be.
-    Waiting,
-    /// The relay holds it.
-    InForce,
-    /// The relay will not hold it.
-    Refused(Outcome),
-    /// Nobody asked for it.
-    Unwanted,
-}
 
 /// Where a leg is between wish and answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +22,10 @@ enum Phase {
     Missing,
     /// Install is under way.
     Installing(Generation),
+    /// Held; to be told what it receives.
+    Unsubscribed,
+    /// That is under way; held.
+    Subscribing(Generation),
     /// Held; to renew at that time.
     InForce(Duration),
     /// To renew.
@@ -64,6 +34,10 @@ enum Phase {
     Renewing(Generation),
     /// The relay said no.
     Refused(Outcome),
+    /// Held, but the relay will not do with it what it should: to remove.
+    Unfit(Outcome),
+    /// Removal of an unfit leg is under way.
+    Discarding(Generation, Outcome),
     /// To remove.
     Unwanted,
     /// Removal is under way.
@@ -73,6 +47,29 @@ enum Phase {
 struct Entry {
     leg: WantedLeg,
     phase: Phase,
+    /// The life it has at the relay, while the relay is thought to hold it.
+    epoch: Option<Epoch>,
+    /// In this life the relay has been told what the leg receives, if that is to be said.
+    subscribed: bool,
+    /// When its life there is to be extended.
+    renew_at: Duration,
+}
+
+impl Entry {
+    fn new(leg: WantedLeg) -> Self {
+        Self {
+            leg,
+            phase: Phase::Missing,
+            epoch: None,
+            subscribed: false,
+            renew_at: Duration::ZERO,
+        }
+    }
+
+    /// Where a leg goes that the relay holds and that is not due for renewal.
+    fn settled(&self) -> Phase {
+        if self.subscribed { Phase::InForce(self.renew_at) } else { Phase::Unsubscribed }
+    }
 }
 
 /// One relay's plan.
@@ -111,7 +108,7 @@ impl Plan {
         let (id, shard) = (leg.leg, leg.shard);
         self.forget(id);
         *self.on_shard.entry(shard).or_default() += 1;
-        self.legs.insert(id, Entry { leg, phase: Phase::Missing });
+        self.legs.insert(id, Entry::new(leg));
         self.todo.insert(id);
     }
 
@@ -127,12 +124,22 @@ impl Plan {
 
     /// How a leg stands.
     pub fn standing(&self, leg: LegId) -> Standing {
-        match self.legs.get(&leg).map(|entry| entry.phase) {
-            Some(Phase::Missing | Phase::Installing(_)) => Standing::Waiting,
-            Some(Phase::InForce(_) | Phase::Ageing | Phase::Renewing(_)) => Standing::InForce,
-            Some(Phase::Refused(outcome)) => Standing::Refused(outcome),
-            Some(Phase::Unwanted | Phase::Removing(_)) | None => Standing::Unwanted,
+        let Some(entry) = self.legs.get(&leg) else { return Standing::Unwanted };
+        match entry.phase {
+            Phase::Missing | Phase::Installing(_) => Standing::Waiting,
+            // Until the relay knows what a leg receives, the leg would get more than it should.
+            Phase::Unsubscribed | Phase::Subscribing(_) => Standing::Waiting,
+            Phase::Ageing | Phase::Renewing(_) if !entry.subscribed => Standing::Waiting,
+            Phase::InForce(_) | Phase::Ageing | Phase::Renewing(_) => Standing::InForce,
+            Phase::Refused(outcome) | Phase::Unfit(outcome) => Standing::Refused(outcome),
+            Phase::Discarding(_, outcome) => Standing::Refused(outcome),
+            Phase::Unwanted | Phase::Removing(_) => Standing::Unwanted,
         }
+    }
+
+    /// The life a leg has at the relay; `None` while the relay is not known to hold it.
+    pub fn epoch(&self, leg: LegId) -> Option<Epoch> {
+        self.legs.get(&leg)?.epoch
     }
 
     /// A link began. Returns what to say first: the wanted legs in pieces that cover all numbers.
@@ -146,14 +153,24 @@ impl Plan {
             match phase {
                 Phase::Unwanted | Phase::Removing(_) => self.forget(leg),
                 // Installing it again would make the relay forget the terminal's address.
-                Phase::InForce(_) | Phase::Ageing | Phase::Renewing(_) if same_life => {
+                Phase::Unsubscribed
+                | Phase::Subscribing(_)
+                | Phase::InForce(_)
+                | Phase::Ageing
+                | Phase::Renewing(_)
+                    if same_life =>
+                {
                     self.enter(leg, Phase::Ageing);
                 }
-                Phase::Refused(_) => {}
+                Phase::Refused(outcome) | Phase::Unfit(outcome) | Phase::Discarding(_, outcome) => {
+                    self.enter(leg, Phase::Refused(outcome))
+                }
                 _ => self.enter(leg, Phase::Missing),
             }
         }
-        resync(self.legs.keys().copied().collect())
+        let refused = |entry: &Entry| matches!(entry.phase, Phase::Refused(_));
+        let kept = self.legs.iter().filter(|(_, entry)| !refused(entry));
+        resync(kept.map(|(leg, _)| *leg).collect())
     }
 
     /// The link broke; whatever was under way is lost.
@@ -212,8 +229,10 @@ impl Plan {
         let entry = self.legs.get_mut(&leg)?;
         let (phase, order) = match entry.phase {
             Phase::Missing => {
-                let order = install(&entry.leg, generation, lifetime_ms);
-                (Phase::Installing(generation), order)
+                (Phase::Installing(generation), entry.leg.install(generation, lifetime_ms))
+            }
+            Phase::Unsubscribed => {
+                (Phase::Subscribing(generation), entry.leg.subscribe(generation))
             }
             Phase::Ageing => {
                 let order = Order::Renew(RenewLeg { leg, generation, lifetime_ms });
@@ -222,6 +241,10 @@ impl Plan {
             Phase::Unwanted => {
                 (Phase::Removing(generation), Order::Remove(RemoveLeg { leg, generation }))
             }
+            Phase::Unfit(outcome) => {
+                let order = Order::Remove(RemoveLeg { leg, generation });
+                (Phase::Discarding(generation, outcome), order)
+            }
             _ => return None,
         };
         entry.phase = phase;
@@ -229,32 +252,48 @@ impl Plan {
     }
 
     fn result(&mut self, result: &OrderResult, now: Duration) -> Option<CallId> {
-        let entry = self.legs.get(&result.leg)?;
-        let call = entry.leg.call;
-        let holds = matches!(result.outcome, Outcome::Applied | Outcome::Unchanged);
-        match entry.phase {
-            Phase::Installing(generation) if generation == result.generation => {
-                let phase = if holds { self.in_force(now) } else { Phase::Refused(result.outcome) };
-                self.enter(result.leg, phase);
-                Some(call)
-            }
-            Phase::Renewing(generation) if generation == result.generation => {
-                // A leg the relay lost is installed again; the call goes on meanwhile.
-                let phase = if holds { self.in_force(now) } else { Phase::Missing };
-                self.enter(result.leg, phase);
-                None
-            }
-            Phase::Removing(generation) if generation == result.generation => {
-                self.forget(result.leg);
-                None
-            }
-            _ => None,
+        let entry = self.legs.get_mut(&result.leg)?;
+        let asked = match entry.phase {
+            Phase::Installing(asked) | Phase::Subscribing(asked) | Phase::Renewing(asked) => asked,
+            Phase::Removing(asked) | Phase::Discarding(asked, _) => asked,
+            _ => return None,
+        };
+        if asked != result.generation {
+            return None;
         }
-    }
-
-    /// Renewed after a third of its life: two more chances before it ends.
-    fn in_force(&self, now: Duration) -> Phase {
-        Phase::InForce(now + self.lifetime / 3)
+        let (call, outcome) = (entry.leg.call, result.outcome);
+        let holds = matches!(outcome, Outcome::Applied | Outcome::Unchanged);
+        // Renewed after a third of its life: two more chances before it ends.
+        let renew_at = now + self.lifetime / 3;
+        let (phase, is_news) = match entry.phase {
+            Phase::Installing(generation) if holds => {
+                let incarnation = self.incarnation?;
+                entry.epoch = Some(Epoch { incarnation, generation });
+                entry.subscribed = entry.leg.subscriptions.is_none();
+                entry.renew_at = renew_at;
+                (entry.settled(), true)
+            }
+            Phase::Installing(_) => (Phase::Refused(outcome), true),
+            Phase::Subscribing(_) if holds => {
+                entry.subscribed = true;
+                (entry.settled(), true)
+            }
+            Phase::Renewing(_) if holds => {
+                entry.renew_at = renew_at;
+                (entry.settled(), false)
+            }
+            // A leg the relay lost is installed again; the call goes on meanwhile.
+            Phase::Renewing(_) => (Phase::Missing, false),
+            Phase::Subscribing(_) if outcome == Outcome::NoSuchLeg => (Phase::Missing, false),
+            Phase::Subscribing(_) => (Phase::Unfit(outcome), true),
+            Phase::Discarding(_, outcome) => (Phase::Refused(outcome), false),
+            _ => {
+                self.forget(result.leg);
+                return None;
+            }
+        };
+        self.enter(result.leg, phase);
+        is_news.then_some(call)
     }
 
     fn note_due_renewals(&mut self, now: Duration) {
@@ -273,8 +312,15 @@ impl Plan {
             self.renewals.remove(&(at, leg));
         }
         entry.phase = phase;
+        if matches!(phase, Phase::Missing | Phase::Refused(_)) {
+            entry.epoch = None;
+        }
         match phase {
-            Phase::Missing | Phase::Ageing | Phase::Unwanted => {
+            Phase::Missing
+            | Phase::Unsubscribed
+            | Phase::Ageing
+            | Phase::Unfit(_)
+            | Phase::Unwanted => {
                 self.todo.insert(leg);
             }
             Phase::InForce(at) => {
@@ -288,32 +334,14 @@ impl Plan {
 
     fn forget(&mut self, leg: LegId) {
         self.todo.remove(&leg);
-        let Some(Entry { leg: WantedLeg { shard, .. }, phase }) = self.legs.remove(&leg) else {
-            return;
-        };
-        if let Phase::InForce(at) = phase {
+        let Some(entry) = self.legs.remove(&leg) else { return };
+        if let Phase::InForce(at) = entry.phase {
             self.renewals.remove(&(at, leg));
         }
-        if let Some(count) = self.on_shard.get_mut(&shard) {
+        if let Some(count) = self.on_shard.get_mut(&entry.leg.shard) {
             *count = count.saturating_sub(1);
         }
     }
-}
-
-fn install(leg: &WantedLeg, generation: Generation, lifetime_ms: u32) -> Order {
-    Order::Install(InstallLeg {
-        leg: leg.leg,
-        call: leg.call,
-        generation,
-        shard: leg.shard,
-        key: leg.key.clone(),
-        relay_password: leg.relay_password.clone(),
-        terminal_password: leg.terminal_password.clone(),
-        streams: leg.streams.clone(),
-        lane: LegLane::Pass,
-        rate_kbps: 0,
-        lifetime_ms,
-    })
 }
 
 /// `keep`, which is sorted, in pieces whose ranges cover every number exactly once.

@@ -1,10 +1,11 @@
 //! Drives a plan against a model of a relay under loss, repetition, restarts and expiry.
 
 use super::*;
+use kakehashi_wire::relay::{LegLane, LegStream, Subscription};
 use kakehashi_wire::rtp::Ssrc;
-use kakehashi_wire::secret::Suite;
+use kakehashi_wire::secret::{IcePassword, MasterKey, Suite};
 use proptest::prelude::*;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 const LIFETIME: Duration = Duration::from_secs(60);
 
@@ -16,21 +17,43 @@ fn wanted(leg: u64) -> WantedLeg {
         key: MasterKey::new(Suite::AeadAes128Gcm, &[1; 32], &[2; 12]),
         relay_password: IcePassword::from_random([3; 24]),
         terminal_password: IcePassword::from_random([4; 24]),
-        streams: vec![LegStream { ssrc: Ssrc(u32::try_from(leg).unwrap()), rollover: 0 }],
+        streams: vec![LegStream { ssrc: ssrc(leg), rollover: 0 }],
+        lane: LegLane::Pass,
+        rate_kbps: 0,
+        subscriptions: subscriptions(leg),
     }
+}
+
+fn ssrc(leg: u64) -> Ssrc {
+    Ssrc(u32::try_from(leg).unwrap())
+}
+
+/// One leg of each call receives what it is told to, the other everything.
+fn subscriptions(leg: u64) -> Option<Vec<Subscription>> {
+    let other = Subscription { source: ssrc(leg ^ 1), shown_as: ssrc(leg ^ 1) };
+    leg.is_multiple_of(2).then(|| vec![other])
+}
+
+/// A leg as the model holds it.
+struct Held {
+    until: Duration,
+    epoch: Epoch,
+    subscriptions: Option<Vec<Subscription>>,
 }
 
 /// A relay as `wire::relay` describes it.
 #[derive(Default)]
 struct Model {
     life: u64,
-    held: HashMap<LegId, Duration>,
+    held: HashMap<LegId, Held>,
     seen: HashMap<LegId, Generation>,
+    /// The lives that legs began since this was last looked at.
+    begun: Vec<Epoch>,
 }
 
 impl Model {
     fn apply(&mut self, orders: &[Order], now: Duration) -> Vec<OrderResult> {
-        self.held.retain(|_, until| *until > now);
+        self.held.retain(|_, held| held.until > now);
         orders.iter().map(|order| self.apply_one(order, now)).collect()
     }
 
@@ -47,15 +70,18 @@ impl Model {
             Some(seen) if *seen > generation => return result(Outcome::Stale),
             _ => self.seen.insert(leg, generation),
         };
-        match order {
-            Order::Install(_) => self.held.insert(leg, now + LIFETIME),
-            Order::Renew(_) | Order::Subscribe(_) if !self.held.contains_key(&leg) => {
-                return result(Outcome::NoSuchLeg);
+        let until = now + LIFETIME;
+        match (order, self.held.get_mut(&leg)) {
+            (Order::Install(_), _) => {
+                let epoch = Epoch { incarnation: Incarnation(self.life), generation };
+                self.begun.push(epoch);
+                self.held.insert(leg, Held { until, epoch, subscriptions: None });
             }
-            Order::Renew(_) => self.held.insert(leg, now + LIFETIME),
-            Order::Remove(_) => self.held.remove(&leg),
-            Order::Subscribe(_) => None,
-        };
+            (Order::Remove(_), _) => drop(self.held.remove(&leg)),
+            (Order::Renew(_), Some(held)) => held.until = until,
+            (Order::Subscribe(it), Some(held)) => held.subscriptions = Some(it.streams.clone()),
+            (Order::Renew(_) | Order::Subscribe(_), None) => return result(Outcome::NoSuchLeg),
+        }
         result(Outcome::Applied)
     }
 
@@ -74,6 +100,8 @@ struct World {
     now: Duration,
     wished: BTreeSet<LegId>,
     old_batches: Vec<Vec<Order>>,
+    /// Every life any leg ever had.
+    epochs: HashSet<Epoch>,
 }
 
 #[derive(Clone, Debug)]
@@ -116,6 +144,7 @@ impl World {
             now: Duration::ZERO,
             wished: BTreeSet::new(),
             old_batches: Vec::new(),
+            epochs: HashSet::new(),
         };
         world.relink();
         world
@@ -173,7 +202,8 @@ impl World {
                 self.relink();
             }
             Act::Restart => {
-                self.model = Model { life: self.model.life + 1, ..Model::default() };
+                let begun = std::mem::take(&mut self.model.begun);
+                self.model = Model { life: self.model.life + 1, begun, ..Model::default() };
                 self.old_batches.clear();
                 self.relink();
             }
@@ -184,6 +214,20 @@ impl World {
             }
             Act::Wait(seconds) => self.now += Duration::from_secs(seconds),
         }
+    }
+
+    /// No two lives share an epoch, and nobody is told of another life than the relay's.
+    fn check(&mut self) -> Result<(), TestCaseError> {
+        for epoch in std::mem::take(&mut self.model.begun) {
+            prop_assert!(self.epochs.insert(epoch), "an epoch began twice");
+        }
+        for (leg, held) in &self.model.held {
+            let told = self.plan.epoch(*leg);
+            prop_assert!(told.is_none_or(|epoch| epoch == held.epoch), "another life");
+            let in_force = self.plan.standing(*leg) == Standing::InForce;
+            prop_assert!(!in_force || held.subscriptions == subscriptions(leg.0));
+        }
+        Ok(())
     }
 
     fn held(&mut self) -> BTreeSet<LegId> {
@@ -200,6 +244,7 @@ proptest! {
         let mut world = World::new();
         for act in &acts {
             world.act(act);
+            world.check()?;
         }
         for _ in 0..100 {
             if !world.exchange() {
@@ -209,9 +254,13 @@ proptest! {
         // Legs that ran out while nobody exchanged anything come back at their renewal.
         world.now += LIFETIME / 3;
         while world.exchange() {}
+        world.check()?;
         prop_assert_eq!(world.held(), world.wished.clone());
         for leg in &world.wished {
+            let held = &world.model.held[leg];
             prop_assert_eq!(world.plan.standing(*leg), Standing::InForce);
+            prop_assert_eq!(world.plan.epoch(*leg), Some(held.epoch));
+            prop_assert_eq!(&held.subscriptions, &subscriptions(leg.0));
         }
         prop_assert!(world.plan.legs.len() == world.wished.len(), "nothing else is remembered");
         prop_assert_eq!(world.plan.legs_on(ShardIndex(0)) as usize, world.wished.len());
@@ -254,6 +303,46 @@ fn a_refusal_stands_until_the_leg_is_released() {
     assert_eq!(world.plan.answered(&[no], world.now), [install.call]);
     assert_eq!(world.plan.standing(install.leg), Standing::Refused(Outcome::NoRoom));
     assert!(!world.exchange());
+}
+
+#[test]
+fn a_leg_is_ready_when_the_relay_knows_what_it_receives_and_is_told_again_in_its_next_life() {
+    let mut world = World::new();
+    world.plan.want(wanted(2));
+    let leg = LegId(2);
+    for _life in 0..2 {
+        assert_eq!(world.plan.epoch(leg), None);
+        assert!(world.exchange());
+        let epoch = world.plan.epoch(leg).unwrap();
+        assert_eq!(epoch.incarnation, Incarnation(world.model.life));
+        assert_eq!(world.plan.standing(leg), Standing::Waiting);
+        assert!(world.exchange());
+        assert_eq!(world.plan.standing(leg), Standing::InForce);
+        assert_eq!(world.plan.epoch(leg), Some(epoch), "what it receives is no new life");
+        assert_eq!(world.model.held[&leg].subscriptions, subscriptions(2));
+        assert!(!world.exchange());
+        world.act(&Act::Restart);
+    }
+}
+
+#[test]
+fn a_leg_that_cannot_be_told_what_it_receives_is_taken_away() {
+    let mut world = World::new();
+    world.plan.want(wanted(2));
+    world.exchange();
+    let orders = world.plan.orders(world.now, &mut world.generations);
+    let [Order::Subscribe(asked)] = &orders[..] else { panic!("one subscription") };
+    let outcome = Outcome::BadOrder;
+    let no = OrderResult { leg: asked.leg, generation: asked.generation, outcome };
+    assert_eq!(world.plan.answered(&[no], world.now), [CallId(1)]);
+    for _ in 0..2 {
+        assert_eq!(world.plan.standing(LegId(2)), Standing::Refused(outcome));
+        world.exchange();
+        assert!(world.held().is_empty(), "it would receive everything");
+    }
+    world.relink();
+    assert!(!world.exchange());
+    assert_eq!(world.plan.epoch(LegId(2)), None);
 }
 
 #[test]
