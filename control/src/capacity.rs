@@ -127,6 +127,13 @@ pub const LEGS_TIMEOUT: Duration = Duration::from_secs(3);
 /// standby stays wanted.
 pub const STANDBY_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// What a leg may send unless the settings say otherwise, in kbit/s: 0.1 Mbit/s of voice, 0.5 and
+/// 2.5 of camera, 4 of a shared screen, and some to repair losses.
+pub const LEG_RATE_MAX_KBPS_DEFAULT: u32 = 8_000;
+
+/// The least that may be set, in kbit/s: Opus at 32 kbit/s, and as much again of headers.
+pub const LEG_RATE_MAX_KBPS_LEAST: u32 = 64;
+
 /// Generations reserved in the store at each start: 2^40 orders are three years of ten thousand
 /// a second, and 2^24 starts fit into 64 bits.
 pub const GENERATIONS_PER_START: u64 = 1 << 40;

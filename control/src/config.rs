@@ -1,6 +1,10 @@
 //! The node's settings: `control.toml`.
 
-use crate::capacity::CONNECTIONS_PER_ADDRESS_DEFAULT;
+use crate::capacity::{
+    CONNECTIONS_PER_ADDRESS_DEFAULT, LEG_RATE_MAX_KBPS_DEFAULT, LEG_RATE_MAX_KBPS_LEAST,
+};
+use crate::coordinator::Settings;
+use crate::policy::{Isolation, MediaFacts};
 use kakehashi_wire::secret::Suite;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -76,6 +80,10 @@ pub struct CallSettings {
     pub no_answer_s: u32,
     /// Cipher of all media.
     pub suite: SuiteName,
+    /// Whether members of a call share keys.
+    pub isolation: Isolation,
+    /// What a leg may send, in kbit/s of UDP payload; 0 for no limit.
+    pub leg_rate_max_kbps: u32,
 }
 
 /// The name of a cipher (RFC 7714).
@@ -151,7 +159,12 @@ impl Default for Relays {
 
 impl Default for CallSettings {
     fn default() -> Self {
-        Self { no_answer_s: 45, suite: SuiteName::AeadAes128Gcm }
+        Self {
+            no_answer_s: 45,
+            suite: SuiteName::AeadAes128Gcm,
+            isolation: Isolation::None,
+            leg_rate_max_kbps: LEG_RATE_MAX_KBPS_DEFAULT,
+        }
     }
 }
 
@@ -236,6 +249,12 @@ impl Config {
                 "calls.no_answer_s",
                 "must be from 1 to 3600",
             ),
+            (
+                self.calls.leg_rate_max_kbps == 0
+                    || self.calls.leg_rate_max_kbps >= LEG_RATE_MAX_KBPS_LEAST,
+                "calls.leg_rate_max_kbps",
+                "must be 0 for no limit, or at least 64: less does not carry a voice",
+            ),
             (!self.names.is_empty(), "names", "must name this node"),
             (
                 self.terminals.connections_per_address >= 1,
@@ -268,9 +287,15 @@ impl Config {
         self.data.join("pki")
     }
 
-    /// How long a call rings.
-    pub fn no_answer(&self) -> Duration {
-        Duration::from_secs(self.calls.no_answer_s.into())
+    /// What the core needs to know of it.
+    pub fn core(&self) -> Settings {
+        let calls = &self.calls;
+        let media = MediaFacts {
+            suite: calls.suite.into(),
+            isolation: calls.isolation,
+            leg_rate_max_kbps: calls.leg_rate_max_kbps,
+        };
+        Settings { no_answer: Duration::from_secs(calls.no_answer_s.into()), media }
     }
 }
 
@@ -290,6 +315,8 @@ mod tests {
             ("nonsense = 1", "nonsense"),
             ("[calls]\nsuite = \"ROT13\"", "suite"),
             ("[calls]\nno_answer_s = 0", "calls.no_answer_s"),
+            ("[calls]\nisolation = \"per-call\"", "isolation"),
+            ("[calls]\nleg_rate_max_kbps = 63", "calls.leg_rate_max_kbps"),
             ("[terminals]\nconnections_per_address = 0", "connections_per_address"),
             ("[terminals]\nkey = \"k.pem\"", "terminals.certificate"),
             ("[relays]\nlost_after_ms = 300", "relays.lost_after_ms"),

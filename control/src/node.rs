@@ -5,7 +5,7 @@ use crate::admin::{Admin, AdminError, Live, Service};
 use crate::capacity::{FAREWELL_TIMEOUT, HASH_QUEUE_PER_WORKER, IDLE_TIMEOUT, STRANGERS_LOG_EVERY};
 use crate::clock::{Clock, UnixMs};
 use crate::config::{Config, ConfigError};
-use crate::coordinator::{Coordinator, Input, Settings};
+use crate::coordinator::{Coordinator, Input};
 use crate::driver::{self, Core};
 use crate::entropy::Entropy;
 use crate::fleet::Fleet;
@@ -105,8 +105,7 @@ impl Node {
 
         let leg_lifetime = Duration::from_secs(config.relays.leg_lifetime_s.into());
         let fleet = Fleet::new(startup::reserve_generations(&parts.store).await?, leg_lifetime);
-        let settings = Settings { no_answer: config.no_answer(), suite: config.calls.suite.into() };
-        let coordinator = Coordinator::new(settings, entropy.clone(), fleet);
+        let coordinator = Coordinator::new(config.core(), entropy.clone(), fleet);
         let (core, carried) =
             driver::start(coordinator, Clock::start(), Arc::clone(&parts.records));
 

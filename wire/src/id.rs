@@ -71,6 +71,11 @@ pub struct Epoch {
     pub generation: Generation,
 }
 
+impl Epoch {
+    /// Of a leg that has no life yet: no order has generation 0.
+    pub const NONE: Self = Self { incarnation: Incarnation(0), generation: Generation(0) };
+}
+
 /// Index of a shard inside its relay.
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Archive, Serialize, Deserialize,

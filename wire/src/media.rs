@@ -141,7 +141,8 @@ pub struct SealedDownlink {
     pub suite: Suite,
     /// The leg's secret.
     pub secret: DownlinkSecret,
-    /// The leg's life at the relay.
+    /// The leg's life at the relay. [`Epoch::NONE`] if the relay had not confirmed the leg yet:
+    /// nothing can be opened before [`PathRenewed`](crate::terminal::PathRenewed) names its life.
     pub epoch: Epoch,
 }
 

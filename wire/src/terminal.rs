@@ -299,7 +299,8 @@ pub struct CallReady {
     pub paths: Vec<RelayPath>,
 }
 
-/// A relay seals with another key from now on: it was started again, or got the leg anew.
+/// A relay seals with another key from now on: it was started again, or got the leg anew, or has
+/// confirmed only now a leg whose epoch [`CallReady`] did not know.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct PathRenewed {
     /// The call.

@@ -4,9 +4,9 @@ use super::{CallMedia, Event, State, Step, step};
 use crate::clock::{Now, UnixMs};
 use crate::records::{CallRecord, Party, Quality, RecordState};
 use crate::sessions::{AccountKey, Session};
-use kakehashi_wire::id::{CallId, RequestId, SessionId, TenantId};
+use kakehashi_wire::id::{CallId, Epoch, LegId, RelayId, RequestId, SessionId, TenantId};
 use kakehashi_wire::media::StreamOffer;
-use kakehashi_wire::terminal::{CallReady, ReportQuality};
+use kakehashi_wire::terminal::{CallReady, PathRenewed, ReportQuality};
 use std::time::Duration;
 
 /// A terminal's part in a call.
@@ -145,14 +145,33 @@ impl Call {
         self.media = Some(media);
     }
 
-    /// What each member is told when the relays are ready.
-    pub fn ready(&self) -> Vec<(SessionId, CallReady)> {
+    /// What each member is told when the relays are ready; `epoch` is the life of a leg at a relay.
+    pub fn ready(
+        &mut self,
+        epoch: impl Fn(RelayId, LegId) -> Option<Epoch>,
+    ) -> Vec<(SessionId, CallReady)> {
         let logins = self.members.each_ref().map(|member| member.login.as_str());
-        let Some(media) = &self.media else { return Vec::new() };
+        let Some(media) = &mut self.media else { return Vec::new() };
+        media.note_lives(epoch);
         let members = self.members.iter().enumerate();
         members
             .filter_map(|(nth, member)| Some((member.session, media.ready(nth, self.id, &logins)?)))
             .collect()
+    }
+
+    /// What members are told whose sealed legs have another life than they were told of last.
+    pub fn renewed(
+        &mut self,
+        epoch: impl Fn(RelayId, LegId) -> Option<Epoch>,
+    ) -> Vec<(SessionId, PathRenewed)> {
+        let Some(media) = &mut self.media else { return Vec::new() };
+        let lives = media.note_lives(epoch).into_iter();
+        let told = lives.filter_map(|life| {
+            let (leg, epoch) = (life.leg, life.epoch);
+            let session = self.members.get(life.member)?.session;
+            Some((session, PathRenewed { call: self.id, leg, epoch }))
+        });
+        told.collect()
     }
 
     /// Notes how media arrived at a member.

@@ -3,11 +3,14 @@
 use crate::entropy::Entropy;
 use crate::fleet::WantedLeg;
 use crate::placement::{Placement, Seat};
-use kakehashi_wire::id::{CallId, LegId};
-use kakehashi_wire::media::{Address, RelayPath, RelayRole, Sender, StreamOffer, StreamPlan};
-use kakehashi_wire::relay::{LegLane, LegStream};
+use crate::policy::MediaTerms;
+use kakehashi_wire::id::{CallId, Epoch, LegId, RelayId};
+use kakehashi_wire::media::{
+    Address, RelayPath, RelayRole, SealedDownlink, Sender, StreamOffer, StreamPlan,
+};
+use kakehashi_wire::relay::{LegLane, LegStream, SealLane};
 use kakehashi_wire::rtp::Ssrc;
-use kakehashi_wire::secret::{IcePassword, MasterKey, Suite};
+use kakehashi_wire::secret::{DownlinkSecret, IcePassword, MasterKey, Suite};
 use kakehashi_wire::terminal::CallReady;
 use std::collections::HashSet;
 use zeroize::Zeroize;
@@ -38,6 +41,35 @@ struct MemberLeg {
     leg: LegId,
     relay_password: IcePassword,
     terminal_password: IcePassword,
+    /// In the seal lane: what the downlink's keys are made of.
+    secret: Option<DownlinkSecret>,
+    /// The life its member was last told of.
+    told: Epoch,
+}
+
+impl MemberLeg {
+    /// What its relay is told.
+    fn lane(&self, suite: Suite) -> LegLane {
+        self.secret
+            .clone()
+            .map_or(LegLane::Pass, |secret| LegLane::Seal(SealLane { suite, secret }))
+    }
+
+    /// What its member is told.
+    fn downlink(&self, suite: Suite) -> Option<SealedDownlink> {
+        self.secret.clone().map(|secret| SealedDownlink { suite, secret, epoch: self.told })
+    }
+}
+
+/// A life of a sealed leg that its member has not been told of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NewLife {
+    /// Which member's leg it is.
+    pub member: usize,
+    /// The leg.
+    pub leg: LegId,
+    /// Its life.
+    pub epoch: Epoch,
 }
 
 /// What one member sends, and its legs in the order of the seats.
@@ -56,6 +88,7 @@ struct Place {
 
 /// The media of one call.
 pub struct CallMedia {
+    terms: MediaTerms,
     /// Primary first.
     places: Vec<Place>,
     members: Vec<MemberMedia>,
@@ -70,7 +103,7 @@ impl CallMedia {
         placement: Placement,
         address: impl Fn(Seat) -> Option<Address>,
         offers: &Offers<'_>,
-        suite: Suite,
+        terms: MediaTerms,
         (entropy, ssrcs): (&Entropy, &mut Ssrcs),
     ) -> Option<Self> {
         let place = |seat| Some(Place { seat, address: address(seat)? });
@@ -79,12 +112,12 @@ impl CallMedia {
         let members = offers
             .iter()
             .map(|offers| MemberMedia {
-                key: master_key(suite, entropy),
+                key: master_key(terms.suite, entropy),
                 streams: offers.iter().map(|offer| stream(*offer, entropy, ssrcs)).collect(),
-                legs: places.iter().map(|_| member_leg(entropy)).collect(),
+                legs: places.iter().map(|_| member_leg(terms.seal, entropy)).collect(),
             })
             .collect();
-        Some(Self { places, members })
+        Some(Self { terms, places, members })
     }
 
     /// The relays, primary first.
@@ -109,8 +142,8 @@ impl CallMedia {
             relay_password: leg.relay_password.clone(),
             terminal_password: leg.terminal_password.clone(),
             streams: member.streams.iter().map(leg_stream).collect(),
-            lane: LegLane::Pass,
-            rate_kbps: 0,
+            lane: leg.lane(self.terms.suite),
+            rate_kbps: self.terms.rate_kbps,
             subscriptions: None,
         })
         .collect()
@@ -126,13 +159,32 @@ impl CallMedia {
         }
     }
 
-    /// What the `nth` member is told; `logins` are all members', in order.
+    /// Notes the lives that sealed legs have at their relays now. Returns those that are news.
+    pub fn note_lives(&mut self, epoch: impl Fn(RelayId, LegId) -> Option<Epoch>) -> Vec<NewLife> {
+        let relays: Vec<_> = self.seats().map(|seat| seat.relay).collect();
+        let mut news = Vec::new();
+        for (nth, member) in self.members.iter_mut().enumerate() {
+            let sealed =
+                member.legs.iter_mut().zip(&relays).filter(|(leg, _)| leg.secret.is_some());
+            for (leg, relay) in sealed {
+                let Some(epoch) = epoch(*relay, leg.leg).filter(|epoch| *epoch != leg.told) else {
+                    continue;
+                };
+                leg.told = epoch;
+                news.push(NewLife { member: nth, leg: leg.leg, epoch });
+            }
+        }
+        news
+    }
+
+    /// What the `nth` member is told, with the lives noted last; `logins` are all members', in
+    /// order.
     pub fn ready(&self, nth: usize, call: CallId, logins: &[&str]) -> Option<CallReady> {
         let own = self.members.get(nth)?;
         let others = self.members.iter().zip(logins).enumerate().filter(|(i, _)| *i != nth);
         let senders = others.map(|(_, (member, login))| Sender {
             login: (*login).to_owned(),
-            key: Some(member.key.clone()),
+            key: (!self.terms.seal).then(|| member.key.clone()),
             streams: member.streams.clone(),
         });
         let roles = [RelayRole::Primary, RelayRole::Standby];
@@ -144,7 +196,7 @@ impl CallMedia {
                 leg: leg.leg,
                 relay_password: leg.relay_password.clone(),
                 terminal_password: leg.terminal_password.clone(),
-                downlink: None,
+                downlink: leg.downlink(self.terms.suite),
             });
         Some(CallReady {
             call,
@@ -185,11 +237,20 @@ fn leg_stream(plan: &StreamPlan) -> LegStream {
     LegStream { ssrc: plan.ssrc, rollover: plan.rollover }
 }
 
-fn member_leg(entropy: &Entropy) -> MemberLeg {
+fn downlink_secret(entropy: &Entropy) -> DownlinkSecret {
+    let mut random = entropy.bytes();
+    let secret = DownlinkSecret::from_random(random);
+    random.zeroize();
+    secret
+}
+
+fn member_leg(seal: bool, entropy: &Entropy) -> MemberLeg {
     MemberLeg {
         leg: LegId(entropy.nonzero()),
         relay_password: IcePassword::from_random(entropy.bytes()),
         terminal_password: IcePassword::from_random(entropy.bytes()),
+        secret: seal.then(|| downlink_secret(entropy)),
+        told: Epoch::NONE,
     }
 }
 
@@ -200,7 +261,7 @@ mod tests {
     use kakehashi_wire::media::{Codec, StreamKind};
     use kakehashi_wire::terminal::ToTerminal;
 
-    fn media(ssrcs: &mut Ssrcs, relays: u32) -> CallMedia {
+    fn media_with(seal: bool, ssrcs: &mut Ssrcs, relays: u32) -> CallMedia {
         let seat = |relay| Seat { relay: RelayId(relay), shard: ShardIndex(3) };
         let placement = Placement { primary: seat(1), standby: (relays > 1).then(|| seat(2)) };
         let audio = [StreamOffer { kind: StreamKind::Audio, codec: Codec::Opus }];
@@ -210,8 +271,12 @@ mod tests {
             Some(std::net::SocketAddr::from(([127, 0, 0, 1], port)).into())
         };
         let entropy = Entropy::system();
-        let suite = Suite::AeadAes128Gcm;
-        CallMedia::draw(placement, address, &[&audio, &both], suite, (&entropy, ssrcs)).unwrap()
+        let terms = MediaTerms { suite: Suite::AeadAes128Gcm, seal, rate_kbps: 900 };
+        CallMedia::draw(placement, address, &[&audio, &both], terms, (&entropy, ssrcs)).unwrap()
+    }
+
+    fn media(ssrcs: &mut Ssrcs, relays: u32) -> CallMedia {
+        media_with(false, ssrcs, relays)
     }
 
     #[test]

@@ -6,6 +6,6 @@ mod registry;
 mod state;
 
 pub use call::{Call, Member};
-pub use media::{CallMedia, Offers, Ssrcs};
+pub use media::{CallMedia, NewLife, Offers, Ssrcs};
 pub use registry::Calls;
 pub use state::{Event, State, Step, step};

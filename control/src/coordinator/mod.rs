@@ -16,12 +16,12 @@ use crate::calls::{Calls, Ssrcs, State};
 use crate::clock::Now;
 use crate::entropy::Entropy;
 use crate::fleet::{Fleet, LinkId, ToLink};
+use crate::policy::MediaFacts;
 use crate::records::CallRecord;
 use crate::sessions::{AccountKey, Presences, Registry, Session};
 use kakehashi_wire::id::{AccountId, CallId, DeviceId, RequestId, SessionId, TenantId};
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::relay::{FromRelay, Hello};
-use kakehashi_wire::secret::Suite;
 use kakehashi_wire::terminal::{
     Accept, Cancel, Done, HangUp, Presence, PresenceEntry, PresenceState, Refusal, Refused, Reject,
     ReportQuality, SessionEnd, ToTerminal,
@@ -34,8 +34,8 @@ use unsaved::Unsaved;
 pub struct Settings {
     /// How long a call rings.
     pub no_answer: Duration,
-    /// Which cipher calls use.
-    pub suite: Suite,
+    /// What the operator asks of the media of all calls.
+    pub media: MediaFacts,
 }
 
 /// A sign-in whose password was right.

@@ -7,6 +7,7 @@ use crate::capacity::{LEGS_TIMEOUT, STANDBY_TIMEOUT};
 use crate::clock::Now;
 use crate::fleet::{LegNews, Together};
 use crate::placement::choose;
+use crate::policy::media_terms;
 use kakehashi_wire::id::{CallId, RequestId, SessionId};
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::terminal::{Done, Incoming, Ringing};
@@ -67,13 +68,14 @@ impl Coordinator {
     /// Places a call that was taken, draws its keys, and wants its legs at the relays.
     pub(super) fn prepare(&mut self, id: CallId, streams: Vec<StreamOffer>, now: Now) {
         let placement = choose(&self.fleet.candidates(), LEGS);
+        let terms = media_terms(&self.settings.media);
         let Some(call) = self.calls.get_mut(id) else { return };
         call.set_callee_streams(streams);
         let offers = call.members().each_ref().map(|member| member.streams.as_slice());
         let media = placement.and_then(|placement| {
             let address = |seat: crate::placement::Seat| self.fleet.address(seat.relay, seat.shard);
             let random = (&self.entropy, &mut self.ssrcs);
-            CallMedia::draw(placement, address, &offers, self.settings.suite, random)
+            CallMedia::draw(placement, address, &offers, terms, random)
         });
         let Some(media) = media else {
             self.happen(id, Event::LegsRefused, now);
@@ -91,15 +93,25 @@ impl Coordinator {
     /// The relays hold the legs: the terminals may send.
     fn connect(&mut self, id: CallId) {
         self.calls.set_timer(id, None);
-        let ready = self.calls.get(id).map(|call| call.ready()).unwrap_or_default();
-        for (session, ready) in ready {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        for (session, ready) in call.ready(|relay, leg| self.fleet.epoch(relay, leg)) {
             self.say(session, ready);
+        }
+    }
+
+    /// The relays began new lives of legs: who has what they seal to open is told.
+    fn renew_paths(&mut self, id: CallId) {
+        let call = self.calls.get_mut(id).filter(|call| call.state() == State::Connected);
+        let Some(call) = call else { return };
+        for (session, renewed) in call.renewed(|relay, leg| self.fleet.epoch(relay, leg)) {
+            self.say(session, renewed);
         }
     }
 
     pub(super) fn look_at_legs(&mut self, calls: LegNews, now: Now) {
         for call in calls {
             self.look_at_legs_of(call, now);
+            self.renew_paths(call);
         }
     }
 

@@ -1,17 +1,20 @@
 //! Tests of the core: whole calls without a socket, a disk or a clock.
 
 mod calls;
+mod lanes;
 mod random;
 mod store;
 
 use super::*;
 use crate::fleet::Generations;
+use crate::policy::Isolation;
 use crate::records::RecordState;
 use kakehashi_wire::id::{Incarnation, RelayId, ShardIndex};
 use kakehashi_wire::media::{Codec, StreamKind};
 use kakehashi_wire::relay::{
-    Order, OrderResult, OrdersDone, Outcome, RelayHeartbeat, ShardOffer, ToRelay,
+    InstallLeg, Order, OrderResult, OrdersDone, Outcome, RelayHeartbeat, ShardOffer, ToRelay,
 };
+use kakehashi_wire::secret::Suite;
 use kakehashi_wire::terminal::{CallEnd, CallReady};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +23,7 @@ pub(super) const AUDIO: StreamOffer = StreamOffer { kind: StreamKind::Audio, cod
 /// A played relay: holds what it is told to hold, answers when asked to.
 #[derive(Default)]
 pub(super) struct PlayedRelay {
-    pub(super) held: BTreeSet<LegIdOf>,
+    pub(super) held: BTreeMap<LegIdOf, InstallLeg>,
     pub(super) unanswered: Vec<Vec<Order>>,
     pub(super) refuses: Option<Outcome>,
 }
@@ -39,12 +42,19 @@ pub(super) struct World {
     pub(super) disk: BTreeMap<CallId, CallRecord>,
     pub(super) disk_full: bool,
     pub(super) relays_answer: bool,
+    /// Which life relays that connect are in.
+    pub(super) life: u64,
     requests: u32,
 }
 
 impl World {
     pub(super) fn new(relays: u32) -> Self {
-        let settings = Settings { no_answer: Duration::from_secs(45), suite: Suite::AeadAes128Gcm };
+        Self::with(relays, Isolation::None)
+    }
+
+    pub(super) fn with(relays: u32, isolation: Isolation) -> Self {
+        let media = MediaFacts { suite: Suite::AeadAes128Gcm, isolation, leg_rate_max_kbps: 8_000 };
+        let settings = Settings { no_answer: Duration::from_secs(45), media };
         let fleet = Fleet::new(Generations::new(1..1_000_000), Duration::from_secs(3600));
         let mut world = Self {
             core: Coordinator::new(settings, Entropy::system(), fleet),
@@ -56,6 +66,7 @@ impl World {
             disk: BTreeMap::new(),
             disk_full: false,
             relays_answer: true,
+            life: 1,
             requests: 0,
         };
         for relay in 1..=relays {
@@ -69,7 +80,7 @@ impl World {
         let shard = ShardOffer { shard: ShardIndex(0), address: address.into(), legs_max: 1000 };
         let hello = Hello {
             relay: RelayId(relay),
-            incarnation: Incarnation(1),
+            incarnation: Incarnation(self.life),
             software: "played".into(),
             shards: vec![shard],
         };
@@ -82,6 +93,17 @@ impl World {
         let link = LinkId(relay.into());
         self.relays.remove(&link);
         self.input(Input::LinkDown(link));
+    }
+
+    /// A relay's process starts again.
+    pub(super) fn restart(&mut self, relay: u32) {
+        self.link_down(relay);
+        self.life += 1;
+        self.link_up(relay);
+    }
+
+    pub(super) fn relay(&self, relay: u32) -> &PlayedRelay {
+        &self.relays[&LinkId(relay.into())]
     }
 
     /// One input, and all that follows from it without time passing.
@@ -137,7 +159,7 @@ impl World {
         let Some(relay) = self.relays.get_mut(&link) else { return };
         match message {
             ToRelay::Orders(orders) => relay.unanswered.push(orders.orders),
-            ToRelay::Resync(piece) => relay.held.retain(|leg| {
+            ToRelay::Resync(piece) => relay.held.retain(|leg, _| {
                 !(piece.first.0..=piece.last.0).contains(leg)
                     || piece.keep.iter().any(|keep| keep.0 == *leg)
             }),
@@ -252,7 +274,7 @@ impl World {
         assert_eq!(self.core.calls.iter().count(), 0);
         assert_eq!(self.core.ssrcs.in_use(), 0);
         for relay in self.relays.values() {
-            assert_eq!(relay.held, BTreeSet::new());
+            assert!(relay.held.is_empty());
         }
         for record in self.disk.values() {
             assert_eq!(record.state, RecordState::Ended);
@@ -270,11 +292,11 @@ impl PlayedRelay {
         };
         let outcome = match (order, self.refuses) {
             (Order::Install(_), Some(outcome)) => outcome,
-            (Order::Install(_), None) => {
-                self.held.insert(leg.0);
+            (Order::Install(it), None) => {
+                self.held.insert(leg.0, it.clone());
                 Outcome::Applied
             }
-            (Order::Renew(_) | Order::Subscribe(_), _) if self.held.contains(&leg.0) => {
+            (Order::Renew(_) | Order::Subscribe(_), _) if self.held.contains_key(&leg.0) => {
                 Outcome::Applied
             }
             (Order::Renew(_) | Order::Subscribe(_), _) => Outcome::NoSuchLeg,

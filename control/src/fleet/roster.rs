@@ -3,7 +3,7 @@
 use super::{Generations, LinkId, Relay, Standing, WantedLeg};
 use crate::capacity::{ORDERS_ANSWER_TIMEOUT, RELAYS_MAX};
 use crate::placement::Candidate;
-use kakehashi_wire::id::{CallId, LegId, RelayId, ShardIndex};
+use kakehashi_wire::id::{CallId, Epoch, LegId, RelayId, ShardIndex};
 use kakehashi_wire::media::Address;
 use kakehashi_wire::relay::{FromRelay, Hello, Orders, ToRelay};
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,6 +104,11 @@ impl Fleet {
             }
         }
         together
+    }
+
+    /// The life a leg has at a relay; `None` while the relay is not known to hold it.
+    pub fn epoch(&self, relay: RelayId, leg: LegId) -> Option<Epoch> {
+        self.relays.get(&relay)?.plan.epoch(leg)
     }
 
     /// Shards that could take a call.

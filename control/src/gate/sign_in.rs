@@ -105,7 +105,8 @@ mod tests {
     use super::*;
     use crate::admin::Live;
     use crate::clock::Clock;
-    use crate::coordinator::{Coordinator, Settings};
+    use crate::config::Config;
+    use crate::coordinator::Coordinator;
     use crate::driver::{self, Core};
     use crate::entropy::Entropy;
     use crate::fleet::{Fleet, Generations};
@@ -114,7 +115,6 @@ mod tests {
     use core::future::poll_fn;
     use core::task::Poll;
     use kakehashi_wire::id::{AccountId, DeviceId, TenantId};
-    use kakehashi_wire::secret::Suite;
     use std::pin::{Pin, pin};
     use std::sync::Arc;
     use std::time::Duration;
@@ -122,7 +122,7 @@ mod tests {
     fn core(folder: &tempfile::TempDir) -> Core {
         let store = Embedded::open(&folder.path().join("store")).unwrap();
         let records = Arc::new(Records::new(Arc::new(store)));
-        let settings = Settings { no_answer: Duration::from_secs(1), suite: Suite::AeadAes128Gcm };
+        let settings = Config::default().core();
         let fleet = Fleet::new(Generations::new(1..2), Duration::from_secs(1));
         let core = Coordinator::new(settings, Entropy::system(), fleet);
         driver::start(core, Clock::start(), records).0

@@ -3,7 +3,9 @@
 //! The tenant in every fact comes from a session, never from a request.
 
 mod call;
+mod media;
 mod streams;
 
 pub use call::{CallFacts, Callee, may_call};
+pub use media::{Isolation, MediaFacts, MediaTerms, media_terms};
 pub use streams::acceptable;

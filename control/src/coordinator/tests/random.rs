@@ -1,9 +1,11 @@
 //! Random lives of a small node: whatever happens, every request is answered exactly once, nobody
-//! is in two calls, tenants stay apart, and nothing is left when all calls are over.
+//! is in two calls, tenants stay apart, keys stay where they belong, and nothing is left when all
+//! calls are over.
 
 use super::*;
+use kakehashi_wire::id::Epoch;
 use proptest::prelude::*;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -29,6 +31,7 @@ enum Act {
     RelaysAnswer(bool),
     LinkDown(u32),
     LinkUp(u32),
+    Restart(u32),
     Refuse {
         relay: u32,
         refuses: bool,
@@ -51,6 +54,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => any::<bool>().prop_map(Act::RelaysAnswer),
         1 => (1_u32..3).prop_map(Act::LinkDown),
         1 => (1_u32..3).prop_map(Act::LinkUp),
+        1 => (1_u32..3).prop_map(Act::Restart),
         1 => (1_u32..3, any::<bool>())
             .prop_map(|(relay, refuses)| Act::Refuse { relay, refuses }),
     ]
@@ -63,6 +67,9 @@ struct Life {
     calls: Vec<CallId>,
     asked: HashMap<RequestId, SessionId>,
     answered: BTreeSet<RequestId>,
+    isolation: Isolation,
+    /// Lives of legs that members were told of.
+    lives: HashSet<Epoch>,
 }
 
 /// Accounts 0, 1, 2 are of tenant 1, the others of tenant 2.
@@ -71,14 +78,16 @@ fn tenant(account: usize) -> u64 {
 }
 
 impl Life {
-    fn new() -> Self {
+    fn new(isolation: Isolation) -> Self {
         Self {
-            world: World::new(2),
+            world: World::with(2, isolation),
             sessions: [None; ACCOUNTS],
             next_session: 1,
             calls: Vec::new(),
             asked: HashMap::new(),
             answered: BTreeSet::new(),
+            isolation,
+            lives: HashSet::new(),
         }
     }
 
@@ -133,6 +142,7 @@ impl Life {
             }
             Act::LinkDown(relay) => self.world.link_down(relay),
             Act::LinkUp(relay) => self.world.link_up(relay),
+            Act::Restart(relay) => self.world.restart(relay),
             Act::Refuse { relay, refuses } => {
                 if let Some(relay) = self.world.relays.get_mut(&LinkId(relay.into())) {
                     relay.refuses = refuses.then_some(Outcome::NoRoom);
@@ -146,6 +156,17 @@ impl Life {
         let id = self.world.request();
         self.asked.insert(id, SessionId(session));
         self.world.ask(session, request(id, ()));
+    }
+
+    fn check_keys(&mut self, ready: &CallReady) -> Result<(), TestCaseError> {
+        let sealed = self.isolation == Isolation::PerLeg;
+        prop_assert!(ready.senders.iter().all(|sender| sender.key.is_none() == sealed));
+        prop_assert!(ready.paths.iter().all(|path| path.downlink.is_some() == sealed));
+        let epochs = ready.paths.iter().filter_map(|path| Some(path.downlink.as_ref()?.epoch));
+        for epoch in epochs.filter(|epoch| *epoch != Epoch::NONE) {
+            prop_assert!(self.lives.insert(epoch), "a life was told of twice");
+        }
+        Ok(())
     }
 
     /// Looks at everything that was said.
@@ -164,6 +185,14 @@ impl Life {
                     ToTerminal::Ringing(it) => {
                         self.calls.push(it.call);
                         Some(it.request)
+                    }
+                    ToTerminal::CallReady(it) => {
+                        self.check_keys(it)?;
+                        None
+                    }
+                    ToTerminal::PathRenewed(it) => {
+                        prop_assert!(self.lives.insert(it.epoch), "a life was told of twice");
+                        None
                     }
                     ToTerminal::Presence(it) => {
                         let one = of_tenant(&it.entries, 1) || of_tenant(&it.entries, 2);
@@ -192,8 +221,12 @@ impl Life {
 
 proptest! {
     #[test]
-    fn every_life_keeps_its_promises(acts in prop::collection::vec(act(), 0..150)) {
-        let mut life = Life::new();
+    fn every_life_keeps_its_promises(
+        sealed: bool,
+        acts in prop::collection::vec(act(), 0..150),
+    ) {
+        let isolation = if sealed { Isolation::PerLeg } else { Isolation::None };
+        let mut life = Life::new(isolation);
         for act in &acts {
             life.act(act);
             life.check()?;
