@@ -134,6 +134,10 @@ pub const LEG_RATE_MAX_KBPS_DEFAULT: u32 = 8_000;
 /// The least that may be set, in kbit/s: Opus at 32 kbit/s, and as much again of headers.
 pub const LEG_RATE_MAX_KBPS_LEAST: u32 = 64;
 
+/// The least time in which the sequence number of a stream wraps: 65,536 packets at 10,000 a
+/// second, ten times what a shared screen sends. Who reports more wraps than this is mistaken.
+pub const WRAP_TIME_MIN: Duration = Duration::from_millis(6_500);
+
 /// Generations reserved in the store at each start: 2^40 orders are three years of ten thousand
 /// a second, and 2^24 starts fit into 64 bits.
 pub const GENERATIONS_PER_START: u64 = 1 << 40;

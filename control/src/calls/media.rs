@@ -12,22 +12,32 @@ use kakehashi_wire::relay::{LegLane, LegStream, SealLane};
 use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::{DownlinkSecret, IcePassword, MasterKey, Suite};
 use kakehashi_wire::terminal::CallReady;
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use zeroize::Zeroize;
 
 /// The SSRCs of all live calls. One is used once at a time on the whole node, which makes it
 /// unique on every shard.
 #[derive(Debug, Default)]
-pub struct Ssrcs(HashSet<Ssrc>);
+pub struct Ssrcs(HashMap<Ssrc, CallId>);
 
 impl Ssrcs {
-    fn draw(&mut self, entropy: &Entropy) -> Ssrc {
+    fn draw(&mut self, call: CallId, entropy: &Entropy) -> Ssrc {
         loop {
             let ssrc = Ssrc(u32::from_le_bytes(entropy.bytes()));
-            if ssrc.0 != 0 && self.0.insert(ssrc) {
+            if ssrc.0 == 0 {
+                continue;
+            }
+            if let Entry::Vacant(free) = self.0.entry(ssrc) {
+                free.insert(call);
                 return ssrc;
             }
         }
+    }
+
+    /// The call a stream belongs to.
+    pub fn call_of(&self, ssrc: Ssrc) -> Option<CallId> {
+        self.0.get(&ssrc).copied()
     }
 
     /// How many are in use.
@@ -100,6 +110,7 @@ pub type Offers<'a> = [&'a [StreamOffer]];
 impl CallMedia {
     /// Draws everything. `None` if the address of the primary's shard is not known.
     pub fn draw(
+        call: CallId,
         placement: Placement,
         address: impl Fn(Seat) -> Option<Address>,
         offers: &Offers<'_>,
@@ -113,7 +124,10 @@ impl CallMedia {
             .iter()
             .map(|offers| MemberMedia {
                 key: master_key(terms.suite, entropy),
-                streams: offers.iter().map(|offer| stream(*offer, entropy, ssrcs)).collect(),
+                streams: offers
+                    .iter()
+                    .map(|offer| stream(*offer, ssrcs.draw(call, entropy), entropy))
+                    .collect(),
                 legs: places.iter().map(|_| member_leg(terms.seal, entropy)).collect(),
             })
             .collect();
@@ -207,6 +221,23 @@ impl CallMedia {
         })
     }
 
+    /// A relay says how often a stream has wrapped. Returns the stream's leg at each relay, to be
+    /// installed with that from now on; none if the relay does not carry the call or says nothing
+    /// new.
+    pub fn raise_rollover(&mut self, relay: RelayId, said: LegStream) -> Vec<(RelayId, LegId)> {
+        if self.seats().all(|seat| seat.relay != relay) {
+            return Vec::new();
+        }
+        let relays: Vec<_> = self.seats().map(|seat| seat.relay).collect();
+        for member in &mut self.members {
+            let stream = member.streams.iter_mut().find(|stream| stream.ssrc == said.ssrc);
+            let Some(stream) = stream.filter(|it| it.rollover < said.rollover) else { continue };
+            stream.rollover = said.rollover;
+            return relays.into_iter().zip(member.legs.iter().map(|leg| leg.leg)).collect();
+        }
+        Vec::new()
+    }
+
     /// Gives the SSRCs back.
     pub fn free(&self, ssrcs: &mut Ssrcs) {
         for stream in self.members.iter().flat_map(|member| &member.streams) {
@@ -222,11 +253,11 @@ fn master_key(suite: Suite, entropy: &Entropy) -> MasterKey {
     made
 }
 
-fn stream(offer: StreamOffer, entropy: &Entropy, ssrcs: &mut Ssrcs) -> StreamPlan {
+fn stream(offer: StreamOffer, ssrc: Ssrc, entropy: &Entropy) -> StreamPlan {
     StreamPlan {
         kind: offer.kind,
         codec: offer.codec,
-        ssrc: ssrcs.draw(entropy),
+        ssrc,
         // RFC 3711 3.3.1: below 2^15, so that nobody guesses a wrong rollover counter.
         first_sequence: u16::from_le_bytes(entropy.bytes()) & 0x7fff,
         rollover: 0,
@@ -257,7 +288,7 @@ fn member_leg(seal: bool, entropy: &Entropy) -> MemberLeg {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kakehashi_wire::id::{RelayId, ShardIndex};
+    use kakehashi_wire::id::{Generation, Incarnation, RelayId, ShardIndex};
     use kakehashi_wire::media::{Codec, StreamKind};
     use kakehashi_wire::terminal::ToTerminal;
 
@@ -272,7 +303,8 @@ mod tests {
         };
         let entropy = Entropy::system();
         let terms = MediaTerms { suite: Suite::AeadAes128Gcm, seal, rate_kbps: 900 };
-        CallMedia::draw(placement, address, &[&audio, &both], terms, (&entropy, ssrcs)).unwrap()
+        let offers: &Offers<'_> = &[&audio, &both];
+        CallMedia::draw(CallId(9), placement, address, offers, terms, (&entropy, ssrcs)).unwrap()
     }
 
     fn media(ssrcs: &mut Ssrcs, relays: u32) -> CallMedia {
@@ -320,6 +352,50 @@ mod tests {
         let moved = media.ready(1, CallId(9), &["a", "b"]).unwrap();
         assert_eq!(moved.paths.len(), 1);
         assert_eq!((moved.paths[0].leg, moved.paths[0].role), (path.leg, RelayRole::Primary));
+    }
+
+    #[test]
+    fn wraps_are_believed_of_relays_that_carry_the_call_and_never_taken_back() {
+        let mut ssrcs = Ssrcs::default();
+        let mut media = media(&mut ssrcs, 2);
+        let before = media.ready(0, CallId(9), &["a", "b"]).unwrap();
+        let ssrc = before.streams[0].ssrc;
+        assert_eq!(ssrcs.call_of(ssrc), Some(CallId(9)));
+        let said = |rollover| LegStream { ssrc, rollover };
+        assert_eq!(media.raise_rollover(RelayId(3), said(9)), []);
+        let legs: Vec<_> = before.paths.iter().map(|path| (path.relay, path.leg)).collect();
+        assert_eq!(media.raise_rollover(RelayId(2), said(4)), legs);
+        assert_eq!(media.raise_rollover(RelayId(1), said(4)), []);
+        assert_eq!(media.raise_rollover(RelayId(1), said(3)), []);
+        let unknown = LegStream { ssrc: Ssrc(ssrc.0 ^ 1), rollover: 1 };
+        assert_eq!(media.raise_rollover(RelayId(1), unknown), []);
+        let late = media.ready(1, CallId(9), &["a", "b"]).unwrap();
+        assert_eq!(late.senders[0].streams[0].rollover, 4);
+        assert!(late.streams.iter().all(|stream| stream.rollover == 0));
+        assert_eq!(media.wanted_at(0, CallId(9))[0].streams, [said(4)]);
+    }
+
+    #[test]
+    fn each_leg_is_sealed_with_a_secret_of_its_own() {
+        let mut media = media_with(true, &mut Ssrcs::default(), 2);
+        let logins = ["a", "b"];
+        let secrets: Vec<_> = (0..2)
+            .flat_map(|nth| media.wanted_at(nth, CallId(9)))
+            .map(|leg| match leg.lane {
+                LegLane::Seal(lane) => *lane.secret.as_bytes(),
+                LegLane::Pass => panic!("a leg in the pass lane"),
+            })
+            .collect();
+        assert_eq!(secrets.iter().collect::<std::collections::HashSet<_>>().len(), 4);
+        let path = |media: &CallMedia| media.ready(0, CallId(9), &logins).unwrap().paths.remove(1);
+        let leg = path(&media).leg;
+        assert_eq!(path(&media).downlink.unwrap().epoch, Epoch::NONE);
+        let epoch = Epoch { incarnation: Incarnation(3), generation: Generation(5) };
+        let known = |relay, asked| (relay == RelayId(2) && asked == leg).then_some(epoch);
+        assert_eq!(media.note_lives(known), [NewLife { member: 0, leg, epoch }]);
+        assert_eq!(media.note_lives(known), []);
+        assert_eq!(media.note_lives(|_, _| None), [], "a life that ended is no news");
+        assert_eq!(path(&media).downlink.unwrap().epoch, epoch);
     }
 
     #[test]

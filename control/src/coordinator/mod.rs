@@ -7,6 +7,7 @@
 
 mod arrivals;
 mod ending;
+mod media;
 mod progress;
 mod requests;
 mod unsaved;
@@ -193,6 +194,7 @@ impl Coordinator {
                 self.fleet.link_up(link, hello, &mut said);
                 self.out.extend(said.into_iter().map(Output::Link));
             }
+            Input::LinkSaid(link, FromRelay::Rollovers(said)) => self.wrapped(link, &said, now),
             Input::LinkSaid(link, message) => {
                 let news = self.fleet.heard(link, message, now.since_start);
                 self.look_at_legs(news, now);

@@ -75,7 +75,7 @@ impl Coordinator {
         let media = placement.and_then(|placement| {
             let address = |seat: crate::placement::Seat| self.fleet.address(seat.relay, seat.shard);
             let random = (&self.entropy, &mut self.ssrcs);
-            CallMedia::draw(placement, address, &offers, terms, random)
+            CallMedia::draw(id, placement, address, &offers, terms, random)
         });
         let Some(media) = media else {
             self.happen(id, Event::LegsRefused, now);
@@ -96,15 +96,6 @@ impl Coordinator {
         let Some(call) = self.calls.get_mut(id) else { return };
         for (session, ready) in call.ready(|relay, leg| self.fleet.epoch(relay, leg)) {
             self.say(session, ready);
-        }
-    }
-
-    /// The relays began new lives of legs: who has what they seal to open is told.
-    fn renew_paths(&mut self, id: CallId) {
-        let call = self.calls.get_mut(id).filter(|call| call.state() == State::Connected);
-        let Some(call) = call else { return };
-        for (session, renewed) in call.renewed(|relay, leg| self.fleet.epoch(relay, leg)) {
-            self.say(session, renewed);
         }
     }
 

@@ -4,6 +4,7 @@ mod calls;
 mod lanes;
 mod random;
 mod store;
+mod wraps;
 
 use super::*;
 use crate::fleet::Generations;

@@ -10,7 +10,7 @@ use crate::capacity::BATCHES_IN_FLIGHT_MAX;
 use kakehashi_wire::id::{CallId, Epoch, Generation, Incarnation, LegId, ShardIndex};
 use kakehashi_wire::limits::ORDERS_PER_BATCH_MAX;
 use kakehashi_wire::relay::{
-    Order, OrderResult, Outcome, RESYNC_LEGS_MAX, RemoveLeg, RenewLeg, Resync,
+    LegStream, Order, OrderResult, Outcome, RESYNC_LEGS_MAX, RemoveLeg, RenewLeg, Resync,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -140,6 +140,15 @@ impl Plan {
     /// The life a leg has at the relay; `None` while the relay is not known to hold it.
     pub fn epoch(&self, leg: LegId) -> Option<Epoch> {
         self.legs.get(&leg)?.epoch
+    }
+
+    /// A stream of a leg has wrapped so often: later installs say so.
+    pub fn raise_rollover(&mut self, leg: LegId, said: LegStream) {
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
+        let stream = entry.leg.streams.iter_mut().find(|stream| stream.ssrc == said.ssrc);
+        if let Some(stream) = stream {
+            stream.rollover = stream.rollover.max(said.rollover);
+        }
     }
 
     /// A link began. Returns what to say first: the wanted legs in pieces that cover all numbers.

@@ -1,7 +1,7 @@
 //! Drives a plan against a model of a relay under loss, repetition, restarts and expiry.
 
 use super::*;
-use kakehashi_wire::relay::{LegLane, LegStream, Subscription};
+use kakehashi_wire::relay::{LegLane, Subscription};
 use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::{IcePassword, MasterKey, Suite};
 use proptest::prelude::*;
@@ -290,6 +290,22 @@ fn a_reconnecting_relay_is_asked_to_renew_and_a_restarted_one_to_install() {
     world.act(&Act::Restart);
     let orders = world.plan.orders(world.now, &mut world.generations);
     assert!(matches!(orders[..], [Order::Install(_)]));
+}
+
+#[test]
+fn a_leg_is_installed_again_with_the_wraps_that_were_reported() {
+    let mut world = World::new();
+    world.act(&Act::Want(1));
+    world.exchange();
+    let leg = *world.wished.first().unwrap();
+    for rollover in [7, 5] {
+        world.plan.raise_rollover(leg, LegStream { ssrc: ssrc(leg.0), rollover });
+    }
+    assert!(!world.exchange(), "a leg in force knows better than anybody");
+    world.act(&Act::Restart);
+    let orders = world.plan.orders(world.now, &mut world.generations);
+    let [Order::Install(install)] = &orders[..] else { panic!("one install") };
+    assert_eq!(install.streams, [LegStream { ssrc: ssrc(leg.0), rollover: 7 }]);
 }
 
 #[test]

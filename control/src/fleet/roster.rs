@@ -5,7 +5,7 @@ use crate::capacity::{ORDERS_ANSWER_TIMEOUT, RELAYS_MAX};
 use crate::placement::Candidate;
 use kakehashi_wire::id::{CallId, Epoch, LegId, RelayId, ShardIndex};
 use kakehashi_wire::media::Address;
-use kakehashi_wire::relay::{FromRelay, Hello, Orders, ToRelay};
+use kakehashi_wire::relay::{FromRelay, Hello, LegStream, Orders, ToRelay};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -72,6 +72,7 @@ impl Fleet {
             }
             FromRelay::RelayHeartbeat(beat) => relay.set_loads(beat.shards),
             FromRelay::CounterReport(report) => relay.set_counters(report.counters),
+            // What wrapped is about calls, not about their legs' standing.
             FromRelay::Hello(_) | FromRelay::Rollovers(_) => {}
         }
         LegNews::new()
@@ -82,6 +83,18 @@ impl Fleet {
         if let Some(relay) = self.relays.get_mut(&relay) {
             relay.plan.want(leg);
         }
+    }
+
+    /// A stream of a leg has wrapped so often: later installs say so.
+    pub fn raise_rollover(&mut self, relay: RelayId, leg: LegId, said: LegStream) {
+        if let Some(relay) = self.relays.get_mut(&relay) {
+            relay.plan.raise_rollover(leg, said);
+        }
+    }
+
+    /// The relay at the other end of a link.
+    pub fn at(&self, link: LinkId) -> Option<RelayId> {
+        self.by_link.get(&link).copied()
     }
 
     /// The relay should no longer hold the leg.
