@@ -67,7 +67,7 @@ impl Coordinator {
 
     /// Places a call that was taken, draws its keys, and wants its legs at the relays.
     pub(super) fn prepare(&mut self, id: CallId, streams: Vec<StreamOffer>, now: Now) {
-        let placement = choose(&self.fleet.candidates(), LEGS);
+        let placement = choose(&self.fleet.candidates(now.since_start), LEGS);
         let terms = media_terms(&self.settings.media);
         let Some(call) = self.calls.get_mut(id) else { return };
         call.set_callee_streams(streams);

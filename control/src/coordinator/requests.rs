@@ -66,7 +66,7 @@ impl Coordinator {
         if !acceptable(&streams) {
             return Err(Refusal::BadRequest);
         }
-        let callee = may_call(&self.facts(session, callee))?;
+        let callee = may_call(&self.facts(session, callee, now))?;
         if !self.calls.has_room() {
             return Err(Refusal::Busy);
         }
@@ -82,7 +82,7 @@ impl Coordinator {
         Ok(())
     }
 
-    fn facts(&self, session: &Session, callee: Option<AccountId>) -> CallFacts {
+    fn facts(&self, session: &Session, callee: Option<AccountId>, now: Now) -> CallFacts {
         let busy = |account| self.calls.of(account).is_some();
         let callee = callee.map(|account| {
             let account = AccountKey { tenant: session.account.tenant, account };
@@ -93,7 +93,7 @@ impl Coordinator {
             caller: session.account,
             caller_is_busy: busy(session.account),
             callee,
-            relay_ready: choose(&self.fleet.candidates(), LEGS).is_some(),
+            relay_ready: choose(&self.fleet.candidates(now.since_start), LEGS).is_some(),
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod generations;
 pub mod link;
+mod load;
 mod plan;
 mod relay;
 mod roster;

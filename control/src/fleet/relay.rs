@@ -1,6 +1,8 @@
 //! One relay as control sees it. Pure.
 
+use super::load::PacketRate;
 use super::{LinkId, Plan};
+use crate::capacity::LEG_PACKETS_PER_S;
 use crate::placement::Candidate;
 use kakehashi_wire::id::{Incarnation, RelayId, ShardIndex};
 use kakehashi_wire::media::Address;
@@ -15,6 +17,8 @@ pub struct Relay {
     incarnation: Option<Incarnation>,
     shards: Vec<ShardOffer>,
     loads: Vec<ShardLoad>,
+    /// In the same order.
+    rates: Vec<PacketRate>,
     counters: Vec<Counter>,
     pub(super) plan: Plan,
 }
@@ -29,6 +33,7 @@ impl Relay {
             incarnation: None,
             shards: Vec::new(),
             loads: Vec::new(),
+            rates: Vec::new(),
             counters: Vec::new(),
             plan: Plan::new(leg_lifetime),
         }
@@ -40,6 +45,7 @@ impl Relay {
         self.incarnation = Some(hello.incarnation);
         self.shards = hello.shards;
         self.loads.clear();
+        self.rates.clear();
         self.counters.clear();
         self.link.replace(link)
     }
@@ -50,7 +56,11 @@ impl Relay {
         self.plan.link_down();
     }
 
-    pub(super) fn set_loads(&mut self, loads: Vec<ShardLoad>) {
+    pub(super) fn set_loads(&mut self, loads: Vec<ShardLoad>, now: Duration) {
+        self.rates.resize_with(loads.len(), PacketRate::default);
+        for (rate, load) in self.rates.iter_mut().zip(&loads) {
+            rate.note(load, now);
+        }
         self.loads = loads;
     }
 
@@ -93,17 +103,20 @@ impl Relay {
         self.shards.iter().find(|offer| offer.shard == shard).map(|offer| offer.address)
     }
 
-    /// Its shards as places for a call; none while it is not connected.
-    pub fn candidates(&self) -> impl Iterator<Item = Candidate> + '_ {
+    /// Its shards as places for a call at `now`; none while it is not connected.
+    pub fn candidates(&self, now: Duration) -> impl Iterator<Item = Candidate> + '_ {
         let shards = if self.link.is_some() { self.shards.as_slice() } else { &[] };
-        shards.iter().enumerate().map(|(nth, offer)| {
+        shards.iter().enumerate().map(move |(nth, offer)| {
             let wanted = self.plan.legs_on(offer.shard);
             let reported = self.loads.get(nth).map_or(0, |load| load.legs);
+            let measured = self.rates.get(nth).map_or(0, |rate| rate.per_second(now));
+            let expected = wanted.saturating_sub(reported).saturating_mul(LEG_PACKETS_PER_S);
             Candidate {
                 relay: self.id,
                 shard: offer.shard,
                 legs: wanted.max(reported),
                 legs_max: offer.legs_max,
+                packets_per_s: measured.saturating_add(expected),
             }
         })
     }

@@ -70,7 +70,7 @@ impl Fleet {
             FromRelay::OrdersDone(done) => {
                 return relay.plan.answered(&done.results, now).into_iter().collect();
             }
-            FromRelay::RelayHeartbeat(beat) => relay.set_loads(beat.shards),
+            FromRelay::RelayHeartbeat(beat) => relay.set_loads(beat.shards, now),
             FromRelay::CounterReport(report) => relay.set_counters(report.counters),
             // What wrapped is about calls, not about their legs' standing.
             FromRelay::Hello(_) | FromRelay::Rollovers(_) => {}
@@ -124,9 +124,9 @@ impl Fleet {
         self.relays.get(&relay)?.plan.epoch(leg)
     }
 
-    /// Shards that could take a call.
-    pub fn candidates(&self) -> Vec<Candidate> {
-        self.relays.values().flat_map(Relay::candidates).collect()
+    /// Shards that could take a call at `now`.
+    pub fn candidates(&self, now: Duration) -> Vec<Candidate> {
+        self.relays.values().flat_map(|relay| relay.candidates(now)).collect()
     }
 
     /// Where terminals reach a shard.

@@ -2,8 +2,15 @@
 //!
 //! All legs of a call share one shard per relay, so that no packet crosses cores. The standby
 //! is on another relay; a fleet of one relay has none.
+//!
+//! A shard is as loaded as the fuller of two shares, since either runs out by itself:
+//! - of its room: `legs / legs_max`;
+//! - of its time: `packets_per_s / max(busiest shard's packets_per_s, SHARD_PACKETS_PER_S)`. What a
+//!   core can do is not known, but the busiest does it.
 
+use crate::capacity::SHARD_PACKETS_PER_S;
 use kakehashi_wire::id::{RelayId, ShardIndex};
+use std::collections::BTreeMap;
 
 /// A shard that could take a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,14 +23,11 @@ pub struct Candidate {
     pub legs: u32,
     /// Legs it can hold.
     pub legs_max: u32,
+    /// Packets it receives and sends in a second, or will when all its legs are there.
+    pub packets_per_s: u32,
 }
 
 impl Candidate {
-    /// Share of its room in use, in millionths.
-    fn load(&self) -> u64 {
-        u64::from(self.legs) * 1_000_000 / u64::from(self.legs_max.max(1))
-    }
-
     fn has_room(&self, legs: u32) -> bool {
         self.legs.checked_add(legs).is_some_and(|sum| sum <= self.legs_max)
     }
@@ -47,30 +51,62 @@ pub struct Placement {
     pub standby: Option<Seat>,
 }
 
-/// Chooses for a call of `legs` legs: the least loaded shard of the least loaded relay, and the
-/// same among the other relays for the standby. `None` if no shard has room.
+/// Chooses for a call of `legs` legs the least loaded shard, and the least loaded of the other
+/// relays for the standby; among equals that of the less loaded relay, then the lower numbers.
+/// `None` if no shard has room.
 pub fn choose(candidates: &[Candidate], legs: u32) -> Option<Placement> {
-    let primary = best(candidates, legs, None)?;
-    let standby = best(candidates, legs, Some(primary.relay));
+    let busiest = busiest(candidates);
+    let mut together = BTreeMap::<RelayId, Used>::new();
+    for shard in candidates {
+        let relay = together.entry(shard.relay).or_default();
+        *relay = relay.and(shard, busiest);
+    }
+    let best = |except: Option<RelayId>| {
+        candidates
+            .iter()
+            .filter(|shard| Some(shard.relay) != except && shard.has_room(legs))
+            .min_by_key(|shard| {
+                let relay = together.get(&shard.relay).map(Used::load);
+                (Used::default().and(shard, busiest).load(), relay, shard.relay, shard.shard)
+            })
+            .map(|shard| Seat { relay: shard.relay, shard: shard.shard })
+    };
+    let primary = best(None)?;
+    let standby = best(Some(primary.relay));
     Some(Placement { primary, standby })
 }
 
-fn best(candidates: &[Candidate], legs: u32, except: Option<RelayId>) -> Option<Seat> {
-    candidates
-        .iter()
-        .filter(|shard| Some(shard.relay) != except && shard.has_room(legs))
-        .min_by_key(|shard| {
-            (relay_load(candidates, shard.relay), shard.relay, shard.load(), shard.shard)
-        })
-        .map(|shard| Seat { relay: shard.relay, shard: shard.shard })
+/// The packet rate that counts for a full shard.
+fn busiest(candidates: &[Candidate]) -> u32 {
+    let rates = candidates.iter().map(|shard| shard.packets_per_s);
+    rates.max().unwrap_or(0).max(SHARD_PACKETS_PER_S)
 }
 
-fn relay_load(candidates: &[Candidate], relay: RelayId) -> u64 {
-    let shards = candidates.iter().filter(|shard| shard.relay == relay);
-    let (legs, room) = shards.fold((0, 0), |(legs, room), shard| {
-        (legs + u64::from(shard.legs), room + u64::from(shard.legs_max))
-    });
-    legs * 1_000_000 / room.max(1)
+/// What some shards have, and how much of it is in use.
+#[derive(Clone, Copy, Default)]
+struct Used {
+    legs: u64,
+    legs_max: u64,
+    packets_per_s: u64,
+    packets_per_s_max: u64,
+}
+
+impl Used {
+    /// With one more shard.
+    fn and(self, shard: &Candidate, busiest: u32) -> Self {
+        Self {
+            legs: self.legs + u64::from(shard.legs),
+            legs_max: self.legs_max + u64::from(shard.legs_max),
+            packets_per_s: self.packets_per_s + u64::from(shard.packets_per_s),
+            packets_per_s_max: self.packets_per_s_max + u64::from(busiest),
+        }
+    }
+
+    /// The fuller of both shares, in millionths.
+    fn load(&self) -> u64 {
+        let share = |used: u64, of: u64| used.saturating_mul(1_000_000) / of.max(1);
+        share(self.legs, self.legs_max).max(share(self.packets_per_s, self.packets_per_s_max))
+    }
 }
 
 #[cfg(test)]
@@ -79,26 +115,67 @@ mod tests {
     use proptest::prelude::*;
 
     fn shard(relay: u32, shard: u16, legs: u32, legs_max: u32) -> Candidate {
-        Candidate { relay: RelayId(relay), shard: ShardIndex(shard), legs, legs_max }
+        let (relay, shard) = (RelayId(relay), ShardIndex(shard));
+        Candidate { relay, shard, legs, legs_max, packets_per_s: 0 }
+    }
+
+    fn busy(relay: u32, shard: u16, legs: u32, packets_per_s: u32) -> Candidate {
+        Candidate { packets_per_s, ..self::shard(relay, shard, legs, 20_000) }
+    }
+
+    fn seat(relay: u32, shard: u16) -> Seat {
+        Seat { relay: RelayId(relay), shard: ShardIndex(shard) }
     }
 
     #[test]
-    fn the_least_loaded_shard_of_the_least_loaded_relay_is_primary() {
+    fn the_least_loaded_shard_is_primary_and_the_next_relays_standby() {
         let fleet =
             [shard(1, 0, 8, 10), shard(1, 1, 0, 10), shard(2, 0, 3, 10), shard(2, 1, 2, 10)];
         let placement = choose(&fleet, 2).unwrap();
-        assert_eq!(placement.primary, Seat { relay: RelayId(2), shard: ShardIndex(1) });
-        assert_eq!(placement.standby, Some(Seat { relay: RelayId(1), shard: ShardIndex(1) }));
+        assert_eq!(placement, Placement { primary: seat(1, 1), standby: Some(seat(2, 1)) });
         assert_eq!(choose(&[], 2), None);
         assert_eq!(choose(&fleet[..1], 3), None);
         assert_eq!(choose(&fleet[..1], 2).unwrap().standby, None);
     }
 
+    #[test]
+    fn a_few_heavy_calls_fill_a_shard_as_many_legs_do() {
+        // Two screens of 40,000 packets/s against five hundred quiet legs, and nothing at all.
+        let fleet = [busy(1, 0, 4, 80_000), busy(2, 0, 500, 20_000)];
+        assert_eq!(choose(&fleet, 2).unwrap().primary, seat(2, 0));
+        let idle = [fleet[0], fleet[1], busy(3, 0, 0, 0)];
+        let placement = choose(&idle, 2).unwrap();
+        assert_eq!(placement, Placement { primary: seat(3, 0), standby: Some(seat(2, 0)) });
+        // The rate of one call in a fleet that is all but idle does not make a shard full.
+        let quiet = [busy(1, 0, 2, 100), busy(2, 0, 1_000, 0)];
+        assert_eq!(choose(&quiet, 2).unwrap().primary, seat(1, 0));
+    }
+
+    #[test]
+    fn calls_that_are_placed_one_after_another_spread_over_shards_and_relays() {
+        let mut fleet: Vec<_> =
+            [(1, 0), (1, 1), (2, 0), (2, 1)].map(|(relay, nth)| busy(relay, nth, 0, 0)).to_vec();
+        for _ in 0..100 {
+            let placement = choose(&fleet, 2).unwrap();
+            for seat in [Some(placement.primary), placement.standby].into_iter().flatten() {
+                let taken = |c: &&mut Candidate| (c.relay, c.shard) == (seat.relay, seat.shard);
+                let shard = fleet.iter_mut().find(taken).unwrap();
+                shard.legs += 2;
+                shard.packets_per_s += 2 * crate::capacity::LEG_PACKETS_PER_S;
+            }
+        }
+        assert!(fleet.iter().all(|shard| shard.legs == 100), "{fleet:?}");
+    }
+
     prop_compose! {
-        fn fleet()(list in prop::collection::vec((0_u32..4, 0_u32..20, 0_u32..20), 0..12))
-            -> Vec<Candidate>
-        {
-            (0_u16..).zip(list).map(|(i, (relay, legs, max))| shard(relay, i, legs, max)).collect()
+        fn fleet()(list in prop::collection::vec(
+            (0_u32..4, 0_u32..20, 0_u32..20, prop_oneof![Just(0), 0_u32..200_000, any::<u32>()]),
+            0..12,
+        )) -> Vec<Candidate> {
+            let shards = (0_u16..).zip(list);
+            shards.map(|(i, (relay, legs, max, packets_per_s))| {
+                Candidate { packets_per_s, ..shard(relay, i, legs, max) }
+            }).collect()
         }
     }
 
@@ -121,6 +198,27 @@ mod tests {
                         prop_assert!(seat_of(standby).has_room(legs));
                     }
                 }
+            }
+        }
+
+        #[test]
+        fn nothing_less_loaded_is_passed_over_and_order_does_not_matter(
+            (fleet, shuffled) in fleet()
+                .prop_flat_map(|fleet| (Just(fleet.clone()), Just(fleet).prop_shuffle())),
+            legs in 1_u32..5,
+        ) {
+            let placement = choose(&fleet, legs);
+            prop_assert_eq!(choose(&shuffled, legs), placement);
+            let load_of = |c: &Candidate| Used::default().and(c, busiest(&fleet)).load();
+            let seat = |c: &Candidate| Seat { relay: c.relay, shard: c.shard };
+            let Some(Placement { primary, standby }) = placement else { return Ok(()) };
+            let roomy = || fleet.iter().filter(|shard| shard.has_room(legs));
+            for (chosen, except) in [(Some(primary), None), (standby, Some(primary.relay))] {
+                let others = || roomy().filter(|shard| Some(shard.relay) != except);
+                let Some(chosen) = others().find(|c| Some(seat(c)) == chosen) else { continue };
+                prop_assert!(others().all(|shard| load_of(chosen) <= load_of(shard)));
+                let idle = |c: &Candidate| c.packets_per_s == 0 && c.legs == 0;
+                prop_assert!(!others().any(idle) || idle(chosen) || load_of(chosen) == 0);
             }
         }
     }

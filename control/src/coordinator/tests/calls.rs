@@ -243,19 +243,44 @@ fn long_calls_keep_their_legs() {
     world.assert_clean();
 }
 
+/// The relay's shard reports what it holds and has sent.
+fn beat(world: &mut World, relay: u32, legs: u32, packets_sent: u64) {
+    let load =
+        kakehashi_wire::relay::ShardLoad { legs, packets_received: 0, packets_sent, bytes_sent: 0 };
+    let beat = RelayHeartbeat { beat: 1, shards: vec![load] };
+    world.input(Input::LinkSaid(LinkId(relay.into()), beat.into()));
+}
+
+/// The relays a new call gets, primary first. It stays.
+fn placed(world: &mut World, caller: u64, callee: u64) -> Vec<u32> {
+    for account in [caller, callee] {
+        world.sign_in(account, 1, account, account);
+    }
+    let call = world.invite(caller, callee).unwrap();
+    world.accept(callee, call);
+    world.ready(caller).unwrap().paths.iter().map(|path| path.relay.0).collect()
+}
+
 #[test]
 fn heartbeats_tell_the_load() {
     let mut world = two(2);
-    let load = kakehashi_wire::relay::ShardLoad {
-        legs: 900,
-        packets_received: 0,
-        packets_sent: 0,
-        bytes_sent: 0,
-    };
-    let beat = RelayHeartbeat { beat: 1, shards: vec![load] };
-    world.input(Input::LinkSaid(LinkId(1), beat.into()));
-    let call = world.invite(1, 2).unwrap();
-    world.accept(2, call);
-    let paths: Vec<_> = world.ready(1).unwrap().paths.iter().map(|p| p.relay.0).collect();
-    assert_eq!(paths, [2, 1]);
+    beat(&mut world, 1, 900, 0);
+    assert_eq!(placed(&mut world, 1, 2), [2, 1]);
+}
+
+#[test]
+fn a_relay_with_few_but_heavy_calls_is_avoided_while_that_is_known() {
+    let mut world = two(2);
+    beat(&mut world, 1, 2, 7_000_000);
+    beat(&mut world, 2, 100, 5_000_000);
+    assert_eq!(placed(&mut world, 1, 2), [1, 2], "what was sent before is no load now");
+    world.wait(Duration::from_millis(200));
+    beat(&mut world, 1, 2, 7_020_000);
+    beat(&mut world, 2, 100, 5_000_100);
+    assert_eq!(placed(&mut world, 3, 4), [2, 1]);
+    // Neither reports anything new: after a while only their legs count.
+    world.wait(Duration::from_secs(4));
+    assert_eq!(placed(&mut world, 5, 6), [2, 1]);
+    world.wait(Duration::from_secs(2));
+    assert_eq!(placed(&mut world, 7, 8), [1, 2]);
 }
