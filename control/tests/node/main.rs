@@ -22,12 +22,15 @@ mod process;
 use common::relay::Relay;
 use common::terminal::{AUDIO, Terminal};
 use common::{PASSWORD, Platform, close_code, settings, within};
+use kakehashi_control::config::Config;
 use kakehashi_control::gate::CloseCode;
 use kakehashi_control::node::Node;
-use kakehashi_wire::id::CallId;
+use kakehashi_control::policy::Isolation;
+use kakehashi_wire::id::{CallId, RelayId};
+use kakehashi_wire::relay::LegLane;
 use kakehashi_wire::terminal::{
-    CallEnd, Cancel, HangUp, PresenceState, Refusal, Reject, ReportQuality, SessionEnd, SignOut,
-    ToTerminal, WatchPresence,
+    CallEnd, Cancel, HangUp, PathRenewed, PresenceState, Refusal, Reject, ReportQuality,
+    SessionEnd, SignOut, ToTerminal, WatchPresence,
 };
 use std::time::Duration;
 
@@ -86,6 +89,41 @@ async fn a_call_from_sign_in_to_record() {
     assert_eq!(records[0].caller.quality.unwrap().packets_received, 499);
     for relay in &relays {
         relay.until_it_holds(0).await;
+    }
+    platform.node.stop().await;
+}
+
+#[tokio::test]
+async fn a_sealed_call_gives_nobody_anothers_key_and_tells_of_new_lives() {
+    let folder = tempfile::tempdir().unwrap();
+    let per_leg = |config: &mut Config| config.calls.isolation = Isolation::PerLeg;
+    let platform = Platform::start_with(folder, per_leg).await;
+    let mut relays = [Relay::start(&platform, 1).await, Relay::start(&platform, 2).await];
+    let mut a = platform.terminal("shop", "a").await;
+    let mut b = platform.terminal("shop", "b").await;
+    let call = a.invite("b").await.unwrap();
+    b.incoming().await;
+    b.accept(call).await;
+    let ready = [a.ready().await, b.ready().await];
+    for path in ready.iter().flat_map(|ready| &ready.paths) {
+        let relay = &relays[path.relay.0 as usize - 1];
+        let downlink = path.downlink.as_ref().unwrap();
+        assert_eq!(downlink.epoch, relay.epoch(path.leg));
+        let install = relay.held().into_iter().find(|leg| leg.leg == path.leg).unwrap();
+        let LegLane::Seal(lane) = install.lane else { panic!("a leg in the pass lane") };
+        assert!(lane.secret == downlink.secret && lane.suite == downlink.suite);
+    }
+    assert!(ready.iter().flat_map(|ready| &ready.senders).all(|sender| sender.key.is_none()));
+
+    relays[0].die();
+    relays[0] = Relay::start(&platform, 1).await;
+    relays[0].until_it_holds(2).await;
+    for (terminal, ready) in [(&mut a, &ready[0]), (&mut b, &ready[1])] {
+        let leg = ready.paths.iter().find(|path| path.relay == RelayId(1)).unwrap().leg;
+        let epoch = relays[0].epoch(leg);
+        let heard = terminal.hear().await;
+        let Some(ToTerminal::PathRenewed(renewed)) = heard else { panic!("another life") };
+        assert_eq!(renewed, PathRenewed { call, leg, epoch });
     }
     platform.node.stop().await;
 }

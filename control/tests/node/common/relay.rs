@@ -4,7 +4,7 @@ use super::{Platform, client_tls, dial, frame, within};
 use kakehashi_control::clock::UnixMs;
 use kakehashi_control::pki::Pki;
 use kakehashi_wire::frame::ALPN_RELAY;
-use kakehashi_wire::id::{Incarnation, LegId, RelayId, ShardIndex};
+use kakehashi_wire::id::{Epoch, Incarnation, LegId, RelayId, ShardIndex};
 use kakehashi_wire::relay::{
     FromRelay, Hello, InstallLeg, Order, OrderResult, OrdersDone, Outcome, RelayHeartbeat,
     ShardOffer, ToRelay,
@@ -12,14 +12,18 @@ use kakehashi_wire::relay::{
 use quinn::{Connection, RecvStream, SendStream};
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// Each relay that connects is a process of its own.
+static LIVES: AtomicU64 = AtomicU64::new(1000);
+
 #[derive(Clone)]
 pub struct Relay {
-    /// Kept open.
-    _connection: Connection,
+    connection: Connection,
+    life: Incarnation,
     held: Arc<Mutex<HashMap<LegId, InstallLeg>>>,
     may_answer: watch::Sender<bool>,
 }
@@ -32,14 +36,13 @@ impl Relay {
 
     /// The same, without a platform in this process.
     pub async fn connect(pki: &Pki, node: SocketAddr, number: u32) -> Self {
-        let (connection, mut send, mut recv) = Self::greet(pki, node, number, number).await;
+        let life = Incarnation(LIVES.fetch_add(1, Ordering::Relaxed));
+        let tls = Self::tls(pki, number);
+        let (connection, mut send, mut recv) = Self::greet_as(tls, node, number, life).await;
         let (kind, body) = within(frame(&mut recv)).await.unwrap();
         assert!(matches!(ToRelay::decode(kind, &body), Ok(ToRelay::Welcome(_))));
-        let relay = Self {
-            _connection: connection,
-            held: Arc::default(),
-            may_answer: watch::channel(true).0,
-        };
+        let relay =
+            Self { connection, life, held: Arc::default(), may_answer: watch::channel(true).0 };
         let playing = relay.clone();
         tokio::spawn(async move { playing.play(&mut send, &mut recv).await });
         relay
@@ -52,9 +55,12 @@ impl Relay {
         certificate: u32,
         number: u32,
     ) -> (Connection, SendStream, RecvStream) {
+        Self::greet_with(Self::tls(pki, certificate), node, number).await
+    }
+
+    fn tls(pki: &Pki, certificate: u32) -> rustls::ClientConfig {
         let identity = pki.issue_relay(RelayId(certificate), UnixMs::now()).unwrap();
-        let tls = client_tls(pki).with_client_auth_cert(identity.chain, identity.key).unwrap();
-        Self::greet_with(tls, node, number).await
+        client_tls(pki).with_client_auth_cert(identity.chain, identity.key).unwrap()
     }
 
     /// Connects with any certificate and says to be relay `number`.
@@ -63,13 +69,22 @@ impl Relay {
         node: SocketAddr,
         number: u32,
     ) -> (Connection, SendStream, RecvStream) {
+        Self::greet_as(tls, node, number, Incarnation(7)).await
+    }
+
+    async fn greet_as(
+        tls: rustls::ClientConfig,
+        node: SocketAddr,
+        number: u32,
+        incarnation: Incarnation,
+    ) -> (Connection, SendStream, RecvStream) {
         let connection = dial(tls, ALPN_RELAY, node).await;
         let (mut send, recv) = connection.open_bi().await.unwrap();
         let port = 5000 + u16::try_from(number).unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], port)).into();
         let hello = Hello {
             relay: RelayId(number),
-            incarnation: Incarnation(7),
+            incarnation,
             software: "played".into(),
             shards: vec![ShardOffer { shard: ShardIndex(0), address, legs_max: 100 }],
         };
@@ -80,6 +95,17 @@ impl Relay {
     /// From here on orders are applied but not answered, or are.
     pub fn answer(&self, may: bool) {
         self.may_answer.send_replace(may);
+    }
+
+    /// Its process ends.
+    pub fn die(&self) {
+        self.connection.close(0_u32.into(), b"gone");
+    }
+
+    /// The life a leg has here.
+    pub fn epoch(&self, leg: LegId) -> Epoch {
+        let generation = self.held.lock().unwrap()[&leg].generation;
+        Epoch { incarnation: self.life, generation }
     }
 
     pub fn held(&self) -> Vec<InstallLeg> {
