@@ -1,6 +1,7 @@
 //! What `kakehashi` can be asked to do, and the help that teaches it.
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use kakehashi_control::capacity::LEG_RATE_MAX_KBPS_DEFAULT;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -45,6 +46,17 @@ pub(crate) struct DataArgs {
     pub(crate) data: PathBuf,
 }
 
+/// How calls go: some of control's settings, which `kakehashi-control --print-config` explains.
+#[derive(ClapArgs, Clone)]
+pub(crate) struct CallSettingsArgs {
+    /// Whether members of a call share keys ("none"), or relays seal anew for each of them.
+    #[arg(long, value_name = "HOW", default_value = "none", value_parser = ["none", "per-leg"])]
+    pub(crate) isolation: String,
+    /// What one terminal may send into a call, in kbit/s; relays drop what is over. 0: no limit.
+    #[arg(long, value_name = "KBPS", default_value_t = LEG_RATE_MAX_KBPS_DEFAULT)]
+    pub(crate) leg_rate_max_kbps: u32,
+}
+
 /// How to run the platform.
 #[derive(ClapArgs)]
 pub(crate) struct UpArgs {
@@ -68,6 +80,9 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) shards: u16,
+    /// How calls go.
+    #[command(flatten)]
+    pub(crate) calls: CallSettingsArgs,
     /// Adds a tenant with two accounts, lets two real terminals call each other with the sample
     /// speech and video, checks the recordings frame for frame, and ends. Exit code 0 means that
     /// all media came through.

@@ -74,13 +74,15 @@ impl Platform {
         let (control_port, fleet_port, media_port) = free_ports(shards * 2);
         let mut command = Command::new(program("kakehashi"));
         command.arg("up").arg("--data").arg(data.path());
-        for (option, port) in [
+        for (option, value) in [
             ("--control-port", control_port),
             ("--fleet-port", fleet_port),
             ("--media-port", media_port),
             ("--shards", shards),
+            // How much a test sends is its own business.
+            ("--leg-rate-max-kbps", 0),
         ] {
-            command.arg(option).arg(port.to_string());
+            command.arg(option).arg(value.to_string());
         }
         let mut up = command
             .stdin(Stdio::null())

@@ -1,7 +1,7 @@
 //! The configuration files of the parts, written from the command line.
 
 use super::layout::Layout;
-use crate::args::UpArgs;
+use crate::args::{CallSettingsArgs, UpArgs};
 use anyhow::{Context, Result};
 use kakehashi_control::pki::Pki;
 use kakehashi_wire::id::RelayId;
@@ -68,7 +68,7 @@ pub(super) fn relay_name(relay: RelayId) -> String {
 }
 
 /// The control node's configuration.
-pub(super) fn control(layout: &Layout, ports: &Ports) -> String {
+pub(super) fn control(layout: &Layout, ports: &Ports, calls: &CallSettingsArgs) -> String {
     format!(
         "# Written by `kakehashi up` at every start.\n\
          data = {data:?}\n\
@@ -77,12 +77,17 @@ pub(super) fn control(layout: &Layout, ports: &Ports) -> String {
          [terminals]\n\
          listen = \"{terminals}\"\n\
          [relays]\n\
-         listen = \"{relays}\"\n",
+         listen = \"{relays}\"\n\
+         [calls]\n\
+         isolation = {isolation:?}\n\
+         leg_rate_max_kbps = {leg_rate}\n",
         data = layout.control(),
         socket = layout.admin_socket(),
         terminals = ports.control(),
         relays = ports.fleet(),
         address = ports.address,
+        isolation = calls.isolation,
+        leg_rate = calls.leg_rate_max_kbps,
     )
 }
 

@@ -3,7 +3,7 @@
 use super::children::Part;
 use super::configs::{self, Ports, RELAYS};
 use super::layout::{CONTROL, Layout};
-use crate::args::UpArgs;
+use crate::args::{CallSettingsArgs, UpArgs};
 use anyhow::{Context, Result, bail};
 use core::time::Duration;
 use kakehashi_control::admin::client;
@@ -30,6 +30,7 @@ pub(crate) struct Platform {
     pub(crate) layout: Layout,
     /// Where everything listens.
     pub(crate) ports: Ports,
+    calls: CallSettingsArgs,
     parts: Vec<Part>,
 }
 
@@ -37,12 +38,13 @@ impl Platform {
     /// A platform none of whose parts runs yet.
     pub(crate) fn new(args: &UpArgs) -> Result<Self> {
         let layout = Layout::open(&args.data.data)?;
-        Ok(Self { layout, ports: Ports::of(args)?, parts: Vec::new() })
+        let (ports, calls) = (Ports::of(args)?, args.calls.clone());
+        Ok(Self { layout, ports, calls, parts: Vec::new() })
     }
 
     /// Starts all parts and waits until the relays have reported to control.
     pub(crate) async fn start(&mut self) -> Result<()> {
-        let text = configs::control(&self.layout, &self.ports);
+        let text = configs::control(&self.layout, &self.ports, &self.calls);
         let config = self.layout.write_config(CONTROL, &text)?;
         self.parts.push(Part::start(&self.layout, CONTROL, "control", config)?);
         self.until_ready("control", |_| true).await?;
