@@ -12,7 +12,7 @@ use crate::orders::report::Published;
 use crate::shard::{Clock, Plan, ShardError, ShardThread, board, spawn};
 use core::net::SocketAddr;
 use core::time::Duration;
-use kakehashi_srtp::Provider;
+use kakehashi_srtp::{Authenticator, Provider};
 use kakehashi_wire::id::{Incarnation, RelayId, ShardIndex};
 use kakehashi_wire::relay::Order;
 use std::io::IsTerminal;
@@ -308,15 +308,18 @@ impl Relay {
     }
 }
 
-/// The AES-GCM implementation the settings name, or the faster one.
+/// The AES-GCM implementation the settings name, or the faster one. Tags are checked by what the
+/// processor does best beside it.
 fn choose(config: &Config) -> Provider {
     if let Some(provider) = config.provider.named() {
-        tracing::info!(%provider, "AES-GCM provider, as configured");
+        let authenticator = Authenticator::beside(provider);
+        tracing::info!(%provider, %authenticator, "AES-GCM provider, as configured");
         return provider;
     }
     let clock = Clock::start();
     let (provider, measurement) = Provider::fastest(|| clock.now().0);
-    tracing::info!(%provider, %measurement, "AES-GCM provider, by measurement");
+    let authenticator = Authenticator::beside(provider);
+    tracing::info!(%provider, %authenticator, %measurement, "AES-GCM provider, by measurement");
     provider
 }
 

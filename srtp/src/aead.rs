@@ -1,25 +1,26 @@
-//! The seam to the cipher: AES-GCM sealing, opening and checking, by one of two providers.
+//! The seam to the cipher: AES-GCM sealing and opening by one of two providers, and, in the files
+//! below, checking a tag without opening.
 //!
-//! The only file that names a cryptographic library for packets. Whatever the provider,
-//! **a failing `open` leaves the bytes as they were**, so that another packet index can be tried.
-//! The two are checked against each other, against Wycheproof and against the RFC's vectors.
+//! Only here is a cryptographic library named for packets. Whatever the provider, **a failing
+//! `open` leaves the bytes as they were**, so that another packet index can be tried. All are
+//! checked against each other, against Wycheproof and against the RFC's vectors.
 
 use aes::cipher::consts::{U12, U16};
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
-use aes::{Aes128Enc, Aes256Enc, Block};
+use aes::{Aes128Enc, Aes256Enc};
 use aes_gcm::AesGcm;
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::aead::inout::InOutBuf;
 use aws_lc_rs::aead::{self as aws, Aad, LessSafeKey, UnboundKey};
-use ghash::GHash;
-use ghash::universal_hash::UniversalHash;
 use kakehashi_wire::secret::Suite;
-use zeroize::Zeroize;
 
 use crate::kdf::cipher;
 
+pub(crate) mod parts;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod wide;
 
 /// Bytes of a tag: the full 128 bits (RFC 7714 13.2).
 pub(crate) const TAG_BYTES: usize = 16;
@@ -48,11 +49,40 @@ pub(crate) struct Tag(pub(crate) [u8; TAG_BYTES]);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Forged;
 
-/// One AES-GCM key, expanded.
+/// AES-GCM with one key.
+pub(crate) trait Cipher {
+    /// Encrypts `text` in place and gives the tag over `aad` and the ciphertext.
+    fn seal(&self, nonce: Nonce, aad: &[u8], text: &mut [u8]) -> Tag;
+
+    /// Decrypts `text` into `out`, which is as long, if its tag fits. What is in `out` after a
+    /// failure has no meaning.
+    fn open_into(
+        &self,
+        nonce: Nonce,
+        aad: &[u8],
+        text: &[u8],
+        tag: Tag,
+        out: &mut [u8],
+    ) -> Result<(), Forged>;
+
+    /// Decrypts `text` in place if its tag fits; otherwise `text` keeps its bytes.
+    ///
+    /// `scratch` is at least as long as `text`; what is in it afterwards has no meaning.
+    fn open(
+        &self,
+        nonce: Nonce,
+        aad: &[u8],
+        text: &mut [u8],
+        tag: Tag,
+        scratch: &mut [u8],
+    ) -> Result<(), Forged>;
+}
+
+/// The key that packets of one leg are sealed or opened with.
 pub(crate) enum Aead {
     AesGcm128(Box<Portable<Aes128Enc>>),
     AesGcm256(Box<Portable<Aes256Enc>>),
-    AwsLcRs(LessSafeKey),
+    AwsLcRs(Assembly),
     #[cfg(feature = "danger-null")]
     Null,
 }
@@ -60,10 +90,6 @@ pub(crate) enum Aead {
 impl Aead {
     /// Expands `key`, which has the length that `suite` fixes.
     pub(crate) fn new(provider: Provider, suite: Suite, key: &[u8]) -> Self {
-        let assembly = |algorithm| {
-            let key = UnboundKey::new(algorithm, key);
-            LessSafeKey::new(key.expect("invariant: the suite fixes the length of the key"))
-        };
         match (provider, suite) {
             (Provider::AesGcm, Suite::AeadAes128Gcm) => {
                 Self::AesGcm128(Box::new(Portable::new(key)))
@@ -71,153 +97,60 @@ impl Aead {
             (Provider::AesGcm, Suite::AeadAes256Gcm) => {
                 Self::AesGcm256(Box::new(Portable::new(key)))
             }
-            (Provider::AwsLcRs, Suite::AeadAes128Gcm) => Self::AwsLcRs(assembly(&aws::AES_128_GCM)),
-            (Provider::AwsLcRs, Suite::AeadAes256Gcm) => Self::AwsLcRs(assembly(&aws::AES_256_GCM)),
+            (Provider::AwsLcRs, _) => Self::AwsLcRs(Assembly::new(suite, key)),
         }
     }
 
-    /// Encrypts `text` in place and gives the tag over `aad` and the ciphertext.
-    pub(crate) fn seal(&self, nonce: Nonce, aad: &[u8], text: &mut [u8]) -> Tag {
+    pub(crate) fn cipher(&self) -> &dyn Cipher {
         match self {
-            Self::AesGcm128(key) => key.seal(nonce, aad, text),
-            Self::AesGcm256(key) => key.seal(nonce, aad, text),
-            Self::AwsLcRs(key) => {
-                let nonce = aws::Nonce::assume_unique_for_key(nonce.0);
-                let tag = key.seal_in_place_separate_tag(nonce, Aad::from(aad), text);
-                let tag = tag.expect("invariant: a packet is far below 64 GiB");
-                Tag(tag.as_ref().try_into().expect("invariant: AES-GCM tags have 16 bytes"))
-            }
+            Self::AesGcm128(cipher) => cipher.as_ref(),
+            Self::AesGcm256(cipher) => cipher.as_ref(),
+            Self::AwsLcRs(cipher) => cipher,
             #[cfg(feature = "danger-null")]
-            Self::Null => Tag([0; TAG_BYTES]),
-        }
-    }
-
-    /// Checks the tag over `aad` and the ciphertext `text`, without changing either.
-    ///
-    /// `scratch` is at least as long as `text`; what is in it afterwards has no meaning. A
-    /// provider that can check without decrypting does not touch it.
-    pub(crate) fn verify(
-        &self,
-        nonce: Nonce,
-        aad: &[u8],
-        text: &[u8],
-        tag: Tag,
-        scratch: &mut [u8],
-    ) -> Result<(), Forged> {
-        match self {
-            Self::AesGcm128(key) => key.verify(nonce, aad, text, tag),
-            Self::AesGcm256(key) => key.verify(nonce, aad, text, tag),
-            Self::AwsLcRs(_) => self.open_into(nonce, aad, text, tag, &mut scratch[..text.len()]),
-            #[cfg(feature = "danger-null")]
-            Self::Null => Ok(()),
-        }
-    }
-
-    /// Decrypts `text` into `out`, which is as long, if its tag fits. What is in `out` after a
-    /// failure has no meaning.
-    pub(crate) fn open_into(
-        &self,
-        nonce: Nonce,
-        aad: &[u8],
-        text: &[u8],
-        tag: Tag,
-        out: &mut [u8],
-    ) -> Result<(), Forged> {
-        match self {
-            Self::AesGcm128(key) => key.open_into(nonce, aad, text, tag, out),
-            Self::AesGcm256(key) => key.open_into(nonce, aad, text, tag, out),
-            Self::AwsLcRs(key) => {
-                let nonce = aws::Nonce::assume_unique_for_key(nonce.0);
-                key.open_separate_gather(nonce, Aad::from(aad), text, &tag.0, out)
-                    .map_err(|_| Forged)
-            }
-            #[cfg(feature = "danger-null")]
-            Self::Null => {
-                out.copy_from_slice(text);
-                Ok(())
-            }
-        }
-    }
-
-    /// Decrypts `text` in place if its tag fits; otherwise `text` keeps its bytes.
-    ///
-    /// `scratch` as in [`verify`](Self::verify).
-    pub(crate) fn open(
-        &self,
-        nonce: Nonce,
-        aad: &[u8],
-        text: &mut [u8],
-        tag: Tag,
-        scratch: &mut [u8],
-    ) -> Result<(), Forged> {
-        match self {
-            Self::AesGcm128(key) => key.open(nonce, aad, text, tag),
-            Self::AesGcm256(key) => key.open(nonce, aad, text, tag),
-            Self::AwsLcRs(_) => {
-                // AWS-LC decrypts while it authenticates, so in place a failure would destroy
-                // the packet: open beside it and copy what proved authentic.
-                self.verify(nonce, aad, text, tag, scratch)?;
-                text.copy_from_slice(&scratch[..text.len()]);
-                Ok(())
-            }
-            #[cfg(feature = "danger-null")]
-            Self::Null => Ok(()),
+            Self::Null => &Null,
         }
     }
 }
 
-/// RustCrypto's AES-GCM, and its two parts once more for checking a tag without decryption.
-///
-/// The parts come first: a relay that only forwards touches nothing else of a key.
-pub(crate) struct Portable<C> {
-    block: C,
-    ghash: GHash,
-    gcm: AesGcm<C, U12>,
+/// Calls `work` with a cipher that is expanded on the stack and wiped behind it.
+pub(crate) fn expanded<R>(suite: Suite, key: &[u8], work: impl FnOnce(&dyn Cipher) -> R) -> R {
+    match suite {
+        Suite::AeadAes128Gcm => work(&Portable::<Aes128Enc>::new(key)),
+        Suite::AeadAes256Gcm => work(&Portable::<Aes256Enc>::new(key)),
+    }
 }
+
+/// RustCrypto's AES-GCM with one key. It checks the tag before it touches the text.
+pub(crate) struct Portable<C>(AesGcm<C, U12>);
 
 impl<C> Portable<C>
 where
     C: KeyInit + BlockCipherEncrypt<BlockSize = U16>,
 {
-    fn new(key: &[u8]) -> Self {
-        let block: C = cipher(key);
-        // SP 800-38D 7.1: the hash key is the encrypted zero block.
-        let mut hash_key = Block::default();
-        block.encrypt_block(&mut hash_key);
-        let ghash = GHash::new(&hash_key);
-        hash_key.zeroize();
-        Self { block, ghash, gcm: AesGcm::from(cipher::<C>(key)) }
+    pub(crate) fn new(key: &[u8]) -> Self {
+        Self(AesGcm::from(cipher::<C>(key)))
     }
 
+    fn decrypt(
+        &self,
+        nonce: Nonce,
+        aad: &[u8],
+        text: InOutBuf<'_, '_, u8>,
+        tag: Tag,
+    ) -> Result<(), Forged> {
+        self.0
+            .decrypt_inout_detached((&nonce.0).into(), aad, text, (&tag.0).into())
+            .map_err(|_| Forged)
+    }
+}
+
+impl<C> Cipher for Portable<C>
+where
+    C: KeyInit + BlockCipherEncrypt<BlockSize = U16>,
+{
     fn seal(&self, nonce: Nonce, aad: &[u8], text: &mut [u8]) -> Tag {
-        let tag = self.gcm.encrypt_inout_detached((&nonce.0).into(), aad, text.into());
+        let tag = self.0.encrypt_inout_detached((&nonce.0).into(), aad, text.into());
         Tag(tag.expect("invariant: a packet is far below 64 GiB").into())
-    }
-
-    // SP 800-38D 7.2: tag = GHASH(aad, ciphertext, lengths) XOR E(nonce || 1).
-    fn verify(&self, nonce: Nonce, aad: &[u8], text: &[u8], tag: Tag) -> Result<(), Forged> {
-        let mut mask = Block::default();
-        mask[..NONCE_BYTES].copy_from_slice(&nonce.0);
-        mask[15] = 1;
-        self.block.encrypt_block(&mut mask);
-
-        let mut lengths = Block::default();
-        lengths[..8].copy_from_slice(&(8 * aad.len() as u64).to_be_bytes());
-        lengths[8..].copy_from_slice(&(8 * text.len() as u64).to_be_bytes());
-        let mut hash = self.ghash.clone();
-        hash.update_padded(aad);
-        hash.update_padded(text);
-        hash.update(&[lengths]);
-
-        let number = |block: Block| u128::from_ne_bytes(block.into());
-        let expected = number(hash.finalize()) ^ number(mask);
-        // One comparison of 128 bits: no early exit that tells how many bytes fit.
-        if expected ^ u128::from_ne_bytes(tag.0) == 0 { Ok(()) } else { Err(Forged) }
-    }
-
-    fn open(&self, nonce: Nonce, aad: &[u8], text: &mut [u8], tag: Tag) -> Result<(), Forged> {
-        // This implementation checks the tag before it touches the text.
-        self.decrypt(nonce, aad, text.into(), tag)
     }
 
     fn open_into(
@@ -232,15 +165,92 @@ where
         self.decrypt(nonce, aad, both, tag)
     }
 
-    fn decrypt(
+    fn open(
         &self,
         nonce: Nonce,
         aad: &[u8],
-        text: InOutBuf<'_, '_, u8>,
+        text: &mut [u8],
         tag: Tag,
+        _scratch: &mut [u8],
     ) -> Result<(), Forged> {
-        self.gcm
-            .decrypt_inout_detached((&nonce.0).into(), aad, text, (&tag.0).into())
-            .map_err(|_| Forged)
+        self.decrypt(nonce, aad, text.into(), tag)
+    }
+}
+
+/// AWS-LC's AES-GCM with one key.
+pub(crate) struct Assembly(LessSafeKey);
+
+impl Assembly {
+    pub(crate) fn new(suite: Suite, key: &[u8]) -> Self {
+        let algorithm = match suite {
+            Suite::AeadAes128Gcm => &aws::AES_128_GCM,
+            Suite::AeadAes256Gcm => &aws::AES_256_GCM,
+        };
+        let key = UnboundKey::new(algorithm, key);
+        Self(LessSafeKey::new(key.expect("invariant: the suite fixes the length of the key")))
+    }
+}
+
+impl Cipher for Assembly {
+    fn seal(&self, nonce: Nonce, aad: &[u8], text: &mut [u8]) -> Tag {
+        let nonce = aws::Nonce::assume_unique_for_key(nonce.0);
+        let tag = self.0.seal_in_place_separate_tag(nonce, Aad::from(aad), text);
+        let tag = tag.expect("invariant: a packet is far below 64 GiB");
+        Tag(tag.as_ref().try_into().expect("invariant: AES-GCM tags have 16 bytes"))
+    }
+
+    fn open_into(
+        &self,
+        nonce: Nonce,
+        aad: &[u8],
+        text: &[u8],
+        tag: Tag,
+        out: &mut [u8],
+    ) -> Result<(), Forged> {
+        let nonce = aws::Nonce::assume_unique_for_key(nonce.0);
+        self.0.open_separate_gather(nonce, Aad::from(aad), text, &tag.0, out).map_err(|_| Forged)
+    }
+
+    // AWS-LC decrypts while it authenticates, so in place a failure would destroy the packet: open
+    // beside it and copy what proved authentic.
+    fn open(
+        &self,
+        nonce: Nonce,
+        aad: &[u8],
+        text: &mut [u8],
+        tag: Tag,
+        scratch: &mut [u8],
+    ) -> Result<(), Forged> {
+        let out = &mut scratch[..text.len()];
+        self.open_into(nonce, aad, text, tag, out)?;
+        text.copy_from_slice(out);
+        Ok(())
+    }
+}
+
+/// Neither encrypts nor authenticates.
+#[cfg(feature = "danger-null")]
+pub(crate) struct Null;
+
+#[cfg(feature = "danger-null")]
+impl Cipher for Null {
+    fn seal(&self, _: Nonce, _: &[u8], _: &mut [u8]) -> Tag {
+        Tag([0; TAG_BYTES])
+    }
+
+    fn open_into(
+        &self,
+        _: Nonce,
+        _: &[u8],
+        text: &[u8],
+        _: Tag,
+        out: &mut [u8],
+    ) -> Result<(), Forged> {
+        out.copy_from_slice(text);
+        Ok(())
+    }
+
+    fn open(&self, _: Nonce, _: &[u8], _: &mut [u8], _: Tag, _: &mut [u8]) -> Result<(), Forged> {
+        Ok(())
     }
 }

@@ -3,8 +3,8 @@
 use aes::cipher::consts::U16;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128Enc, Aes256Enc, Block};
-use kakehashi_wire::secret::{MASTER_SALT_BYTES, MasterKey, Suite};
-use zeroize::Zeroize;
+use kakehashi_wire::secret::{MASTER_KEY_BYTES_MAX, MASTER_SALT_BYTES, MasterKey, Suite};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Bytes of the salt that enters the derivation: 112 bits (RFC 3711 4.3.1).
 const SALT_BYTES: usize = 14;
@@ -17,6 +17,30 @@ pub(crate) enum Label {
     RtpSalt = 2,
     RtcpKey = 3,
     RtcpSalt = 5,
+}
+
+/// A derived key with its salt, not expanded.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(crate) struct SessionKey {
+    #[zeroize(skip)]
+    pub(crate) suite: Suite,
+    key: [u8; MASTER_KEY_BYTES_MAX],
+    pub(crate) salt: [u8; MASTER_SALT_BYTES],
+}
+
+impl SessionKey {
+    /// `key` has the length that `suite` fixes.
+    #[cfg(test)]
+    pub(crate) fn new(suite: Suite, key: &[u8], salt: [u8; MASTER_SALT_BYTES]) -> Self {
+        let mut kept = [0; MASTER_KEY_BYTES_MAX];
+        kept[..key.len()].copy_from_slice(key);
+        Self { suite, key: kept, salt }
+    }
+
+    /// The key: as long as the suite says.
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.key[..self.suite.key_bytes()]
+    }
 }
 
 /// Derives session keys and salts from one master key.
@@ -45,6 +69,18 @@ impl Derivation {
             Suite::AeadAes256Gcm => Cipher::Aes256(Box::new(cipher(key))),
         };
         Self { cipher, salt }
+    }
+
+    /// A session key and its salt.
+    pub(crate) fn pair(&self, key_label: Label, salt_label: Label) -> SessionKey {
+        let suite = match &self.cipher {
+            Cipher::Aes128(_) => Suite::AeadAes128Gcm,
+            Cipher::Aes256(_) => Suite::AeadAes256Gcm,
+        };
+        let (mut key, mut salt) = ([0; MASTER_KEY_BYTES_MAX], [0; MASTER_SALT_BYTES]);
+        self.fill(key_label, &mut key[..suite.key_bytes()]);
+        self.fill(salt_label, &mut salt);
+        SessionKey { suite, key, salt }
     }
 
     /// Fills `out` with the value for `label`; the key derivation rate is zero.

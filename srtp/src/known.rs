@@ -65,5 +65,5 @@ pub fn seal_rtcp_at(
 ) -> Result<usize, SrtpError> {
     let ssrc = rtcp::sealable(buffer, plain_bytes)?;
     let word = IndexWord { index, privacy: RtcpPrivacy::Encrypted };
-    Ok(rtcp::seal(keys.rtcp(), ssrc, word, buffer, plain_bytes))
+    Ok(rtcp::seal(keys.as_ref(), ssrc, word, buffer, plain_bytes))
 }

@@ -25,6 +25,7 @@
 )]
 
 mod aead;
+mod auth;
 pub mod capacity;
 mod downlink;
 mod error;
@@ -43,9 +44,10 @@ mod session;
 mod vectors;
 
 pub use aead::Provider;
+pub use auth::{AuthKeys, Authenticator};
 pub use error::SrtpError;
 pub use index::{PacketIndex, RtcpIndex};
-pub use keys::{Scratch, SessionKeys};
+pub use keys::{RtcpKeys, Scratch, SessionKeys};
 pub use known::{reopen_rtp, seal_rtcp_at, seal_rtp_at};
 pub use opener::{Opened, OpenedRtcp, StreamOpener, StreamPosition};
 pub use provider::{Measurement, Timing, UnknownProvider};
@@ -63,6 +65,8 @@ pub const RTCP_OVERHEAD_BYTES: usize = aead::TAG_BYTES + rtcp::INDEX_WORD_BYTES;
 const _: () = {
     const fn movable<T: Send + Sync>() {}
     movable::<SessionKeys>();
+    movable::<AuthKeys>();
+    movable::<RtcpKeys>();
     movable::<StreamOpener>();
     movable::<StreamSealer>();
     movable::<Scratch>();

@@ -7,9 +7,10 @@
 use kakehashi_wire::rtp::Ssrc;
 
 use crate::aead::Forged;
+use crate::auth::AuthKeys;
 use crate::error::SrtpError;
 use crate::index::{Beginning, Candidates, PacketIndex, RtcpIndex};
-use crate::keys::{Scratch, SessionKeys};
+use crate::keys::{RtcpKeys, Scratch, SessionKeys};
 use crate::replay::{Freshness, ReplayWindow};
 use crate::rtcp::{self, RtcpLayout};
 use crate::rtp::{self, RtpLayout};
@@ -110,14 +111,13 @@ impl StreamOpener {
     /// See [`SrtpError`]; nothing has changed then.
     pub fn authenticate_rtp(
         &mut self,
-        keys: &SessionKeys,
+        keys: &AuthKeys,
         packet: &[u8],
         scratch: &mut Scratch,
     ) -> Result<PacketIndex, SrtpError> {
         let layout = self.own_rtp(packet)?;
-        let index = self.find_rtp(layout.sequence, |index| {
-            rtp::verify(keys.rtp(), layout, index, packet, scratch)
-        })?;
+        let index = self
+            .find_rtp(layout.sequence, |index| rtp::verify(keys, layout, index, packet, scratch))?;
         self.commit_rtp(index);
         Ok(index)
     }
@@ -167,12 +167,12 @@ impl StreamOpener {
     /// See [`SrtpError`]; nothing has changed then.
     pub fn authenticate_rtcp(
         &mut self,
-        keys: &SessionKeys,
+        keys: &impl AsRef<RtcpKeys>,
         packet: &[u8],
         scratch: &mut Scratch,
     ) -> Result<RtcpIndex, SrtpError> {
         let layout = self.fresh_rtcp(packet)?;
-        rtcp::verify(keys.rtcp(), layout, packet, scratch).map_err(|Forged| SrtpError::Forged)?;
+        rtcp::verify(keys.as_ref(), layout, packet, scratch).map_err(|Forged| SrtpError::Forged)?;
         self.rtcp.commit(u64::from(layout.word.index.value()));
         Ok(layout.word.index)
     }
@@ -183,12 +183,12 @@ impl StreamOpener {
     /// See [`SrtpError`]; nothing has changed then, not even in `packet`.
     pub fn unprotect_rtcp(
         &mut self,
-        keys: &SessionKeys,
+        keys: &impl AsRef<RtcpKeys>,
         packet: &mut [u8],
         scratch: &mut Scratch,
     ) -> Result<OpenedRtcp, SrtpError> {
         let layout = self.fresh_rtcp(packet)?;
-        rtcp::open(keys.rtcp(), layout, packet, scratch).map_err(|Forged| SrtpError::Forged)?;
+        rtcp::open(keys.as_ref(), layout, packet, scratch).map_err(|Forged| SrtpError::Forged)?;
         self.rtcp.commit(u64::from(layout.word.index.value()));
         Ok(OpenedRtcp { index: layout.word.index, bytes: layout.plain_bytes })
     }
@@ -200,13 +200,13 @@ impl StreamOpener {
     /// As for [`unprotect_rtp_into`](Self::unprotect_rtp_into).
     pub fn unprotect_rtcp_into(
         &mut self,
-        keys: &SessionKeys,
+        keys: &impl AsRef<RtcpKeys>,
         packet: &[u8],
         out: &mut [u8],
     ) -> Result<OpenedRtcp, SrtpError> {
         let layout = self.fresh_rtcp(packet)?;
         let out = out.get_mut(..layout.plain_bytes).ok_or(SrtpError::NoRoom)?;
-        rtcp::open_into(keys.rtcp(), layout, packet, out).map_err(|Forged| SrtpError::Forged)?;
+        rtcp::open_into(keys.as_ref(), layout, packet, out).map_err(|Forged| SrtpError::Forged)?;
         self.rtcp.commit(u64::from(layout.word.index.value()));
         Ok(OpenedRtcp { index: layout.word.index, bytes: layout.plain_bytes })
     }

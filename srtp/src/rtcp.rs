@@ -12,7 +12,7 @@ use crate::aead::{Forged, TAG_BYTES, Tag};
 use crate::capacity::PACKET_BYTES_MAX;
 use crate::error::SrtpError;
 use crate::index::RtcpIndex;
-use crate::keys::{PacketKey, Scratch};
+use crate::keys::{RtcpKeys, Scratch};
 
 /// Bytes of the word behind the tag: E flag and index (RFC 7714 9.2).
 pub(crate) const INDEX_WORD_BYTES: usize = 4;
@@ -88,26 +88,25 @@ pub(crate) fn sealable(buffer: &[u8], plain_bytes: usize) -> Result<Ssrc, SrtpEr
 
 /// Seals what [`sealable`] approved, in place; gives the length with tag and index word.
 pub(crate) fn seal(
-    key: &PacketKey,
+    keys: &RtcpKeys,
     ssrc: Ssrc,
     word: IndexWord,
     buffer: &mut [u8],
     plain_bytes: usize,
 ) -> usize {
-    let nonce = key.rtcp_nonce(ssrc, word.index);
     let tag_end = plain_bytes + TAG_BYTES;
-    let tag = match word.privacy {
+    let tag = keys.with(ssrc, word.index, |cipher, nonce| match word.privacy {
         RtcpPrivacy::Encrypted => {
             let (header, text) = buffer[..plain_bytes].split_at_mut(HEADER_BYTES);
-            key.aead().seal(nonce, &word.associated(header), text)
+            cipher.seal(nonce, &word.associated(header), text)
         }
         RtcpPrivacy::Readable => {
             // Packet and word side by side in front, only until the tag takes its place.
             let associated = plain_bytes + INDEX_WORD_BYTES;
             buffer[plain_bytes..associated].copy_from_slice(&word.to_bytes());
-            key.aead().seal(nonce, &buffer[..associated], &mut [])
+            cipher.seal(nonce, &buffer[..associated], &mut [])
         }
-    };
+    });
     buffer[plain_bytes..tag_end].copy_from_slice(&tag.0);
     buffer[tag_end..tag_end + INDEX_WORD_BYTES].copy_from_slice(&word.to_bytes());
     tag_end + INDEX_WORD_BYTES
@@ -142,72 +141,51 @@ impl RtcpLayout {
 
 /// Checks the tag of `packet`, leaving the packet alone.
 pub(crate) fn verify(
-    key: &PacketKey,
+    keys: &RtcpKeys,
     layout: RtcpLayout,
     packet: &[u8],
     scratch: &mut Scratch,
 ) -> Result<(), Forged> {
-    let nonce = key.rtcp_nonce(layout.ssrc, layout.word.index);
-    let plain = &packet[..layout.plain_bytes];
-    match layout.word.privacy {
-        RtcpPrivacy::Encrypted => {
-            let (header, text) = plain.split_at(HEADER_BYTES);
-            let associated = layout.word.associated(header);
-            key.aead().verify(nonce, &associated, text, layout.tag, scratch.bytes())
-        }
-        RtcpPrivacy::Readable => verify_readable(key, layout, packet),
-    }
-}
-
-/// Checks the tag of a packet that is not encrypted: all of it but the tag is associated data,
-/// which the cipher wants in one piece.
-fn verify_readable(key: &PacketKey, layout: RtcpLayout, packet: &[u8]) -> Result<(), Forged> {
-    let nonce = key.rtcp_nonce(layout.ssrc, layout.word.index);
-    let mut associated = [0; PACKET_BYTES_MAX];
-    let associated = &mut associated[..layout.plain_bytes + INDEX_WORD_BYTES];
-    let (plain, word) = associated.split_at_mut(layout.plain_bytes);
-    plain.copy_from_slice(&packet[..layout.plain_bytes]);
-    word.copy_from_slice(&layout.word.to_bytes());
-    key.aead().verify(nonce, associated, &[], layout.tag, &mut [])
+    open_into(keys, layout, packet, &mut scratch.bytes()[..layout.plain_bytes])
 }
 
 /// Opens `packet` in place if its tag fits; otherwise leaves it alone.
 pub(crate) fn open(
-    key: &PacketKey,
+    keys: &RtcpKeys,
     layout: RtcpLayout,
     packet: &mut [u8],
     scratch: &mut Scratch,
 ) -> Result<(), Forged> {
-    match layout.word.privacy {
-        RtcpPrivacy::Readable => verify(key, layout, packet, scratch),
-        RtcpPrivacy::Encrypted => {
-            let nonce = key.rtcp_nonce(layout.ssrc, layout.word.index);
-            let (header, text) = packet[..layout.plain_bytes].split_at_mut(HEADER_BYTES);
-            let associated = layout.word.associated(header);
-            key.aead().open(nonce, &associated, text, layout.tag, scratch.bytes())
-        }
-    }
+    let out = &mut scratch.bytes()[..layout.plain_bytes];
+    open_into(keys, layout, packet, out)?;
+    packet[..layout.plain_bytes].copy_from_slice(out);
+    Ok(())
 }
 
 /// Opens `packet` into `out`, which has room for just the plain packet, if its tag fits.
 pub(crate) fn open_into(
-    key: &PacketKey,
+    keys: &RtcpKeys,
     layout: RtcpLayout,
     packet: &[u8],
     out: &mut [u8],
 ) -> Result<(), Forged> {
-    let nonce = key.rtcp_nonce(layout.ssrc, layout.word.index);
-    let (header, text) = packet[..layout.plain_bytes].split_at(HEADER_BYTES);
+    let plain = &packet[..layout.plain_bytes];
+    let (header, text) = plain.split_at(HEADER_BYTES);
     let (out_header, out_text) = out.split_at_mut(HEADER_BYTES);
     out_header.copy_from_slice(header);
-    match layout.word.privacy {
+    keys.with(layout.ssrc, layout.word.index, |cipher, nonce| match layout.word.privacy {
         RtcpPrivacy::Encrypted => {
             let associated = layout.word.associated(header);
-            key.aead().open_into(nonce, &associated, text, layout.tag, out_text)
+            cipher.open_into(nonce, &associated, text, layout.tag, out_text)
         }
         RtcpPrivacy::Readable => {
+            // All but the tag is associated data, which the cipher wants in one piece.
+            let mut associated = [0; PACKET_BYTES_MAX];
+            let associated = &mut associated[..plain.len() + INDEX_WORD_BYTES];
+            associated[..plain.len()].copy_from_slice(plain);
+            associated[plain.len()..].copy_from_slice(&layout.word.to_bytes());
             out_text.copy_from_slice(text);
-            verify_readable(key, layout, packet)
+            cipher.open_into(nonce, associated, &[], layout.tag, &mut [])
         }
-    }
+    })
 }

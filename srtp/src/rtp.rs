@@ -8,10 +8,11 @@
 use kakehashi_wire::rtp::{RtpError, RtpView, Ssrc};
 
 use crate::aead::{Forged, TAG_BYTES, Tag};
+use crate::auth::AuthKeys;
 use crate::capacity::PACKET_BYTES_MAX;
 use crate::error::SrtpError;
 use crate::index::PacketIndex;
-use crate::keys::{PacketKey, Scratch};
+use crate::keys::{RtpKey, Scratch};
 
 impl From<RtpError> for SrtpError {
     fn from(error: RtpError) -> Self {
@@ -69,60 +70,59 @@ impl RtpLayout {
 
 /// Seals the packet in place; gives its length with the tag.
 pub(crate) fn seal(
-    key: &PacketKey,
+    key: &RtpKey,
     layout: RtpLayout,
     index: PacketIndex,
     buffer: &mut [u8],
 ) -> usize {
-    let nonce = key.rtp_nonce(layout.ssrc, index);
+    let nonce = key.nonce(layout.ssrc, index);
     let (packet, rest) = buffer.split_at_mut(layout.plain_bytes);
     let (header, payload) = packet.split_at_mut(layout.header_bytes);
-    let tag = key.aead().seal(nonce, header, payload);
+    let tag = key.cipher().seal(nonce, header, payload);
     rest[..TAG_BYTES].copy_from_slice(&tag.0);
     layout.plain_bytes + TAG_BYTES
 }
 
 /// Checks the tag of `packet` for `index`, leaving the packet alone.
 pub(crate) fn verify(
-    key: &PacketKey,
+    keys: &AuthKeys,
     layout: RtpLayout,
     index: PacketIndex,
     packet: &[u8],
     scratch: &mut Scratch,
 ) -> Result<(), Forged> {
-    let nonce = key.rtp_nonce(layout.ssrc, index);
     let (header, rest) = packet.split_at(layout.header_bytes);
-    let (payload, tag) = rest.split_last_chunk().expect("invariant: the layout counted the tag");
-    key.aead().verify(nonce, header, payload, Tag(*tag), scratch.bytes())
+    let (text, tag) = rest.split_last_chunk().expect("invariant: the layout counted the tag");
+    keys.verify((layout.ssrc, index), header, text, Tag(*tag), scratch)
 }
 
 /// Opens `packet` into `out`, which has room for just the plain packet, if its tag fits `index`.
 pub(crate) fn open_into(
-    key: &PacketKey,
+    key: &RtpKey,
     layout: RtpLayout,
     index: PacketIndex,
     packet: &[u8],
     out: &mut [u8],
 ) -> Result<(), Forged> {
-    let nonce = key.rtp_nonce(layout.ssrc, index);
+    let nonce = key.nonce(layout.ssrc, index);
     let (header, rest) = packet.split_at(layout.header_bytes);
     let (text, tag) = rest.split_last_chunk().expect("invariant: the layout counted the tag");
     let (out_header, out_text) = out.split_at_mut(layout.header_bytes);
     out_header.copy_from_slice(header);
-    key.aead().open_into(nonce, header, text, Tag(*tag), out_text)
+    key.cipher().open_into(nonce, header, text, Tag(*tag), out_text)
 }
 
 /// Opens `packet` in place if its tag fits `index`; otherwise leaves it alone.
 pub(crate) fn open(
-    key: &PacketKey,
+    key: &RtpKey,
     layout: RtpLayout,
     index: PacketIndex,
     packet: &mut [u8],
     scratch: &mut Scratch,
 ) -> Result<(), Forged> {
-    let nonce = key.rtp_nonce(layout.ssrc, index);
+    let nonce = key.nonce(layout.ssrc, index);
     let (header, rest) = packet.split_at_mut(layout.header_bytes);
     let (payload, tag) =
         rest.split_last_chunk_mut().expect("invariant: the layout counted the tag");
-    key.aead().open(nonce, header, payload, Tag(*tag), scratch.bytes())
+    key.cipher().open(nonce, header, payload, Tag(*tag), scratch.bytes())
 }

@@ -105,7 +105,7 @@ impl StreamSealer {
         let index = RtcpIndex::from_value(self.next_rtcp).ok_or(SrtpError::IndexExhausted)?;
         self.next_rtcp = index.value() + 1;
         let word = IndexWord { index, privacy };
-        Ok(rtcp::seal(keys.rtcp(), ssrc, word, buffer, plain_bytes))
+        Ok(rtcp::seal(keys.as_ref(), ssrc, word, buffer, plain_bytes))
     }
 
     /// The lowest index not below the next one that has this sequence number.

@@ -8,18 +8,23 @@
 
 mod common;
 
-use common::{SSRC, SUITES, keys, rtcp, rtp, seal_rtcp, seal_rtp};
+use common::{SSRC, SUITES, auth, keys, rtcp, rtp, seal_rtcp, seal_rtp};
 use kakehashi_srtp::capacity::{PACKET_BYTES_MAX, STREAMS_PER_LEG_MAX};
 use kakehashi_srtp::{
-    Provider, ReceivingSession, RtcpPrivacy, Scratch, SendingSession, SessionKeys, SrtpError,
-    StreamOpener, StreamSealer,
+    AuthKeys, Provider, ReceivingSession, RtcpPrivacy, Scratch, SendingSession, SessionKeys,
+    SrtpError, StreamOpener, StreamSealer,
 };
 use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::Suite;
 use proptest::prelude::*;
 
 /// Gives `bytes` to all six operations; when one fails, bytes and state must be untouched.
-fn offer(keys: &SessionKeys, opener: &StreamOpener, bytes: &[u8], scratch: &mut Scratch) -> usize {
+fn offer(
+    (keys, auth): &(SessionKeys, AuthKeys),
+    opener: &StreamOpener,
+    bytes: &[u8],
+    scratch: &mut Scratch,
+) -> usize {
     let mut accepted = 0;
     let mut judge = |ok: bool, after: &StreamOpener, kept: bool| {
         accepted += usize::from(ok);
@@ -39,7 +44,7 @@ fn offer(keys: &SessionKeys, opener: &StreamOpener, bytes: &[u8], scratch: &mut 
     let ok = state.unprotect_rtcp_into(keys, bytes, &mut out).is_ok();
     judge(ok, &state, true);
     let mut state = opener.clone();
-    let ok = state.authenticate_rtp(keys, bytes, scratch).is_ok();
+    let ok = state.authenticate_rtp(auth, bytes, scratch).is_ok();
     judge(ok, &state, true);
     let mut state = opener.clone();
     let ok = state.authenticate_rtcp(keys, bytes, scratch).is_ok();
@@ -50,12 +55,13 @@ fn offer(keys: &SessionKeys, opener: &StreamOpener, bytes: &[u8], scratch: &mut 
 #[test]
 fn arbitrary_bytes_change_nothing() {
     let mut scratch = Scratch::new();
-    let keys = Provider::ALL.map(|provider| keys(provider, Suite::AeadAes128Gcm));
+    let suite = Suite::AeadAes128Gcm;
+    let keys = Provider::ALL.map(|provider| (keys(provider, suite), auth(provider, suite)));
     let mut fresh = StreamOpener::new(SSRC);
     let mut running = StreamOpener::joining(SSRC, 0);
     let mut sealer = StreamSealer::new(SSRC, 65_000);
-    let first = seal_rtp(&keys[0], &mut sealer, &rtp(SSRC, 65_000, 10));
-    running.authenticate_rtp(&keys[0], &first, &mut scratch).unwrap();
+    let first = seal_rtp(&keys[0].0, &mut sealer, &rtp(SSRC, 65_000, 10));
+    running.authenticate_rtp(&keys[0].1, &first, &mut scratch).unwrap();
     assert_eq!(offer(&keys[1], &fresh, &first, &mut scratch), 3, "the harness sees acceptance");
     bolero::check!().for_each(|bytes: &[u8]| {
         let mut scratch = Scratch::new();
@@ -73,7 +79,7 @@ fn arbitrary_bytes_change_nothing() {
             }
         }
     });
-    fresh.authenticate_rtp(&keys[1], &first, &mut scratch).unwrap();
+    fresh.authenticate_rtp(&keys[1].1, &first, &mut scratch).unwrap();
 }
 
 #[test]
@@ -170,6 +176,7 @@ proptest! {
         damage.apply(&mut packet);
         let opener = StreamOpener::new(SSRC);
         let expected = if packet == authentic { 3 } else { 0 };
+        let keys = (keys, auth(provider, suite));
         prop_assert_eq!(offer(&keys, &opener, &packet, &mut scratch), expected);
     }
 

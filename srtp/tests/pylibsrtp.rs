@@ -14,9 +14,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use common::{Random, SSRC, SUITES, keys, master, rtcp, rtp, seal_rtcp, seal_rtp};
+use common::{Random, SSRC, SUITES, auth, keys, master, rtcp, rtp, seal_rtcp, seal_rtp};
 use kakehashi_srtp::capacity::REPLAY_WINDOW_PACKETS;
-use kakehashi_srtp::{Provider, Scratch, SessionKeys, StreamOpener, StreamSealer};
+use kakehashi_srtp::{AuthKeys, Provider, Scratch, SessionKeys, StreamOpener, StreamSealer};
 use kakehashi_wire::secret::Suite;
 
 const INSTALL: &str = "type `python3 -m venv tests/.venv && tests/.venv/bin/pip install -r \
@@ -98,6 +98,7 @@ enum Kind {
 /// Our receiving side, answering in the words of the peer.
 struct Ours {
     keys: SessionKeys,
+    auth: AuthKeys,
     opener: StreamOpener,
     scratch: Scratch,
 }
@@ -105,7 +106,7 @@ struct Ours {
 impl Ours {
     fn new(provider: Provider, suite: Suite) -> Self {
         let (opener, scratch) = (StreamOpener::new(SSRC), Scratch::new());
-        Self { keys: keys(provider, suite), opener, scratch }
+        Self { keys: keys(provider, suite), auth: auth(provider, suite), opener, scratch }
     }
 
     fn unprotect(&mut self, kind: Kind, packet: &[u8]) -> Result<Vec<u8>, String> {
@@ -113,7 +114,7 @@ impl Ours {
         let (mut opened, scratch) = (packet.to_vec(), &mut self.scratch);
         let (bytes, authentic) = match kind {
             Kind::Rtp => {
-                let authentic = relay.authenticate_rtp(&self.keys, packet, scratch).map(|_| ());
+                let authentic = relay.authenticate_rtp(&self.auth, packet, scratch).map(|_| ());
                 let opened = self.opener.unprotect_rtp(&self.keys, &mut opened, scratch);
                 (opened.map(|opened| opened.bytes), authentic)
             }

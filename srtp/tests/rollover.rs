@@ -9,10 +9,10 @@
 
 mod common;
 
-use common::{SSRC, keys, rtp, seal_rtp};
+use common::{SSRC, auth, keys, rtp, seal_rtp};
 use kakehashi_srtp::capacity::{JOINING_CANDIDATES, REPLAY_WINDOW_PACKETS};
 use kakehashi_srtp::{
-    PacketIndex, Provider, RtcpIndex, Scratch, SealerPosition, SessionKeys, SrtpError,
+    AuthKeys, PacketIndex, Provider, RtcpIndex, Scratch, SealerPosition, SessionKeys, SrtpError,
     StreamOpener, StreamPosition, StreamSealer,
 };
 use kakehashi_wire::secret::Suite;
@@ -21,6 +21,7 @@ use proptest::prelude::*;
 /// A sender whose packets can be asked for by index, in any order.
 struct Sender {
     keys: SessionKeys,
+    auth: AuthKeys,
     sealed: Vec<(PacketIndex, Vec<u8>)>,
 }
 
@@ -35,7 +36,8 @@ impl Sender {
             let mut sealer = StreamSealer::resume(SSRC, SealerPosition { rtp: index, rtcp });
             sealed.push((index, seal_rtp(&keys, &mut sealer, &rtp(SSRC, index.sequence(), 20))));
         }
-        Self { keys, sealed }
+        let auth = auth(Provider::AesGcm, Suite::AeadAes128Gcm);
+        Self { keys, auth, sealed }
     }
 }
 
@@ -82,7 +84,7 @@ fn deliver(sender: &Sender, mut opener: StreamOpener, order: impl Iterator<Item 
     for at in order {
         let (index, packet) = &sender.sealed[at];
         history.push(index.value());
-        let got = opener.authenticate_rtp(&sender.keys, packet, &mut scratch);
+        let got = opener.authenticate_rtp(&sender.auth, packet, &mut scratch);
         if model.accepts(index.value()) {
             assert_eq!(got, Ok(*index), "{history:?}");
         } else {
@@ -138,7 +140,7 @@ fn a_late_joiner_searches_as_far_as_promised_and_no_further() {
     ] {
         let sender = Sender::new([rollover << 16 | 100]);
         let mut opener = StreamOpener::joining(SSRC, 5);
-        let got = opener.authenticate_rtp(&sender.keys, &sender.sealed[0].1, &mut scratch);
+        let got = opener.authenticate_rtp(&sender.auth, &sender.sealed[0].1, &mut scratch);
         assert_eq!(got.is_ok(), found, "rollover {rollover}");
         assert_eq!(opener.position().rtp.is_some(), found);
     }
@@ -175,7 +177,7 @@ fn after_an_outage_longer_gaps_are_searched() {
         let sender = Sender::new([base, base + gap, base + gap + 1]);
         let (mut opener, mut scratch) = (StreamOpener::joining(SSRC, 5), Scratch::new());
         let mut offer = |opener: &mut StreamOpener, at: usize| {
-            opener.authenticate_rtp(&sender.keys, &sender.sealed[at].1, &mut scratch)
+            opener.authenticate_rtp(&sender.auth, &sender.sealed[at].1, &mut scratch)
         };
         offer(&mut opener, 0).unwrap();
         offer(&mut opener, 1).unwrap_err();
@@ -193,7 +195,7 @@ fn after_an_outage_longer_gaps_are_searched() {
 fn a_forged_high_sequence_number_moves_nothing() {
     let sender = Sender::new(100..104);
     let (mut opener, mut scratch) = (StreamOpener::new(SSRC), Scratch::new());
-    opener.authenticate_rtp(&sender.keys, &sender.sealed[0].1, &mut scratch).unwrap();
+    opener.authenticate_rtp(&sender.auth, &sender.sealed[0].1, &mut scratch).unwrap();
     let before = opener.clone();
     for sequence in [101_u16, 2_000, 32_868, 32_869, 65_535, 99] {
         let mut forged = sender.sealed[1].1.clone();
@@ -212,12 +214,12 @@ fn a_position_hands_over_without_accepting_twice() {
     let sender = Sender::new(65_530..65_545);
     let (mut first, mut scratch) = (StreamOpener::new(SSRC), Scratch::new());
     for (_, packet) in &sender.sealed[..10] {
-        first.authenticate_rtp(&sender.keys, packet, &mut scratch).unwrap();
+        first.authenticate_rtp(&sender.auth, packet, &mut scratch).unwrap();
     }
     let mut second = StreamOpener::resume(SSRC, first.position());
     assert_eq!(second.position(), first.position());
     for (at, (index, packet)) in sender.sealed.iter().enumerate() {
-        let got = second.authenticate_rtp(&sender.keys, packet, &mut scratch);
+        let got = second.authenticate_rtp(&sender.auth, packet, &mut scratch);
         assert_eq!(got, if at < 10 { Err(SrtpError::Replayed) } else { Ok(*index) });
     }
 }
@@ -225,6 +227,7 @@ fn a_position_hands_over_without_accepting_twice() {
 #[test]
 fn keys_end_after_the_last_index() {
     let keys = keys(Provider::AwsLcRs, Suite::AeadAes256Gcm);
+    let auth = auth(Provider::AwsLcRs, Suite::AeadAes256Gcm);
     let last = SealerPosition { rtp: PacketIndex::MAX, rtcp: RtcpIndex::MAX };
     let mut sealer = StreamSealer::resume(SSRC, last);
     assert_eq!(sealer.position(), Some(last));
@@ -240,11 +243,11 @@ fn keys_end_after_the_last_index() {
     assert_eq!((sealed, sealer.position()), (Err(SrtpError::IndexExhausted), None));
 
     let (mut opener, mut scratch) = (StreamOpener::joining(SSRC, u32::MAX), Scratch::new());
-    let got = opener.authenticate_rtp(&keys, &packet, &mut scratch);
+    let got = opener.authenticate_rtp(&auth, &packet, &mut scratch);
     assert_eq!(got, Ok(PacketIndex::MAX));
     let got = opener.authenticate_rtcp(&keys, &report, &mut scratch);
     assert_eq!(got, Ok(RtcpIndex::MAX));
-    assert!(opener.authenticate_rtp(&keys, &packet, &mut scratch).is_err());
+    assert!(opener.authenticate_rtp(&auth, &packet, &mut scratch).is_err());
 }
 
 proptest! {
@@ -277,7 +280,7 @@ proptest! {
         let mut model = Model::default();
         for (_, at) in order {
             let (index, packet) = &sender.sealed[at];
-            let got = opener.authenticate_rtp(&sender.keys, packet, &mut scratch);
+            let got = opener.authenticate_rtp(&sender.auth, packet, &mut scratch);
             prop_assert_eq!(got.is_ok(), model.accepts(index.value()), "index {}", index);
         }
     }

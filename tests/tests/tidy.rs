@@ -44,7 +44,7 @@ fn every_file_says_what_it_is_for() {
 }
 
 #[test]
-fn unsafe_code_stays_in_its_two_folders() {
+fn unsafe_code_stays_in_its_places() {
     assert_none(words::unsafe_code);
 }
 

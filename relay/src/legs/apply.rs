@@ -210,18 +210,23 @@ impl LegTable {
         let (position, key) = (from.hot.position, from.streams.print());
         let streams: Vec<_> = from.streams.ssrcs().collect();
         let Some(to) = self.legs.get_mut(receiver) else { return };
+        let mut openable = false;
         for (stream, source) in streams {
             let shown_as = match &to.subscriptions {
                 None => Some(source),
                 Some(list) => list.iter().find(|it| it.source == source).map(|it| it.shown_as),
             };
             let shown = shown_as.map(|shown_as| Subscription { source, shown_as });
+            openable |= to.downlink.is_some();
             let wanted = match (shown, to.downlink.as_deref_mut()) {
                 (Some(shown), Some(downlink)) => downlink.show(shown, key),
                 (shown, _) => shown.is_some(),
             };
             let (call, receiver) = (to.hot.call, to.hot.position);
             self.calls.set_wanted(call, receiver, (position, stream), wanted);
+        }
+        if openable && let Some(from) = self.legs.get_mut(sender) {
+            from.streams.be_openable(self.provider);
         }
     }
 

@@ -5,8 +5,8 @@ use super::repair::Record;
 use crate::capacity::KEY_FRAME_PAUSE_MS;
 use crate::tick::Tick;
 use kakehashi_srtp::{
-    Opened, OpenedRtcp, PacketIndex, Provider, Scratch, SessionKeys, SrtpError, StreamOpener,
-    reopen_rtp,
+    AuthKeys, Authenticator, Opened, OpenedRtcp, PacketIndex, Provider, RtcpKeys, Scratch,
+    SessionKeys, SrtpError, StreamOpener, reopen_rtp,
 };
 use kakehashi_wire::limits::STREAMS_PER_LEG_MAX;
 use kakehashi_wire::relay::LegStream;
@@ -47,7 +47,8 @@ const fn unheard(stream: LegStream) -> StreamOpener {
 
 /// What a leg may send, and what of it has been received.
 pub struct Streams {
-    keys: SessionKeys,
+    /// All that a packet of the pass lane needs.
+    auth: AuthKeys,
     openers: [Option<StreamOpener>; STREAMS_PER_LEG_MAX],
     /// Of each stream, where its last packet is kept.
     kept: [Record; STREAMS_PER_LEG_MAX],
@@ -55,6 +56,9 @@ pub struct Streams {
     key_frames: [Tick; STREAMS_PER_LEG_MAX],
     /// Of each stream, the rollover counter last reported.
     reported: [u32; STREAMS_PER_LEG_MAX],
+    rtcp: RtcpKeys,
+    /// Opens packets: only there if someone of the call is in the seal lane.
+    full: Option<Box<SessionKeys>>,
     /// Kept to tell whether a newer order brings another key.
     master: MasterKey,
     print: KeyPrint,
@@ -67,15 +71,16 @@ impl Streams {
         for (place, stream) in openers.iter_mut().zip(streams) {
             *place = Some(unheard(*stream));
         }
-        let (keys, print) = (SessionKeys::derive(provider, &master), print(&master));
         Self {
-            keys,
+            auth: AuthKeys::derive(Authenticator::beside(provider), &master),
             openers,
             kept: Default::default(),
             key_frames: Default::default(),
             reported: [0; STREAMS_PER_LEG_MAX],
+            rtcp: RtcpKeys::derive(&master),
+            full: None,
+            print: print(&master),
             master,
-            print,
         }
     }
 
@@ -95,6 +100,12 @@ impl Streams {
         self.kept = Default::default();
         self.key_frames = Default::default();
         self.reported = [0; STREAMS_PER_LEG_MAX];
+    }
+
+    /// Makes sure that packets can be opened, not only checked.
+    pub(super) fn be_openable(&mut self, provider: Provider) {
+        let derive = || Box::new(SessionKeys::derive(provider, &self.master));
+        self.full.get_or_insert_with(derive);
     }
 
     /// The SSRC of a stream.
@@ -150,8 +161,7 @@ impl Streams {
         packet: &[u8],
         scratch: &mut Scratch,
     ) -> Result<PacketIndex, SrtpError> {
-        let (opener, keys) = self.opener(stream)?;
-        opener.authenticate_rtp(keys, packet, scratch)
+        opener(&mut self.openers, stream)?.authenticate_rtp(&self.auth, packet, scratch)
     }
 
     /// The same, and writes the plain packet to `out`.
@@ -161,8 +171,8 @@ impl Streams {
         packet: &[u8],
         out: &mut [u8],
     ) -> Result<Opened, SrtpError> {
-        let (opener, keys) = self.opener(stream)?;
-        opener.unprotect_rtp_into(keys, packet, out)
+        let keys = self.full.as_deref().ok_or(SrtpError::UnknownSsrc)?;
+        opener(&mut self.openers, stream)?.unprotect_rtp_into(keys, packet, out)
     }
 
     /// The same for an SRTCP packet.
@@ -172,8 +182,7 @@ impl Streams {
         packet: &[u8],
         out: &mut [u8],
     ) -> Result<OpenedRtcp, SrtpError> {
-        let (opener, keys) = self.opener(stream)?;
-        opener.unprotect_rtcp_into(keys, packet, out)
+        opener(&mut self.openers, stream)?.unprotect_rtcp_into(&self.rtcp, packet, out)
     }
 
     /// Writes the plain text of a packet that was accepted at `index` to `out`; gives its length.
@@ -183,21 +192,21 @@ impl Streams {
         index: PacketIndex,
         out: &mut [u8],
     ) -> Result<usize, SrtpError> {
-        reopen_rtp(&self.keys, packet, index, out)
-    }
-
-    fn opener(
-        &mut self,
-        stream: StreamIndex,
-    ) -> Result<(&mut StreamOpener, &SessionKeys), SrtpError> {
-        let opener = self.openers.get_mut(stream.index()).and_then(Option::as_mut);
-        Ok((opener.ok_or(SrtpError::UnknownSsrc)?, &self.keys))
+        let keys = self.full.as_deref().ok_or(SrtpError::UnknownSsrc)?;
+        reopen_rtp(keys, packet, index, out)
     }
 
     #[cfg(test)]
     pub(super) fn openers(&self) -> &[Option<StreamOpener>] {
         &self.openers
     }
+}
+
+fn opener(
+    openers: &mut [Option<StreamOpener>],
+    stream: StreamIndex,
+) -> Result<&mut StreamOpener, SrtpError> {
+    openers.get_mut(stream.index()).and_then(Option::as_mut).ok_or(SrtpError::UnknownSsrc)
 }
 
 /// Sixty-four bits that keys hardly share. They never leave this process.

@@ -2,7 +2,8 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use kakehashi_srtp::{
-    Provider, RTCP_OVERHEAD_BYTES, RTP_OVERHEAD_BYTES, RtcpPrivacy, SessionKeys, StreamSealer,
+    AuthKeys, Authenticator, Provider, RTCP_OVERHEAD_BYTES, RTP_OVERHEAD_BYTES, RtcpPrivacy,
+    SessionKeys, StreamSealer,
 };
 use kakehashi_wire::rtp::{RtpHeader, Ssrc};
 use kakehashi_wire::secret::{MasterKey, Suite};
@@ -17,6 +18,11 @@ pub(crate) fn master(suite: Suite) -> MasterKey {
 
 pub(crate) fn keys(provider: Provider, suite: Suite) -> SessionKeys {
     SessionKeys::derive(provider, &master(suite))
+}
+
+/// Keys of the same master key that only check, made for the authenticator beside `provider`.
+pub(crate) fn auth(provider: Provider, suite: Suite) -> AuthKeys {
+    AuthKeys::derive(Authenticator::beside(provider), &master(suite))
 }
 
 /// A plain RTP packet whose payload depends on its sequence number.
