@@ -2,9 +2,13 @@
 
 pub use kakehashi_wire::limits::STREAMS_PER_LEG_MAX;
 
-/// Packets a replay window remembers for one SSRC. Late by 1,024 packets is one second of the
+/// RTP packets a replay window remembers for one SSRC. Late by 1,024 packets is one second of the
 /// fastest video stream we expect; RFC 3711 3.3.2 asks for at least 64.
 pub const REPLAY_WINDOW_PACKETS: usize = 1024;
+
+/// RTCP packets a replay window remembers for one SSRC. They are a hundredth as many: 128 are some
+/// seconds of the densest feedback, and as many as libsrtp remembers.
+pub const RTCP_REPLAY_WINDOW_PACKETS: usize = 128;
 
 /// Largest protected packet: what fits a datagram between terminal and relay, so that nothing is
 /// sealed which a relay would drop. The scratch space of this size stays in the first-level cache.
@@ -25,5 +29,6 @@ pub const JOINING_CANDIDATES: u8 = 16;
 pub const FOLLOWING_CANDIDATES: u8 = 2;
 
 const _: () = assert!(REPLAY_WINDOW_PACKETS.is_multiple_of(64));
+const _: () = assert!(RTCP_REPLAY_WINDOW_PACKETS.is_multiple_of(64));
 // A window wider than half the sequence space could not tell old packets from new ones.
 const _: () = assert!(REPLAY_WINDOW_PACKETS < 1 << 15);

@@ -11,19 +11,20 @@ use crate::auth::AuthKeys;
 use crate::error::SrtpError;
 use crate::index::{Beginning, Candidates, PacketIndex, RtcpIndex};
 use crate::keys::{RtcpKeys, Scratch, SessionKeys};
-use crate::replay::{Freshness, ReplayWindow};
+use crate::replay::{Freshness, RtcpWindow, RtpWindow};
 use crate::rtcp::{self, RtcpLayout};
 use crate::rtp::{self, RtpLayout};
 
-/// Replay windows and rollover counter of one SSRC that we receive.
+/// Replay windows and rollover counter of one SSRC that we receive, what each packet needs first.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[repr(C)]
 pub struct StreamOpener {
     ssrc: Ssrc,
     beginning: Beginning,
     /// Any number of packets may have been lost since the last authentic one.
     after_outage: bool,
-    rtp: ReplayWindow,
-    rtcp: ReplayWindow,
+    rtp: RtpWindow,
+    rtcp: RtcpWindow,
 }
 
 /// The highest authentic indices of a stream: enough for another place to go on.
@@ -54,7 +55,7 @@ pub struct OpenedRtcp {
 }
 
 // Hot state of the relay, one for each stream: thousands must stay in the second-level cache.
-const _: () = assert!(size_of::<StreamOpener>() <= 5 * 64);
+const _: () = assert!(size_of::<StreamOpener>() <= 3 * 64);
 
 impl StreamOpener {
     /// A stream received from its beginning.
@@ -71,17 +72,17 @@ impl StreamOpener {
     /// A stream that was received elsewhere up to `position`. What is not newer is refused,
     /// since it may have been accepted there.
     pub fn resume(ssrc: Ssrc, position: StreamPosition) -> Self {
-        let window =
-            |highest: Option<u64>| highest.map_or(ReplayWindow::new(), ReplayWindow::resume);
+        let rtp = position.rtp.map(PacketIndex::value);
+        let rtcp = position.rtcp.map(|index| u64::from(index.value()));
         Self {
-            rtp: window(position.rtp.map(PacketIndex::value)),
-            rtcp: window(position.rtcp.map(|index| u64::from(index.value()))),
+            rtp: rtp.map_or(RtpWindow::new(), RtpWindow::resume),
+            rtcp: rtcp.map_or(RtcpWindow::new(), RtcpWindow::resume),
             ..Self::new(ssrc)
         }
     }
 
     const fn beginning(ssrc: Ssrc, beginning: Beginning) -> Self {
-        let (rtp, rtcp) = (ReplayWindow::new(), ReplayWindow::new());
+        let (rtp, rtcp) = (RtpWindow::new(), RtcpWindow::new());
         Self { ssrc, beginning, after_outage: false, rtp, rtcp }
     }
 
