@@ -1,7 +1,7 @@
 //! Every limit of the terminal, with the reason for its size.
 
 use core::time::Duration;
-use kakehashi_srtp::RTP_OVERHEAD_BYTES;
+use kakehashi_srtp::{RTCP_OVERHEAD_BYTES, RTP_OVERHEAD_BYTES};
 use kakehashi_wire::limits;
 use kakehashi_wire::rtp::FIXED_HEADER_BYTES;
 
@@ -64,6 +64,39 @@ pub const REORDER_WAIT: Duration = Duration::from_millis(120);
 /// Packets behind the highest that duplicates are told from: as many as SRTP's replay window.
 pub const DUPLICATE_WINDOW_PACKETS: usize = 1_024;
 
+/// Missing packets of one stream that are remembered: as many as may wait behind them.
+pub const REPAIR_GAPS_MAX: usize = REORDER_PACKETS_MAX;
+
+/// Sequence numbers of one stream asked for in one datagram: even if each takes an entry of its
+/// own, the requests of all streams of a member fit.
+pub const NACK_SEQUENCES_MAX: usize = 96;
+
+/// How often one packet is asked for: more do not fit into [`REORDER_WAIT`].
+pub const NACK_TRIES_MAX: u8 = 3;
+
+/// Time from noticing a gap to asking: most packets that were only overtaken come in it.
+pub const NACK_DELAY: Duration = Duration::from_millis(10);
+
+/// Time between two requests for a packet, if the relay is not farther away than that.
+pub const NACK_REPEAT_LEAST: Duration = Duration::from_millis(25);
+
+/// Time between two requests for a key frame: an encoder that obeyed each would send little else,
+/// and a viewer waits twice as long for a new call's first picture.
+pub const KEY_FRAME_REQUEST_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Time between two requests for a key frame that are handed to an encoder, of all receivers.
+pub const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(300);
+
+/// First packet this far behind a stream's beginning: it was joined late. As many as are lost in
+/// 10 s of 100 packets/s, or as SRTP's replay window holds.
+pub const JOINED_LATE_PACKETS: u16 = 1_024;
+
+/// Events of a call's media that wait for the application; it loses what it does not read.
+pub const MEDIA_EVENTS_MAX: usize = 64;
+
+/// Orders of the application that wait for the media task: a renewed path is one.
+pub const MEDIA_ORDERS_MAX: usize = 16;
+
 /// One Opus packet in a file, as RFC 7845 6 advises demuxers.
 pub const OGG_PACKET_BYTES_MAX: usize = 61_440;
 
@@ -86,6 +119,10 @@ pub const SPREAD_DATAGRAMS_MAX: usize = 4_096;
 /// Packets of one local RTP source that wait for the media task: a large key frame.
 pub const PLAIN_PACKETS_MAX: usize = 1024;
 
+const _: () = assert!(
+    limits::STREAMS_PER_LEG_MAX * (12 + 4 * NACK_SEQUENCES_MAX + 12) + RTCP_OVERHEAD_BYTES
+        <= limits::DATAGRAM_BYTES_MAX
+);
 const _: () = assert!(DUPLICATE_WINDOW_PACKETS.is_multiple_of(64));
 const _: () =
     assert!(VIDEO_FRAME_BYTES_MAX < 0x8000 * (PACKET_PAYLOAD_BYTES_MAX - DESCRIPTOR_BYTES_MAX));

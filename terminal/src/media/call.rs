@@ -1,19 +1,20 @@
 //! The engine's shell: one task, one UDP socket, the clock.
 
 use super::engine::{Engine, Random};
-use super::pacer::{FrameSource, Pacer};
+use super::feeds::{ActiveFeed, MediaInput, match_inputs};
 use super::plain::{self, PlainPacket, PlainPort};
 use super::recorder::{Recorder, SinkFactory};
+use super::sockets::{open_socket, plain_outputs, socket_error};
 use super::summary::{CallSummary, Phase};
-use super::{Arrival, MediaError, StreamId};
+use super::{Arrival, MediaError, MediaEvent, StreamId};
 use crate::capacity::{
-    DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN_MAX, PLAIN_BYTES_MAX, SOCKET_BUFFER_BYTES,
+    DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN_MAX, MEDIA_EVENTS_MAX, MEDIA_ORDERS_MAX, PLAIN_BYTES_MAX,
 };
 use crate::clock::{Clock, Moment};
-use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::SocketAddr;
 use core::time::Duration;
 use kakehashi_srtp::SrtpError;
-use kakehashi_wire::media::{Codec, StreamKind, StreamOffer, StreamPlan};
+use kakehashi_wire::id::{Epoch, LegId};
 use kakehashi_wire::rtp::RtpView;
 use kakehashi_wire::terminal::CallReady;
 use std::io;
@@ -24,33 +25,6 @@ use tokio::task::{JoinHandle, JoinSet};
 
 /// How often the snapshot is renewed.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Where one sent stream comes from.
-pub enum Feed {
-    /// Encoded frames, sent at their media time.
-    Frames(Box<dyn FrameSource>),
-    /// Plain RTP at a local socket, sent as it comes.
-    Plain(std::net::UdpSocket),
-    /// Nothing: the stream only carries this terminal's reports.
-    Silence,
-}
-
-/// A stream to send.
-pub struct MediaInput {
-    /// What it shows or sounds.
-    pub kind: StreamKind,
-    /// How it is encoded.
-    pub codec: Codec,
-    /// Where it comes from.
-    pub feed: Feed,
-}
-
-impl MediaInput {
-    /// What to offer control for this input.
-    pub fn offer(&self) -> StreamOffer {
-        StreamOffer { kind: self.kind, codec: self.codec }
-    }
-}
 
 /// Where received streams go; by default nowhere, they are only measured.
 #[derive(Default)]
@@ -73,13 +47,15 @@ pub struct CallOptions {
 /// The media of a call, running.
 pub struct CallMedia {
     leave: Arc<Notify>,
+    renewals: mpsc::Sender<(LegId, Epoch)>,
+    events: Option<mpsc::Receiver<MediaEvent>>,
     snapshot: watch::Receiver<CallSummary>,
     task: JoinHandle<Result<CallSummary, MediaError>>,
 }
 
 impl CallMedia {
     /// Starts on the current tokio runtime. `inputs` are those that were offered to control: at
-    /// least one, [`Feed::Silence`] if nothing is to be sent, since hello, reports and goodbye
+    /// least one, [`Feed::Silence`](super::Feed::Silence) if nothing is to be sent, since hello, reports and goodbye
     /// travel under a stream's SSRC.
     ///
     /// # Errors
@@ -99,6 +75,8 @@ impl CallMedia {
         let addresses: Vec<SocketAddr> =
             ready.paths.iter().map(|path| path.address.into()).collect();
         let (packets, plain_in) = plain::channel();
+        let (renewals, renewed) = mpsc::channel(MEDIA_ORDERS_MAX);
+        let (tell, events) = mpsc::channel(MEDIA_EVENTS_MAX);
         let recorder = Recorder::start(output.sinks, engine.received_plans());
         let mut readers = JoinSet::new();
         let running = Running {
@@ -112,17 +90,33 @@ impl CallMedia {
             readers,
             recorder,
             leave: Arc::clone(&leave),
+            renewed,
+            tell,
             publish,
             next_snapshot: Moment::ZERO,
             blocked: false,
             buffer: Box::new([0; DATAGRAM_BYTES_MAX]),
         };
-        Ok(Self { leave, snapshot, task: tokio::spawn(running.run()) })
+        let task = tokio::spawn(running.run());
+        Ok(Self { leave, renewals, events: Some(events), snapshot, task })
     }
 
     /// Says goodbye and ends when what is under way has arrived.
     pub fn leave(&self) {
         self.leave.notify_one();
+    }
+
+    /// Takes in control's `PathRenewed`: the relay of `leg` seals with another key from now on.
+    pub fn renew_path(&self, leg: LegId, epoch: Epoch) {
+        if self.renewals.try_send((leg, epoch)).is_err() {
+            tracing::warn!(%leg, "the media task did not take a renewed path");
+        }
+    }
+
+    /// What the others want of this terminal's encoders; `None` if it was taken before. An
+    /// application without encoders need not take it.
+    pub fn events(&mut self) -> Option<MediaEvents> {
+        self.events.take().map(|receiver| MediaEvents { receiver })
     }
 
     /// The numbers now.
@@ -156,18 +150,16 @@ impl Drop for CallMedia {
     }
 }
 
-/// One sent stream while it runs.
-struct ActiveFeed {
-    /// Index in the plan.
-    stream: usize,
-    state: FeedState,
+/// What the others want of this terminal's encoders, as it comes.
+pub struct MediaEvents {
+    receiver: mpsc::Receiver<MediaEvent>,
 }
 
-enum FeedState {
-    Waiting(Box<dyn FrameSource>),
-    Pacing(Pacer),
-    Passing,
-    Ended,
+impl MediaEvents {
+    /// The next event; `None` when the call's media is over.
+    pub async fn next(&mut self) -> Option<MediaEvent> {
+        self.receiver.recv().await
+    }
 }
 
 struct Running {
@@ -184,6 +176,8 @@ struct Running {
     plain_out: Vec<(StreamId, UdpSocket)>,
     recorder: Recorder,
     leave: Arc<Notify>,
+    renewed: mpsc::Receiver<(LegId, Epoch)>,
+    tell: mpsc::Sender<MediaEvent>,
     publish: watch::Sender<CallSummary>,
     next_snapshot: Moment,
 }
@@ -211,6 +205,7 @@ impl Running {
         self.feed(now);
         self.leave_if_done(now);
         self.deliver();
+        self.pass_on_events();
         self.transmit();
         let over = self.engine.phase() == Phase::Over;
         self.publish_snapshot(now, over);
@@ -222,6 +217,7 @@ impl Running {
             ready = self.socket.readable() => if ready.is_ok() { self.receive() },
             _ = self.socket.writable(), if self.blocked => self.blocked = false,
             Some(packet) = self.plain_in.recv() => self.pass(&packet),
+            Some((leg, epoch)) = self.renewed.recv() => self.renew(leg, epoch),
             () = self.leave.notified() => self.engine.leave(self.clock.now()),
             () = tokio::time::sleep_until(due) => {}
         }
@@ -229,10 +225,7 @@ impl Running {
     }
 
     fn next_deadline(&self) -> Moment {
-        let pacing = self.feeds.iter().filter_map(|feed| match &feed.state {
-            FeedState::Pacing(pacer) => pacer.next_deadline(),
-            _ => None,
-        });
+        let pacing = self.feeds.iter().filter_map(ActiveFeed::next_deadline);
         let stop = self.stop_at();
         pacing
             .chain(self.engine.next_deadline())
@@ -259,9 +252,8 @@ impl Running {
 
     /// Whether there were sources of frames and all have ended.
     fn all_sent(&self) -> bool {
-        let ended = |feed: &ActiveFeed| matches!(feed.state, FeedState::Ended);
-        self.feeds.iter().any(ended)
-            && !self.feeds.iter().any(|feed| matches!(feed.state, FeedState::Pacing(_)))
+        self.feeds.iter().any(ActiveFeed::has_ended)
+            && !self.feeds.iter().any(ActiveFeed::is_pacing)
     }
 
     /// Sends the frames that are due.
@@ -288,6 +280,9 @@ impl Running {
             return;
         }
         let Ok(view) = RtpView::parse(&packet.bytes) else { return };
+        if let Some(feed) = self.feeds.iter_mut().find(|feed| feed.stream == packet.input) {
+            feed.came_from(packet.from, view.header().ssrc);
+        }
         match self.engine.send_packet(packet.input, &view, self.clock.now()) {
             Err(SrtpError::TooLong) if self.engine.drops().too_long == 1 => tracing::warn!(
                 stream = packet.input,
@@ -325,6 +320,26 @@ impl Running {
         }
     }
 
+    /// Tells sources and application what the others want.
+    fn pass_on_events(&mut self) {
+        while let Some(event) = self.engine.poll_event() {
+            match event {
+                MediaEvent::KeyFrameWanted { stream } => {
+                    let feeds = self.feeds.iter_mut().filter(|feed| feed.stream == stream);
+                    feeds.for_each(ActiveFeed::key_frame_wanted);
+                }
+            }
+            // Whoever does not read has no encoder.
+            let _ = self.tell.try_send(event);
+        }
+    }
+
+    fn renew(&mut self, leg: LegId, epoch: Epoch) {
+        if !self.engine.renew_path(leg, epoch) {
+            tracing::warn!(%leg, "control renewed a path that is not sealed");
+        }
+    }
+
     fn transmit(&mut self) {
         while !self.blocked {
             let Some(transmit) = self.engine.poll_transmit() else { return };
@@ -356,115 +371,4 @@ impl Running {
             self.publish.send_replace(self.engine.summary(now));
         }
     }
-}
-
-impl ActiveFeed {
-    fn begin(&mut self, start: Moment) {
-        if !matches!(self.state, FeedState::Waiting(_)) {
-            return;
-        }
-        let waiting = core::mem::replace(&mut self.state, FeedState::Ended);
-        if let FeedState::Waiting(source) = waiting {
-            // RFC 3550 5.1: timestamps begin at a random place.
-            match Pacer::start(source, rand::random(), start) {
-                Ok(pacer) => self.state = FeedState::Pacing(pacer),
-                Err(error) => tracing::warn!(%error, "a source cannot be read"),
-            }
-        }
-    }
-
-    fn due(&mut self, now: Moment) -> Option<(Vec<u8>, u32)> {
-        let FeedState::Pacing(pacer) = &mut self.state else { return None };
-        let due = pacer.due(now);
-        if pacer.next_deadline().is_none() {
-            self.state = FeedState::Ended;
-        }
-        due.unwrap_or_else(|error| {
-            tracing::warn!(%error, "a source broke off");
-            self.state = FeedState::Ended;
-            None
-        })
-    }
-}
-
-/// Gives every input its place in the plan.
-fn match_inputs(
-    inputs: Vec<MediaInput>,
-    plans: &[StreamPlan],
-    packets: &mpsc::Sender<PlainPacket>,
-    readers: &mut JoinSet<()>,
-) -> Result<Vec<ActiveFeed>, MediaError> {
-    let mut taken = vec![false; plans.len()];
-    let mut feeds = Vec::with_capacity(inputs.len());
-    for input in inputs {
-        let fits = |(at, plan): (usize, &StreamPlan)| {
-            !taken[at] && plan.kind == input.kind && plan.codec == input.codec
-        };
-        let stream = plans.iter().enumerate().position(fits).ok_or_else(|| MediaError::Input {
-            why: format!("control's call has no stream for an input ({:?})", input.kind),
-        })?;
-        taken[stream] = true;
-        let state = match input.feed {
-            Feed::Frames(source) => FeedState::Waiting(source),
-            Feed::Plain(socket) => {
-                let socket = UdpSocket::from_std(socket).map_err(socket_error)?;
-                readers.spawn(plain::read_input(socket, stream, packets.clone()));
-                FeedState::Passing
-            }
-            Feed::Silence => FeedState::Passing,
-        };
-        feeds.push(ActiveFeed { stream, state });
-    }
-    Ok(feeds)
-}
-
-/// A local socket for each received stream of a kind that is wanted as plain RTP.
-fn plain_outputs(
-    ports: &[PlainPort],
-    engine: &Engine,
-) -> Result<Vec<(StreamId, UdpSocket)>, MediaError> {
-    let mut outputs = Vec::new();
-    for port in ports {
-        for (stream, _, plan) in engine.received_plans() {
-            if plan.kind == port.kind.0 {
-                let socket = plain_output(port.address).map_err(socket_error)?;
-                outputs.push((stream, socket));
-            }
-        }
-    }
-    Ok(outputs)
-}
-
-fn plain_output(to: SocketAddr) -> io::Result<UdpSocket> {
-    let from: SocketAddr = match to {
-        SocketAddr::V4(_) => (Ipv4Addr::LOCALHOST, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::LOCALHOST, 0).into(),
-    };
-    let socket = std::net::UdpSocket::bind(from)?;
-    socket.connect(to)?;
-    socket.set_nonblocking(true)?;
-    UdpSocket::from_std(socket)
-}
-
-/// The media socket: IPv4 if all relays have IPv4 addresses, else dual-stack.
-fn open_socket(relays: &[SocketAddr]) -> io::Result<UdpSocket> {
-    use socket2::{Domain, Protocol, Socket, Type};
-    let only_v4 = relays.iter().all(SocketAddr::is_ipv4);
-    let domain = if only_v4 { Domain::IPV4 } else { Domain::IPV6 };
-    let any: SocketAddr =
-        if only_v4 { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
-    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
-    if !only_v4 {
-        socket.set_only_v6(false)?;
-    }
-    // The kernel gives less if its limit is lower; the call works with less.
-    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
-    let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
-    socket.set_nonblocking(true)?;
-    socket.bind(&any.into())?;
-    UdpSocket::from_std(socket.into())
-}
-
-fn socket_error(error: io::Error) -> MediaError {
-    MediaError::Socket { why: error.to_string() }
 }

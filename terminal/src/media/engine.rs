@@ -3,37 +3,33 @@
 //! **Feed it datagrams, frames and time; take datagrams and arrivals out until there are none.**
 //! No packet changes anything before it came from a relay of the call and proved authentic.
 
+mod control;
+
 use super::binding::{Binding, StunOutcome, StunRefusal};
+use super::downlink::Downlink;
 use super::incoming::Member;
 use super::outbox::Outbox;
 use super::outgoing::Outgoing;
 use super::summary::{CallSummary, Drops, PathSummary, Phase, role_name};
 use super::timeline::{Due, Sight, Timeline};
-use super::{Arrival, MediaError, StreamId, Transmit};
+use super::{Arrival, MediaError, MediaEvent, StreamId, Transmit};
 use crate::capacity::PLAIN_BYTES_MAX;
-use crate::clock::{Moment, NtpTime};
+use crate::clock::Moment;
 use crate::packets::PacketiseError;
-use crate::stats::receive::round_trip;
 use core::net::SocketAddr;
 use core::time::Duration;
 use kakehashi_srtp::SrtpError;
 use kakehashi_wire::datagram::DatagramKind;
+use kakehashi_wire::id::{Epoch, LegId};
 use kakehashi_wire::media::{RelayRole, StreamPlan};
-use kakehashi_wire::rtcp::{ReportBlock, RtcpPacket, RtcpView, RtcpWriter};
-use kakehashi_wire::rtp::{RtpView, Ssrc};
+use kakehashi_wire::rtp::RtpView;
 use kakehashi_wire::stun::StunView;
 use kakehashi_wire::terminal::CallReady;
 use std::collections::VecDeque;
 
-/// Mean time between reports; each is drawn from half to one and a half (RFC 3550 6.2, 6.3.1).
-const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-
 /// How often one media packet of each stream goes over the standby as well, so that its address,
 /// replay window and rollover counter stay current.
 const STANDBY_COPY_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The hello between terminals: an RTCP packet of this name (RFC 3550 6.7).
-const GREETING: [u8; 4] = *b"KKRD";
 
 /// Draws random numbers.
 pub type Random = Box<dyn FnMut() -> u64 + Send>;
@@ -47,6 +43,8 @@ pub struct Engine {
     random: Random,
     // The relays, the others, this terminal's streams.
     bindings: Vec<Binding>,
+    /// What each relay seals for this terminal; `None` in the pass lane.
+    downlinks: Vec<Option<Downlink>>,
     members: Vec<Member>,
     outgoing: Outgoing,
     // Changed by time.
@@ -60,6 +58,7 @@ pub struct Engine {
     // What is to be taken out.
     outbox: Outbox,
     arrivals: VecDeque<Arrival>,
+    events: VecDeque<MediaEvent>,
 }
 
 impl Engine {
@@ -87,21 +86,30 @@ impl Engine {
             members.push(Member::new(sender, first)?);
             first += sender.streams.len();
         }
+        let plans = || ready.senders.iter().flat_map(|sender| sender.streams.iter().copied());
+        let downlinks: Vec<_> =
+            ready.paths.iter().map(|path| Downlink::new(path, plans())).collect();
+        let sealed = ready.senders.iter().any(|sender| sender.key.is_none());
+        if sealed && downlinks.iter().any(Option::is_none) {
+            return Err(MediaError::NoKey);
+        }
         let draw = || u32::try_from(random() >> 32).expect("32 bits are left");
         let outgoing = Outgoing::new(&ready.key, &ready.streams, draw)?;
         Ok(Self {
             call: ready.call.to_string(),
             bindings: bindings.collect(),
+            downlinks,
             members,
             outgoing,
             timeline: Timeline::new(now),
-            next_report: now.plus(REPORT_INTERVAL / 2),
+            next_report: now.plus(control::REPORT_INTERVAL / 2),
             reported: now,
             standby_copied: vec![now; ready.streams.len()],
             round_trip: None,
             drops: Drops::default(),
             outbox: Outbox::new(ready.streams.len()),
             arrivals: VecDeque::new(),
+            events: VecDeque::new(),
             // RFC 7022 4.2: a random name per call, which says nothing about who it is.
             cname: format!("{:016x}", random()),
             unix_at_zero,
@@ -183,6 +191,7 @@ impl Engine {
             self.report(now);
         }
         self.members.iter_mut().for_each(|member| member.release(now, &mut self.arrivals));
+        self.ask_for_missing(now);
         self.outbox.release(now);
     }
 
@@ -194,8 +203,8 @@ impl Engine {
         };
         let taken = match DatagramKind::of(datagram) {
             DatagramKind::Stun => return self.stun(path, datagram, now),
-            DatagramKind::Rtp => self.rtp(datagram, now),
-            DatagramKind::Rtcp => self.rtcp(datagram, now),
+            DatagramKind::Rtp => self.rtp(path, datagram, now),
+            DatagramKind::Rtcp => self.rtcp(path, datagram, now),
             DatagramKind::Foreign => {
                 self.drops.not_media += 1;
                 return;
@@ -272,6 +281,18 @@ impl Engine {
     /// The next thing that arrived.
     pub fn poll_arrival(&mut self) -> Option<Arrival> {
         self.arrivals.pop_front()
+    }
+
+    /// The next thing that the others want of this terminal's encoders.
+    pub fn poll_event(&mut self) -> Option<MediaEvent> {
+        self.events.pop_front()
+    }
+
+    /// The relay of `leg` seals with another key from now on: control's `PathRenewed`. Says
+    /// whether there is such a leg with a sealed downlink.
+    pub fn renew_path(&mut self, leg: LegId, epoch: Epoch) -> bool {
+        let downlink = self.downlinks.iter_mut().flatten().find(|downlink| downlink.leg() == leg);
+        downlink.map(|downlink| downlink.renew(epoch)).is_some()
     }
 
     /// The numbers so far.
@@ -364,97 +385,11 @@ impl Engine {
         }
     }
 
-    fn rtp(&mut self, datagram: &mut [u8], now: Moment) -> Result<(), SrtpError> {
+    fn rtp(&mut self, path: usize, datagram: &mut [u8], now: Moment) -> Result<(), SrtpError> {
         let ssrc = RtpView::parse(datagram).map_err(|_| SrtpError::NotRtp)?.header().ssrc;
         let member = self.members.iter_mut().find(|member| member.sends(ssrc));
         let member = member.ok_or(SrtpError::UnknownSsrc)?;
-        member.rtp(ssrc, datagram, now, &mut self.arrivals)
-    }
-
-    fn rtcp(&mut self, datagram: &mut [u8], now: Moment) -> Result<(), SrtpError> {
-        let ssrc = datagram.get(4..).and_then(|rest| rest.first_chunk::<4>());
-        let ssrc = Ssrc(u32::from_be_bytes(*ssrc.ok_or(SrtpError::TooShort)?));
-        let member = self.members.iter_mut().find(|member| member.sends(ssrc));
-        let member = member.ok_or(SrtpError::UnknownSsrc)?;
-        let bytes = member.rtcp(datagram)?;
-        let view = RtcpView::parse(&datagram[..bytes]).map_err(|_| SrtpError::NotRtcp)?;
-        let arrived = NtpTime::from_unix(self.unix_at_zero + now.since(Moment::ZERO)).middle();
-        for packet in view.packets() {
-            let blocks = match packet {
-                RtcpPacket::SenderReport { sender, info, blocks } => {
-                    member.sender_reported(sender, info, now);
-                    blocks
-                }
-                RtcpPacket::ReceiverReport { blocks, .. } => blocks,
-                // A member speaks only for its own streams.
-                RtcpPacket::Bye { sender } if member.sends(sender) => {
-                    member.leaves();
-                    continue;
-                }
-                _ => continue,
-            };
-            for block in blocks.iter() {
-                if self.outgoing.reported(&block) {
-                    let trip = round_trip(arrived, block.last_report, block.delay);
-                    self.round_trip = trip.or(self.round_trip);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The regular report (RFC 3550 6.4), over every relay that answers.
-    fn report(&mut self, now: Moment) {
-        let half = REPORT_INTERVAL / 2;
-        let draw = u32::try_from((self.random)() >> 32).expect("32 bits are left");
-        let jitter = REPORT_INTERVAL.mul_f64(f64::from(draw) / f64::from(u32::MAX));
-        self.next_report = now.plus(half + jitter);
-        let since = now.since(self.reported);
-        self.reported = now;
-        self.outgoing.measure_rates(since);
-        self.members.iter_mut().for_each(|member| member.measure_rates(since));
-        if matches!(self.phase(), Phase::Greeting | Phase::Flowing) {
-            self.send_compound(now, |_, _| {});
-        }
-    }
-
-    fn greet(&mut self, now: Moment) {
-        let Some(ssrc) = self.outgoing.first_ssrc() else { return };
-        let mut plain = Vec::with_capacity(64);
-        let mut writer = RtcpWriter::new(&mut plain);
-        writer.receiver_report(ssrc, &[]);
-        writer.canonical_name(ssrc, self.cname.as_bytes());
-        writer.application(ssrc, GREETING);
-        self.seal_compound(plain, now);
-    }
-
-    fn say_goodbye(&mut self, now: Moment) {
-        self.send_compound(now, |outgoing, writer| outgoing.byes(writer));
-    }
-
-    /// Sends reports and name, and what `more` adds behind them (RFC 3550 6.1).
-    fn send_compound(&mut self, now: Moment, more: impl FnOnce(&Outgoing, &mut RtcpWriter<'_>)) {
-        let Some(ssrc) = self.outgoing.first_ssrc() else { return };
-        let mut blocks: Vec<ReportBlock> = Vec::new();
-        self.members.iter_mut().for_each(|member| member.report(now, &mut blocks));
-        let ntp = NtpTime::from_unix(self.unix_at_zero + now.since(Moment::ZERO));
-        let mut plain = Vec::with_capacity(256);
-        let mut writer = RtcpWriter::new(&mut plain);
-        self.outgoing.reports(&mut writer, &blocks, now, ntp);
-        writer.canonical_name(ssrc, self.cname.as_bytes());
-        more(&self.outgoing, &mut writer);
-        self.seal_compound(plain, now);
-    }
-
-    fn seal_compound(&mut self, mut plain: Vec<u8>, now: Moment) {
-        let (bindings, outbox) = (&self.bindings, &mut self.outbox);
-        let sealed = self.outgoing.rtcp(&mut plain, |sealed| {
-            for path in bindings.iter().filter(|path| path.usable(now)) {
-                outbox.push(path.address(), sealed);
-            }
-        });
-        if let Err(reason) = sealed {
-            tracing::warn!(%reason, "a report could not be sealed");
-        }
+        let downlink = self.downlinks[path].as_mut();
+        member.rtp(ssrc, datagram, downlink, now, &mut self.arrivals)
     }
 }

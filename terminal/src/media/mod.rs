@@ -6,19 +6,25 @@
 
 pub mod binding;
 pub mod call;
+mod downlink;
 pub mod engine;
+mod feeds;
 mod incoming;
 mod outbox;
 mod outgoing;
 pub mod pacer;
 pub mod plain;
 mod rate;
+mod received;
 pub mod recorder;
+mod repair;
+mod sockets;
 pub mod summary;
 pub mod timeline;
 
-pub use call::{CallMedia, CallOptions, MediaInput, MediaOutput};
+pub use call::{CallMedia, CallOptions, MediaEvents, MediaOutput};
 pub use engine::Engine;
+pub use feeds::{Feed, MediaInput};
 pub use pacer::{FrameSource, SourceError, TimedFrame};
 pub use recorder::{FrameSink, SinkFactory};
 pub use summary::{CallSummary, Phase};
@@ -47,6 +53,17 @@ pub enum Arrival {
         stream: StreamId,
         /// The frame.
         frame: Frame,
+    },
+}
+
+/// What the other side of the call wants of this terminal's encoders.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum MediaEvent {
+    /// A receiver lost pictures and can go on only with a key frame.
+    KeyFrameWanted {
+        /// Number of this terminal's stream, as in `CallReady`.
+        stream: usize,
     },
 }
 

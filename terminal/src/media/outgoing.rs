@@ -2,6 +2,7 @@
 
 use super::summary::{SentStream, codec_name, kind_name};
 use super::{MediaError, rate::Rate};
+use crate::capacity::KEY_FRAME_INTERVAL;
 use crate::clock::{Moment, NtpTime};
 use crate::packets::{PacketiseError, Packetiser};
 use core::time::Duration;
@@ -10,7 +11,7 @@ use kakehashi_srtp::{
     StreamSealer,
 };
 use kakehashi_wire::limits::DATAGRAM_BYTES_MAX;
-use kakehashi_wire::media::StreamPlan;
+use kakehashi_wire::media::{StreamKind, StreamPlan};
 use kakehashi_wire::rtcp::{ReportBlock, RtcpWriter, SenderInfo};
 use kakehashi_wire::rtp::{FIXED_HEADER_BYTES, RtpHeader, RtpView, Ssrc};
 use kakehashi_wire::secret::MasterKey;
@@ -36,6 +37,9 @@ struct Stream {
     // By the receiver's last report.
     peer_lost: Option<i32>,
     peer_jitter: Option<u32>,
+    // By receivers that lost pictures.
+    key_frame_wanted: Option<Moment>,
+    key_frames_wanted: u64,
 }
 
 /// Maps a source's own sequence numbers onto the plan's, keeping gaps and order visible.
@@ -74,6 +78,8 @@ impl Outgoing {
                 last: None,
                 peer_lost: None,
                 peer_jitter: None,
+                key_frame_wanted: None,
+                key_frames_wanted: 0,
             });
         }
         Ok(Self { session, streams, buffer: Box::new([0; DATAGRAM_BYTES_MAX]) })
@@ -190,6 +196,20 @@ impl Outgoing {
         true
     }
 
+    /// Takes in that a receiver needs a key frame of a stream; gives the stream if its source is
+    /// to be told: it is ours, and was not told just now.
+    pub(super) fn key_frame_wanted(&mut self, media: Ssrc, now: Moment) -> Option<usize> {
+        let at = self.streams.iter().position(|stream| stream.plan.ssrc == media)?;
+        let stream = &mut self.streams[at];
+        let recent = |told: Moment| now.since(told) < KEY_FRAME_INTERVAL;
+        if stream.plan.kind == StreamKind::Audio || stream.key_frame_wanted.is_some_and(recent) {
+            return None;
+        }
+        stream.key_frame_wanted = Some(now);
+        stream.key_frames_wanted += 1;
+        Some(at)
+    }
+
     pub(super) fn measure_rates(&mut self, since: Duration) {
         for stream in &mut self.streams {
             stream.rate.measure(stream.bytes, since);
@@ -234,6 +254,7 @@ impl Stream {
             bits_per_second: self.rate.bits_per_second(),
             peer_lost: self.peer_lost,
             peer_jitter_us: self.peer_jitter.map(|units| u64::from(units) * 1_000_000 / clock),
+            key_frames_wanted: self.key_frames_wanted,
         }
     }
 }

@@ -39,6 +39,10 @@ pub trait FrameSource: Send {
     /// # Errors
     /// [`SourceError`] if the source is broken; it is not asked again.
     fn next_frame(&mut self) -> Result<Option<TimedFrame>, SourceError>;
+
+    /// A receiver lost pictures and can go on only with a key frame. An encoder makes the next
+    /// frame one; a file cannot, and its receivers wait for the file's next key frame.
+    fn key_frame_wanted(&mut self) {}
 }
 
 /// Where a source's bytes are.
@@ -236,6 +240,11 @@ impl Pacer {
         let micros = u128::from(at) * 1_000_000 / u128::from(self.clock_hz);
         let wait = Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
         Some(self.started.plus(wait))
+    }
+
+    /// Passes on that a receiver needs a key frame.
+    pub fn key_frame_wanted(&mut self) {
+        self.source.key_frame_wanted();
     }
 
     /// The next frame and its RTP timestamp, if it is due at `now`.

@@ -7,6 +7,9 @@ use crate::capacity::{DATAGRAM_BYTES_MAX, PLAIN_PACKETS_MAX};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::str::FromStr;
 use kakehashi_wire::media::StreamKind;
+use kakehashi_wire::rtcp::RtcpWriter;
+use kakehashi_wire::rtp::Ssrc;
+use std::sync::Arc;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
@@ -75,6 +78,7 @@ impl From<PlainPort> for String {
 /// A packet from a local source.
 pub(super) struct PlainPacket {
     pub(super) input: usize,
+    pub(super) from: SocketAddr,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -93,7 +97,7 @@ pub fn bind_input(port: PlainPort) -> Result<std::net::UdpSocket, MediaError> {
 /// Passes on what a local source sends; never ends by itself. Packets the media task has no time
 /// for are dropped: they show as a gap, like any loss.
 pub(super) async fn read_input(
-    socket: UdpSocket,
+    socket: Arc<UdpSocket>,
     input: usize,
     packets: mpsc::Sender<PlainPacket>,
 ) {
@@ -101,12 +105,23 @@ pub(super) async fn read_input(
     loop {
         match socket.recv_from(&mut buffer).await {
             Ok((bytes, from)) if from.ip().to_canonical().is_loopback() => {
-                let _ = packets.try_send(PlainPacket { input, bytes: buffer[..bytes].to_vec() });
+                let bytes = buffer[..bytes].to_vec();
+                let _ = packets.try_send(PlainPacket { input, from, bytes });
             }
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "plain RTP input"),
         }
     }
+}
+
+/// What a local pipeline is told when a receiver of its stream `media` needs a key frame: a report
+/// without blocks, since a compound begins with one (RFC 3550 6.1), and a PLI.
+pub(super) fn picture_loss(reporter: Ssrc, media: Ssrc) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut writer = RtcpWriter::new(&mut out);
+    writer.receiver_report(reporter, &[]);
+    writer.picture_loss(reporter, media);
+    out
 }
 
 /// A channel for the packets of all local sources.

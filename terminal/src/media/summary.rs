@@ -65,6 +65,8 @@ pub struct SentStream {
     pub peer_lost: Option<i32>,
     /// Jitter at the receiver in microseconds, by its last report.
     pub peer_jitter_us: Option<u64>,
+    /// Times that receivers wanted a key frame and the source was told.
+    pub key_frames_wanted: u64,
 }
 
 /// A stream this terminal receives.
@@ -90,6 +92,14 @@ pub struct ReceivedStream {
     pub bits_per_second: u64,
     /// Packets that never came, by sequence numbers and the sender's own count.
     pub lost: u64,
+    /// Packets the relay was asked to send again.
+    pub asked: u64,
+    /// Of those asked for, packets that came in time.
+    pub repaired: u64,
+    /// Of those asked for, packets that did not come in time.
+    pub given_up: u64,
+    /// Requests for a key frame, after losses that were not repaired.
+    pub key_frames_asked: u64,
     /// Packets that came again.
     pub duplicates: u64,
     /// Packets that came out of order.
@@ -181,6 +191,11 @@ impl CallSummary {
     /// Packets of all streams that never came.
     pub fn packets_lost(&self) -> u64 {
         self.received.iter().map(|stream| stream.lost).sum()
+    }
+
+    /// Packets that came because the relay was asked to send them again.
+    pub fn packets_repaired(&self) -> u64 {
+        self.received.iter().map(|stream| stream.repaired).sum()
     }
 
     /// Jitter of the worst received stream, in microseconds.

@@ -37,6 +37,8 @@ pub struct Ordered {
     pub payload: Vec<u8>,
     /// When it came.
     pub arrival: Moment,
+    /// Whether packets before it were given up.
+    pub gap_before: bool,
 }
 
 /// What became of a packet.
@@ -103,7 +105,8 @@ impl ReorderBuffer {
             self.counters.duplicate += 1;
             return Entry::Duplicate;
         }
-        self.waiting.insert(sequence, Ordered { sequence, header, payload, arrival });
+        let packet = Ordered { sequence, header, payload, arrival, gap_before: false };
+        self.waiting.insert(sequence, packet);
         Entry::Kept
     }
 
@@ -139,7 +142,8 @@ impl ReorderBuffer {
     }
 
     fn release(&mut self, next: u64) -> Option<Ordered> {
-        let (sequence, packet) = self.waiting.pop_first()?;
+        let (sequence, mut packet) = self.waiting.pop_first()?;
+        packet.gap_before = sequence > next;
         self.counters.given_up += sequence - next;
         self.counters.released += 1;
         self.next = Some(sequence + 1);

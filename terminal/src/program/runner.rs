@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use core::time::Duration;
 use kakehashi_wire::id::CallId;
 use kakehashi_wire::terminal::{
-    CallEnd, CallReady, Incoming, Presence, PresenceEntry, ReportQuality,
+    CallEnd, CallReady, Incoming, PathRenewed, Presence, PresenceEntry, ReportQuality,
 };
 use std::collections::BTreeMap;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -127,6 +127,7 @@ impl Runner {
                 self.voice.say(&Note::Ringing { call: &call.to_string() });
             }
             Event::Ready(ready) => self.on_ready(&ready).await?,
+            Event::PathRenewed(renewed) => self.on_path_renewed(renewed),
             Event::Ended { call, reason } => self.on_ended(call, reason).await?,
             Event::Reconnecting { why, next_try } => self.on_trouble(why, next_try)?,
             Event::SessionEnded { .. } => {}
@@ -255,6 +256,14 @@ impl Runner {
                 Ok(())
             }
             Err(error) => self.give_up(error).await,
+        }
+    }
+
+    /// Before media starts nothing is opened yet, and control tells the epoch of that moment.
+    fn on_path_renewed(&self, renewed: PathRenewed) {
+        let current = self.current.as_ref().filter(|current| current.call == renewed.call);
+        if let Some(media) = current.and_then(|current| current.media.as_ref()) {
+            media.renew_path(renewed.leg, renewed.epoch);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a call sends and where what arrives goes, from the settings.
 
 use crate::config::{Config, VideoCodec};
-use crate::media::call::Feed;
+use crate::media::Feed;
 use crate::media::pacer::{IvfSource, MediaFile, OpusSource, Repeat, open_file};
 use crate::media::plain::bind_input;
 use crate::media::recorder::RecordingDirectory;

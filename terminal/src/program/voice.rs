@@ -147,11 +147,12 @@ fn changes(accounts: &BTreeMap<String, PresenceEntry>, changed: &[String]) -> St
 fn progress(media: &CallSummary) -> String {
     let rate = |bits: u64| bits / 1000;
     format!(
-        "{:5.1} s  out {} kbit/s  in {} kbit/s  lost {}  round trip {}",
+        "{:5.1} s  out {} kbit/s  in {} kbit/s  lost {}  repaired {}  round trip {}",
         media.seconds,
         rate(media.sent.iter().map(|stream| stream.bits_per_second).sum()),
         rate(media.received.iter().map(|stream| stream.bits_per_second).sum()),
         media.packets_lost(),
+        media.packets_repaired(),
         millis(media.round_trip_us),
     )
 }
@@ -175,13 +176,16 @@ fn summary(with: &str, media: &CallSummary) -> String {
         let _ = write!(
             out,
             "\n  received {:<6} {:<4} {} packets, {} frames, {} bytes, {} lost ({percent:.2} %), \
-             jitter {}",
+             {} asked for again: {} repaired, {} given up, jitter {}",
             stream.kind,
             stream.codec,
             stream.packets,
             stream.frames,
             stream.bytes,
             stream.lost,
+            stream.asked,
+            stream.repaired,
+            stream.given_up,
             millis(Some(stream.jitter_us)),
         );
     }

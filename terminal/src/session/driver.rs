@@ -233,8 +233,7 @@ impl Driver {
             ToTerminal::Presence(presence) => Event::Presence(presence),
             ToTerminal::Incoming(incoming) => Event::Incoming(incoming),
             ToTerminal::CallReady(ready) => Event::Ready(Box::new(ready)),
-            // Only a sealed path can be renewed, and this terminal has none.
-            ToTerminal::PathRenewed(_) => return Err(unexpected(&message)),
+            ToTerminal::PathRenewed(renewed) => Event::PathRenewed(renewed),
             ToTerminal::CallEnded(end) => Event::Ended { call: end.call, reason: end.reason },
             ToTerminal::SessionEnded(end) => {
                 return Err(TerminalError::SessionEnded { reason: end.reason });

@@ -8,8 +8,8 @@ use kakehashi_wire::id::{CallId, DeviceId, RequestId};
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
-    Accept, CallEnd, CallReady, Cancel, FromTerminal, HangUp, Incoming, Invite, Presence, Reject,
-    ReportQuality, SignedIn,
+    Accept, CallEnd, CallReady, Cancel, FromTerminal, HangUp, Incoming, Invite, PathRenewed,
+    Presence, Reject, ReportQuality, SignedIn,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -82,6 +82,9 @@ pub enum Event {
     },
     /// The relays are ready: media may begin.
     Ready(Box<CallReady>),
+    /// A relay seals with another key from now on: hand it to the call's
+    /// [`renew_path`](crate::media::CallMedia::renew_path).
+    PathRenewed(PathRenewed),
     /// A call is over.
     Ended {
         /// Which.

@@ -9,292 +9,29 @@
     reason = "tests may fail by panicking"
 )]
 
+mod relay;
+mod repair;
+mod sealed;
+mod sides;
+
 use kakehashi_srtp::RTP_OVERHEAD_BYTES;
 use kakehashi_terminal::clock::Moment;
-use kakehashi_terminal::media::call::Feed;
-use kakehashi_terminal::media::pacer::{IvfSource, MediaFile, OpusSource, Repeat};
 use kakehashi_terminal::media::plain::bind_input;
 use kakehashi_terminal::media::summary::{Phase, ReceivedStream};
 use kakehashi_terminal::media::{
-    CallMedia, CallOptions, CallSummary, Engine, FrameSink, FrameSource, MediaError, MediaInput,
-    MediaOutput, SinkFactory,
+    CallMedia, CallOptions, Engine, Feed, MediaError, MediaInput, MediaOutput,
 };
-use kakehashi_terminal::packets::Frame;
-use kakehashi_terminal::samples::{SPEECH_OPUS, VP9_IVF};
-use kakehashi_wire::datagram::DatagramKind;
-use kakehashi_wire::id::{CallId, LegId, RelayId};
+use kakehashi_wire::id::CallId;
 use kakehashi_wire::limits::DATAGRAM_BYTES_MAX;
-use kakehashi_wire::media::{Codec, RelayPath, RelayRole, Sender, StreamKind, StreamPlan};
+use kakehashi_wire::media::{Codec, RelayRole, StreamKind};
 use kakehashi_wire::rtp::{RtpHeader, RtpView, Ssrc};
-use kakehashi_wire::secret::{IcePassword, MasterKey, Suite};
-use kakehashi_wire::stun::{StunKind, StunMessage, StunView, TransactionId};
 use kakehashi_wire::terminal::CallReady;
-use std::collections::BTreeMap;
+use relay::{FAITHFUL, Fate, Relay, path};
+use sides::{BOTH, call, finish, key, plans, sent_frames, start, stream};
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::net::UdpSocket;
-use tokio::task::JoinHandle;
-
-/// What the relay does with the `n`th media packet: one forwarded copy for each entry, late by so
-/// much.
-type Fate = fn(n: u64) -> &'static [u64];
-
-const FAITHFUL: Fate = |_| &[0];
-
-#[derive(Default)]
-struct Seen {
-    addresses: BTreeMap<u64, SocketAddr>,
-    challenges_answered: u64,
-    rtp: u64,
-    rtp_lost: u64,
-    rtp_repeated: u64,
-    nowhere_to: u64,
-}
-
-struct Relay {
-    address: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-fn relay_password(leg: u64) -> IcePassword {
-    IcePassword::from_random([leg as u8; 24])
-}
-
-fn terminal_password(leg: u64) -> IcePassword {
-    IcePassword::from_random([leg as u8 ^ 0x20; 24])
-}
-
-impl Relay {
-    /// A relay with legs `legs` and `legs + 1`. `forge` makes it send a damaged copy of each
-    /// packet ahead of it.
-    async fn start(legs: u64, fate: Fate, forge: bool) -> Self {
-        let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
-        let address = socket.local_addr().unwrap();
-        let seen = Arc::new(Mutex::new(Seen::default()));
-        let task = tokio::spawn(serve(socket, legs, Arc::clone(&seen), fate, forge));
-        Self { address, seen, task }
-    }
-
-    fn path(&self, leg: u64, role: RelayRole) -> RelayPath {
-        RelayPath {
-            relay: RelayId(leg as u32),
-            role,
-            address: self.address.into(),
-            leg: LegId(leg),
-            relay_password: relay_password(leg),
-            terminal_password: terminal_password(leg),
-            downlink: None,
-        }
-    }
-
-    fn terminal_address(&self, leg: u64) -> Option<SocketAddr> {
-        self.seen.lock().unwrap().addresses.get(&leg).copied()
-    }
-}
-
-async fn serve(socket: Arc<UdpSocket>, legs: u64, seen: Arc<Mutex<Seen>>, fate: Fate, forge: bool) {
-    let mut buffer = [0; 2048];
-    loop {
-        let (bytes, from) = socket.recv_from(&mut buffer).await.unwrap();
-        let datagram = &buffer[..bytes];
-        if DatagramKind::of(datagram) == DatagramKind::Stun {
-            stun(&socket, legs, &seen, datagram, from).await;
-            continue;
-        }
-        let is_rtp = DatagramKind::of(datagram) == DatagramKind::Rtp;
-        let (to, delays) = {
-            let mut seen = seen.lock().unwrap();
-            let own = seen.addresses.iter().find(|(_, address)| **address == from);
-            let Some((&leg, _)) = own else { continue };
-            let other = if leg == legs { legs + 1 } else { legs };
-            let to = seen.addresses.get(&other).copied();
-            let delays = if is_rtp { fate(seen.rtp) } else { &[0] };
-            seen.rtp += u64::from(is_rtp);
-            seen.rtp_lost += u64::from(is_rtp && delays.is_empty());
-            seen.rtp_repeated += u64::from(is_rtp && delays.len() > 1);
-            seen.nowhere_to += u64::from(is_rtp && to.is_none());
-            (to, delays)
-        };
-        let Some(to) = to else { continue };
-        if forge {
-            let mut forged = datagram.to_vec();
-            *forged.last_mut().unwrap() ^= 1;
-            socket.send_to(&forged, to).await.unwrap();
-        }
-        for &delay in delays {
-            if delay == 0 {
-                socket.send_to(datagram, to).await.unwrap();
-                continue;
-            }
-            let (socket, datagram) = (Arc::clone(&socket), datagram.to_vec());
-            tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_millis(delay)).await;
-                socket.send_to(&datagram, to).await.unwrap();
-            });
-        }
-    }
-}
-
-async fn stun(
-    socket: &UdpSocket,
-    legs: u64,
-    seen: &Mutex<Seen>,
-    datagram: &[u8],
-    from: SocketAddr,
-) {
-    let view = StunView::parse(datagram).unwrap();
-    if view.kind() == StunKind::Success {
-        let TransactionId(name) = view.transaction();
-        let leg = u64::from(name[0]);
-        assert!(view.is_keyed_by(terminal_password(leg).as_bytes()));
-        seen.lock().unwrap().challenges_answered += 1;
-        return;
-    }
-    let (receiver, sender) = view.fragments().unwrap();
-    let leg = LegId::from_fragment(receiver).unwrap();
-    assert_eq!(receiver, sender);
-    assert!(leg.0 == legs || leg.0 == legs + 1);
-    assert!(view.is_keyed_by(relay_password(leg.0).as_bytes()) && view.use_candidate());
-    let success = StunMessage::success(view.transaction(), from, relay_password(leg.0).as_bytes());
-    socket.send_to(success.bytes(), from).await.unwrap();
-    let new = seen.lock().unwrap().addresses.insert(leg.0, from) != Some(from);
-    if new {
-        let key = terminal_password(leg.0);
-        let fragment = leg.fragment();
-        let name = TransactionId([leg.0 as u8; 12]);
-        let challenge = StunMessage::challenge(name, &fragment, &fragment, key.as_bytes());
-        socket.send_to(challenge.bytes(), from).await.unwrap();
-    }
-}
-
-fn key(of: u8) -> MasterKey {
-    MasterKey::new(Suite::AeadAes128Gcm, &[of; 32], &[of; 12])
-}
-
-fn plans(first_ssrc: u32, kinds: &[(StreamKind, Codec)]) -> Vec<StreamPlan> {
-    let plan = |(at, &(kind, codec)): (usize, &(StreamKind, Codec))| {
-        let ssrc = Ssrc(first_ssrc + at as u32);
-        // Close to the first wrap of the sequence number.
-        StreamPlan { kind, codec, ssrc, first_sequence: 32_700, rollover: 0 }
-    };
-    kinds.iter().enumerate().map(plan).collect()
-}
-
-/// What control would tell the two members, with a primary and maybe a standby.
-fn call(kinds: &[(StreamKind, Codec)], relays: &[&Relay]) -> [CallReady; 2] {
-    let side = |own: u8, other: u8| CallReady {
-        call: CallId(77),
-        key: key(own),
-        streams: plans(100 * u32::from(own), kinds),
-        senders: vec![Sender {
-            login: format!("member-{other}"),
-            key: Some(key(other)),
-            streams: plans(100 * u32::from(other), kinds),
-        }],
-        paths: relays
-            .iter()
-            .enumerate()
-            .map(|(at, relay)| {
-                let role = if at == 0 { RelayRole::Primary } else { RelayRole::Standby };
-                relay.path(10 * (at as u64 + 1) + u64::from(own), role)
-            })
-            .collect(),
-    };
-    [side(0, 1), side(1, 0)]
-}
-
-const BOTH: [(StreamKind, Codec); 2] =
-    [(StreamKind::Audio, Codec::Opus), (StreamKind::Camera, Codec::Vp9)];
-
-type Recorded = Arc<Mutex<BTreeMap<&'static str, Vec<Vec<u8>>>>>;
-
-/// Remembers frames by the kind of their stream.
-#[derive(Clone, Default)]
-struct Memory(Recorded);
-
-struct MemorySink {
-    kind: &'static str,
-    to: Recorded,
-}
-
-impl SinkFactory for Memory {
-    fn sink(&mut self, _: &str, plan: StreamPlan) -> Result<Option<Box<dyn FrameSink>>, String> {
-        let kind = if plan.kind == StreamKind::Audio { "audio" } else { "camera" };
-        Ok(Some(Box::new(MemorySink { kind, to: Arc::clone(&self.0) })))
-    }
-}
-
-impl FrameSink for MemorySink {
-    fn put(&mut self, frame: &Frame) -> Result<(), String> {
-        let mut to = self.to.lock().unwrap();
-        to.entry(self.kind).or_default().push(frame.data.clone());
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>) -> Result<Option<PathBuf>, String> {
-        Ok(None)
-    }
-}
-
-fn sample_sources() -> Vec<MediaInput> {
-    let speech = OpusSource::open(MediaFile::Embedded(SPEECH_OPUS), Repeat::Forever).unwrap();
-    let picture = IvfSource::open(MediaFile::Embedded(VP9_IVF), Repeat::Forever).unwrap();
-    vec![
-        MediaInput {
-            kind: StreamKind::Audio,
-            codec: Codec::Opus,
-            feed: Feed::Frames(Box::new(speech)),
-        },
-        MediaInput {
-            kind: StreamKind::Camera,
-            codec: Codec::Vp9,
-            feed: Feed::Frames(Box::new(picture)),
-        },
-    ]
-}
-
-/// The first frames of the samples, as they were sent.
-fn sent_frames(kind: &str, count: u64) -> Vec<Vec<u8>> {
-    let mut source: Box<dyn FrameSource> = match kind {
-        "audio" => {
-            Box::new(OpusSource::open(MediaFile::Embedded(SPEECH_OPUS), Repeat::Forever).unwrap())
-        }
-        _ => Box::new(IvfSource::open(MediaFile::Embedded(VP9_IVF), Repeat::Forever).unwrap()),
-    };
-    (0..count).map(|_| source.next_frame().unwrap().unwrap().data).collect()
-}
-
-struct Side {
-    media: CallMedia,
-    memory: Memory,
-}
-
-fn start(ready: &CallReady, millis: Option<u64>) -> Side {
-    let memory = Memory::default();
-    let output = MediaOutput { sinks: Some(Box::new(memory.clone())), plain: Vec::new() };
-    let options =
-        CallOptions { send_for: millis.map(Duration::from_millis), leave_when_sent: false };
-    Side { media: CallMedia::start(ready, sample_sources(), output, options).unwrap(), memory }
-}
-
-/// Waits for both ends; the second member ends because the first says goodbye.
-async fn finish(a: &mut Side, b: &mut Side) -> (CallSummary, CallSummary) {
-    let ends = async { (a.media.finished().await.unwrap(), b.media.finished().await.unwrap()) };
-    tokio::time::timeout(Duration::from_secs(20), ends).await.unwrap()
-}
-
-fn stream<'a>(summary: &'a CallSummary, kind: &str) -> &'a ReceivedStream {
-    summary.received.iter().find(|stream| stream.kind == kind).unwrap()
-}
 
 #[tokio::test]
 async fn every_frame_arrives_both_ways_although_one_side_is_late() {
@@ -535,15 +272,8 @@ async fn who_offers_no_stream_is_refused_and_who_calls_one_is_not_alone_at_once(
 
 #[test]
 fn a_call_without_any_answering_relay_fails_and_says_where_it_looked() {
-    let path = RelayPath {
-        relay: RelayId(1),
-        role: RelayRole::Primary,
-        address: "192.0.2.7:4000".parse::<SocketAddr>().unwrap().into(),
-        leg: LegId(10),
-        relay_password: relay_password(10),
-        terminal_password: terminal_password(10),
-        downlink: None,
-    };
+    let address: SocketAddr = "192.0.2.7:4000".parse().unwrap();
+    let path = path(10, RelayRole::Primary, address, None);
     let ready = CallReady {
         call: CallId(1),
         key: key(0),
@@ -575,15 +305,7 @@ fn a_call_without_any_answering_relay_fails_and_says_where_it_looked() {
 #[test]
 fn fuzz_no_datagram_disturbs_an_engine() {
     let address: SocketAddr = "192.0.2.7:4000".parse().unwrap();
-    let path = RelayPath {
-        relay: RelayId(1),
-        role: RelayRole::Primary,
-        address: address.into(),
-        leg: LegId(10),
-        relay_password: relay_password(10),
-        terminal_password: terminal_password(10),
-        downlink: None,
-    };
+    let path = path(10, RelayRole::Primary, address, None);
     let [mut ready, _] = call(&BOTH, &[]);
     ready.paths = vec![path];
     let engine = Engine::new(&ready, Moment::ZERO, Duration::ZERO, Box::new(|| 7)).unwrap();

@@ -1,0 +1,158 @@
+//! The RTCP of a call's media: reports, hello and goodbye, requests, and what comes of others'.
+
+use super::Engine;
+use crate::capacity::MEDIA_EVENTS_MAX;
+use crate::clock::{Moment, NtpTime};
+use crate::media::binding::Binding;
+use crate::media::outgoing::Outgoing;
+use crate::media::{MediaEvent, Phase};
+use crate::stats::receive::round_trip;
+use core::time::Duration;
+use kakehashi_srtp::SrtpError;
+use kakehashi_wire::rtcp::{ReportBlock, ReportBlocks, RtcpPacket, RtcpView, RtcpWriter};
+use kakehashi_wire::rtp::Ssrc;
+
+/// Mean time between reports; each is drawn from half to one and a half (RFC 3550 6.2, 6.3.1).
+pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The hello between terminals: an RTCP packet of this name (RFC 3550 6.7).
+const GREETING: [u8; 4] = *b"KKRD";
+
+impl Engine {
+    /// Takes an RTCP packet that came over path number `path`.
+    pub(super) fn rtcp(
+        &mut self,
+        path: usize,
+        datagram: &mut [u8],
+        now: Moment,
+    ) -> Result<(), SrtpError> {
+        let ssrc = datagram.get(4..).and_then(|rest| rest.first_chunk::<4>());
+        let ssrc = Ssrc(u32::from_be_bytes(*ssrc.ok_or(SrtpError::TooShort)?));
+        let from = self.members.iter().position(|member| member.sends(ssrc));
+        let from = from.ok_or(SrtpError::UnknownSsrc)?;
+        let downlink = self.downlinks[path].as_mut();
+        let bytes = self.members[from].rtcp(ssrc, datagram, downlink)?;
+        let view = RtcpView::parse(&datagram[..bytes]).map_err(|_| SrtpError::NotRtcp)?;
+        for packet in view.packets() {
+            self.heard(from, packet, now);
+        }
+        Ok(())
+    }
+
+    /// Takes in what member number `from` says. That it lost packets is for the relay to know, if
+    /// the relay passes that on.
+    fn heard(&mut self, from: usize, packet: RtcpPacket<'_>, now: Moment) {
+        let member = &mut self.members[from];
+        match packet {
+            RtcpPacket::SenderReport { sender, info, blocks } => {
+                member.sender_reported(sender, info, now);
+                self.reported(blocks, now);
+            }
+            RtcpPacket::ReceiverReport { blocks, .. } => self.reported(blocks, now),
+            // A member speaks only for its own streams.
+            RtcpPacket::Bye { sender } if member.sends(sender) => member.leaves(),
+            RtcpPacket::PictureLoss { media, .. } => self.key_frame_wanted(media, now),
+            RtcpPacket::FullIntra(intra) => {
+                intra.requests().for_each(|request| self.key_frame_wanted(request.media, now));
+            }
+            _ => {}
+        }
+    }
+
+    fn reported(&mut self, blocks: ReportBlocks<'_>, now: Moment) {
+        let arrived = self.ntp(now).middle();
+        for block in blocks.iter() {
+            if self.outgoing.reported(&block) {
+                let trip = round_trip(arrived, block.last_report, block.delay);
+                self.round_trip = trip.or(self.round_trip);
+            }
+        }
+    }
+
+    fn key_frame_wanted(&mut self, media: Ssrc, now: Moment) {
+        if let Some(stream) = self.outgoing.key_frame_wanted(media, now)
+            && self.events.len() < MEDIA_EVENTS_MAX
+        {
+            self.events.push_back(MediaEvent::KeyFrameWanted { stream });
+        }
+    }
+
+    fn ntp(&self, now: Moment) -> NtpTime {
+        NtpTime::from_unix(self.unix_at_zero + now.since(Moment::ZERO))
+    }
+
+    /// Asks for packets and key frames that are missing, over the relay in use, each member in a
+    /// datagram of its own (RFC 5506).
+    pub(super) fn ask_for_missing(&mut self, now: Moment) {
+        let Some(asker) = self.outgoing.first_ssrc() else { return };
+        let path = self.active(now).map(|path| &self.bindings[path]);
+        let round_trip = path.and_then(Binding::round_trip).unwrap_or_default();
+        for member in &mut self.members {
+            let mut plain = Vec::new();
+            member.ask(asker, &mut RtcpWriter::new(&mut plain), now, round_trip);
+            if let Some(path) = path.filter(|_| !plain.is_empty()) {
+                let outbox = &mut self.outbox;
+                let sealed =
+                    self.outgoing.rtcp(&mut plain, |sealed| outbox.push(path.address(), sealed));
+                if let Err(reason) = sealed {
+                    tracing::warn!(%reason, "a request could not be sealed");
+                }
+            }
+        }
+    }
+
+    /// The regular report (RFC 3550 6.4), over every relay that answers.
+    pub(super) fn report(&mut self, now: Moment) {
+        let half = REPORT_INTERVAL / 2;
+        let draw = u32::try_from((self.random)() >> 32).expect("32 bits are left");
+        let jitter = REPORT_INTERVAL.mul_f64(f64::from(draw) / f64::from(u32::MAX));
+        self.next_report = now.plus(half + jitter);
+        let since = now.since(self.reported);
+        self.reported = now;
+        self.outgoing.measure_rates(since);
+        self.members.iter_mut().for_each(|member| member.measure_rates(since));
+        if matches!(self.phase(), Phase::Greeting | Phase::Flowing) {
+            self.send_compound(now, |_, _| {});
+        }
+    }
+
+    pub(super) fn greet(&mut self, now: Moment) {
+        let Some(ssrc) = self.outgoing.first_ssrc() else { return };
+        let mut plain = Vec::with_capacity(64);
+        let mut writer = RtcpWriter::new(&mut plain);
+        writer.receiver_report(ssrc, &[]);
+        writer.canonical_name(ssrc, self.cname.as_bytes());
+        writer.application(ssrc, GREETING);
+        self.seal_compound(plain, now);
+    }
+
+    pub(super) fn say_goodbye(&mut self, now: Moment) {
+        self.send_compound(now, |outgoing, writer| outgoing.byes(writer));
+    }
+
+    /// Sends reports and name, and what `more` adds behind them (RFC 3550 6.1).
+    fn send_compound(&mut self, now: Moment, more: impl FnOnce(&Outgoing, &mut RtcpWriter<'_>)) {
+        let Some(ssrc) = self.outgoing.first_ssrc() else { return };
+        let mut blocks: Vec<ReportBlock> = Vec::new();
+        self.members.iter_mut().for_each(|member| member.report(now, &mut blocks));
+        let ntp = self.ntp(now);
+        let mut plain = Vec::with_capacity(256);
+        let mut writer = RtcpWriter::new(&mut plain);
+        self.outgoing.reports(&mut writer, &blocks, now, ntp);
+        writer.canonical_name(ssrc, self.cname.as_bytes());
+        more(&self.outgoing, &mut writer);
+        self.seal_compound(plain, now);
+    }
+
+    fn seal_compound(&mut self, mut plain: Vec<u8>, now: Moment) {
+        let (bindings, outbox) = (&self.bindings, &mut self.outbox);
+        let sealed = self.outgoing.rtcp(&mut plain, |sealed| {
+            for path in bindings.iter().filter(|path| path.usable(now)) {
+                outbox.push(path.address(), sealed);
+            }
+        });
+        if let Err(reason) = sealed {
+            tracing::warn!(%reason, "a report could not be sealed");
+        }
+    }
+}

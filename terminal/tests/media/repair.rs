@@ -1,0 +1,114 @@
+//! Lost packets are asked for and come again; what is not repaired asks for a key frame.
+
+use crate::relay::{Conduct, Fate, Relay};
+use crate::sides::{BOTH, call, finish, sent_frames, start, stream};
+use kakehashi_terminal::media::plain::bind_input;
+use kakehashi_terminal::media::{
+    CallMedia, CallOptions, Feed, MediaEvent, MediaInput, MediaOutput, Phase,
+};
+use kakehashi_wire::media::{Codec, StreamKind};
+use kakehashi_wire::rtcp::{RtcpPacket, RtcpView};
+use kakehashi_wire::rtp::{RtpHeader, Ssrc};
+use std::time::Duration;
+use tokio::net::UdpSocket;
+
+/// Loses 1 of 10, two in a row now and then.
+const LOSSY: Fate = |n| match n {
+    n if n % 10 == 5 || n % 40 == 6 => &[],
+    _ => &[0],
+};
+
+#[tokio::test]
+async fn every_lost_packet_comes_again_if_the_relay_has_it() {
+    let conduct = Conduct { fate: LOSSY, answers: true, ..Conduct::default() };
+    let relay = Relay::that(10, conduct).await;
+    let [first, second] = call(&BOTH, &[&relay]);
+    let (mut a, mut b) = (start(&first, Some(2500)), start(&second, None));
+    let (at_a, at_b) = finish(&mut a, &mut b).await;
+    for (sender, receiver, memory) in [(&at_a, &at_b, &b.memory), (&at_b, &at_a, &a.memory)] {
+        let recorded = memory.0.lock().unwrap();
+        for sent in &sender.sent {
+            let received = stream(receiver, sent.kind);
+            assert!(received.repaired > 0, "{received:?}");
+            assert_eq!(received.asked, received.repaired + received.given_up);
+            // What is lost behind the last packet shows no gap.
+            assert!(received.lost <= 3, "{received:?}");
+            assert_eq!(received.packets + received.lost, sent.packets);
+            let frames = recorded[sent.kind].len();
+            let same = sent_frames(sent.kind, sent.frames);
+            assert!(received.given_up > 0 || recorded[sent.kind] == same[..frames]);
+        }
+    }
+    let seen = relay.seen.lock().unwrap();
+    assert!(seen.rtp_lost > 20 && seen.nacked >= seen.rtp_lost - 6, "{}", seen.rtp_lost);
+}
+
+#[tokio::test]
+async fn what_is_not_repaired_is_given_up_and_asks_for_a_key_frame_within_bounds() {
+    let conduct = Conduct { fate: LOSSY, ..Conduct::default() };
+    let relay = Relay::that(10, conduct).await;
+    let [first, second] = call(&BOTH, &[&relay]);
+    let (mut a, mut b) = (start(&first, Some(2500)), start(&second, None));
+    let mut events = a.media.events().unwrap();
+    assert!(a.media.events().is_none());
+    let (at_a, at_b) = finish(&mut a, &mut b).await;
+    let video = stream(&at_b, "camera");
+    assert!(video.given_up > 0 && video.asked == video.repaired + video.given_up, "{video:?}");
+    // 2.5 s: at once, then every half second.
+    assert!((1..=6).contains(&video.key_frames_asked), "{video:?}");
+    assert_eq!(stream(&at_b, "audio").key_frames_asked, 0);
+    let told = at_a.sent[1].key_frames_wanted;
+    assert!((1..=video.key_frames_asked).contains(&told), "{told}");
+    let mut heard = 0;
+    while let Some(event) = events.next().await {
+        assert_eq!(event, MediaEvent::KeyFrameWanted { stream: 1 });
+        heard += 1;
+    }
+    assert_eq!(heard, told);
+}
+
+#[tokio::test]
+async fn a_local_pipeline_is_told_where_it_sends_from() {
+    let kinds = [(StreamKind::Camera, Codec::Vp8)];
+    // From the third packet on every other is lost.
+    let fate: Fate = |n| if n > 2 && n % 2 == 0 { &[] } else { &[0] };
+    let relay = Relay::start(10, fate, false).await;
+    let [first, second] = call(&kinds, &[&relay]);
+    let input = bind_input("video=0".parse().unwrap()).unwrap();
+    let into = input.local_addr().unwrap();
+    let start = |ready, feed| {
+        let inputs = vec![MediaInput { kind: StreamKind::Camera, codec: Codec::Vp8, feed }];
+        CallMedia::start(ready, inputs, MediaOutput::default(), CallOptions::default()).unwrap()
+    };
+    let (mut a, mut b) = (start(&first, Feed::Plain(input)), start(&second, Feed::Silence));
+    a.watch().wait_for(|summary| summary.phase == Phase::Flowing).await.unwrap();
+    let source = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut buffer = [0; 256];
+    let mut told = None;
+    for sequence in 0..200 {
+        let header = RtpHeader {
+            marker: true,
+            payload_type: 96,
+            sequence,
+            timestamp: 3_000 * u32::from(sequence),
+            ssrc: Ssrc(0xabcd),
+        };
+        source
+            .send_to(&[&header.to_bytes()[..], &[0x90, 0x80, 1, 1]].concat(), into)
+            .await
+            .unwrap();
+        let wait = Duration::from_millis(10);
+        if let Ok(received) = tokio::time::timeout(wait, source.recv_from(&mut buffer)).await {
+            told = Some(received.unwrap().0);
+            break;
+        }
+    }
+    let view = RtcpView::parse(&buffer[..told.expect("the pipeline hears of it")]).unwrap();
+    let asked = |packet: RtcpPacket<'_>| {
+        matches!(packet, RtcpPacket::PictureLoss { media: Ssrc(0xabcd), .. })
+    };
+    assert!(view.packets().any(asked));
+    a.leave();
+    a.finished().await.unwrap();
+    b.finished().await.unwrap();
+}
