@@ -91,6 +91,20 @@ pub const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(300);
 /// 10 s of 100 packets/s, or as SRTP's replay window holds.
 pub const JOINED_LATE_PACKETS: u16 = 1_024;
 
+/// Time between reports of arrival times about one member: a sender learns of a queue before it is
+/// 100 ms long, and a report costs less than two voice packets.
+pub const FEEDBACK_INTERVAL: Duration = Duration::from_millis(60);
+
+/// The longest such time, in a call of many: a member hears of the others' reports, too.
+pub const FEEDBACK_INTERVAL_MAX: Duration = Duration::from_millis(240);
+
+/// Packets of one stream that one report is about; the reports of all streams of a member fit a
+/// datagram. In [`FEEDBACK_INTERVAL`] that many come at 30 Mbit/s.
+pub const FEEDBACK_METRICS_MAX: usize = 192;
+
+/// Packets of one stream that are remembered until receivers have reported them: 2 s at 10 Mbit/s.
+pub const HISTORY_PACKETS_MAX: usize = 2_048;
+
 /// Events of a call's media that wait for the application; it loses what it does not read.
 pub const MEDIA_EVENTS_MAX: usize = 64;
 
@@ -122,6 +136,9 @@ pub const PLAIN_PACKETS_MAX: usize = 1024;
 const _: () = assert!(
     limits::STREAMS_PER_LEG_MAX * (12 + 4 * NACK_SEQUENCES_MAX + 12) + RTCP_OVERHEAD_BYTES
         <= limits::DATAGRAM_BYTES_MAX
+);
+const _: () = assert!(
+    12 + limits::STREAMS_PER_LEG_MAX * (8 + 2 * FEEDBACK_METRICS_MAX) <= limits::FEEDBACK_BYTES_MAX
 );
 const _: () = assert!(DUPLICATE_WINDOW_PACKETS.is_multiple_of(64));
 const _: () =

@@ -1,6 +1,7 @@
 //! The settings of the program: command line over file over defaults.
 
 use crate::capacity::CONFIG_FILE_BYTES_MAX;
+use crate::congestion::RateLimits;
 use crate::media::plain::PlainPort;
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -90,6 +91,16 @@ pub struct Config {
     #[arg(long, global = true, value_name = "CODEC", help_heading = "Media")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rtp_codec: Option<VideoCodec>,
+
+    /// Send at least so many kbit/s, whatever the network carries [default: 64]
+    #[arg(long, global = true, value_name = "KBIT", help_heading = "Media")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_floor: Option<u32>,
+
+    /// Send at most so many kbit/s, whatever the network carries [default: 20000]
+    #[arg(long, global = true, value_name = "KBIT", help_heading = "Media")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_ceiling: Option<u32>,
 }
 
 /// A codec for plain RTP video.
@@ -134,6 +145,8 @@ impl Config {
             rtp_in: either(self.rtp_in, file.rtp_in),
             rtp_out: either(self.rtp_out, file.rtp_out),
             rtp_codec: self.rtp_codec.or(file.rtp_codec),
+            rate_floor: self.rate_floor.or(file.rate_floor),
+            rate_ceiling: self.rate_ceiling.or(file.rate_ceiling),
         }
     }
 
@@ -148,6 +161,16 @@ impl Config {
         self.ca.get_or_insert_with(|| "kakehashi-data/ca.pem".into());
         self.rtp_codec.get_or_insert(VideoCodec::Vp8);
         self
+    }
+
+    /// Between what the sending rate stays.
+    pub fn rates(&self) -> RateLimits {
+        let usual = RateLimits::default();
+        let bits = |kbit: Option<u32>, usual| kbit.map_or(usual, |kbit| u64::from(kbit) * 1_000);
+        RateLimits::between(
+            bits(self.rate_floor, usual.floor),
+            bits(self.rate_ceiling, usual.ceiling),
+        )
     }
 
     /// The settings as a file.
@@ -182,6 +205,9 @@ mod tests {
         assert_eq!(toml::from_str::<Config>(&printed).unwrap(), config.with_defaults());
         let mistake = toml::from_str::<Config>("passwort = 1").unwrap_err().to_string();
         assert!(mistake.contains("unknown field `passwort`"), "{mistake}");
+        let slow: Config = toml::from_str("rate_ceiling = 300").unwrap();
+        let (rates, usual) = (slow.rates(), RateLimits::default());
+        assert_eq!((rates.floor, rates.start, rates.ceiling), (usual.floor, 300_000, 300_000));
         assert!(toml::from_str::<Config>("rtp_out = [\"audio=10.0.0.1:5\"]").is_err());
     }
 

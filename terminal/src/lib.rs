@@ -17,6 +17,7 @@
 pub mod capacity;
 pub mod clock;
 pub mod config;
+pub mod congestion;
 pub mod files;
 pub mod media;
 pub mod packets;

@@ -11,6 +11,7 @@ use crate::capacity::{
     DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN_MAX, MEDIA_EVENTS_MAX, MEDIA_ORDERS_MAX, PLAIN_BYTES_MAX,
 };
 use crate::clock::{Clock, Moment};
+use crate::congestion::RateLimits;
 use core::net::SocketAddr;
 use core::time::Duration;
 use kakehashi_srtp::SrtpError;
@@ -35,13 +36,15 @@ pub struct MediaOutput {
     pub plain: Vec<PlainPort>,
 }
 
-/// When to end by oneself.
+/// When to end by oneself, and how fast to send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CallOptions {
     /// Leave this long after media began to flow.
     pub send_for: Option<Duration>,
     /// Leave when every source of frames has ended.
     pub leave_when_sent: bool,
+    /// Between what the sending rate stays.
+    pub rates: RateLimits,
 }
 
 /// The media of a call, running.
@@ -55,8 +58,8 @@ pub struct CallMedia {
 
 impl CallMedia {
     /// Starts on the current tokio runtime. `inputs` are those that were offered to control: at
-    /// least one, [`Feed::Silence`](super::Feed::Silence) if nothing is to be sent, since hello, reports and goodbye
-    /// travel under a stream's SSRC.
+    /// least one, [`Silence`](super::Feed::Silence) if nothing is to be sent, since hello, reports
+    /// and goodbye travel under a stream's SSRC.
     ///
     /// # Errors
     /// [`MediaError::NoStream`] if none was offered, others if the plan or the socket cannot be
@@ -69,7 +72,8 @@ impl CallMedia {
     ) -> Result<Self, MediaError> {
         let clock = Clock::start();
         let random: Random = Box::new(rand::random::<u64>);
-        let engine = Engine::new(ready, clock.now(), clock.unix_at_zero(), random)?;
+        let engine = Engine::new(ready, clock.now(), clock.unix_at_zero(), random)?
+            .with_rates(options.rates, clock.now());
         let leave = Arc::new(Notify::new());
         let (publish, snapshot) = watch::channel(engine.summary(clock.now()));
         let addresses: Vec<SocketAddr> =
@@ -327,6 +331,9 @@ impl Running {
                 MediaEvent::KeyFrameWanted { stream } => {
                     let feeds = self.feeds.iter_mut().filter(|feed| feed.stream == stream);
                     feeds.for_each(ActiveFeed::key_frame_wanted);
+                }
+                MediaEvent::TargetRate { bits_per_second } => {
+                    self.feeds.iter_mut().for_each(|feed| feed.target_rate(bits_per_second));
                 }
             }
             // Whoever does not read has no encoder.

@@ -4,18 +4,20 @@
 //! No packet changes anything before it came from a relay of the call and proved authentic.
 
 mod control;
+mod sending;
 
 use super::binding::{Binding, StunOutcome, StunRefusal};
 use super::downlink::Downlink;
+use super::governor::Governor;
 use super::incoming::Member;
 use super::outbox::Outbox;
 use super::outgoing::Outgoing;
 use super::summary::{CallSummary, Drops, PathSummary, Phase, role_name};
 use super::timeline::{Due, Sight, Timeline};
 use super::{Arrival, MediaError, MediaEvent, StreamId, Transmit};
-use crate::capacity::PLAIN_BYTES_MAX;
+use crate::capacity::MEDIA_EVENTS_MAX;
 use crate::clock::Moment;
-use crate::packets::PacketiseError;
+use crate::congestion::RateLimits;
 use core::net::SocketAddr;
 use core::time::Duration;
 use kakehashi_srtp::SrtpError;
@@ -26,10 +28,6 @@ use kakehashi_wire::rtp::RtpView;
 use kakehashi_wire::stun::StunView;
 use kakehashi_wire::terminal::CallReady;
 use std::collections::VecDeque;
-
-/// How often one media packet of each stream goes over the standby as well, so that its address,
-/// replay window and rollover counter stay current.
-const STANDBY_COPY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Draws random numbers.
 pub type Random = Box<dyn FnMut() -> u64 + Send>;
@@ -47,10 +45,12 @@ pub struct Engine {
     downlinks: Vec<Option<Downlink>>,
     members: Vec<Member>,
     outgoing: Outgoing,
+    governor: Governor,
     // Changed by time.
     timeline: Timeline,
     next_report: Moment,
     reported: Moment,
+    next_feedback: Moment,
     standby_copied: Vec<Moment>,
     // What it found out.
     round_trip: Option<Duration>,
@@ -101,9 +101,11 @@ impl Engine {
             downlinks,
             members,
             outgoing,
+            governor: Governor::new(&ready.streams, ready.senders.len(), now),
             timeline: Timeline::new(now),
             next_report: now.plus(control::REPORT_INTERVAL / 2),
             reported: now,
+            next_feedback: now,
             standby_copied: vec![now; ready.streams.len()],
             round_trip: None,
             drops: Drops::default(),
@@ -115,6 +117,13 @@ impl Engine {
             unix_at_zero,
             random,
         })
+    }
+
+    /// Other limits of the sending rate than the usual ones; before anything is sent.
+    #[must_use]
+    pub fn with_rates(mut self, limits: RateLimits, now: Moment) -> Self {
+        self.governor.set_limits(limits, now);
+        self
     }
 
     /// The phase.
@@ -175,6 +184,7 @@ impl Engine {
             .chain(holes)
             .chain(self.timeline.next_deadline())
             .chain(self.outbox.next_deadline())
+            .chain(self.members.iter().any(Member::has_news).then_some(self.next_feedback))
             .chain([self.next_report])
             .min()
     }
@@ -192,6 +202,8 @@ impl Engine {
         }
         self.members.iter_mut().for_each(|member| member.release(now, &mut self.arrivals));
         self.ask_for_missing(now);
+        self.report_arrivals(now);
+        self.govern(now);
         self.outbox.release(now);
     }
 
@@ -214,53 +226,6 @@ impl Engine {
             Ok(()) => self.advance(now),
             Err(reason) => self.drops.refused(reason),
         }
-    }
-
-    /// Sends a frame of this terminal's stream number `stream`; nothing unless media flows.
-    ///
-    /// # Errors
-    /// [`PacketiseError`] if the frame is none of its codec, or too large.
-    pub fn send_frame(
-        &mut self,
-        stream: usize,
-        data: &[u8],
-        timestamp: u32,
-        now: Moment,
-    ) -> Result<(), PacketiseError> {
-        let targets = self.media_targets(stream, now);
-        let mut packets = Vec::new();
-        self.outgoing.frame(stream, data, timestamp, now, |sealed| {
-            // The copy over the other relays is of the frame's first packet.
-            let count = if packets.is_empty() { targets.len() } else { 1 };
-            let to = targets.iter().take(count);
-            packets.extend(to.map(|&to| Transmit { to, bytes: sealed.to_vec() }));
-        })?;
-        self.outbox.frame(stream, packets, now);
-        self.drops.not_sent += self.outbox.bound();
-        Ok(())
-    }
-
-    /// Sends a plain RTP packet as part of stream number `stream`; nothing unless media flows.
-    ///
-    /// # Errors
-    /// [`SrtpError`] if its number lies before one that was sent, or no relay takes one as long.
-    pub fn send_packet(
-        &mut self,
-        stream: usize,
-        packet: &RtpView<'_>,
-        now: Moment,
-    ) -> Result<(), SrtpError> {
-        if packet.bytes().len() > PLAIN_BYTES_MAX {
-            self.drops.too_long += 1;
-            return Err(SrtpError::TooLong);
-        }
-        let targets = self.media_targets(stream, now);
-        let outbox = &mut self.outbox;
-        self.outgoing.passed(stream, packet, now, |sealed| {
-            targets.iter().for_each(|&to| outbox.push(to, sealed));
-        })?;
-        self.drops.not_sent += self.outbox.bound();
-        Ok(())
     }
 
     /// Whether media may be sent.
@@ -317,7 +282,15 @@ impl Engine {
             received: received.collect(),
             paths: self.bindings.iter().enumerate().map(path).collect(),
             drops: self.drops,
+            target_bits_per_second: self.governor.target(),
             ..CallSummary::default()
+        }
+    }
+
+    /// Tells the application; it loses what it has no room for.
+    fn tell(&mut self, event: MediaEvent) {
+        if self.events.len() < MEDIA_EVENTS_MAX {
+            self.events.push_back(event);
         }
     }
 
@@ -350,23 +323,6 @@ impl Engine {
     /// Where media goes: the first relay that answers, primary first.
     fn active(&self, now: Moment) -> Option<usize> {
         self.bindings.iter().position(|binding| binding.usable(now))
-    }
-
-    /// Addresses for the next media packet of a stream: the active relay's, and now and then the
-    /// other's behind it.
-    fn media_targets(&mut self, stream: usize, now: Moment) -> Vec<SocketAddr> {
-        if !self.timeline.may_send() {
-            return Vec::new();
-        }
-        let mut usable = self.bindings.iter().filter(|path| path.usable(now)).map(Binding::address);
-        let copied = self.standby_copied.get_mut(stream);
-        match copied.filter(|copied| now.since(**copied) >= STANDBY_COPY_INTERVAL) {
-            Some(copied) => {
-                *copied = now;
-                usable.collect()
-            }
-            None => usable.next().into_iter().collect(),
-        }
     }
 
     fn stun(&mut self, path: usize, datagram: &[u8], now: Moment) {

@@ -116,6 +116,13 @@ impl ActiveFeed {
         }
     }
 
+    /// Tells the source what the network carries, in bits a second of all streams together.
+    pub(super) fn target_rate(&mut self, bits_per_second: u64) {
+        if let FeedState::Pacing(pacer) = &mut self.state {
+            pacer.target_rate(bits_per_second);
+        }
+    }
+
     /// Tells the source that a receiver can go on only with a key frame. A local pipeline is told
     /// where its RTP comes from, on the same port (RFC 5761).
     pub(super) fn key_frame_wanted(&mut self) {

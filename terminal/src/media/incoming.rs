@@ -7,6 +7,7 @@ use super::{Arrival, MediaError, StreamId};
 use crate::clock::Moment;
 use core::time::Duration;
 use kakehashi_srtp::{Provider, ReceivingSession, SessionKeys, SrtpError};
+use kakehashi_wire::feedback::CongestionBlocks;
 use kakehashi_wire::media::{Sender, StreamPlan};
 use kakehashi_wire::rtcp::{ReportBlock, RtcpWriter, SenderInfo};
 use kakehashi_wire::rtp::{RtpView, Ssrc};
@@ -129,6 +130,18 @@ impl Member {
     ) {
         for stream in &mut self.streams {
             stream.ask(asker, writer, now, round_trip);
+        }
+    }
+
+    /// Whether packets came that were not reported yet.
+    pub(super) fn has_news(&self) -> bool {
+        self.streams.iter().any(Stream::has_news)
+    }
+
+    /// Reports when packets came since the last time.
+    pub(super) fn report_arrivals(&mut self, now: Moment, blocks: &mut CongestionBlocks<'_>) {
+        for stream in &mut self.streams {
+            stream.report_arrivals(now, blocks);
         }
     }
 

@@ -9,6 +9,8 @@ pub mod call;
 mod downlink;
 pub mod engine;
 mod feeds;
+mod gate;
+mod governor;
 mod incoming;
 mod outbox;
 mod outgoing;
@@ -64,6 +66,11 @@ pub enum MediaEvent {
     KeyFrameWanted {
         /// Number of this terminal's stream, as in `CallReady`.
         stream: usize,
+    },
+    /// What the network carries has changed: encode all streams together at no more than this.
+    TargetRate {
+        /// Bits a second of RTP datagrams, of all streams together, audio included.
+        bits_per_second: u64,
     },
 }
 

@@ -2,8 +2,8 @@
 //! Pure.
 //!
 //! **A key frame that leaves as one burst overruns the narrowest queue on its way, and its tail is
-//! lost.** Each frame's packets leave in groups a millisecond apart; every other datagram, voice
-//! above all, passes by them.
+//! lost.** Each frame's packets leave in groups a millisecond apart, or, when the network is known
+//! to carry less, as fast as it does; every other datagram, voice above all, passes by them.
 
 use super::Transmit;
 use crate::capacity::{OUTBOX_DATAGRAMS_MAX, SPREAD_DATAGRAMS_MAX};
@@ -27,12 +27,14 @@ pub(super) struct Outbox {
     ready: VecDeque<Transmit>,
     /// For each stream, packets that wait for their turn, in order.
     later: Vec<VecDeque<(Moment, Transmit)>>,
+    /// When all paced packets have left.
+    clear: Moment,
 }
 
 impl Outbox {
     /// For media of so many streams.
     pub(super) fn new(streams: usize) -> Self {
-        Self { ready: VecDeque::new(), later: vec![VecDeque::new(); streams] }
+        Self { ready: VecDeque::new(), later: vec![VecDeque::new(); streams], clear: Moment::ZERO }
     }
 
     /// A datagram that leaves at once.
@@ -40,17 +42,34 @@ impl Outbox {
         self.ready.push_back(Transmit { to, bytes: bytes.to_vec() });
     }
 
-    /// The packets of one frame, the first of which leave at once unless some of the stream's frame
-    /// before still wait.
-    pub(super) fn frame(&mut self, stream: usize, packets: Vec<Transmit>, now: Moment) {
+    /// The packets of one frame, the first of which leave at once unless some before them still
+    /// wait; with a `pace`, each takes its time at so many bits a second. `note` hears when each
+    /// leaves.
+    pub(super) fn frame(
+        &mut self,
+        stream: usize,
+        packets: Vec<Transmit>,
+        pace: Option<u64>,
+        now: Moment,
+        mut note: impl FnMut(&Transmit, Moment),
+    ) {
         let Some(queue) = self.later.get_mut(stream) else { return };
         let group = GROUP_PACKETS.max(packets.len().div_ceil(GROUPS_MAX));
         let mut due = queue.back().map_or(now, |(due, _)| now.max(*due));
+        if pace.is_some() {
+            due = due.max(self.clear);
+        }
         for (at, packet) in packets.into_iter().enumerate() {
-            if at > 0 && at % group == 0 {
+            if pace.is_none() && at > 0 && at % group == 0 {
                 due = due.plus(GROUP_INTERVAL);
             }
+            note(&packet, due);
+            let bits = packet.bytes.len() as u64 * 8;
             queue.push_back((due, packet));
+            if let Some(micros) = pace.and_then(|pace| (bits * 1_000_000).checked_div(pace)) {
+                due = due.plus(Duration::from_micros(micros));
+                self.clear = due;
+            }
         }
         self.release(now);
     }
@@ -139,16 +158,30 @@ mod tests {
             (64, vec![8; 8]),
             (1_800, vec![225; 8]),
         ] {
-            outbox.frame(0, frame(packets), Moment::ZERO);
+            outbox.frame(0, frame(packets), None, Moment::ZERO, |_, _| {});
             assert_eq!(departures(&mut outbox, Moment::ZERO), groups, "{packets} packets");
         }
     }
 
     #[test]
+    fn what_is_paced_takes_its_time_and_voice_passes_it() {
+        let mut outbox = Outbox::new(3);
+        let mut due = Vec::new();
+        // 8 bytes at 32 kbit/s take 2 ms; the second stream waits for the first.
+        outbox.frame(1, frame(3), Some(32_000), Moment::ZERO, |_, at| due.push(at.micros()));
+        outbox.frame(2, frame(1), Some(32_000), Moment::ZERO, |_, at| due.push(at.micros()));
+        assert_eq!(due, [0, 2_000, 4_000, 6_000]);
+        outbox.frame(0, vec![packet(1_000)], None, Moment::ZERO, |_, _| {});
+        let first = core::iter::from_fn(|| outbox.pop()).map(|packet| number(&packet));
+        assert!(first.eq([0, 1_000]));
+        assert_eq!(outbox.next_deadline(), Some(Moment::from_micros(2_000)));
+    }
+
+    #[test]
     fn voice_passes_a_picture_and_the_end_waits_for_nothing() {
         let mut outbox = Outbox::new(2);
-        outbox.frame(1, frame(64), Moment::ZERO);
-        outbox.frame(0, vec![packet(1_000)], Moment::ZERO);
+        outbox.frame(1, frame(64), None, Moment::ZERO, |_, _| {});
+        outbox.frame(0, vec![packet(1_000)], None, Moment::ZERO, |_, _| {});
         let first = core::iter::from_fn(|| outbox.pop()).map(|packet| number(&packet));
         assert!(first.eq((0..8).chain([1_000])));
         outbox.release_all();
@@ -162,7 +195,7 @@ mod tests {
         let mut outbox = Outbox::new(1);
         let mut dropped = 0;
         for _ in 0..20 {
-            outbox.frame(0, frame(1_000), Moment::ZERO);
+            outbox.frame(0, frame(1_000), None, Moment::ZERO, |_, _| {});
             dropped += outbox.bound();
         }
         outbox.release_all();
@@ -181,7 +214,7 @@ mod tests {
             for (packets, wait) in frames {
                 let packets: Vec<_> = (count..count + packets).map(packet).collect();
                 count += packets.len() as u64;
-                outbox.frame(0, packets, Moment::from_micros(now));
+                outbox.frame(0, packets, None, Moment::from_micros(now), |_, _| {});
                 left.extend(core::iter::from_fn(|| outbox.pop()));
                 now += wait;
                 outbox.release(Moment::from_micros(now));

@@ -40,6 +40,8 @@ struct Stream {
     // By receivers that lost pictures.
     key_frame_wanted: Option<Moment>,
     key_frames_wanted: u64,
+    // While the network carries too little.
+    held_back: u64,
 }
 
 /// Maps a source's own sequence numbers onto the plan's, keeping gaps and order visible.
@@ -53,6 +55,11 @@ impl PassedSequence {
     fn map(&mut self, theirs: u16) -> u16 {
         let first = self.first;
         theirs.wrapping_add(*self.offset.get_or_insert_with(|| first.wrapping_sub(theirs)))
+    }
+
+    /// Closes the gap of a packet that is not sent: nobody is to ask for it.
+    fn skip(&mut self) {
+        self.offset = self.offset.map(|offset| offset.wrapping_sub(1));
     }
 }
 
@@ -80,6 +87,7 @@ impl Outgoing {
                 peer_jitter: None,
                 key_frame_wanted: None,
                 key_frames_wanted: 0,
+                held_back: 0,
             });
         }
         Ok(Self { session, streams, buffer: Box::new([0; DATAGRAM_BYTES_MAX]) })
@@ -143,6 +151,21 @@ impl Outgoing {
         stream.frames += u64::from(theirs.marker);
         stream.count(1, packet.payload().len() as u64, theirs.timestamp, now);
         Ok(())
+    }
+
+    /// Counts a frame that does not leave.
+    pub(super) fn hold_back(&mut self, stream: usize) {
+        if let Some(stream) = self.streams.get_mut(stream) {
+            stream.held_back += 1;
+        }
+    }
+
+    /// Leaves a plain packet out, the last of its frame if it `ends` one.
+    pub(super) fn hold_back_packet(&mut self, stream: usize, ends: bool) {
+        if let Some(stream) = self.streams.get_mut(stream) {
+            stream.held_back += u64::from(ends);
+            stream.sequence.skip();
+        }
     }
 
     /// Seals an RTCP compound that `write` appends to a buffer.
@@ -255,6 +278,7 @@ impl Stream {
             peer_lost: self.peer_lost,
             peer_jitter_us: self.peer_jitter.map(|units| u64::from(units) * 1_000_000 / clock),
             key_frames_wanted: self.key_frames_wanted,
+            frames_held_back: self.held_back,
         }
     }
 }

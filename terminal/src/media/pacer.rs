@@ -43,6 +43,10 @@ pub trait FrameSource: Send {
     /// A receiver lost pictures and can go on only with a key frame. An encoder makes the next
     /// frame one; a file cannot, and its receivers wait for the file's next key frame.
     fn key_frame_wanted(&mut self) {}
+
+    /// The network carries so many bits a second of all streams together. An encoder follows; of
+    /// a file, frames are held back while it has more.
+    fn target_rate(&mut self, _bits_per_second: u64) {}
 }
 
 /// Where a source's bytes are.
@@ -245,6 +249,11 @@ impl Pacer {
     /// Passes on that a receiver needs a key frame.
     pub fn key_frame_wanted(&mut self) {
         self.source.key_frame_wanted();
+    }
+
+    /// Passes on what the network carries.
+    pub fn target_rate(&mut self, bits_per_second: u64) {
+        self.source.target_rate(bits_per_second);
     }
 
     /// The next frame and its RTP timestamp, if it is due at `now`.

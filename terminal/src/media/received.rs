@@ -6,12 +6,13 @@ use super::summary::{ReceivedStream, codec_name, kind_name};
 use super::{Arrival, StreamId};
 use crate::capacity::{DUPLICATE_WINDOW_PACKETS, JOINED_LATE_PACKETS};
 use crate::clock::Moment;
+use crate::congestion::arrivals::ArrivalLog;
 use crate::packets::Depacketiser;
 use crate::packets::reorder::{Ordered, Patience, ReorderBuffer};
 use crate::stats::receive::{self, ReceiveStats};
 use core::time::Duration;
 use kakehashi_srtp::{PacketIndex, SrtpError};
-use kakehashi_wire::feedback::NackEntry;
+use kakehashi_wire::feedback::{CongestionBlocks, NackEntry};
 use kakehashi_wire::media::{StreamKind, StreamPlan};
 use kakehashi_wire::rtcp::{ReportBlock, RtcpWriter, SenderInfo};
 use kakehashi_wire::rtp::{RtpHeader, RtpView, Ssrc};
@@ -22,6 +23,7 @@ pub(super) struct Stream {
     plan: StreamPlan,
     // Changed by every authentic packet.
     stats: ReceiveStats,
+    arrivals: ArrivalLog,
     reorder: ReorderBuffer,
     repair: Repair,
     pictures: Pictures,
@@ -52,6 +54,7 @@ impl Stream {
             id,
             plan,
             stats: ReceiveStats::new(plan.codec.clock_hz()),
+            arrivals: ArrivalLog::default(),
             reorder: ReorderBuffer::new(first, Patience::default()),
             repair: Repair::new(first),
             pictures: Pictures::default(),
@@ -101,6 +104,7 @@ impl Stream {
             _ => {}
         }
         out.push_back(Arrival::Packet { stream: self.id, bytes: view.bytes().to_vec() });
+        self.arrivals.arrived(header.sequence, now);
         self.repair.arrived(header.sequence, now);
         self.reorder.push(header, payload.to_vec(), now);
         self.release(now, out);
@@ -165,6 +169,19 @@ impl Stream {
         writer.nack(asker, self.plan.ssrc, NackEntry::pack(missing));
         if self.pictures.ask(now) {
             writer.picture_loss(asker, self.plan.ssrc);
+        }
+    }
+
+    /// Whether packets came that were not reported yet.
+    pub(super) fn has_news(&self) -> bool {
+        self.arrivals.is_fresh()
+    }
+
+    /// Reports when packets came since the last time.
+    pub(super) fn report_arrivals(&mut self, now: Moment, blocks: &mut CongestionBlocks<'_>) {
+        if let Some((first, metrics)) = self.arrivals.report(now) {
+            // All streams of a member fit; the assertion is in `capacity.rs`.
+            blocks.add(self.plan.ssrc, first, metrics);
         }
     }
 

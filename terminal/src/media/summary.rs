@@ -15,6 +15,8 @@ pub struct CallSummary {
     pub seconds: f64,
     /// Round trip to the other terminal in microseconds (RFC 3550 6.4.1); none while unknown.
     pub round_trip_us: Option<u64>,
+    /// What the network carries, by the receivers' reports, in bits a second of RTP datagrams.
+    pub target_bits_per_second: u64,
     /// What this terminal sent.
     pub sent: Vec<SentStream>,
     /// What it received.
@@ -67,6 +69,8 @@ pub struct SentStream {
     pub peer_jitter_us: Option<u64>,
     /// Times that receivers wanted a key frame and the source was told.
     pub key_frames_wanted: u64,
+    /// Frames that did not leave because the network carries too little.
+    pub frames_held_back: u64,
 }
 
 /// A stream this terminal receives.
@@ -196,6 +200,11 @@ impl CallSummary {
     /// Packets that came because the relay was asked to send them again.
     pub fn packets_repaired(&self) -> u64 {
         self.received.iter().map(|stream| stream.repaired).sum()
+    }
+
+    /// Frames of all sent streams that did not leave because the network carries too little.
+    pub fn frames_held_back(&self) -> u64 {
+        self.sent.iter().map(|stream| stream.frames_held_back).sum()
     }
 
     /// Jitter of the worst received stream, in microseconds.

@@ -142,26 +142,14 @@ impl Packetiser {
 /// Turns the packets of one incoming stream, fed in order, back into frames.
 #[derive(Debug)]
 pub struct Depacketiser {
-    incoming: Incoming,
+    codec: Codec,
     assembler: assemble::Assembler,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Incoming {
-    Opus,
-    Vp8,
-    Vp9,
 }
 
 impl Depacketiser {
     /// A depacketiser for one SSRC.
     pub fn new(codec: Codec) -> Self {
-        let incoming = match codec {
-            Codec::Opus => Incoming::Opus,
-            Codec::Vp8 => Incoming::Vp8,
-            Codec::Vp9 => Incoming::Vp9,
-        };
-        Self { incoming, assembler: assemble::Assembler::default() }
+        Self { codec, assembler: assemble::Assembler::default() }
     }
 
     /// Takes the next packet in sequence order; returns the frame that it completes. `payload` is
@@ -172,23 +160,19 @@ impl Depacketiser {
             self.assembler.skip(header.sequence);
             return None;
         }
-        let piece = match self.incoming {
-            Incoming::Opus => opus::piece(payload),
-            Incoming::Vp8 => vp8::piece(payload),
-            Incoming::Vp9 => vp9::piece(payload),
+        let piece = match self.codec {
+            Codec::Opus => opus::piece(payload),
+            Codec::Vp8 => vp8::piece(payload),
+            Codec::Vp9 => vp9::piece(payload),
         };
         let Some(piece) = piece else {
             self.assembler.malformed(header);
             return None;
         };
         // RFC 7587 4.2: every Opus payload is one whole packet; its marker starts a talk spurt.
-        let ends = matches!(self.incoming, Incoming::Opus) || header.marker;
+        let ends = self.codec == Codec::Opus || header.marker;
         let mut frame = self.assembler.push(header, &piece, ends)?;
-        frame.key = match self.incoming {
-            Incoming::Opus => true,
-            Incoming::Vp8 => vp8::is_key(&frame.data),
-            Incoming::Vp9 => vp9::is_key(&frame.data),
-        };
+        frame.key = is_key(self.codec, &frame.data);
         Some(frame)
     }
 
@@ -201,6 +185,25 @@ impl Depacketiser {
     pub fn counters(&self) -> DepacketiserCounters {
         self.assembler.counters()
     }
+}
+
+/// Whether a decoder can start at this frame.
+pub fn is_key(codec: Codec, frame: &[u8]) -> bool {
+    match codec {
+        Codec::Opus => true,
+        Codec::Vp8 => vp8::is_key(frame),
+        Codec::Vp9 => vp9::is_key(frame),
+    }
+}
+
+/// Whether a decoder can start at the frame that starts with this payload.
+pub fn starts_key(codec: Codec, payload: &[u8]) -> bool {
+    let piece = match codec {
+        Codec::Opus => return true,
+        Codec::Vp8 => vp8::piece(payload),
+        Codec::Vp9 => vp9::piece(payload),
+    };
+    piece.is_some_and(|piece| piece.starts && is_key(codec, piece.body))
 }
 
 /// Width and height in pixels that a key frame announces; `None` for other frames and for audio.

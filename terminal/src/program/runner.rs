@@ -3,6 +3,7 @@
 use super::streams;
 use super::voice::{Note, Voice, end_sentence};
 use crate::config::Config;
+use crate::congestion::RateLimits;
 use crate::media::{CallMedia, CallOptions, CallSummary, MediaError, MediaInput, Phase};
 use crate::session::{Event, Events, Terminal, TerminalError};
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -248,8 +249,9 @@ impl Runner {
         let with = current.with.clone();
         self.voice.say(&Note::Connected { call: &ready.call.to_string(), with: &with });
         let inputs = core::mem::take(&mut current.inputs);
+        let options = options(&self.goal, self.config.rates());
         let started = streams::output(&self.config)
-            .and_then(|output| Ok(CallMedia::start(ready, inputs, output, options(&self.goal))?));
+            .and_then(|output| Ok(CallMedia::start(ready, inputs, output, options)?));
         match started {
             Ok(media) => {
                 current.media = Some(media);
@@ -373,13 +375,14 @@ impl Runner {
     }
 }
 
-fn options(goal: &Goal) -> CallOptions {
+fn options(goal: &Goal, rates: RateLimits) -> CallOptions {
     match goal {
         Goal::Call { seconds, .. } => CallOptions {
             send_for: seconds.map(Duration::from_secs),
             leave_when_sent: seconds.is_none(),
+            rates,
         },
-        _ => CallOptions::default(),
+        _ => CallOptions { rates, ..CallOptions::default() },
     }
 }
 

@@ -147,9 +147,10 @@ fn changes(accounts: &BTreeMap<String, PresenceEntry>, changed: &[String]) -> St
 fn progress(media: &CallSummary) -> String {
     let rate = |bits: u64| bits / 1000;
     format!(
-        "{:5.1} s  out {} kbit/s  in {} kbit/s  lost {}  repaired {}  round trip {}",
+        "{:5.1} s  out {} of {} kbit/s  in {} kbit/s  lost {}  repaired {}  round trip {}",
         media.seconds,
         rate(media.sent.iter().map(|stream| stream.bits_per_second).sum()),
+        rate(media.target_bits_per_second),
         rate(media.received.iter().map(|stream| stream.bits_per_second).sum()),
         media.packets_lost(),
         media.packets_repaired(),
@@ -198,6 +199,14 @@ fn summary(with: &str, media: &CallSummary) -> String {
     }
     if media.recording.frames_skipped > 0 {
         let _ = write!(out, "\n  the disk missed {} frames", media.recording.frames_skipped);
+    }
+    if media.frames_held_back() > 0 {
+        let _ = write!(
+            out,
+            "\n  {} frames did not leave: the network carried {} kbit/s at the end",
+            media.frames_held_back(),
+            media.target_bits_per_second / 1000
+        );
     }
     if media.drops.too_long > 0 {
         let _ = write!(

@@ -9,6 +9,7 @@
     reason = "tests may fail by panicking"
 )]
 
+mod rates;
 mod relay;
 mod repair;
 mod sealed;

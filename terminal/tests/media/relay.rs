@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// What the relay does with the `n`th media packet: one forwarded copy for each entry, late by so
 /// much.
@@ -40,11 +41,16 @@ pub(crate) struct Conduct {
     pub(crate) answers: bool,
     /// Seals for each leg, in this epoch.
     pub(crate) seals: Option<Epoch>,
+    /// Carries the first leg's media this slowly, in bits a second.
+    pub(crate) slow: Option<u64>,
 }
+
+/// Media that waits for a slow link longer than this is dropped.
+const QUEUE_MOST: Duration = Duration::from_millis(600);
 
 impl Default for Conduct {
     fn default() -> Self {
-        Self { fate: FAITHFUL, forge: false, answers: false, seals: None }
+        Self { fate: FAITHFUL, forge: false, answers: false, seals: None, slow: None }
     }
 }
 
@@ -59,6 +65,9 @@ pub(crate) struct Seen {
     /// Sequence numbers asked for, and requests for key frames.
     pub(crate) nacked: u64,
     pub(crate) pictures_lost: u64,
+    /// How long media waited for the slow link, packet by packet.
+    pub(crate) waits: Vec<Duration>,
+    busy_until: Option<Instant>,
     /// Both lanes: opens what a leg sends, to read its requests or to seal it anew.
     uplinks: BTreeMap<u64, ReceivingSession>,
     downlinks: BTreeMap<u64, SendingSession>,
@@ -179,6 +188,20 @@ fn streams_of(leg: u64) -> impl Iterator<Item = Ssrc> {
 }
 
 impl Seen {
+    /// How long a datagram waits for a link of this rate; `None` if it is dropped.
+    fn queue(&mut self, bytes: usize, bits_per_second: u64) -> Option<Duration> {
+        let now = Instant::now();
+        let free = self.busy_until.map_or(now, |busy| busy.max(now));
+        if free - now > QUEUE_MOST {
+            self.rtp_lost += 1;
+            return None;
+        }
+        let free = free + Duration::from_micros(bytes as u64 * 8_000_000 / bits_per_second);
+        self.busy_until = Some(free);
+        self.waits.push(free - now);
+        Some(free - now)
+    }
+
     /// What leaves of a datagram that leg `leg` sent to leg `to`, and what is sent again to `leg`.
     fn carry(&mut self, leg: u64, to: u64, datagram: &[u8], conduct: Conduct) -> Carried {
         let mut carried = Carried { on: Some(datagram.to_vec()), again: Vec::new() };
@@ -242,7 +265,7 @@ async fn serve(socket: Arc<UdpSocket>, legs: u64, seen: Arc<Mutex<Seen>>, conduc
             continue;
         }
         let is_rtp = DatagramKind::of(datagram) == DatagramKind::Rtp;
-        let (to, delays, carried) = {
+        let (to, wait, delays, carried) = {
             let mut seen = seen.lock().unwrap();
             let own = seen.addresses.iter().find(|(_, address)| **address == from);
             let Some((&leg, _)) = own else { continue };
@@ -253,7 +276,13 @@ async fn serve(socket: Arc<UdpSocket>, legs: u64, seen: Arc<Mutex<Seen>>, conduc
             seen.rtp_lost += u64::from(is_rtp && delays.is_empty());
             seen.rtp_repeated += u64::from(is_rtp && delays.len() > 1);
             seen.nowhere_to += u64::from(is_rtp && to.is_none());
-            (to, delays, seen.carry(leg, other, datagram, conduct))
+            let slow = conduct.slow.filter(|_| is_rtp && leg == legs && !delays.is_empty());
+            let wait = match slow.map(|rate| seen.queue(bytes, rate)) {
+                Some(Some(wait)) => wait,
+                Some(None) => continue,
+                None => Duration::ZERO,
+            };
+            (to, wait, delays, seen.carry(leg, other, datagram, conduct))
         };
         for again in carried.again {
             socket.send_to(&again, from).await.unwrap();
@@ -265,13 +294,14 @@ async fn serve(socket: Arc<UdpSocket>, legs: u64, seen: Arc<Mutex<Seen>>, conduc
             socket.send_to(&forged, to).await.unwrap();
         }
         for &delay in delays {
-            if delay == 0 {
+            let delay = wait + Duration::from_millis(delay);
+            if delay.is_zero() {
                 socket.send_to(&on, to).await.unwrap();
                 continue;
             }
             let (socket, on) = (Arc::clone(&socket), on.clone());
             tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_millis(delay)).await;
+                tokio::time::sleep(delay).await;
                 socket.send_to(&on, to).await.unwrap();
             });
         }

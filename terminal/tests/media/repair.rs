@@ -61,8 +61,8 @@ async fn what_is_not_repaired_is_given_up_and_asks_for_a_key_frame_within_bounds
     assert!((1..=video.key_frames_asked).contains(&told), "{told}");
     let mut heard = 0;
     while let Some(event) = events.next().await {
-        assert_eq!(event, MediaEvent::KeyFrameWanted { stream: 1 });
-        heard += 1;
+        // So much is lost that the rate falls, too.
+        heard += u64::from(event == MediaEvent::KeyFrameWanted { stream: 1 });
     }
     assert_eq!(heard, told);
 }

@@ -123,11 +123,15 @@ pub(crate) struct Side {
 }
 
 pub(crate) fn start(ready: &CallReady, millis: Option<u64>) -> Side {
+    start_with(ready, sample_sources(), millis)
+}
+
+pub(crate) fn start_with(ready: &CallReady, inputs: Vec<MediaInput>, millis: Option<u64>) -> Side {
     let memory = Memory::default();
     let output = MediaOutput { sinks: Some(Box::new(memory.clone())), plain: Vec::new() };
     let options =
-        CallOptions { send_for: millis.map(Duration::from_millis), leave_when_sent: false };
-    Side { media: CallMedia::start(ready, sample_sources(), output, options).unwrap(), memory }
+        CallOptions { send_for: millis.map(Duration::from_millis), ..CallOptions::default() };
+    Side { media: CallMedia::start(ready, inputs, output, options).unwrap(), memory }
 }
 
 /// Waits for both ends; the second member ends because the first says goodbye.

@@ -1,9 +1,10 @@
 //! The RTCP of a call's media: reports, hello and goodbye, requests, and what comes of others'.
 
 use super::Engine;
-use crate::capacity::MEDIA_EVENTS_MAX;
+use crate::capacity::{FEEDBACK_INTERVAL, FEEDBACK_INTERVAL_MAX};
 use crate::clock::{Moment, NtpTime};
 use crate::media::binding::Binding;
+use crate::media::incoming::Member;
 use crate::media::outgoing::Outgoing;
 use crate::media::{MediaEvent, Phase};
 use crate::stats::receive::round_trip;
@@ -55,6 +56,7 @@ impl Engine {
             RtcpPacket::FullIntra(intra) => {
                 intra.requests().for_each(|request| self.key_frame_wanted(request.media, now));
             }
+            RtcpPacket::Congestion(feedback) => self.governor.feedback(from, &feedback, now),
             _ => {}
         }
     }
@@ -70,10 +72,8 @@ impl Engine {
     }
 
     fn key_frame_wanted(&mut self, media: Ssrc, now: Moment) {
-        if let Some(stream) = self.outgoing.key_frame_wanted(media, now)
-            && self.events.len() < MEDIA_EVENTS_MAX
-        {
-            self.events.push_back(MediaEvent::KeyFrameWanted { stream });
+        if let Some(stream) = self.outgoing.key_frame_wanted(media, now) {
+            self.tell(MediaEvent::KeyFrameWanted { stream });
         }
     }
 
@@ -87,17 +87,41 @@ impl Engine {
         let Some(asker) = self.outgoing.first_ssrc() else { return };
         let path = self.active(now).map(|path| &self.bindings[path]);
         let round_trip = path.and_then(Binding::round_trip).unwrap_or_default();
+        let mut requests = Vec::new();
         for member in &mut self.members {
             let mut plain = Vec::new();
             member.ask(asker, &mut RtcpWriter::new(&mut plain), now, round_trip);
-            if let Some(path) = path.filter(|_| !plain.is_empty()) {
-                let outbox = &mut self.outbox;
-                let sealed =
-                    self.outgoing.rtcp(&mut plain, |sealed| outbox.push(path.address(), sealed));
-                if let Err(reason) = sealed {
-                    tracing::warn!(%reason, "a request could not be sealed");
-                }
-            }
+            requests.push(plain);
+        }
+        requests.into_iter().for_each(|plain| self.send_feedback(plain, now));
+    }
+
+    /// Reports when packets came, each member's in a datagram of its own.
+    pub(super) fn report_arrivals(&mut self, now: Moment) {
+        let Some(reporter) = self.outgoing.first_ssrc() else { return };
+        if now < self.next_feedback || !self.members.iter().any(Member::has_news) {
+            return;
+        }
+        let thirds = u32::try_from(self.members.len().div_ceil(3)).unwrap_or(u32::MAX);
+        let interval = FEEDBACK_INTERVAL.saturating_mul(thirds).min(FEEDBACK_INTERVAL_MAX);
+        self.next_feedback = now.plus(interval);
+        let timestamp = self.ntp(now).middle();
+        let mut reports = Vec::new();
+        for member in self.members.iter_mut().filter(|member| member.has_news()) {
+            let mut plain = Vec::new();
+            RtcpWriter::new(&mut plain)
+                .congestion(reporter, timestamp, |blocks| member.report_arrivals(now, blocks));
+            reports.push(plain);
+        }
+        reports.into_iter().for_each(|plain| self.send_feedback(plain, now));
+    }
+
+    /// Sends feedback alone, over the relay in use; nothing if there is none.
+    fn send_feedback(&mut self, mut plain: Vec<u8>, now: Moment) {
+        let Some(path) = self.active(now).filter(|_| !plain.is_empty()) else { return };
+        let (to, outbox) = (self.bindings[path].address(), &mut self.outbox);
+        if let Err(reason) = self.outgoing.rtcp(&mut plain, |sealed| outbox.push(to, sealed)) {
+            tracing::warn!(%reason, "feedback could not be sealed");
         }
     }
 

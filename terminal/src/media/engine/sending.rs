@@ -1,0 +1,113 @@
+//! What this terminal sends: which frames leave, when, and over which relays.
+
+use super::Engine;
+use crate::capacity::PLAIN_BYTES_MAX;
+use crate::clock::Moment;
+use crate::media::binding::Binding;
+use crate::media::{MediaEvent, Transmit};
+use crate::packets::{self, PacketiseError};
+use core::net::SocketAddr;
+use core::time::Duration;
+use kakehashi_srtp::SrtpError;
+use kakehashi_wire::rtp::RtpView;
+
+/// How often one media packet of each stream goes over the standby as well, so that its address,
+/// replay window and rollover counter stay current.
+const STANDBY_COPY_INTERVAL: Duration = Duration::from_secs(1);
+
+impl Engine {
+    /// Sends a frame of this terminal's stream number `stream`; nothing unless media flows, or if
+    /// the network carries too little and the frame is held back.
+    ///
+    /// # Errors
+    /// [`PacketiseError`] if the frame is none of its codec, or too large.
+    pub fn send_frame(
+        &mut self,
+        stream: usize,
+        data: &[u8],
+        timestamp: u32,
+        now: Moment,
+    ) -> Result<(), PacketiseError> {
+        let key = self.plan(stream).is_none_or(|plan| packets::is_key(plan.codec, data));
+        if !self.governor.admits(stream, key, now) {
+            self.outgoing.hold_back(stream);
+            return Ok(());
+        }
+        let targets = self.media_targets(stream, now);
+        let mut sealed = Vec::new();
+        self.outgoing.frame(stream, data, timestamp, now, |packet| sealed.push(packet.to_vec()))?;
+        self.dispatch(stream, sealed, &targets, now);
+        Ok(())
+    }
+
+    /// Sends a plain RTP packet as part of stream number `stream`; nothing unless media flows, or
+    /// if the network carries too little and the packet's frame is held back.
+    ///
+    /// # Errors
+    /// [`SrtpError`] if its number lies before one that was sent, or no relay takes one as long.
+    pub fn send_packet(
+        &mut self,
+        stream: usize,
+        packet: &RtpView<'_>,
+        now: Moment,
+    ) -> Result<(), SrtpError> {
+        if packet.bytes().len() > PLAIN_BYTES_MAX {
+            self.drops.too_long += 1;
+            return Err(SrtpError::TooLong);
+        }
+        if !self.governor.admits_packet(stream, packet, now) {
+            self.outgoing.hold_back_packet(stream, packet.header().marker);
+            return Ok(());
+        }
+        let targets = self.media_targets(stream, now);
+        let mut sealed = Vec::new();
+        self.outgoing.passed(stream, packet, now, |packet| sealed.push(packet.to_vec()))?;
+        self.dispatch(stream, sealed, &targets, now);
+        Ok(())
+    }
+
+    /// Hands sealed packets to the outbox: all to the first target, the first one to all, since
+    /// what the standby gets is one packet.
+    fn dispatch(
+        &mut self,
+        stream: usize,
+        sealed: Vec<Vec<u8>>,
+        targets: &[SocketAddr],
+        now: Moment,
+    ) {
+        let Some((&active, copies)) = targets.split_first() else { return };
+        if let Some(first) = sealed.first() {
+            copies.iter().for_each(|&to| self.outbox.push(to, first));
+        }
+        let pace = self.governor.pace(stream, now);
+        let packets = sealed.into_iter().map(|bytes| Transmit { to: active, bytes }).collect();
+        let Self { outbox, governor, .. } = self;
+        outbox.frame(stream, packets, pace, now, |packet, due| {
+            governor.sent(stream, &packet.bytes, due, now);
+        });
+        self.drops.not_sent += self.outbox.bound();
+    }
+
+    /// Addresses for the next media packet of a stream: the active relay's, and now and then the
+    /// other's behind it.
+    fn media_targets(&mut self, stream: usize, now: Moment) -> Vec<SocketAddr> {
+        if !self.timeline.may_send() {
+            return Vec::new();
+        }
+        let mut usable = self.bindings.iter().filter(|path| path.usable(now)).map(Binding::address);
+        let copied = self.standby_copied.get_mut(stream);
+        match copied.filter(|copied| now.since(**copied) >= STANDBY_COPY_INTERVAL) {
+            Some(copied) => {
+                *copied = now;
+                usable.collect()
+            }
+            None => usable.next().into_iter().collect(),
+        }
+    }
+
+    /// Follows the receivers' reports, or their silence; tells the encoders.
+    pub(super) fn govern(&mut self, now: Moment) {
+        let Some(bits_per_second) = self.governor.tick(now) else { return };
+        self.tell(MediaEvent::TargetRate { bits_per_second });
+    }
+}
