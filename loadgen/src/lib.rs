@@ -12,6 +12,7 @@
     )
 )]
 
+pub mod batch_socket;
 pub mod clock;
 pub mod hostile;
 pub mod leg;
