@@ -43,6 +43,17 @@ impl BatchSocket {
         Ok(Self { socket, state, local, trains })
     }
 
+    /// The same socket once more, so that one thread sends and another receives.
+    ///
+    /// # Errors
+    /// If the system has no descriptor left.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        let socket = self.socket.try_clone()?;
+        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        let trains = vec![0; self.trains.len()].into_boxed_slice();
+        Ok(Self { socket, state, local: self.local, trains })
+    }
+
     /// Where this socket is reached.
     pub fn local(&self) -> SocketAddr {
         self.local

@@ -27,3 +27,9 @@ impl Clock {
         }
     }
 }
+
+/// Processor time this thread has used.
+pub fn thread_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or(Duration::ZERO)
+}

@@ -8,14 +8,26 @@
     allow(
         clippy::unwrap_used,
         clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
         reason = "tests may fail by panicking"
     )
 )]
 
 pub mod batch_socket;
 pub mod clock;
+pub mod cpu;
+pub mod engine;
+pub mod flows;
 pub mod hostile;
 pub mod leg;
+pub mod measure;
+pub mod member;
+pub mod mix;
+pub mod orders;
+mod pacer;
 pub mod program;
+pub mod search;
+pub mod self_check;
 pub mod signed_in;
+mod sink;
 pub mod steady;
