@@ -6,10 +6,10 @@ use std::fs;
 use std::path::Path;
 
 /// What the relay's processor time is read from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RelayCpu {
-    /// The relay's process.
-    pub pid: u32,
+    /// The relay's processes: more than one if calls are spread over relays.
+    pub processes: Vec<u32>,
     /// The core its shard runs on, if that is all that runs there: then interrupts count as well.
     pub core: Option<usize>,
 }
@@ -17,7 +17,7 @@ pub struct RelayCpu {
 /// Processor time used so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CpuTime {
-    /// By the relay's process: user and system.
+    /// By the relay's processes: user and system.
     pub process: Duration,
     /// By everything on its core: user, system and interrupts.
     pub core: Option<Duration>,
@@ -29,18 +29,14 @@ impl RelayCpu {
     /// # Errors
     /// If the process or the core is gone.
     pub fn read(&self) -> Result<CpuTime> {
-        let path = format!("/proc/{}/stat", self.pid);
-        let stat = fs::read_to_string(&path).with_context(|| {
-            format!("no process {}: give the relay's with --relay-pid", self.pid)
-        })?;
-        let process = process_ticks(&stat).with_context(|| format!("{path} is odd"))?;
+        let process = self.processes.iter().map(|&pid| process_time(pid)).sum::<Result<_>>()?;
         let core = self.core.map(|core| {
             let stat = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
             let ticks =
                 core_ticks(&stat, core).with_context(|| format!("there is no core {core}"))?;
             anyhow::Ok(from_ticks(ticks))
         });
-        Ok(CpuTime { process: from_ticks(process), core: core.transpose()? })
+        Ok(CpuTime { process, core: core.transpose()? })
     }
 }
 
@@ -52,6 +48,13 @@ impl CpuTime {
             _ => self.process.saturating_sub(earlier.process),
         }
     }
+}
+
+fn process_time(pid: u32) -> Result<Duration> {
+    let path = format!("/proc/{pid}/stat");
+    let stat = fs::read_to_string(&path)
+        .with_context(|| format!("no process {pid}: give the relay's with --relay-pid"))?;
+    Ok(from_ticks(process_ticks(&stat).with_context(|| format!("{path} is odd"))?))
 }
 
 fn from_ticks(ticks: u64) -> Duration {
@@ -173,11 +176,11 @@ mod tests {
         let port = socket.local_addr().unwrap().port();
         assert_eq!(process_at(port).unwrap(), std::process::id());
         assert_eq!(socket_drops(&[port]), 0);
-        let cpu = RelayCpu { pid: std::process::id(), core: None };
+        let cpu = RelayCpu { processes: vec![std::process::id()], core: None };
         let (first, second) = (cpu.read().unwrap(), cpu.read().unwrap());
         assert_eq!(second.core, None);
         assert!(second.process >= first.process);
         drop(socket);
-        assert!(RelayCpu { pid: u32::MAX, core: None }.read().is_err());
+        assert!(RelayCpu { processes: vec![u32::MAX], core: None }.read().is_err());
     }
 }

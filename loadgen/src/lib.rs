@@ -1,8 +1,11 @@
-//! Traffic for a relay that is under test: authentic packets at a steady rate ([`steady`]), and
-//! what an attacker would send ([`hostile`]).
+//! Traffic for a relay that is under test: many legs with realistic mixes, how much a relay
+//! carries, authentic packets at a steady rate ([`steady`]), and what an attacker would send
+//! ([`hostile`]).
 //!
-//! Both speak to a relay through a call that control has set up, so nothing here needs a back
-//! door. Hostile traffic is only ever sent to the loopback address.
+//! A load begins with a [`mix`]; [`engine`] drives it with one thread that sends on schedule and
+//! one that opens every packet; [`conduct`] watches, [`report`] tells. Calls come from control, as
+//! any terminal's do ([`real_calls`]), or from a file of [`orders`] for a relay alone. Hostile
+//! traffic is only ever sent to the loopback address.
 #![cfg_attr(
     test,
     allow(
@@ -15,17 +18,21 @@
 
 pub mod batch_socket;
 pub mod clock;
+pub mod conduct;
 pub mod cpu;
 pub mod engine;
 pub mod flows;
 pub mod hostile;
 pub mod leg;
+pub mod local_relay;
 pub mod measure;
 pub mod member;
 pub mod mix;
 pub mod orders;
 mod pacer;
 pub mod program;
+pub mod real_calls;
+pub mod report;
 pub mod search;
 pub mod self_check;
 pub mod signed_in;

@@ -36,19 +36,32 @@ pub fn voice_and_camera() -> Vec<StreamOffer> {
     ]
 }
 
-/// Signs both accounts in, lets the first call the second, and waits until both may send.
+/// Signs both accounts in, lets the first call the second, and waits until both may send voice and
+/// a camera's video.
 ///
 /// # Errors
 /// If a step fails or takes longer than 20 s.
 pub async fn call(caller: Settings, callee: Settings) -> Result<LiveCall> {
+    call_with(caller, callee, voice_and_camera()).await
+}
+
+/// The same with other streams, which both sides offer.
+///
+/// # Errors
+/// If a step fails or takes longer than 20 s.
+pub async fn call_with(
+    caller: Settings,
+    callee: Settings,
+    offers: Vec<StreamOffer>,
+) -> Result<LiveCall> {
     let callee_login = callee.login.clone();
     let (caller_terminal, mut caller_events) = Terminal::start(caller)?;
     let (callee_terminal, mut callee_events) = Terminal::start(callee)?;
     signed_in(&mut caller_events).await.context("the caller did not sign in")?;
     signed_in(&mut callee_events).await.context("the called side did not sign in")?;
-    caller_terminal.invite(&callee_login, voice_and_camera()).await?;
+    caller_terminal.invite(&callee_login, offers.clone()).await?;
     let call = incoming(&mut callee_events).await?;
-    callee_terminal.accept(call, voice_and_camera()).await?;
+    callee_terminal.accept(call, offers).await?;
     let caller_ready = ready(&mut caller_events).await.context("the caller is not ready")?;
     let callee_ready = ready(&mut callee_events).await.context("the called side is not ready")?;
     Ok(LiveCall {

@@ -1,33 +1,22 @@
-//! The command line of `kakehashi-loadgen`.
+//! `kakehashi-loadgen steady`: one stream of authentic packets through one real call.
 
+use super::common::ControlArgs;
 use crate::leg::LegClient;
 use crate::signed_in;
 use crate::steady::{self, Rate};
 use anyhow::{Context, Result, ensure};
-use clap::Parser;
 use core::time::Duration;
 use kakehashi_terminal::program::read_password_file;
 use kakehashi_terminal::{Settings, Timing};
 use kakehashi_wire::id::DeviceId;
 use std::path::{Path, PathBuf};
 
-/// Sends a steady stream of authentic packets through a relay and counts what arrives.
-///
-/// It signs two accounts in, sets up a call between them, sends from the first to the second at
-/// the rate asked for, opens every packet that arrives, and prints packets sent, received and
-/// lost. Exit code 0 means that none was lost.
-#[derive(Parser)]
-#[command(name = "kakehashi-loadgen", version, max_term_width = 100)]
-pub struct Args {
-    /// Control's address.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:4433")]
-    control: String,
-    /// The name control's certificate is made out to.
-    #[arg(long, value_name = "NAME", default_value = "localhost")]
-    server_name: String,
-    /// Certificates that may sign control's, PEM.
-    #[arg(long, value_name = "FILE", default_value = "kakehashi-data/ca.pem")]
-    ca: PathBuf,
+/// What to send, and between whom.
+#[derive(clap::Args)]
+pub(super) struct SteadyArgs {
+    /// Where control is.
+    #[command(flatten)]
+    control: ControlArgs,
     /// The tenant of both accounts.
     #[arg(long)]
     tenant: String,
@@ -57,18 +46,14 @@ pub struct Args {
     seconds: u64,
 }
 
-/// Runs the program.
-///
-/// # Errors
-/// If the call cannot be set up, a socket fails, or a packet is lost.
-pub async fn run(args: Args) -> Result<()> {
-    let ca_pem = std::fs::read(&args.ca)
-        .with_context(|| format!("cannot read the CA certificate {}", args.ca.display()))?;
+/// Signs in, calls, sends and counts.
+pub(super) async fn run(args: SteadyArgs) -> Result<()> {
+    let control = args.control.read()?;
     let settings = |login: &str, password: &Path| -> Result<Settings> {
         Ok(Settings {
-            control: args.control.clone(),
-            server_name: args.server_name.clone(),
-            ca_pem: ca_pem.clone(),
+            control: control.address.clone(),
+            server_name: control.server_name.clone(),
+            ca_pem: control.ca_pem.clone(),
             tenant: args.tenant.clone(),
             login: login.to_owned(),
             password: read_password_file(password)?,

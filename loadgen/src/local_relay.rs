@@ -1,0 +1,143 @@
+//! A relay of our own for one measurement: settings and orders in a temporary folder, a process
+//! that ends with this value.
+
+use crate::orders::Direct;
+use anyhow::{Context, Result, bail, ensure};
+use core::time::Duration;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+
+/// How long a relay may take to carry its orders out; a legs table of 100,000 takes a second.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// What a relay logs when it has carried its orders out.
+const READY: &str = "orders carried out";
+
+/// Lines of its log that an error shows.
+const LOG_LINES_SHOWN: usize = 5;
+
+/// A running relay.
+pub struct LocalRelay {
+    process: Child,
+    address: SocketAddr,
+    _folder: tempfile::TempDir,
+}
+
+impl LocalRelay {
+    /// Starts `program` with the orders of `direct`, its shards on `cores` if any are given, and
+    /// waits until it has carried them out.
+    ///
+    /// # Errors
+    /// If it does not start, with the end of its log.
+    pub fn start(program: &Path, direct: &Direct, cores: &[usize]) -> Result<Self> {
+        let folder = tempfile::tempdir().context("no temporary folder to be had")?;
+        let (orders, settings) = (folder.path().join("orders"), folder.path().join("relay.toml"));
+        write_private(&orders, &direct.file()?)?;
+        let first_port = free_ports(direct.shards)?;
+        let legs_max = direct.legs.max(1);
+        let text = format!(
+            "listen_ip = \"127.0.0.1\"\nfirst_port = {first_port}\nshards = {}\n\
+             cores = {cores:?}\nlegs_per_shard_max = {legs_max}\n",
+            direct.shards
+        );
+        write_private(&settings, text.as_bytes())?;
+        let mut process = Command::new(program)
+            .arg("--config")
+            .arg(&settings)
+            .arg("--orders")
+            .arg(&orders)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}: build it, or name it", program.display()))?;
+        let log = process.stderr.take().context("its log is piped")?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, first_port));
+        let relay = Self { process, address, _folder: folder };
+        wait_until_ready(log, program)?;
+        Ok(relay)
+    }
+
+    /// Where its shard 0 listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+impl Drop for LocalRelay {
+    fn drop(&mut self) {
+        // It holds nothing that would be lost.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The program `name` beside this one.
+///
+/// # Errors
+/// If there is none.
+pub fn program_beside(name: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe().context("this program does not know its own file")?;
+    let path = own.with_file_name(name);
+    ensure!(
+        path.exists(),
+        "there is no {name} beside {}: build it, or give its path",
+        own.display()
+    );
+    Ok(path)
+}
+
+/// Reads the log until the relay is ready, and from then on so that it never waits for us.
+fn wait_until_ready(log: impl std::io::Read + Send + 'static, program: &Path) -> Result<()> {
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(log).lines().map_while(Result::ok) {
+            // Nobody listens any more once it is ready.
+            let _ = tell.send(line);
+        }
+    });
+    let mut lines: Vec<String> = Vec::new();
+    loop {
+        match told.recv_timeout(READY_WITHIN) {
+            Ok(line) if line.contains(READY) => return Ok(()),
+            Ok(line) => lines.push(line),
+            Err(why) => {
+                let end = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
+                let what = match why {
+                    mpsc::RecvTimeoutError::Timeout => "is not ready after 60 s",
+                    mpsc::RecvTimeoutError::Disconnected => "ended",
+                };
+                bail!("{} {what}: {}", program.display(), end.join("\n"));
+            }
+        }
+    }
+}
+
+/// Writes a file that holds keys.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let written = options.open(path).and_then(|mut file| file.write_all(bytes));
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The first of `count` UDP ports in a row that are free now.
+fn free_ports(count: u16) -> Result<u16> {
+    let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    for first in (20_000..32_000).step_by(usize::from(count.max(1))) {
+        if (first..first + count).all(|port| UdpSocket::bind((ip, port)).is_ok()) {
+            return Ok(first);
+        }
+    }
+    bail!("no {count} free UDP ports in a row between 20000 and 32000")
+}

@@ -1,0 +1,69 @@
+//! The command line of `kakehashi-loadgen`.
+
+mod capacity;
+mod common;
+mod load;
+mod media;
+mod orders;
+mod place;
+mod steady;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Puts load on a relay, or on a whole platform, and reports what came of it.
+///
+/// Packets are sent when they are due, whatever the relay does (open loop), and every packet that
+/// arrives is opened. Begin with a relay of its own, without control:
+///
+///   kakehashi-loadgen media --start-relay --legs 20 --html report.html
+///
+///   kakehashi-loadgen capacity --start-relay --p999-ms 5 --html capacity.html
+///
+/// or, while `kakehashi up` runs, through real sign-ins and calls:
+///
+///   kakehashi-loadgen media --legs 4
+#[derive(Parser)]
+#[command(name = "kakehashi-loadgen", version, max_term_width = 100, verbatim_doc_comment)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+enum Command {
+    /// Drives many legs with a realistic mix of media for some time.
+    ///
+    /// Exit code 0 means that loss was at most 0.01 %, every packet was authentic, and the delay
+    /// stayed within --p999-ms if that was given.
+    Media(Box<media::MediaArgs>),
+    /// Finds how much a relay carries with loss of at most 0.01 % and p99.9 of the delay within
+    /// --p999-ms: doubles the number of calls until a step fails, then halves the gap.
+    ///
+    /// Exit code 0 means that at least one call passed.
+    Capacity(Box<capacity::CapacityArgs>),
+    /// Writes a file of orders for `kakehashi-relay --orders`, to be driven with the same --legs,
+    /// --calls-of, --shards and --seed by `media --relay`.
+    Orders(orders::OrdersArgs),
+    /// Sends one steady stream of authentic packets through one real call and counts what arrives.
+    ///
+    /// It signs two accounts in, sets up a call between them, sends from the first to the second
+    /// at the rate asked for, opens every packet that arrives, and prints packets sent, received
+    /// and lost. Exit code 0 means that none was lost.
+    Steady(Box<steady::SteadyArgs>),
+}
+
+/// Runs the program.
+///
+/// # Errors
+/// If a measurement cannot be made. One that was made and failed is told by the exit code.
+pub async fn run(args: Args) -> Result<ExitCode> {
+    match args.command {
+        Command::Media(args) => media::run(*args).await,
+        Command::Capacity(args) => capacity::run(*args).await,
+        Command::Orders(args) => orders::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Steady(args) => steady::run(*args).await.map(|()| ExitCode::SUCCESS),
+    }
+}

@@ -1,0 +1,41 @@
+//! `kakehashi-loadgen orders`: a file of orders for a relay without control.
+
+use crate::local_relay::write_private;
+use crate::orders::Direct;
+use anyhow::Result;
+use std::path::PathBuf;
+
+/// What stands in the file.
+#[derive(clap::Args)]
+pub(super) struct OrdersArgs {
+    /// Legs.
+    #[arg(long, default_value_t = 20)]
+    legs: usize,
+    /// Legs of each call.
+    #[arg(long, value_name = "LEGS", default_value_t = 2)]
+    calls_of: usize,
+    /// Shards of the relay the calls are spread over.
+    #[arg(long, default_value_t = 1)]
+    shards: u16,
+    /// What the keys are drawn from: whoever knows it knows them.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The file to write.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Writes it.
+pub(super) fn run(args: &OrdersArgs) -> Result<()> {
+    let (legs, legs_per_call) = (args.legs, args.calls_of);
+    let direct = Direct { legs, legs_per_call, shards: args.shards, seed: args.seed };
+    write_private(&args.out, &direct.file()?)?;
+    println!(
+        "{legs} legs in {}. Start the relay with it, then: kakehashi-loadgen media --relay IP:PORT \
+         --legs {legs} --calls-of {legs_per_call} --shards {} --seed {}",
+        args.out.display(),
+        args.shards,
+        args.seed
+    );
+    Ok(())
+}
