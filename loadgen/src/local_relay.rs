@@ -4,13 +4,14 @@
 use crate::orders::Direct;
 use anyhow::{Context, Result, bail, ensure};
 use core::time::Duration;
+use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 /// How long a relay may take to carry its orders out; a legs table of 100,000 takes a second.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -25,6 +26,7 @@ const LOG_LINES_SHOWN: usize = 5;
 pub struct LocalRelay {
     process: Child,
     address: SocketAddr,
+    log: Log,
     _folder: tempfile::TempDir,
 }
 
@@ -56,11 +58,27 @@ impl LocalRelay {
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot start {}: build it, or name it", program.display()))?;
-        let log = process.stderr.take().context("its log is piped")?;
+        let stderr = process.stderr.take().context("its log is piped")?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, first_port));
-        let relay = Self { process, address, _folder: folder };
-        wait_until_ready(log, program)?;
-        Ok(relay)
+        let log = Log::default();
+        let told = log.follow(stderr);
+        let relay = Self { process, address, log, _folder: folder };
+        let why = match told.recv_timeout(READY_WITHIN) {
+            Ok(()) => return Ok(relay),
+            Err(mpsc::RecvTimeoutError::Timeout) => "is not ready after 60 s",
+            Err(mpsc::RecvTimeoutError::Disconnected) => "ended",
+        };
+        bail!("{} {why}: {}", program.display(), relay.log.end())
+    }
+
+    /// Refuses a relay that has ended: what is lost then is no question of load.
+    ///
+    /// # Errors
+    /// With the end of its log.
+    pub fn check(&mut self) -> Result<()> {
+        let ended = self.process.try_wait().context("cannot ask after the relay")?;
+        ensure!(ended.is_none(), "the relay ended while it was driven: {}", self.log.end());
+        Ok(())
     }
 
     /// Where its shard 0 listens.
@@ -97,29 +115,34 @@ pub fn program_beside(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Reads the log until the relay is ready, and from then on so that it never waits for us.
-fn wait_until_ready(log: impl std::io::Read + Send + 'static, program: &Path) -> Result<()> {
-    let (tell, told) = mpsc::channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(log).lines().map_while(Result::ok) {
-            // Nobody listens any more once it is ready.
-            let _ = tell.send(line);
-        }
-    });
-    let mut lines: Vec<String> = Vec::new();
-    loop {
-        match told.recv_timeout(READY_WITHIN) {
-            Ok(line) if line.contains(READY) => return Ok(()),
-            Ok(line) => lines.push(line),
-            Err(why) => {
-                let end = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
-                let what = match why {
-                    mpsc::RecvTimeoutError::Timeout => "is not ready after 60 s",
-                    mpsc::RecvTimeoutError::Disconnected => "ended",
-                };
-                bail!("{} {what}: {}", program.display(), end.join("\n"));
+/// The last lines a relay has logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<VecDeque<String>>>);
+
+impl Log {
+    /// Reads on from now until the log ends; tells when the relay is ready.
+    fn follow(&self, log: impl std::io::Read + Send + 'static) -> mpsc::Receiver<()> {
+        let (tell, told) = mpsc::channel();
+        let kept = self.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(log).lines().map_while(Result::ok) {
+                if line.contains(READY) {
+                    // Nobody listens for a second time.
+                    let _ = tell.send(());
+                }
+                let mut kept = kept.0.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.push_back(line);
+                if kept.len() > LOG_LINES_SHOWN {
+                    kept.pop_front();
+                }
             }
-        }
+        });
+        told
+    }
+
+    fn end(&self) -> String {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -87,6 +87,7 @@ impl Session {
             intervals: Intervals::covering(duration, interval),
         };
         let step = tokio::task::block_in_place(|| conductor.run(engine, &load))?;
+        self.place.check()?;
         self.steps.push(step);
         self.steps.last().context("it was just pushed")
     }

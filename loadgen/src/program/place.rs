@@ -162,6 +162,14 @@ impl Place {
         tokio::task::block_in_place(|| engine.add(members))
     }
 
+    /// Refuses a relay of our own that is gone.
+    pub(super) fn check(&mut self) -> Result<()> {
+        match self {
+            Self::Direct { own: Some(relay), .. } => relay.check(),
+            Self::Direct { own: None, .. } | Self::Control(_) => Ok(()),
+        }
+    }
+
     /// Ends the calls; says whether any broke off by itself.
     pub(super) async fn close(self, warnings: &mut Vec<String>) {
         if let Self::Control(calls) = self {
