@@ -75,7 +75,9 @@ fn line(step: &Step) -> String {
     let verdict = match (&step.failures[..], &step.limits[..]) {
         ([], _) => String::from("passed"),
         (failures, []) => failures.join("; "),
-        (failures, limits) => format!("{} -- but {}", failures.join("; "), limits.join("; ")),
+        (failures, limits) => {
+            format!("{}; at our own limit: {}", failures.join("; "), limits.join("; "))
+        }
     };
     format!(
         "{} calls, {} legs, {:.0} packets/s delivered, p99.9 {:.0} us: {verdict}",

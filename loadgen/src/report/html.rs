@@ -12,8 +12,10 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 .headline { font-size: 1.2rem; padding: 1rem; background: #eef5fa; border-left: 5px solid #0072b2; }
 .warning { padding: .6rem 1rem; background: #fdf1e3; border-left: 5px solid #d55e00; }
 table { border-collapse: collapse; } .wide { overflow-x: auto; }
-th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
-th:first-child, td:first-child { text-align: left; } td.words { text-align: left; }
+th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd;
+  white-space: nowrap; vertical-align: top; }
+th:first-child, td:first-child, th.words, td.words { text-align: left; }
+td.words { white-space: normal; min-width: 16rem; }
 .failed { color: #a33c00; }
 svg { width: 100%; max-width: 760px; display: block; margin: 1rem 0; }
 svg text { font: 12px system-ui, sans-serif; fill: #333; } svg .title { font-weight: 600; }
@@ -99,14 +101,14 @@ fn over_time(out: &mut String, step: &Step) {
 fn over_load(out: &mut String, steps: &[Step]) {
     out.push_str("<h2>Every load tried</h2>\n");
     let mut sorted: Vec<&Step> = steps.iter().collect();
-    sorted.sort_by(|a, b| a.delivered_per_s().total_cmp(&b.delivered_per_s()));
+    sorted.sort_by(|a, b| a.expected_per_s().total_cmp(&b.expected_per_s()));
     let points = |of: &dyn Fn(&Step) -> Option<f64>| -> Vec<(f64, f64)> {
         let steps = sorted.iter();
-        steps.filter_map(|step| Some((step.delivered_per_s(), of(step)?))).collect()
+        steps.filter_map(|step| Some((step.expected_per_s(), of(step)?))).collect()
     };
     let lines =
         PERCENTILES.map(|(name, of)| Line { name, points: points(&|step| Some(of(&step.delays))) });
-    let load = "packets/s delivered";
+    let load = "packets/s to be delivered";
     let cpu = points(&|step| Some(step.relay_cpu?.ns_per_packet));
     let percent = points(&|step| Some(step.relay_cpu?.percent));
     let one = |name, points| vec![Line { name, points }];
@@ -140,7 +142,7 @@ fn over_load(out: &mut String, steps: &[Step]) {
     out.push_str(
         "<div class=\"wide\"><table><tr><th>calls</th><th>legs</th><th>packets/s</th>\
          <th>bit rate</th><th>loss %</th><th>p50</th><th>p99</th><th>p99.9</th><th>CPU %</th>\
-         <th>ns/packet</th><th>result</th></tr>\n",
+         <th>ns/packet</th><th class=\"words\">result</th></tr>\n",
     );
     for step in steps {
         step_row(out, step);
@@ -157,8 +159,9 @@ fn step_row(out: &mut String, step: &Step) {
         ([], []) => String::from("<td class=\"words\">passed</td>"),
         ([], _) => String::from("<td class=\"words\">passed, at our own limit</td>"),
         (failures, limits) => format!(
-            "<td class=\"words failed\">{}</td>",
-            escaped(&[failures, limits].concat().join("; "))
+            "<td class=\"words failed\">{}{}</td>",
+            escaped(&failures.join("; ")),
+            if limits.is_empty() { "" } else { ", at our own limit" }
         ),
     };
     let _ = writeln!(

@@ -245,8 +245,11 @@ impl Step {
         let mut failures = Vec::new();
         if self.totals.loss_percent > LOSS_PERCENT_MAX {
             failures.push(format!(
-                "{} of {} packets lost ({:.3} %)",
-                self.totals.lost, self.totals.expected, self.totals.loss_percent
+                "{} of {} packets lost ({:.3} %), {} dropped at the relay's full socket",
+                self.totals.lost,
+                self.totals.expected,
+                self.totals.loss_percent,
+                self.own.relay_socket_drops
             ));
         }
         if self.totals.refused > 0 {
@@ -263,6 +266,11 @@ impl Step {
             ));
         }
         failures
+    }
+
+    /// Packets a second that were to be delivered.
+    pub fn expected_per_s(&self) -> f64 {
+        self.totals.expected as f64 / self.seconds.max(1e-9)
     }
 
     /// Packets a second that were delivered.
