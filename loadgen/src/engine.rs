@@ -2,7 +2,7 @@
 
 use crate::batch_socket::BatchSocket;
 use crate::clock::Clock;
-use crate::flows::{SendFlow, connect};
+use crate::flows::{KeysOf, SendFlow, connect};
 use crate::measure::{Intervals, Received, Sent};
 use crate::member::Member;
 use crate::mix::Mix;
@@ -11,7 +11,7 @@ use crate::sink::{Seat, Sink, readiness, ready, sink};
 use anyhow::{Context, Result, anyhow, ensure};
 use core::num::NonZeroU64;
 use core::time::Duration;
-use kakehashi_srtp::{Provider, SessionKeys};
+use kakehashi_srtp::SessionKeys;
 use kakehashi_wire::limits::LEGS_PER_CALL_MAX;
 use kakehashi_wire::stun::{StunKind, StunView};
 use rustix::event::Timespec;
@@ -71,10 +71,27 @@ pub struct Cores {
     pub sink: Option<usize>,
 }
 
+/// The keys of all members.
+#[derive(Default)]
+pub(crate) struct Keys {
+    uplink: Vec<SessionKeys>,
+    downlink: Vec<Option<SessionKeys>>,
+}
+
+impl Keys {
+    /// The keys a packet is opened with.
+    pub(crate) fn of(&self, sealer: KeysOf) -> Option<&SessionKeys> {
+        match sealer {
+            KeysOf::Sender(member) => self.uplink.get(member),
+            KeysOf::Receiver(member) => self.downlink.get(member)?.as_ref(),
+        }
+    }
+}
+
 /// Calls that are bound at their relay, ready to be driven.
 pub struct Engine {
     members: Vec<Member>,
-    keys: Vec<SessionKeys>,
+    keys: Keys,
     flows: Vec<SendFlow>,
     outlets: Vec<BatchSocket>,
     seats: Vec<Seat>,
@@ -100,7 +117,7 @@ impl Engine {
             seats.push(Seat { socket, flows: HashMap::new() });
         }
         let readiness = readiness(&seats)?;
-        let (members, keys, flows) = (Vec::new(), Vec::new(), Vec::new());
+        let (members, keys, flows) = (Vec::new(), Keys::default(), Vec::new());
         Ok(Self { members, keys, flows, outlets, seats, readiness, cores })
     }
 
@@ -132,8 +149,8 @@ impl Engine {
             seats[receiver % count].flows.insert(ssrc, flow);
         });
         self.flows.extend(flows);
-        let keys = members.iter().map(|member| SessionKeys::derive(Provider::AwsLcRs, &member.key));
-        self.keys.extend(keys);
+        self.keys.uplink.extend(members.iter().map(Member::uplink_keys));
+        self.keys.downlink.extend(members.iter().map(Member::downlink_keys));
         self.members.extend(members);
         for begin in (first..self.members.len()).step_by(BINDINGS_AT_ONCE) {
             self.bind(begin..(begin + BINDINGS_AT_ONCE).min(self.members.len()))?;
@@ -192,7 +209,7 @@ impl Engine {
         let (progress, clock, cores) = (Progress::default(), Clock::start(), self.cores);
         let generator = Generator {
             members: &self.members,
-            keys: &self.keys,
+            keys: &self.keys.uplink,
             flows: &mut self.flows,
             outlets: &self.outlets,
         };

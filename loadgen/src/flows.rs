@@ -133,10 +133,19 @@ impl SendFlow {
     }
 }
 
+/// Whose keys open a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum KeysOf {
+    /// Those this member sends with: the pass lane.
+    Sender(usize),
+    /// Those the relay seals with for this member: the seal lane.
+    Receiver(usize),
+}
+
 /// A stream as one receiver hears it.
 pub struct ReceiveFlow {
-    /// The member that sends.
-    pub sender: usize,
+    /// The member whose keys its packets come sealed with.
+    pub sealer: KeysOf,
     opener: StreamOpener,
     highest: Option<PacketIndex>,
 }
@@ -158,9 +167,9 @@ pub enum Opened {
 }
 
 impl ReceiveFlow {
-    /// The flow of the stream `ssrc` of member number `sender`.
-    pub fn new(sender: usize, ssrc: Ssrc) -> Self {
-        Self { sender, opener: StreamOpener::new(ssrc), highest: None }
+    /// The flow of the stream `ssrc`, whose packets come sealed with the keys of `sealer`.
+    pub fn new(sealer: KeysOf, ssrc: Ssrc) -> Self {
+        Self { sealer, opener: StreamOpener::new(ssrc), highest: None }
     }
 
     /// Opens a packet in place.
@@ -195,8 +204,13 @@ pub fn connect(
             let sender = begin + at;
             for stream in &member.streams {
                 sending.push(SendFlow::new(sender, *stream, call.len() as u64 - 1));
-                for receiver in (begin..begin + call.len()).filter(|&other| other != sender) {
-                    heard(receiver, stream.ssrc, ReceiveFlow::new(sender, stream.ssrc));
+                for (other, hearing) in call.iter().enumerate().filter(|(other, _)| *other != at) {
+                    let receiver = begin + other;
+                    let sealer = match hearing.downlink {
+                        Some(_) => KeysOf::Receiver(receiver),
+                        None => KeysOf::Sender(sender),
+                    };
+                    heard(receiver, stream.ssrc, ReceiveFlow::new(sealer, stream.ssrc));
                 }
             }
         }
@@ -212,7 +226,7 @@ fn sending_members(members: &[Member], call: &[Member]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::orders::Direct;
+    use crate::orders::{Direct, Lane};
     use kakehashi_srtp::Provider;
 
     fn burst(payload_bytes: usize) -> Burst {
@@ -225,7 +239,8 @@ mod tests {
     }
 
     fn members() -> Vec<Member> {
-        let direct = Direct { legs: 5, legs_per_call: 3, shards: 1, seed: 1 };
+        let lane = Lane::Pass;
+        let direct = Direct { legs: 5, legs_per_call: 3, shards: 1, seed: 1, lane };
         direct.members("127.0.0.1:9".parse().unwrap())
     }
 
@@ -238,7 +253,7 @@ mod tests {
         let mut scratch = Scratch::new();
         for payload in [0, 160, 1_172, 1_173, 46_000] {
             let mut flow = SendFlow::new(0, stream, 2);
-            let mut receiver = ReceiveFlow::new(0, stream.ssrc);
+            let mut receiver = ReceiveFlow::new(KeysOf::Sender(0), stream.ssrc);
             let train = flow.seal(&keys, burst(payload), 0, stamp(), &mut buffer).unwrap();
             assert_eq!(train.packets, burst(payload).packets());
             let mut packets: Vec<Vec<u8>> =
@@ -253,7 +268,7 @@ mod tests {
             assert_eq!(twice, Opened::Duplicate);
             let mut forged = again;
             forged[20] ^= 1;
-            let mut fresh = ReceiveFlow::new(0, stream.ssrc);
+            let mut fresh = ReceiveFlow::new(KeysOf::Sender(0), stream.ssrc);
             assert_eq!(fresh.open(&keys, &mut forged, &mut scratch), Opened::Refused);
         }
     }
@@ -278,7 +293,7 @@ mod tests {
         let keys = SessionKeys::derive(Provider::AwsLcRs, &members[0].key);
         let stream = members[0].streams[0];
         let (mut flow, mut receiver) =
-            (SendFlow::new(0, stream, 1), ReceiveFlow::new(0, stream.ssrc));
+            (SendFlow::new(0, stream, 1), ReceiveFlow::new(KeysOf::Sender(0), stream.ssrc));
         let mut buffer = Box::new([0; TRAIN_BYTES_MAX]);
         let mut scratch = Scratch::new();
         let mut packet = || {
@@ -297,7 +312,8 @@ mod tests {
     fn every_member_hears_all_others_of_its_call_only() {
         let mut heard = Vec::new();
         let sending = connect(&members(), 10, |receiver, ssrc, flow| {
-            heard.push((receiver, flow.sender, ssrc));
+            let KeysOf::Sender(sender) = flow.sealer else { panic!("it is the pass lane") };
+            heard.push((receiver, sender, ssrc));
         });
         assert_eq!(sending.len(), 15);
         assert_eq!(sending[0].copies, 2);

@@ -2,12 +2,16 @@
 
 use crate::mix::Source;
 use anyhow::{Context, Result};
-use kakehashi_wire::id::LegId;
-use kakehashi_wire::media::StreamKind;
+use kakehashi_srtp::{Provider, SessionKeys};
+use kakehashi_wire::id::{LegId, RelayId};
+use kakehashi_wire::media::{SealedDownlink, StreamKind};
 use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::{IcePassword, MasterKey};
 use kakehashi_wire::terminal::CallReady;
 use std::net::SocketAddr;
+
+/// The faster one on the machines at hand, and the one terminals use.
+const PROVIDER: Provider = Provider::AwsLcRs;
 
 /// One member of one call.
 pub struct Member {
@@ -23,6 +27,8 @@ pub struct Member {
     pub key: MasterKey,
     /// What it may send.
     pub streams: Vec<MemberStream>,
+    /// Set in the seal lane: the relay, and what it seals for this member with.
+    pub downlink: Option<(RelayId, SealedDownlink)>,
 }
 
 /// A stream a member may send.
@@ -40,7 +46,7 @@ impl Member {
     /// The member whose terminal was told `ready`, at the call's primary relay.
     ///
     /// # Errors
-    /// If the call has no relay, or is not of the pass lane.
+    /// If the call has no relay.
     pub fn of_call(call: usize, ready: &CallReady) -> Result<Self> {
         let path = ready.paths.first().context("the call has no relay")?;
         let streams = ready.streams.iter().map(|stream| MemberStream {
@@ -59,6 +65,20 @@ impl Member {
             relay_password: path.relay_password.clone(),
             key: ready.key.clone(),
             streams: streams.collect(),
+            downlink: path.downlink.clone().map(|downlink| (path.relay, downlink)),
+        })
+    }
+
+    /// The keys this member sends with.
+    pub fn uplink_keys(&self) -> SessionKeys {
+        SessionKeys::derive(PROVIDER, &self.key)
+    }
+
+    /// The keys of what the relay seals for it, in the seal lane.
+    pub fn downlink_keys(&self) -> Option<SessionKeys> {
+        self.downlink.as_ref().map(|(relay, downlink)| {
+            let (suite, secret) = (downlink.suite, &downlink.secret);
+            SessionKeys::downlink(PROVIDER, suite, secret, *relay, downlink.epoch)
         })
     }
 }

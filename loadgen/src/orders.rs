@@ -4,17 +4,28 @@
 use crate::member::{Member, MemberStream};
 use crate::mix::Source;
 use anyhow::{Context, Result, ensure};
-use kakehashi_wire::id::{CallId, Generation, LegId, ShardIndex};
+use kakehashi_wire::id::{CallId, Epoch, Generation, Incarnation, LegId, RelayId, ShardIndex};
 use kakehashi_wire::limits::{LEGS_PER_CALL_MAX, ORDERS_PER_BATCH_MAX};
-use kakehashi_wire::relay::{InstallLeg, LegLane, LegStream, Order, Orders, ToRelay};
+use kakehashi_wire::media::SealedDownlink;
+use kakehashi_wire::relay::{InstallLeg, LegLane, LegStream, Order, Orders, SealLane, ToRelay};
 use kakehashi_wire::rtp::Ssrc;
-use kakehashi_wire::secret::{IcePassword, MasterKey, Suite};
+use kakehashi_wire::secret::{DownlinkSecret, IcePassword, MasterKey, Suite};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::net::SocketAddr;
 
 /// A day: longer than any measurement.
 const LIFETIME_MS: u32 = 24 * 3_600 * 1_000;
+
+/// What every leg is protected with, both ways.
+const SUITE: Suite = Suite::AeadAes128Gcm;
+
+/// The one order of each leg; with the relay's number and life it makes the key of the seal lane.
+const GENERATION: Generation = Generation(1);
+
+/// The number of a relay unless its settings say otherwise, and its life with a file of orders.
+const RELAY: RelayId = RelayId(1);
+const INCARNATION: Incarnation = Incarnation(0);
 
 /// Every leg may send all of these; the mix decides which ones do.
 const SOURCES: [Source; 3] = [Source::Voice, Source::Camera, Source::Screen];
@@ -30,6 +41,17 @@ pub struct Direct {
     pub shards: u16,
     /// What the keys are drawn from.
     pub seed: u64,
+    /// How legs receive what the others send.
+    pub lane: Lane,
+}
+
+/// How legs receive what the others send.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Lane {
+    /// The senders' own bytes: the relay authenticates once.
+    Pass,
+    /// Sealed anew for each receiver.
+    Seal,
 }
 
 impl Direct {
@@ -74,12 +96,20 @@ impl Direct {
             let install = self.install(number);
             let shard = install.shard.0;
             let streams = SOURCES.into_iter().zip(&install.streams);
+            let downlink = match install.lane {
+                LegLane::Pass => None,
+                LegLane::Seal(SealLane { suite, secret }) => {
+                    let epoch = Epoch { incarnation: INCARNATION, generation: GENERATION };
+                    Some((RELAY, SealedDownlink { suite, secret, epoch }))
+                }
+            };
             Member {
                 call: number / self.legs_per_call,
                 relay: SocketAddr::new(relay.ip(), relay.port().saturating_add(shard)),
                 leg: install.leg,
                 relay_password: install.relay_password,
                 key: install.key,
+                downlink,
                 streams: streams
                     .map(|(source, stream)| MemberStream {
                         source,
@@ -103,15 +133,21 @@ impl Direct {
         InstallLeg {
             leg: LegId(number + 1),
             call: CallId(call as u64 + 1),
-            generation: Generation(1),
+            generation: GENERATION,
             shard: ShardIndex(u16::try_from(shard).unwrap_or(0)),
-            key: MasterKey::new(Suite::AeadAes128Gcm, &random.random(), &random.random()),
+            key: MasterKey::new(SUITE, &random.random(), &random.random()),
             relay_password: IcePassword::from_random(random.random()),
             terminal_password: IcePassword::from_random(random.random()),
             streams: (0..SOURCES.len())
                 .map(|at| LegStream { ssrc: ssrc(at), rollover: 0 })
                 .collect(),
-            lane: LegLane::Pass,
+            lane: match self.lane {
+                Lane::Pass => LegLane::Pass,
+                Lane::Seal => {
+                    let secret = DownlinkSecret::from_random(random.random());
+                    LegLane::Seal(SealLane { suite: SUITE, secret })
+                }
+            },
             rate_kbps: 0,
             lifetime_ms: LIFETIME_MS,
         }
@@ -124,7 +160,8 @@ mod tests {
     use kakehashi_wire::frame::Reader;
     use std::collections::HashSet;
 
-    const DIRECT: Direct = Direct { legs: 100, legs_per_call: 3, shards: 2, seed: 9 };
+    const DIRECT: Direct =
+        Direct { legs: 100, legs_per_call: 3, shards: 2, seed: 9, lane: Lane::Seal };
 
     fn orders(mut bytes: &[u8]) -> Vec<InstallLeg> {
         let (mut reader, mut orders) = (Reader::new(), Vec::new());

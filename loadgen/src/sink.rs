@@ -2,12 +2,12 @@
 
 use crate::batch_socket::BatchSocket;
 use crate::clock::{Clock, thread_cpu};
-use crate::engine::{Load, Progress};
+use crate::engine::{Keys, Load, Progress};
 use crate::flows::{Opened, ReceiveFlow};
 use crate::measure::{Delays, Oddities, Received, ReceivedInterval};
 use anyhow::{Context, Result};
 use core::time::Duration;
-use kakehashi_srtp::{Scratch, SessionKeys};
+use kakehashi_srtp::Scratch;
 use kakehashi_wire::datagram::DatagramKind;
 use kakehashi_wire::rtp::Ssrc;
 use rustix::buffer::spare_capacity;
@@ -33,7 +33,7 @@ pub(crate) struct Seat {
 
 /// What the sink's thread works with.
 pub(crate) struct Sink<'a> {
-    pub(crate) keys: &'a [SessionKeys],
+    pub(crate) keys: &'a Keys,
     pub(crate) seats: &'a mut [Seat],
     pub(crate) readiness: &'a OwnedFd,
 }
@@ -121,7 +121,7 @@ impl<'a> Tally<'a> {
     fn take(
         &mut self,
         flows: &mut HashMap<Ssrc, ReceiveFlow>,
-        keys: &[SessionKeys],
+        keys: &Keys,
         packet: &mut [u8],
         now: Duration,
     ) {
@@ -136,7 +136,11 @@ impl<'a> Tally<'a> {
             return;
         };
         let bytes = packet.len() as u64;
-        match flow.open(&keys[flow.sender], packet, &mut self.scratch) {
+        let Some(keys) = keys.of(flow.sealer) else {
+            self.received.odd.refused += 1;
+            return;
+        };
+        match flow.open(keys, packet, &mut self.scratch) {
             Opened::Refused => self.received.odd.refused += 1,
             Opened::Duplicate => self.received.odd.duplicates += 1,
             Opened::Media { stamp, .. } if stamp.run != self.load.run => {

@@ -43,33 +43,19 @@ fn check(step: &Value, page: &str, copies: u64) {
 }
 
 #[test]
-fn a_relay_alone_carries_every_packet_of_a_mix() {
+fn a_relay_alone_carries_every_packet_of_a_mix_in_either_lane() {
     let folder = tempfile::tempdir().unwrap();
     let relay = program("kakehashi-relay");
     let relay = relay.to_str().unwrap();
-    let (report, page) = run(
-        &[
-            "media",
-            "--start-relay",
-            relay,
-            "--legs",
-            "6",
-            "--calls-of",
-            "3",
-            "--seconds",
-            "2",
-            "--screen-percent",
-            "50",
-            "--leave-after",
-            "1",
-            "--seed",
-            "7",
-        ],
-        folder.path(),
-    );
-    check(&report["steps"][0], &page, 2);
-    assert_eq!(report["steps"][0]["legs"], 6);
-    assert!(report["steps"][0]["relay_cpu"].is_object(), "{report:#}");
+    for lane in ["pass", "seal"] {
+        let media = "--legs 6 --calls-of 3 --seconds 2 --screen-percent 50 --leave-after 1";
+        let mut arguments = vec!["media", "--start-relay", relay, "--seed", "7", "--lane", lane];
+        arguments.extend(media.split(' '));
+        let (report, page) = run(&arguments, folder.path());
+        check(&report["steps"][0], &page, 2);
+        assert_eq!(report["steps"][0]["legs"], 6);
+        assert!(report["steps"][0]["relay_cpu"].is_object(), "{report:#}");
+    }
 }
 
 #[test]

@@ -45,7 +45,7 @@ enum Command {
     /// Exit code 0 means that at least one call passed.
     Capacity(Box<capacity::CapacityArgs>),
     /// Writes a file of orders for `kakehashi-relay --orders`, to be driven with the same --legs,
-    /// --calls-of, --shards and --seed by `media --relay`.
+    /// --calls-of, --shards, --lane and --seed by `media --relay`.
     Orders(orders::OrdersArgs),
     /// Sends one steady stream of authentic packets through one real call and counts what arrives.
     ///

@@ -1,7 +1,7 @@
 //! `kakehashi-loadgen orders`: a file of orders for a relay without control.
 
 use crate::local_relay::write_private;
-use crate::orders::Direct;
+use crate::orders::{Direct, Lane};
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -17,6 +17,9 @@ pub(super) struct OrdersArgs {
     /// Shards of the relay the calls are spread over.
     #[arg(long, default_value_t = 1)]
     shards: u16,
+    /// How legs receive what the others send.
+    #[arg(long, value_enum, default_value_t = Lane::Pass)]
+    lane: Lane,
     /// What the keys are drawn from: whoever knows it knows them.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -28,14 +31,14 @@ pub(super) struct OrdersArgs {
 /// Writes it.
 pub(super) fn run(args: &OrdersArgs) -> Result<()> {
     let (legs, legs_per_call) = (args.legs, args.calls_of);
-    let direct = Direct { legs, legs_per_call, shards: args.shards, seed: args.seed };
+    let (shards, seed, lane) = (args.shards, args.seed, args.lane);
+    let direct = Direct { legs, legs_per_call, shards, seed, lane };
     write_private(&args.out, &direct.file()?)?;
     println!(
         "{legs} legs in {}. Start the relay with it, then: kakehashi-loadgen media --relay IP:PORT \
-         --legs {legs} --calls-of {legs_per_call} --shards {} --seed {}",
+         --legs {legs} --calls-of {legs_per_call} --shards {shards} --seed {seed}{}",
         args.out.display(),
-        args.shards,
-        args.seed
+        if lane == Lane::Seal { " --lane seal" } else { "" }
     );
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::common::{ControlArgs, CpuArgs, MixArgs};
 use crate::engine::{Cores, Engine, SOCKETS};
 use crate::local_relay::{LocalRelay, program_beside};
 use crate::member::Member;
-use crate::orders::Direct;
+use crate::orders::{Direct, Lane};
 use crate::real_calls::{Accounts, RealCalls};
 use anyhow::{Context, Result, ensure};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -29,6 +29,9 @@ pub(super) struct PlaceArgs {
     /// Shards of the relay, on as many ports.
     #[arg(long, default_value_t = 1)]
     shards: u16,
+    /// How legs of a relay without control receive what the others send.
+    #[arg(long, value_enum, default_value_t = Lane::Pass)]
+    lane: Lane,
     /// Where control is, for calls through it.
     #[command(flatten)]
     control: ControlArgs,
@@ -72,6 +75,7 @@ impl PlaceArgs {
             legs_per_call: self.calls_of,
             shards: self.shards,
             seed: mix.seed,
+            lane: self.lane,
         };
         if self.start_relay.is_none() && self.relay.is_none() {
             ensure!(
@@ -111,9 +115,10 @@ impl Place {
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Direct { direct, relay, own, .. } => format!(
-                "orders of seed {} for {} legs at a relay {}at {relay}, shards: {}",
+                "orders of seed {} for {} legs ({:?} lane) at a relay {}at {relay}, shards: {}",
                 direct.seed,
                 direct.legs,
+                direct.lane,
                 if own.is_some() { "of our own " } else { "" },
                 direct.shards
             ),
