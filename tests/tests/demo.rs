@@ -1,12 +1,12 @@
-//! The platform's main job, as a newcomer starts it.
+//! The platform's main job, as a newcomer starts it, in both lanes.
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
 use kakehashi_tests::platform::{free_ports, program};
 use std::process::{Command, Stdio};
 
-#[test]
-fn the_demonstration_ends_well_and_says_so() {
+/// Runs the demonstration, with more arguments, and checks how it ends and what it says.
+fn demonstrate(more: &[&str]) {
     let data = tempfile::tempdir().unwrap();
     let (control, fleet, media) = free_ports(2);
     let output = Command::new(program("kakehashi"))
@@ -15,6 +15,7 @@ fn the_demonstration_ends_well_and_says_so() {
         .args(["--control-port", &control.to_string()])
         .args(["--fleet-port", &fleet.to_string()])
         .args(["--media-port", &media.to_string()])
+        .args(more)
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -31,4 +32,15 @@ fn the_demonstration_ends_well_and_says_so() {
     ] {
         assert!(printed.contains(text), "no `{text}` in what it printed");
     }
+}
+
+#[test]
+fn the_demonstration_ends_well_and_says_so() {
+    demonstrate(&[]);
+}
+
+/// Every packet is opened by the relay and sealed anew: no frame may differ for it.
+#[test]
+fn the_demonstration_ends_well_when_relays_seal_for_each_leg() {
+    demonstrate(&["--isolation", "per-leg"]);
 }
