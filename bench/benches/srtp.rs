@@ -1,13 +1,15 @@
-//! What protecting, opening and checking one SRTP packet costs, with either provider, and with
-//! `--features null` everything but the cipher.
+//! What checking, opening and sealing one SRTP packet costs: with every authenticator and provider,
+//! with one key, and with 1,000 and 100,000 keys in random order, as a relay meets its legs. With
+//! `--features null` also everything but the cipher.
 //!
-//! Each measurement takes [`PACKETS`] packets of one stream in order, the way a relay meets them;
-//! the rate it prints is packets a second on one core. Sizes are those of plain RTP packets: a
-//! narrow voice, a wide voice, video.
+//! Each measurement takes [`PACKETS`] packets of one stream in order; the rate it prints is packets
+//! a second on one core. Sizes are those of plain RTP packets: voice, and video. The many keys are
+//! copies of one in different places of memory, so that the same few packets fit all of them.
 
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement::WallTime};
 use kakehashi_srtp::{
-    Provider, RTP_OVERHEAD_BYTES, Scratch, SessionKeys, StreamOpener, StreamSealer,
+    AuthKeys, Authenticator, PacketIndex, Provider, RTP_OVERHEAD_BYTES, Scratch, SessionKeys,
+    StreamOpener, seal_rtp_at,
 };
 use kakehashi_wire::rtp::{FIXED_HEADER_BYTES, RtpHeader, Ssrc};
 use kakehashi_wire::secret::{MasterKey, Suite};
@@ -15,37 +17,38 @@ use std::hint::black_box;
 
 const PACKETS: u16 = 64;
 const SSRC: Ssrc = Ssrc(0x1357_9bdf);
-const SIZES: [usize; 3] = [60, 200, 1200];
+const SIZES: [usize; 2] = [160, 1_200];
 
-/// Makes keys of one kind.
-type Maker = fn() -> SessionKeys;
+/// Keys in use: always in the first cache, in the second, in none.
+const KEYS: [usize; 3] = [1, 1_000, 100_000];
 
-/// What does the cipher's work, by name.
-const CIPHERS: &[(&str, Maker)] = &[
-    ("aes-gcm", || derive(Provider::AesGcm)),
-    ("aws-lc-rs", || derive(Provider::AwsLcRs)),
+/// Makes keys to check with, or `None` if this machine cannot.
+type AuthMaker = fn(&MasterKey) -> Option<AuthKeys>;
+
+/// Makes keys to open and seal with.
+type SessionMaker = fn(&MasterKey) -> Option<SessionKeys>;
+
+const AUTHENTICATORS: &[(&str, AuthMaker)] = &[
+    ("vpclmulqdq", |master| auth(Authenticator::Vpclmulqdq, master)),
+    ("aes-gcm", |master| auth(Authenticator::AesGcm, master)),
+    ("aws-lc-rs", |master| auth(Authenticator::AwsLcRs, master)),
     #[cfg(feature = "null")]
-    ("null", SessionKeys::null),
+    ("null", |_| Some(AuthKeys::null())),
 ];
 
-fn derive(provider: Provider) -> SessionKeys {
-    SessionKeys::derive(provider, &MasterKey::new(Suite::AeadAes128Gcm, &[7; 32], &[9; 12]))
+const PROVIDERS: &[(&str, SessionMaker)] = &[
+    ("aes-gcm", |master| Some(SessionKeys::derive(Provider::AesGcm, master))),
+    ("aws-lc-rs", |master| Some(SessionKeys::derive(Provider::AwsLcRs, master))),
+    #[cfg(feature = "null")]
+    ("null", |_| Some(SessionKeys::null())),
+];
+
+fn auth(authenticator: Authenticator, master: &MasterKey) -> Option<AuthKeys> {
+    authenticator.is_available().then(|| AuthKeys::derive(authenticator, master))
 }
 
-/// A key, and packets of one size in the clear and sealed with it.
-struct Bed {
-    keys: SessionKeys,
-    plain: Vec<Vec<u8>>,
-    sealed: Vec<Vec<u8>>,
-}
-
-impl Bed {
-    fn new(keys: SessionKeys, size: usize) -> Self {
-        let plain: Vec<_> = (0..PACKETS).map(|sequence| packet(sequence, size)).collect();
-        let mut sealed = plain.clone();
-        seal_all(&keys, &mut sealed);
-        Self { keys, plain, sealed }
-    }
+fn master() -> MasterKey {
+    MasterKey::new(Suite::AeadAes128Gcm, &[7; 32], &[9; 12])
 }
 
 /// A packet of `size` bytes in a buffer with room for the tag.
@@ -56,62 +59,128 @@ fn packet(sequence: u16, size: usize) -> Vec<u8> {
     buffer
 }
 
-fn seal_all(keys: &SessionKeys, packets: &mut [Vec<u8>]) {
-    let mut sealer = StreamSealer::new(SSRC, 0);
-    for packet in packets {
-        let plain_bytes = packet.len() - RTP_OVERHEAD_BYTES;
-        sealer.protect_rtp(keys, packet, plain_bytes).expect("the packet is good");
+fn packets(size: usize) -> Vec<Vec<u8>> {
+    (0..PACKETS).map(|sequence| packet(sequence, size)).collect()
+}
+
+fn seal_all<'a>(packets: &mut [Vec<u8>], mut keys: impl FnMut() -> &'a SessionKeys) {
+    for (sequence, packet) in (0..).zip(packets) {
+        let (index, plain_bytes) =
+            (PacketIndex::new(0, sequence), packet.len() - RTP_OVERHEAD_BYTES);
+        let sealed = seal_rtp_at(keys(), index, packet, plain_bytes);
+        black_box(sealed).expect("the packet is good");
     }
 }
 
-fn authenticate_all(keys: &SessionKeys, packets: &[Vec<u8>], scratch: &mut Scratch) {
+fn sealed(keys: &SessionKeys, size: usize) -> Vec<Vec<u8>> {
+    let mut packets = packets(size);
+    seal_all(&mut packets, || keys);
+    packets
+}
+
+fn authenticate_all<'a>(
+    packets: &[Vec<u8>],
+    scratch: &mut Scratch,
+    mut keys: impl FnMut() -> &'a AuthKeys,
+) {
     let mut opener = StreamOpener::new(SSRC);
     for packet in packets {
-        black_box(opener.authenticate_rtp(keys, packet, scratch)).expect("the packet is good");
+        let index = opener.authenticate_rtp(keys(), packet, scratch);
+        black_box(index).expect("the packet is good");
     }
 }
 
-fn open_all(keys: &SessionKeys, packets: &mut [Vec<u8>], scratch: &mut Scratch) {
+fn open_all<'a>(packets: &[Vec<u8>], out: &mut [u8], mut keys: impl FnMut() -> &'a SessionKeys) {
     let mut opener = StreamOpener::new(SSRC);
     for packet in packets {
-        black_box(opener.unprotect_rtp(keys, packet, scratch)).expect("the packet is good");
+        let opened = opener.unprotect_rtp_into(keys(), packet, out);
+        black_box(opened).expect("the packet is good");
     }
 }
 
-/// Measures `run` for every cipher and size under one name.
-fn measure(criterion: &mut Criterion, name: &str, run: impl Fn(&mut criterion::Bencher<'_>, &Bed)) {
-    let mut group = criterion.benchmark_group(format!("srtp/{name}"));
-    group.throughput(Throughput::Elements(u64::from(PACKETS)));
-    for (cipher, keys) in CIPHERS {
-        for size in SIZES {
-            let bed = Bed::new(keys(), size);
-            group.bench_with_input(BenchmarkId::new(*cipher, size), &bed, &run);
-        }
+/// Many keys, given out in an order that no prefetcher guesses (SplitMix64).
+struct Pool<K> {
+    keys: Vec<K>,
+    state: u64,
+}
+
+impl<K> Pool<K> {
+    /// `None` if this machine cannot make such keys.
+    fn new(count: usize, make: impl Fn(&MasterKey) -> Option<K>) -> Option<Self> {
+        let master = master();
+        let keys = (0..count).map(|_| make(&master)).collect::<Option<_>>()?;
+        Some(Self { keys, state: 0 })
     }
-    group.finish();
+
+    /// The next key of the walk that `state` stands for.
+    fn pick<'a>(keys: &'a [K], state: &mut u64) -> &'a K {
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let place = (u128::from(mixed) * keys.len() as u128) >> 64;
+        &keys[usize::try_from(place).expect("invariant: below the number of keys")]
+    }
+}
+
+/// Adds a row for every size to `group`, if this machine can make the keys.
+fn rows<K>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    (name, make): (&str, impl Fn(&MasterKey) -> Option<K>),
+    count: usize,
+    mut work: impl FnMut(usize, &mut criterion::Bencher<'_>, &mut Pool<K>),
+) {
+    let Some(mut pool) = Pool::new(count, make) else {
+        return;
+    };
+    for size in SIZES {
+        let id = BenchmarkId::new(format!("{name}/{count} keys"), size);
+        group.bench_function(id, |bencher| work(size, bencher, &mut pool));
+    }
 }
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
-    let batch = BatchSize::SmallInput;
-    measure(&mut criterion, "protect", |bencher, bed| {
-        bencher.iter_batched_ref(
-            || bed.plain.clone(),
-            |packets| seal_all(&bed.keys, packets),
-            batch,
-        );
-    });
-    measure(&mut criterion, "unprotect", |bencher, bed| {
-        let mut scratch = Scratch::new();
-        bencher.iter_batched_ref(
-            || bed.sealed.clone(),
-            |packets| open_all(&bed.keys, packets, &mut scratch),
-            batch,
-        );
-    });
-    measure(&mut criterion, "authenticate", |bencher, bed| {
-        let mut scratch = Scratch::new();
-        bencher.iter(|| authenticate_all(&bed.keys, &bed.sealed, &mut scratch));
-    });
+    for (what, work) in [
+        ("authenticate", authenticate as fn(&mut BenchmarkGroup<'_, WallTime>, usize)),
+        ("open", open),
+        ("seal", seal),
+    ] {
+        let mut group = criterion.benchmark_group(format!("srtp/{what}"));
+        group.throughput(Throughput::Elements(u64::from(PACKETS)));
+        KEYS.into_iter().for_each(|count| work(&mut group, count));
+        group.finish();
+    }
     criterion.final_summary();
+}
+
+fn authenticate(group: &mut BenchmarkGroup<'_, WallTime>, count: usize) {
+    let real = SessionKeys::derive(Provider::AwsLcRs, &master());
+    let mut scratch = Scratch::new();
+    for (name, make) in AUTHENTICATORS {
+        rows(group, (name, make), count, |size, bencher, pool| {
+            let packets = sealed(&real, size);
+            let Pool { keys, state } = pool;
+            bencher.iter(|| authenticate_all(&packets, &mut scratch, || Pool::pick(keys, state)));
+        });
+    }
+}
+
+fn open(group: &mut BenchmarkGroup<'_, WallTime>, count: usize) {
+    let mut out = vec![0; 2_000];
+    for (name, make) in PROVIDERS {
+        rows(group, (name, make), count, |size, bencher, pool| {
+            let packets = sealed(&pool.keys[0], size);
+            let Pool { keys, state } = pool;
+            bencher.iter(|| open_all(&packets, &mut out, || Pool::pick(keys, state)));
+        });
+    }
+}
+
+fn seal(group: &mut BenchmarkGroup<'_, WallTime>, count: usize) {
+    for (name, make) in PROVIDERS {
+        rows(group, (name, make), count, |size, bencher, pool| {
+            let mut packets = packets(size);
+            let Pool { keys, state } = pool;
+            bencher.iter(|| seal_all(&mut packets, || Pool::pick(keys, state)));
+        });
+    }
 }

@@ -1,15 +1,24 @@
 //! SRTP with AES-GCM: protect and unprotect in place, replay windows, rollover counters.
 //!
 //! **Bytes and keys in, bytes or a reason out: nothing here allocates per packet, reads a clock,
-//! draws a random number or opens a socket.** One master key serves one leg's uplink and becomes
-//! [`SessionKeys`]; every SSRC of that leg has a small state of its own, a [`StreamSealer`] where
-//! packets are made and a [`StreamOpener`] where they arrive. A terminal uses the two sessions of
-//! [`SendingSession`] and [`ReceivingSession`], which hold both parts.
+//! draws a random number or opens a socket.** One master key serves one leg's uplink; every SSRC of
+//! that leg has a small state of its own, a [`StreamSealer`] where packets are made and a
+//! [`StreamOpener`] where they arrive. What the key becomes depends on who holds it:
+//!
+//! | holder | keys | bytes |
+//! |---|---|---|
+//! | terminal | [`SessionKeys`], in a [`SendingSession`] or [`ReceivingSession`] | as below |
+//! | relay, pass lane | [`AuthKeys`] for RTP, [`RtcpKeys`] for RTCP | 493, none on the heap |
+//! | relay, seal lane | [`SessionKeys`], a pair of each leg | 88 each, and the provider's on the heap |
+//!
+//! The pair is one derived from the leg's own key, to open what it sends, and its
+//! [`SessionKeys::downlink`], to seal what it receives.
 //!
 //! Three promises, each with its tests:
 //! - a packet that fails to open changes neither its buffer nor any state, so a wrong guess of the
 //!   rollover counter costs nothing and the next candidate can be tried;
-//! - a nonce is never used twice: sealing refuses an index that does not increase;
+//! - a nonce is never used twice: a [`StreamSealer`] refuses an index that does not increase, and
+//!   whoever seals at an index of its own choice ([`seal_rtp_at`]) vouches for it;
 //! - authentication needs no plaintext to be handed out ([`StreamOpener::authenticate_rtp`]).
 //!
 //! AEAD_AES_128_GCM and AEAD_AES_256_GCM (RFC 7714) with the key derivation of RFC 3711 4.3 and

@@ -8,6 +8,7 @@ use kakehashi_wire::rtp::Ssrc;
 
 use crate::aead::Forged;
 use crate::auth::AuthKeys;
+use crate::capacity::STREAMS_PER_LEG_MAX;
 use crate::error::SrtpError;
 use crate::index::{Beginning, Candidates, PacketIndex, RtcpIndex};
 use crate::keys::{RtcpKeys, Scratch, SessionKeys};
@@ -53,6 +54,14 @@ pub struct OpenedRtcp {
     /// Bytes of the plain packet, header included.
     pub bytes: usize,
 }
+
+// A leg of the pass lane, keys and streams, stays below two kibibytes.
+const _: () = assert!(
+    size_of::<AuthKeys>()
+        + size_of::<RtcpKeys>()
+        + STREAMS_PER_LEG_MAX * size_of::<Option<StreamOpener>>()
+        <= 2_048
+);
 
 // Hot state of the relay, one for each stream: thousands must stay in the second-level cache.
 const _: () = assert!(size_of::<StreamOpener>() <= 3 * 64);

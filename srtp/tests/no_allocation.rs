@@ -12,10 +12,10 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use common::{SSRC, SUITES, auth, keys, rtcp, rtp};
+use common::{SSRC, SUITES, keys, master, rtcp, rtp};
 use kakehashi_srtp::{
-    Provider, RTCP_OVERHEAD_BYTES, RTP_OVERHEAD_BYTES, RtcpPrivacy, Scratch, StreamOpener,
-    StreamSealer, reopen_rtp, seal_rtcp_at, seal_rtp_at,
+    AuthKeys, Authenticator, Provider, RTCP_OVERHEAD_BYTES, RTP_OVERHEAD_BYTES, RtcpKeys,
+    RtcpPrivacy, Scratch, StreamOpener, StreamSealer, reopen_rtp, seal_rtcp_at, seal_rtp_at,
 };
 
 thread_local! {
@@ -62,14 +62,18 @@ fn packets_cost_no_allocation() {
     for provider in Provider::ALL {
         for suite in SUITES {
             let (keys, mut scratch) = (keys(provider, suite), Scratch::new());
-            let auth = auth(provider, suite);
+            let usable = Authenticator::ALL.into_iter().filter(|one| one.is_available());
+            let derive = |one| AuthKeys::derive(one, &master(suite));
+            let mut relays: Vec<_> =
+                usable.map(|one| (derive(one), StreamOpener::new(SSRC))).collect();
             let mut sealer = StreamSealer::new(SSRC, 65_530);
-            let (mut relay, mut receiver) = (StreamOpener::new(SSRC), StreamOpener::new(SSRC));
+            let (mut reports, mut receiver) = (StreamOpener::new(SSRC), StreamOpener::new(SSRC));
             let (mut beside, mut out) = (StreamOpener::new(SSRC), vec![0; 2_000]);
             let mut packets: Vec<Vec<u8>> = (0..20)
                 .map(|at| rtp(SSRC, 65_530_u16.wrapping_add(at), usize::from(at) * 60))
                 .collect();
             packets.iter_mut().for_each(|packet| packet.resize(packet.len() + 16, 0));
+            let rtcp_keys = RtcpKeys::derive(&master(suite));
             let mut report = rtcp(SSRC, 12);
             report.resize(report.len() + RTCP_OVERHEAD_BYTES, 0);
             let mut garbage = vec![0x80; 300];
@@ -78,8 +82,10 @@ fn packets_cost_no_allocation() {
                 for packet in &mut packets {
                     let plain = packet.len() - RTP_OVERHEAD_BYTES;
                     sealer.protect_rtp(&keys, packet, plain).unwrap();
-                    relay.authenticate_rtp(&auth, packet, &mut scratch).unwrap();
-                    relay.authenticate_rtp(&auth, packet, &mut scratch).unwrap_err();
+                    for (auth, relay) in &mut relays {
+                        relay.authenticate_rtp(auth, packet, &mut scratch).unwrap();
+                        relay.authenticate_rtp(auth, packet, &mut scratch).unwrap_err();
+                    }
                     packet[20] ^= 1;
                     receiver.unprotect_rtp(&keys, packet, &mut scratch).unwrap_err();
                     packet[20] ^= 1;
@@ -91,7 +97,7 @@ fn packets_cost_no_allocation() {
                 for privacy in [RtcpPrivacy::Encrypted, RtcpPrivacy::Readable] {
                     let plain = report.len() - RTCP_OVERHEAD_BYTES;
                     sealer.protect_rtcp(&keys, &mut report, plain, privacy).unwrap();
-                    relay.authenticate_rtcp(&keys, &report, &mut scratch).unwrap();
+                    reports.authenticate_rtcp(&rtcp_keys, &report, &mut scratch).unwrap();
                     let opened = beside.unprotect_rtcp_into(&keys, &report, &mut out).unwrap();
                     seal_rtcp_at(&keys, opened.index, &mut out, plain).unwrap();
                     receiver.unprotect_rtcp(&keys, &mut report, &mut scratch).unwrap();
