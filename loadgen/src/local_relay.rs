@@ -7,7 +7,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,6 +18,10 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// What a relay logs when it has carried its orders out.
 const READY: &str = "orders carried out";
+
+/// Below the range from which the kernel gives ports to others.
+const PORTS: core::ops::Range<u16> = 20_000..32_000;
+const PORT_TRIES: usize = 200;
 
 /// Lines of its log that an error shows.
 const LOG_LINES_SHOWN: usize = 5;
@@ -154,13 +158,15 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     written.with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The first of `count` UDP ports in a row that are free now.
+/// The first of `count` UDP ports in a row that are free now; drawn, so that two programs that look
+/// at the same time hardly find the same.
 fn free_ports(count: u16) -> Result<u16> {
-    let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    for first in (20_000..32_000).step_by(usize::from(count.max(1))) {
-        if (first..first + count).all(|port| UdpSocket::bind((ip, port)).is_ok()) {
+    let free = |port: u16| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    for _ in 0..PORT_TRIES {
+        let first = rand::random_range(PORTS.start..PORTS.end - count);
+        if (first..first + count).all(free) {
             return Ok(first);
         }
     }
-    bail!("no {count} free UDP ports in a row between 20000 and 32000")
+    bail!("no {count} free UDP ports in a row between {} and {}", PORTS.start, PORTS.end)
 }

@@ -108,8 +108,6 @@ pub struct Sent {
     pub held_up: u64,
     /// Processor time of the generator's thread.
     pub cpu: Duration,
-    /// From the first burst to the last.
-    pub elapsed: Duration,
 }
 
 /// What arrived of what was due in an interval.
@@ -132,7 +130,7 @@ pub struct Oddities {
     pub duplicates: u64,
     /// Not authentic, or of no stream that this receiver hears.
     pub refused: u64,
-    /// Neither STUN nor a packet of this run: left over from before.
+    /// Authentic, but of the run before: it took longer than that waited.
     pub stale: u64,
 }
 
@@ -145,8 +143,6 @@ pub struct Received {
     pub from_send: Delays,
     /// What should not be there.
     pub odd: Oddities,
-    /// Answers to bindings.
-    pub bindings: u64,
     /// Processor time of the sink's thread.
     pub cpu: Duration,
 }

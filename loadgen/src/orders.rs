@@ -5,7 +5,7 @@ use crate::member::{Member, MemberStream};
 use crate::mix::Source;
 use anyhow::{Context, Result, ensure};
 use kakehashi_wire::id::{CallId, Epoch, Generation, Incarnation, LegId, RelayId, ShardIndex};
-use kakehashi_wire::limits::{LEGS_PER_CALL_MAX, ORDERS_PER_BATCH_MAX};
+use kakehashi_wire::limits::{LEGS_PER_CALL_MAX, ORDERS_PER_BATCH_MAX, SHARDS_PER_RELAY_MAX};
 use kakehashi_wire::media::SealedDownlink;
 use kakehashi_wire::relay::{InstallLeg, LegLane, LegStream, Order, Orders, SealLane, ToRelay};
 use kakehashi_wire::rtp::Ssrc;
@@ -70,7 +70,11 @@ impl Direct {
             self.legs <= usize::try_from(u32::MAX / 4).unwrap_or(usize::MAX),
             "more legs than there are SSRCs"
         );
-        ensure!(self.shards >= 1, "a relay has at least one shard");
+        ensure!(
+            (1..=SHARDS_PER_RELAY_MAX).contains(&usize::from(self.shards)),
+            "a relay has 1 to {SHARDS_PER_RELAY_MAX} shards, not {}",
+            self.shards
+        );
         Ok(())
     }
 
@@ -214,6 +218,7 @@ mod tests {
             Direct { legs_per_call: 33, ..DIRECT },
             Direct { legs: 1, ..DIRECT },
             Direct { shards: 0, ..DIRECT },
+            Direct { shards: 257, ..DIRECT },
         ] {
             assert!(bad.check().is_err() && bad.file().is_err(), "{bad:?}");
         }

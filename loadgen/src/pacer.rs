@@ -40,7 +40,6 @@ pub(crate) fn generate(
         lateness: Delays::default(),
         held_up: 0,
         cpu: Duration::ZERO,
-        elapsed: Duration::ZERO,
     };
     let mut schedules: Vec<(usize, Schedule, Burst)> = work.schedules(load);
     let mut queue: BinaryHeap<_> = (schedules.iter().enumerate())
@@ -61,7 +60,6 @@ pub(crate) fn generate(
         queue.push(Reverse((burst.due, at)));
     }
     clock.wait_until(load.duration);
-    sent.elapsed = clock.now();
     sent.cpu = thread_cpu().saturating_sub(cpu);
     Ok(sent)
 }

@@ -112,7 +112,6 @@ impl<'a> Tally<'a> {
             intervals: vec![ReceivedInterval::default(); load.intervals.count()],
             from_send: Delays::default(),
             odd: Oddities::default(),
-            bindings: 0,
             cpu: Duration::ZERO,
         };
         Self { load, received, packets: 0, scratch: Scratch::new() }
@@ -126,7 +125,7 @@ impl<'a> Tally<'a> {
         now: Duration,
     ) {
         if DatagramKind::of(packet) == DatagramKind::Stun {
-            self.received.bindings += 1;
+            // The answer to a leg that joined.
             return;
         }
         let ssrc = packet.get(8..12).and_then(|ssrc| ssrc.try_into().ok());

@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
-use kakehashi_tests::platform::{Platform, program};
+use kakehashi_tests::children::Lines;
+use kakehashi_tests::platform::{Platform, free_ports, program};
 use serde_json::Value;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// Runs the load generator well; gives its report, and its page.
 fn run(arguments: &[&str], folder: &Path) -> (Value, String) {
@@ -55,6 +57,45 @@ fn a_relay_alone_carries_every_packet_of_a_mix_in_either_lane() {
         check(&report["steps"][0], &page, 2);
         assert_eq!(report["steps"][0]["legs"], 6);
         assert!(report["steps"][0]["relay_cpu"].is_object(), "{report:#}");
+    }
+}
+
+#[test]
+fn a_file_of_orders_and_its_seed_drive_every_shard_of_a_relay() {
+    let folder = tempfile::tempdir().unwrap();
+    let (orders, settings) = (folder.path().join("orders"), folder.path().join("relay.toml"));
+    let shape = "--legs 8 --calls-of 2 --shards 2 --seed 5";
+    let written = Command::new(program("kakehashi-loadgen"))
+        .arg("orders")
+        .args(shape.split(' '))
+        .arg("--out")
+        .arg(&orders)
+        .output()
+        .unwrap();
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+    let (_, _, port) = free_ports(2);
+    let text = format!("listen_ip = \"127.0.0.1\"\nfirst_port = {port}\nshards = 2\n");
+    std::fs::write(&settings, text).unwrap();
+    let mut command = Command::new(program("kakehashi-relay"));
+    command.arg("--config").arg(&settings).arg("--orders").arg(&orders);
+    let mut relay = Relay(command.stderr(Stdio::piped()).spawn().unwrap());
+    let log = Lines::of(relay.0.stderr.take().unwrap());
+    log.until("orders carried out", Duration::from_secs(60));
+
+    let at = format!("127.0.0.1:{port}");
+    let mut arguments = vec!["media", "--relay", &at, "--seconds", "1", "--mix", "video"];
+    arguments.extend(shape.split(' '));
+    let (report, page) = run(&arguments, folder.path());
+    check(&report["steps"][0], &page, 1);
+}
+
+/// A relay that ends with its test.
+struct Relay(Child);
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

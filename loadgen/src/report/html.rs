@@ -227,8 +227,8 @@ fn figures(out: &mut String, step: &Step) {
             (
                 "Odd",
                 format!(
-                    "{} reordered, {} twice, {} not authentic",
-                    totals.reordered, totals.duplicates, totals.refused
+                    "{} reordered, {} twice, {} not authentic, {} of the run before",
+                    totals.reordered, totals.duplicates, totals.refused, totals.stale
                 ),
             ),
             (

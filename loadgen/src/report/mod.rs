@@ -127,6 +127,8 @@ pub struct Totals {
     pub duplicates: u64,
     /// Packets that were not authentic, which must be none.
     pub refused: u64,
+    /// Packets of the run before, which counted them as lost: they were that late.
+    pub stale: u64,
 }
 
 /// Delays in microseconds.
@@ -304,6 +306,7 @@ impl Totals {
             reordered: received.odd.reordered,
             duplicates: received.odd.duplicates,
             refused: received.odd.refused,
+            stale: received.odd.stale,
             ..Self::default()
         };
         for interval in &sent.intervals {
@@ -377,7 +380,6 @@ pub(crate) mod tests {
             lateness: Delays::default(),
             held_up: 0,
             cpu: second / 10,
-            elapsed: 2 * second,
         };
         let mut arrived = vec![ReceivedInterval::default(); 2];
         for at in 0..received {
@@ -386,13 +388,8 @@ pub(crate) mod tests {
             interval.bytes += 100;
             interval.delays.record(Duration::from_micros(50 + at));
         }
-        let received = Received {
-            intervals: arrived,
-            from_send: Delays::default(),
-            odd,
-            bindings: 0,
-            cpu: second / 5,
-        };
+        let received =
+            Received { intervals: arrived, from_send: Delays::default(), odd, cpu: second / 5 };
         let time = |ms| CpuTime { process: Duration::from_millis(ms), core: None };
         let cpu = [(Duration::ZERO, time(10)), (second, time(110)), (2 * second, time(410))];
         let bound = Some(Duration::from_millis(1));
