@@ -8,12 +8,14 @@
 
 use kakehashi_terminal::{Event, Events, Settings, Terminal, TerminalError, Timing};
 use kakehashi_wire::frame::{ALPN_TERMINAL, FrameHeader};
-use kakehashi_wire::id::{AccountId, CallId, DeviceId, SessionId, TenantId};
+use kakehashi_wire::id::{
+    AccountId, CallId, DeviceId, Epoch, Generation, Incarnation, LegId, SessionId, TenantId,
+};
 use kakehashi_wire::media::{Codec, StreamKind, StreamOffer};
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
-    Done, FromTerminal, Incoming, Presence, PresenceEntry, PresenceState, Refusal, Refused,
-    Ringing, SessionEnd, SessionEnded, SignedIn, ToTerminal,
+    Done, FromTerminal, Incoming, PathRenewed, Presence, PresenceEntry, PresenceState, Refusal,
+    Refused, Ringing, SessionEnd, SessionEnded, SignedIn, ToTerminal,
 };
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, ServerConfig, VarInt};
@@ -207,7 +209,10 @@ fn answers(message: &FromTerminal, manner: Manner) -> Vec<ToTerminal> {
         FromTerminal::Invite(invite) => {
             vec![Ringing { request: invite.request, call: CallId(5) }.into()]
         }
-        FromTerminal::HangUp(hang_up) => vec![Done { request: hang_up.request }.into()],
+        FromTerminal::HangUp(hang_up) => {
+            let renewed = PathRenewed { call: hang_up.call, leg: LegId(8), epoch: EPOCH };
+            vec![renewed.into(), Done { request: hang_up.request }.into()]
+        }
         _ => Vec::new(),
     }
 }
@@ -229,6 +234,7 @@ async fn end(events: &mut Events) -> Option<TerminalError> {
     panic!("the session goes on");
 }
 
+const EPOCH: Epoch = Epoch { incarnation: Incarnation(6), generation: Generation(7) };
 const AUDIO: StreamOffer = StreamOffer { kind: StreamKind::Audio, codec: Codec::Opus };
 
 #[tokio::test]
@@ -247,6 +253,8 @@ async fn a_session_asks_is_told_and_signs_out() {
     let too_many = terminal.invite("concierge-1", vec![AUDIO; 9]).await;
     assert!(matches!(too_many, Err(TerminalError::Settings { .. })), "{too_many:?}");
     terminal.hang_up(CallId(5)).await.unwrap();
+    let renewed = PathRenewed { call: CallId(5), leg: LegId(8), epoch: EPOCH };
+    assert!(matches!(next(&mut events).await, Event::PathRenewed(told) if told == renewed));
     terminal.sign_out().await.unwrap();
     assert_eq!(end(&mut events).await, None);
     assert!(events.next().await.is_none());
