@@ -1,5 +1,5 @@
-//! Sends an authentic SRTP packet to those who receive its stream: the same bytes, in the train of
-//! its stream, a hop for each.
+//! Sends an authentic packet to those it is for: the same bytes, a hop for each. SRTP leaves in the
+//! train of its stream; SRTCP by itself, since each packet may be for others.
 
 use super::authenticate::{Authentic, Proof};
 use super::batch::{Outgoing, TrainKey};
@@ -7,11 +7,10 @@ use super::verdict::PathCounters;
 use crate::legs::{LegTable, Members};
 use crate::tick::Tick;
 
-/// The train of a stream that its own sender sealed.
-fn key(packet: &Authentic<'_>) -> TrainKey {
-    let control = u64::from(matches!(packet.proof, Proof::Rtcp { .. }));
+/// The train of a stream that its own sender sealed; `None` for what leaves by itself.
+fn key(packet: &Authentic<'_>) -> Option<TrainKey> {
     let stream = u64::from(packet.leg.number()) << 2 | u64::from(packet.stream.number());
-    TrainKey(control << 62 | stream)
+    matches!(packet.proof, Proof::Rtp { .. }).then_some(TrainKey(stream))
 }
 
 /// One hop for each receiver that has an address and whose time is not over, or a place in the
@@ -28,7 +27,7 @@ pub(super) fn pass(
         return 0;
     }
     let (key, bytes) = (key(packet), packet.bytes.len());
-    if let Some(hops) = out.join(key, packet.place) {
+    if let Some(hops) = key.and_then(|key| out.join(key, packet.place)) {
         counters.count_hops(bytes, u64::from(hops));
         return u64::from(hops);
     }
@@ -38,7 +37,11 @@ pub(super) fn pass(
     if places.peek().is_none() {
         return 0;
     }
-    let Some(train) = out.begin(key, packet.place) else { return 0 };
+    let train = match key {
+        Some(key) => out.begin(key, packet.place),
+        None => out.alone(packet.place),
+    };
+    let Some(train) = train else { return 0 };
     let hops = places.map(|place| u64::from(out.hop(train, place))).sum();
     counters.count_hops(bytes, hops);
     hops
