@@ -122,8 +122,8 @@ impl Downlink {
         name.place(index).filter(|became| Some(became.index.value()) <= name.highest)
     }
 
-    /// The source behind a name, and how far its indices are moved (not at all until its first packet
-    /// is shown): sequence numbers that the leg speaks of, less this, are the source's.
+    /// The source behind a name, and how far its indices are moved: sequence numbers that the leg
+    /// speaks of, less this, are the source's. Before its first packet they are not moved yet.
     pub fn source_of(&self, name: Ssrc) -> Option<(Ssrc, i64)> {
         let name = self.names.iter().find(|known| known.ssrc == name)?;
         Some((name.shown.source, name.shown.offset.unwrap_or(0)))
