@@ -9,11 +9,17 @@ use kakehashi_srtp::{
     PacketIndex, Provider, RtcpIndex, RtcpPrivacy, SealerPosition, SessionKeys, StreamSealer,
 };
 use kakehashi_wire::id::{CallId, Generation, Incarnation, LegId, RelayId, ShardIndex};
-use kakehashi_wire::relay::{InstallLeg, LegLane, LegStream, Order, Outcome};
+use kakehashi_wire::relay::{InstallLeg, LegLane, LegStream, Order, Outcome, SealLane};
 use kakehashi_wire::rtp::{RtpHeader, Ssrc};
-use kakehashi_wire::secret::{IcePassword, MasterKey, Suite};
+use kakehashi_wire::secret::{DownlinkSecret, IcePassword, MasterKey, Suite};
 use kakehashi_wire::stun::{StunMessage, StunView, TransactionId};
 use std::net::SocketAddr;
+
+mod batch;
+mod ear;
+
+pub(crate) use batch::Departure;
+pub(crate) use ear::{Ear, content};
 
 /// Lifetime of the legs here.
 pub(crate) const LIFETIME_MS: u32 = 60_000;
@@ -37,8 +43,13 @@ pub(crate) struct Phone {
     pub(crate) relay_password: IcePassword,
     pub(crate) terminal_password: IcePassword,
     pub(crate) address: SocketAddr,
+    /// How it receives.
+    pub(crate) lane: LegLane,
+    /// What it may send; 0 is no limit.
+    pub(crate) rate_kbps: u32,
     keys: SessionKeys,
-    sealer: StreamSealer,
+    sealers: Vec<StreamSealer>,
+    rollover: u32,
 }
 
 impl Phone {
@@ -53,17 +64,45 @@ impl Phone {
             relay_password: IcePassword::from_random([n as u8; 24]),
             terminal_password: IcePassword::from_random([n as u8 ^ 0x2a; 24]),
             address: address(n, 0),
+            lane: LegLane::Pass,
+            rate_kbps: 0,
             keys: SessionKeys::derive(Provider::AesGcm, &master),
-            sealer: StreamSealer::new(ssrc, 100),
+            sealers: vec![StreamSealer::new(ssrc, 100)],
+            rollover: 0,
             master,
         }
+    }
+
+    /// It sends `count` streams.
+    pub(crate) fn with_streams(mut self, count: u32) -> Self {
+        let ssrc = |n: u32| Ssrc(self.ssrc.0 + (n << 16));
+        self.sealers = (0..count).map(|n| StreamSealer::new(ssrc(n), 100)).collect();
+        self
+    }
+
+    /// It is in the seal lane.
+    pub(crate) fn sealed(mut self) -> Self {
+        let secret = DownlinkSecret::from_random([self.ssrc.0 as u8 ^ 0x5a; 32]);
+        self.lane = LegLane::Seal(SealLane { suite: Suite::AeadAes128Gcm, secret });
+        self
+    }
+
+    /// The SSRC of one of its streams.
+    pub(crate) fn ssrc_of(&self, stream: usize) -> Ssrc {
+        self.sealers[stream].ssrc()
     }
 
     /// Its stream has wrapped this often before anyone here hears it.
     pub(crate) fn having_wrapped(mut self, rollover: u32) -> Self {
         let rtp = PacketIndex::new(rollover, 100);
         let rtcp = RtcpIndex::from_value(1_000).unwrap();
-        self.sealer = StreamSealer::resume(self.ssrc, SealerPosition { rtp, rtcp });
+        self.sealers[0] = StreamSealer::resume(self.ssrc, SealerPosition { rtp, rtcp });
+        self
+    }
+
+    /// Whoever installs it has been told so.
+    pub(crate) fn known_to_have_wrapped(mut self, rollover: u32) -> Self {
+        self.rollover = rollover;
         self
     }
 
@@ -76,35 +115,58 @@ impl Phone {
             key: self.master.clone(),
             relay_password: self.relay_password.clone(),
             terminal_password: self.terminal_password.clone(),
-            streams: vec![stream(self.ssrc)],
-            lane: LegLane::Pass,
-            rate_kbps: 0,
+            streams: self
+                .sealers
+                .iter()
+                .map(|sealer| LegStream { ssrc: sealer.ssrc(), rollover: self.rollover })
+                .collect(),
+            lane: self.lane.clone(),
+            rate_kbps: self.rate_kbps,
             lifetime_ms: LIFETIME_MS,
         }
     }
 
     /// The next SRTP packet.
     pub(crate) fn rtp(&mut self) -> Vec<u8> {
-        let sequence = self.sealer.next_sequence().unwrap();
+        self.rtp_of(0, b"sixteen byte box")
+    }
+
+    /// The next SRTP packet of a stream.
+    pub(crate) fn rtp_of(&mut self, stream: usize, payload: &[u8]) -> Vec<u8> {
+        let plain = self.plain(stream, payload);
+        self.seal(stream, &plain)
+    }
+
+    /// The next plain RTP packet of a stream; it must be sealed before another is made.
+    pub(crate) fn plain(&self, stream: usize, payload: &[u8]) -> Vec<u8> {
+        let sealer = &self.sealers[stream];
+        let (sequence, ssrc) = (sealer.next_sequence().unwrap(), sealer.ssrc());
         let timestamp = u32::from(sequence) * 960;
-        let (marker, payload_type, ssrc) = (false, 111, self.ssrc);
-        let header = RtpHeader { marker, payload_type, sequence, timestamp, ssrc };
-        let mut packet = header.to_bytes().to_vec();
-        packet.extend_from_slice(b"sixteen byte box");
-        let plain = packet.len();
-        packet.resize(plain + 16, 0);
-        let length = self.sealer.protect_rtp(&self.keys, &mut packet, plain).unwrap();
+        let header = RtpHeader { marker: false, payload_type: 111, sequence, timestamp, ssrc };
+        [&header.to_bytes(), payload].concat()
+    }
+
+    /// Seals a plain RTP packet of a stream.
+    pub(crate) fn seal(&mut self, stream: usize, plain: &[u8]) -> Vec<u8> {
+        let mut packet = [plain, &[0; 16]].concat();
+        let sealer = &mut self.sealers[stream];
+        let length = sealer.protect_rtp(&self.keys, &mut packet, plain.len()).unwrap();
         packet.truncate(length);
         packet
     }
 
     /// The next SRTCP packet: an empty receiver report.
     pub(crate) fn rtcp(&mut self) -> Vec<u8> {
-        let mut packet = vec![0x80, 201, 0, 1];
-        packet.extend_from_slice(&self.ssrc.0.to_be_bytes());
-        packet.resize(8 + 20, 0);
+        let plain = [&[0x80, 201, 0, 1], &self.ssrc.0.to_be_bytes()[..]].concat();
+        self.rtcp_of(&plain)
+    }
+
+    /// The next SRTCP packet, with this content; its sender is the first stream.
+    pub(crate) fn rtcp_of(&mut self, plain: &[u8]) -> Vec<u8> {
+        let mut packet = [plain, &[0; 20]].concat();
         let privacy = RtcpPrivacy::Encrypted;
-        let length = self.sealer.protect_rtcp(&self.keys, &mut packet, 8, privacy).unwrap();
+        let sealer = &mut self.sealers[0];
+        let length = sealer.protect_rtcp(&self.keys, &mut packet, plain.len(), privacy).unwrap();
         packet.truncate(length);
         packet
     }
@@ -179,6 +241,11 @@ impl World {
         self.legs.apply(order, self.now).outcome
     }
 
+    /// What a counter stands at.
+    pub(crate) fn counter(&self, name: &str) -> u64 {
+        counter(&self.counters, name)
+    }
+
     /// Sends one datagram and checks what holds for every datagram.
     pub(crate) fn send(&mut self, source: SocketAddr, bytes: &[u8]) -> Effect {
         let (before, mut out) = (self.counters.clone(), Outgoing::new(16));
@@ -193,7 +260,8 @@ impl World {
         let counted: Vec<_> = counted.collect();
         assert_eq!(counted.len(), 1, "one verdict each");
         assert_eq!(self.counters.verdicts(), self.counters.received());
-        let left = out.hops().len() as u64;
+        let repairs = self.counter("repairs") - counter(&before, "repairs");
+        let left = out.hops().len() as u64 - repairs;
         let answered = matches!(counted[..], [Verdict::Answered | Verdict::Challenged]);
         assert_eq!(self.counters.hops(), before.hops() + if answered { 0 } else { left });
         let mut effect = Effect { verdict: *counted[0], hops: Vec::new(), answers: Vec::new() };
@@ -217,4 +285,8 @@ impl World {
         }
         effect
     }
+}
+
+fn counter(counters: &PathCounters, name: &str) -> u64 {
+    counters.entries().find(|(known, _)| *known == name).unwrap().1
 }

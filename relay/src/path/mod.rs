@@ -27,6 +27,10 @@ mod calls_tests;
 mod forged_tests;
 #[cfg(test)]
 mod roaming_tests;
+#[cfg(test)]
+mod seal_tests;
+#[cfg(test)]
+mod trains_tests;
 
 use crate::capacity::FETCH_AHEAD;
 use crate::legs::LegTable;
