@@ -15,9 +15,10 @@
 //! that ended or fell to a resync was not removed by an order, so nothing of it is remembered and
 //! the same order may install it again.
 //!
-//! Not so a leg of the seal lane: its keys come from the order's generation, and have sealed. However
-//! it went, its generation is remembered, and once it is not any more, no order of that age is
-//! believed. A newer order for a living leg begins another life with other keys.
+//! Not so a leg of the seal lane: its keys come from the order's generation, and have sealed.
+//! However it went, also into the pass lane, its generation is remembered, and once it is not any
+//! more, no order of that age is believed. A newer order for a living leg begins another life with
+//! other keys.
 
 use super::bucket::Bucket;
 use super::downlink::Downlink;
@@ -124,8 +125,9 @@ impl LegTable {
         if streams.iter().any(|stream| taken(stream.ssrc)) {
             return Some(Outcome::SsrcTaken);
         }
-        let sealed = matches!(order.lane, LegLane::Seal(_));
-        if slot.is_none() && sealed && order.generation <= self.tombstones.forgotten() {
+        let seals = matches!(order.lane, LegLane::Seal(_));
+        let living = slot.and_then(|slot| self.leg(slot)?.downlink());
+        if seals && living.is_none() && order.generation <= self.tombstones.forgotten() {
             return Some(Outcome::Stale);
         }
         let full = !self.legs.has_room() || !self.calls.has_room(order.call);
@@ -136,6 +138,10 @@ impl LegTable {
     fn replace(&mut self, slot: Slot, order: InstallLeg, now: Tick) -> Option<()> {
         let (provider, downlink) = (self.provider, self.downlink(&order));
         let leg = self.legs.get_mut(slot)?;
+        if leg.downlink.is_some() && downlink.is_none() {
+            // The leg may go without a trace now; that its keys have sealed is remembered.
+            self.tombstones.set(leg.id, leg.generation);
+        }
         for (_, ssrc) in leg.streams.ssrcs() {
             self.streams.remove(ssrc);
         }
@@ -175,7 +181,6 @@ impl LegTable {
         let placed = self.legs.insert(leg);
         debug_assert_eq!(placed, Some(slot), "nothing came between next_slot and insert");
         self.places.insert(id, slot);
-        self.tombstones.clear(id);
         self.connect(slot);
         Some(())
     }

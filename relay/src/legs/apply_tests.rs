@@ -6,7 +6,9 @@ use crate::path::verdict::Verdict;
 use crate::testing::{LIFETIME_MS, Phone, World, address, master_key, stream};
 use kakehashi_wire::id::{CallId, Generation, LegId};
 use kakehashi_wire::limits::LEGS_PER_CALL_MAX;
-use kakehashi_wire::relay::{Order, Outcome, RemoveLeg, RenewLeg, Resync};
+use kakehashi_wire::relay::{
+    LegLane, Order, Outcome, RemoveLeg, RenewLeg, Resync, SubscribeLeg, Subscription,
+};
 use kakehashi_wire::rtp::Ssrc;
 use std::fmt::Write;
 
@@ -16,6 +18,10 @@ fn order(kind: &str, phone: &Phone, generation: u64) -> Order {
     match kind {
         "install" => Order::Install(phone.install(generation.0)),
         "renew" => Order::Renew(RenewLeg { leg, generation, lifetime_ms: LIFETIME_MS }),
+        "subscribe" => {
+            let streams = vec![Subscription { source: Ssrc(7), shown_as: Ssrc(7) }];
+            Order::Subscribe(SubscribeLeg { leg, generation, streams })
+        }
         _ => Order::Remove(RemoveLeg { leg, generation }),
     }
 }
@@ -24,8 +30,8 @@ fn order(kind: &str, phone: &Phone, generation: u64) -> Order {
 #[test]
 fn the_generation_table() {
     let mut table = String::new();
-    for history in ["never", "install", "renew", "remove"] {
-        for kind in ["install", "renew", "remove"] {
+    for history in ["never", "install", "renew", "subscribe", "remove"] {
+        for kind in ["install", "renew", "subscribe", "remove"] {
             for generation in [4, 5, 6] {
                 let (phone, mut world) = (Phone::new(1, 1), World::new(4));
                 if history != "never" {
@@ -201,6 +207,82 @@ fn a_resync_drops_what_is_not_wanted_in_its_range_and_nothing_else() {
     kept = Wanted::from(Resync { keep: before.legs.keys().copied().collect(), ..all });
     assert!(world.legs.resync(&kept, &mut ResyncCursor::default()));
     assert_eq!(world.legs.snapshot(), before);
+}
+
+fn install(world: &mut World, phone: &Phone, lane: LegLane, generation: u64) -> Outcome {
+    let mut order = phone.install(generation);
+    order.lane = lane;
+    world.apply(Order::Install(order))
+}
+
+/// Drops a leg as if control had not named it.
+fn drop_leg(world: &mut World, leg: LegId) {
+    let unwanted = Wanted::from(Resync { first: leg, last: leg, keep: Vec::new() });
+    while !world.legs.resync(&unwanted, &mut ResyncCursor::default()) {}
+}
+
+/// So many removals that none before is remembered.
+fn forget(world: &mut World, generation: u64) {
+    for n in 0..=TOMBSTONES as u64 {
+        let remove = RemoveLeg { leg: LegId(n), generation: Generation(generation) };
+        world.apply(Order::Remove(remove));
+    }
+}
+
+/// The keys that a sealed leg's order made have sealed: that order makes no leg again.
+#[test]
+fn the_order_of_a_sealed_leg_that_went_in_whichever_way_never_installs_again() {
+    for way in ["expiry", "resync", "removal"] {
+        for forgotten in [false, true] {
+            let (phone, mut world) = (Phone::new(1, 1).sealed(), World::new(4));
+            assert_eq!(world.apply(order("install", &phone, 5)), Outcome::Applied);
+            match way {
+                "expiry" => {
+                    world.now = world.now.after_ms(u64::from(LIFETIME_MS));
+                    assert_eq!(world.legs.sweep(world.now, |_| true), 1);
+                }
+                "resync" => drop_leg(&mut world, phone.leg),
+                _ => assert_eq!(world.apply(order("remove", &phone, 6)), Outcome::Applied),
+            }
+            assert!(world.legs.is_empty());
+            if forgotten {
+                forget(&mut world, 7);
+            }
+            for old in 1..=5 {
+                assert_eq!(world.apply(order("install", &phone, old)), Outcome::Stale, "{way}");
+            }
+            assert_eq!(world.apply(order("install", &phone, 8)), Outcome::Applied, "{way}");
+        }
+    }
+}
+
+/// Nor after a time in the pass lane, whose legs are not remembered.
+#[test]
+fn a_time_in_the_pass_lane_does_not_make_a_sealed_life_forgotten() {
+    let phone = Phone::new(1, 1).sealed();
+    let (seal, pass) = (phone.lane.clone(), LegLane::Pass);
+    for (gone_before, forgotten) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut world = World::new(4);
+        assert_eq!(install(&mut world, &phone, seal.clone(), 5), Outcome::Applied);
+        if gone_before {
+            drop_leg(&mut world, phone.leg);
+        }
+        assert_eq!(install(&mut world, &phone, pass.clone(), 6), Outcome::Applied);
+        drop_leg(&mut world, phone.leg);
+        if forgotten {
+            forget(&mut world, 7);
+        }
+        assert_eq!(install(&mut world, &phone, seal.clone(), 5), Outcome::Stale);
+    }
+    // What is forgotten is not believed of a leg that came back in the pass lane, either.
+    let mut world = World::new(4);
+    assert_eq!(install(&mut world, &phone, seal.clone(), 5), Outcome::Applied);
+    drop_leg(&mut world, phone.leg);
+    forget(&mut world, 7);
+    assert_eq!(install(&mut world, &phone, pass.clone(), 4), Outcome::Applied);
+    assert_eq!(install(&mut world, &phone, seal.clone(), 5), Outcome::Stale);
+    assert_eq!(install(&mut world, &phone, pass, 5), Outcome::Applied, "no key comes of it");
+    assert_eq!(install(&mut world, &phone, seal, 8), Outcome::Applied);
 }
 
 #[test]
