@@ -145,7 +145,7 @@ impl LegTable {
         for (_, ssrc) in leg.streams.ssrcs() {
             self.streams.remove(ssrc);
         }
-        leg.streams.replace(provider, order.key, &order.streams);
+        leg.streams.replace(provider, order.key, &order.streams, &mut self.births);
         leg.generation = order.generation;
         leg.passwords =
             Passwords { relay: order.relay_password, terminal: order.terminal_password };
@@ -171,7 +171,7 @@ impl LegTable {
         };
         let leg = Leg {
             hot,
-            streams: Streams::new(self.provider, order.key, &order.streams),
+            streams: Streams::new(self.provider, order.key, &order.streams, &mut self.births),
             id,
             generation: order.generation,
             passwords: Passwords { relay: order.relay_password, terminal: order.terminal_password },
@@ -212,11 +212,12 @@ impl LegTable {
     /// Settles which streams of `sender` the leg at `receiver` gets, and under which names.
     fn connect_pair(&mut self, sender: Slot, receiver: Slot) {
         let Some(from) = self.legs.get(sender) else { return };
-        let (position, key) = (from.hot.position, from.streams.print());
-        let streams: Vec<_> = from.streams.ssrcs().collect();
+        let (position, lived) = (from.hot.position, |stream| from.streams.life(stream));
+        let streams: Vec<_> =
+            from.streams.ssrcs().map(|(stream, ssrc)| (stream, ssrc, lived(stream))).collect();
         let Some(to) = self.legs.get_mut(receiver) else { return };
         let mut openable = false;
-        for (stream, source) in streams {
+        for (stream, source, life) in streams {
             let shown_as = match &to.subscriptions {
                 None => Some(source),
                 Some(list) => list.iter().find(|it| it.source == source).map(|it| it.shown_as),
@@ -224,7 +225,7 @@ impl LegTable {
             let shown = shown_as.map(|shown_as| Subscription { source, shown_as });
             openable |= to.downlink.is_some();
             let wanted = match (shown, to.downlink.as_deref_mut()) {
-                (Some(shown), Some(downlink)) => downlink.show(shown, key),
+                (Some(shown), Some(downlink)) => downlink.show(shown, life),
                 (shown, _) => shown.is_some(),
             };
             let (call, receiver) = (to.hot.call, to.hot.position);

@@ -9,11 +9,12 @@
 //! another                   | 7  8  9 ...        under key B, shown under the same name
 //! shown     ... 100 101 102 | 103 104 105 ...    offset 0, then 96
 //! ```
-//! - Within a source no index comes twice: its replay window let each in once.
+//! - Within a source no index comes twice: its replay window let each in once. A source is its SSRC
+//!   *and* the life of that window: one that returns with its window goes on as it was, one whose
+//!   window began anew, under whichever key, is another source. Its packets may be old ones, or its
+//!   sender may not keep the rules of its key.
 //! - A source that comes after another under one name begins behind the highest index shown; what
 //!   is older than its first packet shown is left out, since it would fall among the other's.
-//! - A source is its SSRC *and* its key: one that returns under the same key goes on as it was,
-//!   since the same index is the same packet; under another key it is another source.
 //! - Names are never forgotten while the leg lives, and no second life of a leg has its key.
 
 use crate::capacity::NAMES_PER_LEG_MAX;
@@ -21,15 +22,27 @@ use kakehashi_srtp::{PacketIndex, RtcpIndex, SessionKeys};
 use kakehashi_wire::relay::Subscription;
 use kakehashi_wire::rtp::Ssrc;
 
-/// Tells keys apart without giving them away.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct KeyPrint(pub(super) u64);
+/// A life of a stream's replay window: no two of a table are the same.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub struct StreamLife(u64);
+
+/// Numbers the lives of a table's streams.
+#[derive(Default)]
+pub(super) struct Births(u64);
+
+impl Births {
+    /// A life that has not been before.
+    pub(super) fn next(&mut self) -> StreamLife {
+        self.0 += 1;
+        StreamLife(self.0)
+    }
+}
 
 /// A source under a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Shown {
     source: Ssrc,
-    key: KeyPrint,
+    life: StreamLife,
     /// Added to the source's index; `None` until its first packet.
     offset: Option<i64>,
     /// Lowest index of the source that is shown.
@@ -77,13 +90,13 @@ impl Downlink {
 
     /// Shows a stream under a name from now on; `false` if the leg has had too many names.
     #[must_use]
-    pub(super) fn show(&mut self, stream: Subscription, key: KeyPrint) -> bool {
-        let fresh = Shown { source: stream.source, key, offset: None, floor: 0, current: true };
+    pub(super) fn show(&mut self, stream: Subscription, life: StreamLife) -> bool {
+        let fresh = Shown { source: stream.source, life, offset: None, floor: 0, current: true };
         for name in self.names.iter_mut().filter(|name| name.shown.source == stream.source) {
             name.shown.current = false;
         }
         if let Some(name) = self.names.iter_mut().find(|name| name.ssrc == stream.shown_as) {
-            if (name.shown.source, name.shown.key) != (stream.source, key) {
+            if (name.shown.source, name.shown.life) != (stream.source, life) {
                 name.shown = fresh;
             }
             name.shown.current = true;
@@ -170,9 +183,9 @@ mod tests {
         Downlink::new(SessionKeys::derive(Provider::AesGcm, &master))
     }
 
-    fn show(downlink: &mut Downlink, source: u32, shown_as: u32, key: u64) -> bool {
+    fn show(downlink: &mut Downlink, source: u32, shown_as: u32, life: u64) -> bool {
         let stream = Subscription { source: Ssrc(source), shown_as: Ssrc(shown_as) };
-        downlink.show(stream, KeyPrint(key))
+        downlink.show(stream, StreamLife(life))
     }
 
     fn rewrite(downlink: &mut Downlink, source: u32, index: u64) -> Option<(u32, u64)> {
@@ -196,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_returns_under_its_key_goes_on_and_under_another_begins_behind() {
+    fn a_source_that_returns_with_its_window_goes_on_and_with_another_begins_behind() {
         let mut downlink = downlink();
         assert!(show(&mut downlink, 1, 1, 7));
         assert_eq!(rewrite(&mut downlink, 1, 40), Some((1, 40)));
@@ -225,12 +238,12 @@ mod tests {
         ) {
             let mut downlink = downlink();
             let mut ledger = HashMap::new();
-            for (source, name, key, index, shows) in steps {
+            for (source, name, life, index, shows) in steps {
                 if shows {
-                    prop_assert!(show(&mut downlink, source, name, key));
+                    prop_assert!(show(&mut downlink, source, name, life));
                 } else if let Some(became) = rewrite(&mut downlink, source, index) {
                     let content = (source, downlink.names.iter()
-                        .find(|known| known.shows(Ssrc(source))).unwrap().shown.key, index);
+                        .find(|known| known.shows(Ssrc(source))).unwrap().shown.life, index);
                     prop_assert_eq!(*ledger.entry(became).or_insert(content), content);
                 }
             }

@@ -1,6 +1,6 @@
 //! A leg's key and the replay state of each of its streams.
 
-use super::downlink::KeyPrint;
+use super::downlink::{Births, StreamLife};
 use super::repair::Record;
 use crate::capacity::KEY_FRAME_PAUSE_MS;
 use crate::tick::Tick;
@@ -12,7 +12,6 @@ use kakehashi_wire::limits::STREAMS_PER_LEG_MAX;
 use kakehashi_wire::relay::LegStream;
 use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::MasterKey;
-use std::hash::{DefaultHasher, Hasher};
 
 /// Position of a stream in its leg.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,12 +60,18 @@ pub struct Streams {
     full: Option<Box<SessionKeys>>,
     /// Kept to tell whether a newer order brings another key.
     master: MasterKey,
-    print: KeyPrint,
+    /// Of each stream, the life of its replay window.
+    lives: [StreamLife; STREAMS_PER_LEG_MAX],
 }
 
 impl Streams {
     /// Streams of which nothing has been heard; those beyond [`STREAMS_PER_LEG_MAX`] are left out.
-    pub(super) fn new(provider: Provider, master: MasterKey, streams: &[LegStream]) -> Self {
+    pub(super) fn new(
+        provider: Provider,
+        master: MasterKey,
+        streams: &[LegStream],
+        births: &mut Births,
+    ) -> Self {
         let mut openers = [const { None }; STREAMS_PER_LEG_MAX];
         for (place, stream) in openers.iter_mut().zip(streams) {
             *place = Some(unheard(*stream));
@@ -79,24 +84,38 @@ impl Streams {
             reported: [0; STREAMS_PER_LEG_MAX],
             rtcp: RtcpKeys::derive(&master),
             full: None,
-            print: print(&master),
             master,
+            lives: [(); STREAMS_PER_LEG_MAX].map(|()| births.next()),
         }
     }
 
     /// The streams of a newer order. Under the same key a stream goes on where it was, or packets
     /// received before would be accepted again; under another key all begin anew.
-    pub(super) fn replace(&mut self, provider: Provider, master: MasterKey, streams: &[LegStream]) {
+    pub(super) fn replace(
+        &mut self,
+        provider: Provider,
+        master: MasterKey,
+        streams: &[LegStream],
+        births: &mut Births,
+    ) {
         if self.master != master {
-            *self = Self::new(provider, master, streams);
+            *self = Self::new(provider, master, streams, births);
             return;
         }
         let mut openers = [const { None }; STREAMS_PER_LEG_MAX];
-        for (place, stream) in openers.iter_mut().zip(streams) {
-            let known = self.openers.iter().flatten().find(|opener| opener.ssrc() == stream.ssrc);
-            *place = Some(known.cloned().unwrap_or_else(|| unheard(*stream)));
+        let mut lives = [StreamLife::default(); STREAMS_PER_LEG_MAX];
+        for ((place, life), stream) in openers.iter_mut().zip(&mut lives).zip(streams) {
+            let known = self.openers.iter().zip(&self.lives);
+            let known = known.filter_map(|(opener, life)| Some((opener.as_ref()?, *life)));
+            let known = known.into_iter().find(|(opener, _)| opener.ssrc() == stream.ssrc);
+            let (opener, lived) = match known {
+                Some((opener, life)) => (opener.clone(), life),
+                None => (unheard(*stream), births.next()),
+            };
+            (*place, *life) = (Some(opener), lived);
         }
         self.openers = openers;
+        self.lives = lives;
         self.kept = Default::default();
         self.key_frames = Default::default();
         self.reported = [0; STREAMS_PER_LEG_MAX];
@@ -145,9 +164,9 @@ impl Streams {
         places.filter_map(|(place, opener)| Some((place, opener.as_ref()?.ssrc())))
     }
 
-    /// Tells the key from others.
-    pub(super) fn print(&self) -> KeyPrint {
-        self.print
+    /// The life of a stream's replay window.
+    pub(super) fn life(&self, stream: StreamIndex) -> StreamLife {
+        self.lives[stream.index() % STREAMS_PER_LEG_MAX]
     }
 
     /// Checks that an SRTP packet is authentic and new, and remembers it. The packet keeps its
@@ -207,12 +226,4 @@ fn opener(
     stream: StreamIndex,
 ) -> Result<&mut StreamOpener, SrtpError> {
     openers.get_mut(stream.index()).and_then(Option::as_mut).ok_or(SrtpError::UnknownSsrc)
-}
-
-/// Sixty-four bits that keys hardly share. They never leave this process.
-fn print(master: &MasterKey) -> KeyPrint {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(master.key());
-    hasher.write(master.salt());
-    KeyPrint(hasher.finish())
 }

@@ -4,6 +4,7 @@
 //! other legs of its call, and changes what is inside a leg; only orders and time add or remove.
 
 use super::calls::{Calls, Members, Position, Receivers};
+use super::downlink::Births;
 use super::hash::{NumberMap, number_map};
 use super::index::SsrcIndex;
 use super::leg::Leg;
@@ -37,6 +38,7 @@ pub struct LegTable {
     pub(super) streams: SsrcIndex,
     pub(super) calls: Calls,
     pub(super) tombstones: Tombstones,
+    pub(super) births: Births,
     /// Where the next sweep for ended legs begins.
     pub(super) sweep: u32,
     scratch: Scratch,
@@ -54,6 +56,7 @@ impl LegTable {
             streams: SsrcIndex::new(legs_max.saturating_mul(STREAMS_PER_LEG_MAX)),
             calls: Calls::new(legs_max),
             tombstones: Tombstones::new(TOMBSTONES),
+            births: Births::default(),
             sweep: 0,
             scratch: Scratch::new(),
             repairs: RepairCache::new(REPAIR_BYTES),
