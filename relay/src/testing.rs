@@ -7,6 +7,7 @@ use crate::path::verdict::{PathCounters, Verdict};
 use crate::tick::Tick;
 use kakehashi_srtp::{
     PacketIndex, Provider, RtcpIndex, RtcpPrivacy, SealerPosition, SessionKeys, StreamSealer,
+    seal_rtp_at,
 };
 use kakehashi_wire::id::{CallId, Generation, Incarnation, LegId, RelayId, ShardIndex};
 use kakehashi_wire::relay::{InstallLeg, LegLane, LegStream, Order, Outcome, SealLane};
@@ -90,6 +91,27 @@ impl Phone {
     /// The SSRC of one of its streams.
     pub(crate) fn ssrc_of(&self, stream: usize) -> Ssrc {
         self.sealers[stream].ssrc()
+    }
+
+    /// It gets another key, under which its streams begin anew.
+    pub(crate) fn rekey(&mut self, n: u16) {
+        self.master = master_key(n);
+        self.keys = SessionKeys::derive(Provider::AesGcm, &self.master);
+        for sealer in &mut self.sealers {
+            *sealer = StreamSealer::new(sealer.ssrc(), 100);
+        }
+    }
+
+    /// A packet of a stream at an index used before, `back` behind the next one: what no honest
+    /// phone seals.
+    pub(crate) fn fork(&self, stream: usize, back: u64, payload: &[u8]) -> Option<Vec<u8>> {
+        let next = self.sealers[stream].position()?.rtp.value();
+        let index = PacketIndex::from_value(next.checked_sub(back)?)?;
+        let mut plain = self.plain(stream, payload);
+        plain[2..4].copy_from_slice(&index.sequence().to_be_bytes());
+        let mut packet = [&plain[..], &[0; 16]].concat();
+        seal_rtp_at(&self.keys, index, &mut packet, plain.len()).unwrap();
+        Some(packet)
     }
 
     /// Its stream has wrapped this often before anyone here hears it.
@@ -219,8 +241,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(legs_max: usize) -> Self {
+        Self::living(legs_max, IDENTITY)
+    }
+
+    /// One whose relay lives this life.
+    pub(crate) fn living(legs_max: usize, identity: Identity) -> Self {
         Self {
-            legs: LegTable::new(legs_max, Provider::AesGcm, IDENTITY),
+            legs: LegTable::new(legs_max, Provider::AesGcm, identity),
             counters: PathCounters::default(),
             now: Tick(1_000_000),
             drawn: 0,

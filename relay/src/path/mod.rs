@@ -26,6 +26,8 @@ mod calls_tests;
 #[cfg(test)]
 mod forged_tests;
 #[cfg(test)]
+mod nonce_ledger_tests;
+#[cfg(test)]
 mod repair_tests;
 #[cfg(test)]
 mod roaming_tests;

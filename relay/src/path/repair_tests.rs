@@ -115,7 +115,7 @@ fn what_was_overwritten_is_asked_of_the_sender() {
     let (first, _) = media(&mut world, &mut phones[0], 0, 100);
     let stream = phones[0].ssrc;
     let effect = nack(&mut world, &mut phones[1], stream, &[FIRST]);
-    assert_eq!(for_address(&effect, phones[1].address), [first.clone()]);
+    assert_eq!(for_address(&effect, phones[1].address), [first]);
     for _ in 0..REPAIR_BYTES / 1_400 + 10 {
         media(&mut world, &mut phones[0], 1, 1_400);
     }
