@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | terminal | [`SessionKeys`], in a [`SendingSession`] or [`ReceivingSession`] | as below |
 //! | relay, pass lane | [`AuthKeys`] for RTP, [`RtcpKeys`] for RTCP | 493, none on the heap |
-//! | relay, seal lane | [`SessionKeys`], a pair of each leg | 88 each, and the provider's on the heap |
+//! | relay, seal lane | [`SessionKeys`], a pair of each leg | 88 each, and the provider's heap |
 //!
 //! The pair is one derived from the leg's own key, to open what it sends, and its
 //! [`SessionKeys::downlink`], to seal what it receives.

@@ -6,8 +6,8 @@
 //!                     next - 1024                              next - 1  next
 //! ```
 //! The bit of index i is bit i mod 1,024, so moving the window on only clears the bits of the
-//! positions it newly covers. A window of RTCP is the same with 128 packets. Asking and committing are two steps: a packet is committed only
-//! after its tag has verified.
+//! positions it newly covers. A window of RTCP is the same with 128 packets. Asking and committing
+//! are two steps: a packet is committed only after its tag has verified.
 
 use crate::capacity::{REPLAY_WINDOW_PACKETS, RTCP_REPLAY_WINDOW_PACKETS};
 

@@ -55,7 +55,7 @@ proptest! {
         prop_assert_eq!(&beside, &in_place);
         prop_assert_eq!(&out[..plain.len()], &changed[..plain.len()]);
         prop_assert_eq!(&out[..plain.len()], &plain);
-        prop_assert!(out[plain.len()..].iter().all(|byte| *byte == 0xee), "spare room is untouched");
+        prop_assert!(out[plain.len()..].iter().all(|byte| *byte == 0xee), "spare room is kept");
         let again = beside.unprotect_rtp_into(&keys, &packet, &mut out);
         prop_assert_eq!(again, Err(SrtpError::Replayed));
 
