@@ -101,7 +101,7 @@ impl Drop for RtpKey {
 /// What RTCP packets of one leg are sealed, opened and checked with: a key and a salt.
 ///
 /// RTCP is rare, so its key is kept as it was derived and expanded on the stack for each packet,
-/// by `aes-gcm`: some 0.2 µs a packet buy half a kibibyte or more for each leg.
+/// by `aes-gcm`: that work saves half a kibibyte or more for each leg.
 pub struct RtcpKeys(RtcpCipher);
 
 enum RtcpCipher {
