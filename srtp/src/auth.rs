@@ -25,10 +25,13 @@ pub enum Authenticator {
     AesGcm,
     /// AWS-LC, which can only open: it decrypts into the scratch space.
     AwsLcRs,
+    /// Accepts everything: to measure all but the cipher.
+    #[cfg(feature = "danger-null")]
+    Null,
 }
 
 impl Authenticator {
-    /// Every authenticator.
+    /// Every authenticator that may be chosen.
     pub const ALL: [Self; 3] = [Self::Vpclmulqdq, Self::AesGcm, Self::AwsLcRs];
 
     /// Whether this machine can use it.
@@ -39,6 +42,8 @@ impl Authenticator {
             #[cfg(not(target_arch = "x86_64"))]
             Self::Vpclmulqdq => false,
             Self::AesGcm | Self::AwsLcRs => true,
+            #[cfg(feature = "danger-null")]
+            Self::Null => true,
         }
     }
 
@@ -46,6 +51,8 @@ impl Authenticator {
     /// nothing else came near them at any size or number of keys; otherwise the provider's own.
     pub fn beside(provider: Provider) -> Self {
         match provider {
+            #[cfg(feature = "danger-null")]
+            Provider::Null => Self::Null,
             _ if Self::Vpclmulqdq.is_available() => Self::Vpclmulqdq,
             Provider::AesGcm => Self::AesGcm,
             Provider::AwsLcRs => Self::AwsLcRs,
@@ -58,6 +65,8 @@ impl Authenticator {
             Self::Vpclmulqdq => "vpclmulqdq",
             Self::AesGcm => "aes-gcm",
             Self::AwsLcRs => "aws-lc-rs",
+            #[cfg(feature = "danger-null")]
+            Self::Null => "null",
         }
     }
 }
@@ -117,6 +126,10 @@ impl AuthKeys {
     }
 
     pub(crate) fn from_session_key(authenticator: Authenticator, derived: &SessionKey) -> Self {
+        #[cfg(feature = "danger-null")]
+        if authenticator == Authenticator::Null {
+            return Self::null();
+        }
         let (suite, key, salt) = (derived.suite, derived.key(), derived.salt);
         #[cfg(target_arch = "x86_64")]
         if authenticator == Authenticator::Vpclmulqdq

@@ -92,7 +92,7 @@ impl fmt::Display for Measurement {
 }
 
 impl Provider {
-    /// Every provider.
+    /// Every provider that may be chosen.
     pub const ALL: [Self; 2] = [Self::AesGcm, Self::AwsLcRs];
 
     /// Name in configurations and logs.
@@ -100,6 +100,8 @@ impl Provider {
         match self {
             Self::AesGcm => "aes-gcm",
             Self::AwsLcRs => "aws-lc-rs",
+            #[cfg(feature = "danger-null")]
+            Self::Null => "null",
         }
     }
 
