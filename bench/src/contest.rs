@@ -1,0 +1,231 @@
+//! Who is compared with whom, at what rate, and what the relay may cost at most.
+
+use crate::measure::{Effort, Highest, Measured, Turn, compare, highest, median, ratio};
+use crate::medium::Medium;
+use crate::subject::{Kind, Starter, Subject};
+use crate::workload::{FAN_OUT, VIDEO, VIDEO_SEALED, VOICE, Workload};
+use anyhow::{Context, Result};
+
+/// Packets a second that the slowest peer copes with: rtpengine, which takes up to 15 µs for one.
+const COMMON_RATE: f64 = 30_000.0;
+
+/// Share of the lower of two highest rates at which costs are compared: a busy core that does not
+/// overflow.
+const BUSY_SHARE: f64 = 0.7;
+
+/// The same for delays.
+const DELAY_SHARE: f64 = 0.5;
+
+/// A quantity of two subjects at one rate.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Comparison {
+    /// Name in files, as `voice_pass_vs_floor`.
+    pub name: String,
+    /// The highest ratio that is good enough, if there is a target.
+    pub target: Option<f64>,
+    /// What is compared.
+    pub quantity: Quantity,
+    /// The relay.
+    pub relay: Measured,
+    /// What it is compared with.
+    pub other: Measured,
+}
+
+/// What is compared.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Quantity {
+    /// CPU time of a delivered packet.
+    Cost,
+    /// A quantile of the time from send to receipt.
+    Delay(f64),
+}
+
+impl Quantity {
+    fn of(self, turn: &Turn) -> f64 {
+        match self {
+            Self::Cost => turn.nanos_per_packet(),
+            Self::Delay(quantile) => {
+                crate::measure::as_f64(turn.outcome.delay.value_at_quantile(quantile))
+            }
+        }
+    }
+
+    /// The median of a side, and its unit.
+    pub fn shown(self, side: &Measured) -> (f64, &'static str) {
+        let value = median(side.turns.iter().map(|turn| self.of(turn)));
+        match self {
+            Self::Cost => (value, "ns"),
+            Self::Delay(_) => (value / 1e3, "µs"),
+        }
+    }
+}
+
+impl Comparison {
+    /// The relay's quantity over the other's: the median of the rounds.
+    pub fn ratio(&self) -> f64 {
+        ratio(&self.relay, &self.other, |turn| self.quantity.of(turn))
+    }
+
+    /// Whether the target is met, if there is one.
+    pub fn is_met(&self) -> Option<bool> {
+        self.target.map(|target| self.ratio() <= target)
+    }
+}
+
+/// Everything measured over one medium.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Results {
+    /// Over what.
+    pub medium: Medium,
+    /// All comparisons.
+    pub comparisons: Vec<Comparison>,
+    /// The highest rates, each with its workload.
+    pub highest: Vec<(Workload, Highest)>,
+}
+
+/// How a run is made.
+pub struct Run<'a> {
+    /// How subjects are started.
+    pub with: Starter<'a>,
+    /// How much is measured.
+    pub effort: Effort,
+    /// How the names begin of what is measured.
+    pub only: &'a str,
+}
+
+/// A row of comparisons: one workload, one floor, and what the relay may cost.
+struct Row {
+    name: &'static str,
+    floor_name: &'static str,
+    workload: Workload,
+    floor: Kind,
+    floor_target: f64,
+    /// Peers that do the same work, and what the relay may cost of them.
+    peers: &'static [(Kind, &'static str, f64)],
+    with_delay: bool,
+}
+
+const ROWS: [Row; 4] = [
+    Row {
+        name: "voice_pass",
+        floor_name: "floor",
+        workload: VOICE,
+        floor: Kind::FloorSingles,
+        floor_target: 1.15,
+        peers: &[(Kind::Rtpengine, "rtpengine", 0.38), (Kind::Coturn, "coturn", 0.75)],
+        with_delay: true,
+    },
+    Row {
+        name: "train_pass",
+        floor_name: "floor",
+        workload: VIDEO,
+        floor: Kind::FloorTrains,
+        floor_target: 1.20,
+        peers: &[(Kind::Rtpengine, "rtpengine", 0.10), (Kind::Coturn, "coturn", 0.20)],
+        with_delay: true,
+    },
+    Row {
+        name: "train_seal",
+        floor_name: "floor",
+        workload: VIDEO_SEALED,
+        floor: Kind::FloorTrains,
+        floor_target: 1.45,
+        peers: &[],
+        with_delay: false,
+    },
+    Row {
+        name: "fanout20_pass",
+        floor_name: "gso_send",
+        workload: FAN_OUT,
+        floor: Kind::FloorTrains,
+        floor_target: 1.10,
+        peers: &[],
+        with_delay: false,
+    },
+];
+
+/// The quantiles of the delay, with what the relay may take of the floor's.
+const DELAYS: [(&str, f64, f64); 3] = [("p50", 0.5, 1.2), ("p99", 0.99, 1.2), ("p999", 0.999, 2.0)];
+
+/// Measures everything over one medium. To be called on the load's side of it.
+///
+/// # Errors
+/// If a subject does not start or forward, or counts do not add up.
+pub fn run(run: &Run<'_>, medium: Medium) -> Result<Results> {
+    let mut results = Results { medium, comparisons: Vec::new(), highest: Vec::new() };
+    for row in ROWS.iter().filter(|row| row.name.starts_with(run.only)) {
+        eprintln!("{}: {}", medium.name(), row.workload.name);
+        measure_row(run, row, &mut results)
+            .with_context(|| format!("{} over {}", row.workload.name, medium.name()))?;
+    }
+    Ok(results)
+}
+
+fn measure_row(run: &Run<'_>, row: &Row, results: &mut Results) -> Result<()> {
+    let start = |kind| Subject::start(kind, row.workload, run.with);
+    let mut floor = start(row.floor)?;
+    let mut relay = start(Kind::Relay)?;
+    if !row.peers.is_empty() {
+        let mut peers = Vec::new();
+        for (kind, ..) in row.peers {
+            peers.push(start(*kind)?);
+        }
+        let mut subjects = vec![&mut relay, &mut floor];
+        subjects.extend(&mut peers);
+        let mut sides = compare(&mut subjects, COMMON_RATE, run.effort, run.with)?.into_iter();
+        let of_relay = sides.next().context("the relay was measured")?;
+        let names = [(row.floor_name, None)]
+            .into_iter()
+            .chain(row.peers.iter().map(|(_, name, target)| (*name, Some(*target))));
+        for ((name, target), other) in names.zip(sides) {
+            let (suffix, relay) =
+                (if target.is_none() { "_at_common_rate" } else { "" }, &of_relay);
+            results.comparisons.push(Comparison {
+                name: format!("{}_vs_{name}{suffix}", row.name),
+                target,
+                quantity: Quantity::Cost,
+                relay: relay.clone(),
+                other,
+            });
+        }
+    }
+    against_the_floor(run, row, &mut relay, &mut floor, results)
+}
+
+fn against_the_floor(
+    run: &Run<'_>,
+    row: &Row,
+    relay: &mut Subject,
+    floor: &mut Subject,
+    results: &mut Results,
+) -> Result<()> {
+    let rates = [highest(floor, run.effort)?, highest(relay, run.effort)?];
+    results.highest.extend(rates.map(|rate| (row.workload, rate)));
+    let lower = rates[0].rate.min(rates[1].rate);
+    let mut at = |share: f64| -> Result<[Measured; 2]> {
+        let sides = compare(&mut [relay, floor], lower * share, run.effort, run.with)?;
+        sides.try_into().ok().context("two subjects were measured")
+    };
+    let [of_relay, of_floor] = at(BUSY_SHARE)?;
+    let name = format!("{}_vs_{}", row.name, row.floor_name);
+    let target = Some(row.floor_target);
+    let quantity = Quantity::Cost;
+    results.comparisons.push(Comparison {
+        name,
+        target,
+        quantity,
+        relay: of_relay,
+        other: of_floor,
+    });
+    if row.with_delay {
+        let [of_relay, of_floor] = at(DELAY_SHARE)?;
+        results.comparisons.extend(DELAYS.map(|(name, quantile, target)| Comparison {
+            name: format!("{}_delay_{name}_vs_{}", row.name, row.floor_name),
+            target: Some(target),
+            quantity: Quantity::Delay(quantile),
+            relay: of_relay.clone(),
+            other: of_floor.clone(),
+        }));
+    }
+    Ok(())
+}

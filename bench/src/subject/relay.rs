@@ -1,0 +1,175 @@
+//! Kakehashi's relay, with its orders in a file instead of a link to control.
+
+use super::{Ends, PROVIDER, Process, Route, SetUp, spawn};
+use crate::workload::Workload;
+use anyhow::{Context, Result, bail};
+use core::net::{Ipv4Addr, SocketAddr};
+use core::time::Duration;
+use kakehashi_loadgen::batch_socket::BatchSocket;
+use kakehashi_loadgen::member::Member;
+use kakehashi_loadgen::orders::Direct;
+use kakehashi_relay::program::run_file;
+use kakehashi_srtp::SessionKeys;
+use kakehashi_wire::secret::MasterKey;
+use kakehashi_wire::stun::{StunKind, StunMessage, StunView, TransactionId};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::fs;
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+
+/// Its media port.
+const PORT: u16 = 40_000;
+
+/// How often a binding is asked for, and how long an answer may take.
+const BIND_TRIES: usize = 100;
+const BIND_WAIT: Duration = Duration::from_millis(100);
+
+pub(super) fn start(set_up: SetUp<'_>) -> Result<(Process, Vec<Route>)> {
+    let SetUp { workload, link, programs, ends } = set_up;
+    let at = Place { ip: link.subject.ip, port: PORT, core: Some(link.subject.core) };
+    let prepared = prepare(workload, at, &programs.folder)?;
+    let mut command = Command::new(&programs.relay);
+    command.arg("--config").arg(&prepared.config).arg("--orders").arg(&prepared.orders);
+    let process = spawn(link, &programs.folder, "relay", command)?;
+    Ok((process, prepared.bind(ends)?))
+}
+
+/// The relay on a thread of this process, for as long as this lives.
+pub(super) fn start_here(
+    workload: &Workload,
+    ends: &mut Ends,
+    folder: &Path,
+) -> Result<Vec<Route>> {
+    let ip = Ipv4Addr::LOCALHOST;
+    // A port that is free now: nobody else draws one between.
+    let port = UdpSocket::bind((ip, 0))?.local_addr()?.port();
+    let prepared = prepare(workload, Place { ip, port, core: None }, folder)?;
+    let (config, orders) = (prepared.config.clone(), prepared.orders.clone());
+    thread::Builder::new().name("relay".into()).spawn(move || {
+        if let Err(error) = run_file(&config, Some(&orders)) {
+            eprintln!("the relay ended: {error}");
+        }
+    })?;
+    prepared.bind(ends)
+}
+
+/// Where the relay runs: on which core, if that matters.
+#[derive(Clone, Copy)]
+struct Place {
+    ip: Ipv4Addr,
+    port: u16,
+    core: Option<usize>,
+}
+
+/// What a relay reads when it starts, and its legs: of each call the sender first.
+struct Prepared {
+    config: PathBuf,
+    orders: PathBuf,
+    calls: Vec<Vec<Member>>,
+}
+
+fn prepare(workload: &Workload, at: Place, folder: &Path) -> Result<Prepared> {
+    let legs_per_call = usize::from(workload.receivers) + 1;
+    let direct = Direct {
+        legs: usize::from(workload.flows) * legs_per_call,
+        legs_per_call,
+        shards: 1,
+        seed: rand::random(),
+        lane: workload.lane,
+    };
+    let (config, orders) = (folder.join("relay.toml"), folder.join("relay.orders"));
+    fs::write(&config, settings(at))?;
+    fs::write(&orders, direct.file()?)?;
+    let mut members = direct.members(SocketAddr::from((at.ip, at.port))).into_iter();
+    let calls = (0..workload.flows).map(|_| members.by_ref().take(legs_per_call).collect());
+    Ok(Prepared { config, orders, calls: calls.collect() })
+}
+
+impl Prepared {
+    /// Has the relay learn the address of every leg; gives the ways between them.
+    fn bind(self, ends: &mut Ends) -> Result<Vec<Route>> {
+        for ((sender, sinks), members) in ends.flows.iter_mut().zip(&self.calls) {
+            for (socket, member) in core::iter::once(sender).chain(sinks).zip(members) {
+                bind(socket, member)?;
+            }
+        }
+        self.calls.iter().map(|members| route(members)).collect()
+    }
+}
+
+/// From the first member of a call to the others.
+fn route(members: &[Member]) -> Result<Route> {
+    let (sender, receivers) = members.split_first().context("a call has members")?;
+    let stream = sender.streams.first().context("a member has streams")?;
+    Ok(Route {
+        to: sender.relay,
+        channel: None,
+        ssrc: stream.ssrc,
+        sealed_with: sender.key.clone(),
+        opened_with: receivers.iter().map(|it| downlink(it, &sender.key)).collect(),
+    })
+}
+
+/// The settings that are not the defaults.
+fn settings(at: Place) -> String {
+    let Place { ip, port, core } = at;
+    let cores = core.map_or(String::new(), |core| core.to_string());
+    format!(
+        "listen_ip = \"{ip}\"\nadvertise_ip = \"{ip}\"\nfirst_port = {port}\n\
+         shards = 1\ncores = [{cores}]\n"
+    )
+}
+
+/// What opens a receiver's packets.
+fn downlink(receiver: &Member, sender: &MasterKey) -> SessionKeys {
+    match &receiver.downlink {
+        None => SessionKeys::derive(PROVIDER, sender),
+        Some((relay, it)) => {
+            SessionKeys::downlink(PROVIDER, it.suite, &it.secret, *relay, it.epoch)
+        }
+    }
+}
+
+/// Has the relay learn the address of a member.
+fn bind(socket: &mut BatchSocket, member: &Member) -> Result<()> {
+    let (fragment, key) = (member.leg.fragment(), member.relay_password.as_bytes());
+    let transaction = TransactionId(rand::random());
+    let check = StunMessage::check(transaction, &fragment, &fragment, 1, key);
+    for _ in 0..BIND_TRIES {
+        socket.send_train(member.relay, check.bytes(), check.bytes().len())?;
+        let wait = Timespec::try_from(BIND_WAIT)?;
+        poll(&mut [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN)], Some(&wait))?;
+        let mut is_bound = false;
+        socket.receive(|_, bytes| {
+            is_bound |= StunView::parse(bytes)
+                .is_ok_and(|answer| answer.kind() == StunKind::Success && answer.is_keyed_by(key));
+        })?;
+        if is_bound {
+            return Ok(());
+        }
+    }
+    bail!("it does not answer bindings")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::FAN_OUT;
+
+    #[test]
+    fn every_call_has_a_sender_and_its_receivers() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = Place { ip: Ipv4Addr::LOCALHOST, port: 9, core: Some(1) };
+        let prepared = prepare(&FAN_OUT, at, folder.path()).unwrap();
+        assert_eq!(prepared.calls.len(), 8);
+        for members in &prepared.calls {
+            assert_eq!(members.len(), 21);
+            assert_eq!(route(members).unwrap().opened_with.len(), 20);
+            assert!(members.iter().all(|member| member.call == members[0].call));
+        }
+        assert!(fs::metadata(&prepared.orders).unwrap().len() > 8 * 21 * 100);
+        assert!(fs::read_to_string(&prepared.config).unwrap().contains("cores = [1]"));
+    }
+}
