@@ -32,7 +32,8 @@ pub fn table(results: &Results) -> String {
         let lost = it.relay.loss().max(it.other.loss());
         writeln!(
             out,
-            "| {} | {relay:.1} {unit} | {other:.1} {unit} | {:.2} | {target} | {} | {:.0} | {:.3} % |",
+            "| {} | {relay:.1} {unit} | {other:.1} {unit} | {:.2} | {target} \
+             | {} | {:.0} | {:.3} % |",
             it.name,
             it.ratio(),
             verdict(it),

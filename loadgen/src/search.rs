@@ -128,7 +128,8 @@ mod tests {
             max in 0_u64..2_500,
             gap_percent in 0_u64..20,
         ) {
-            let (found, tried) = searched(Search::new(start, max, gap_percent), |load| load <= carries);
+            let search = Search::new(start, max, gap_percent);
+            let (found, tried) = searched(search, |load| load <= carries);
             let max = max.max(1);
             prop_assert!(tried.iter().all(|load| (1..=max).contains(load)));
             prop_assert!(tried.len() <= 2 * 26);

@@ -10,8 +10,9 @@ use crate::tick::Tick;
 use kakehashi_wire::relay::LegStream;
 
 impl LegTable {
-    /// Visits the next [`SWEEP_LEGS`] places, drops the legs that have ended and offers `report` the
-    /// streams of the others that have wrapped since it last took them; returns how many it dropped.
+    /// Visits the next [`SWEEP_LEGS`] places, drops the legs that have ended and offers `report`
+    /// the streams of the others that have wrapped since it last took them; returns how many were
+    /// dropped.
     pub fn sweep(&mut self, now: Tick, mut report: impl FnMut(LegStream) -> bool) -> usize {
         let reach = self.reach();
         let start = if self.sweep < reach { self.sweep } else { 0 };

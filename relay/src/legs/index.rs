@@ -138,7 +138,9 @@ mod tests {
     proptest! {
         #[test]
         fn it_behaves_like_a_map(
-            steps in prop::collection::vec((any::<bool>(), 0_u32..24, 0_u32..1_000, 0_u8..4), 1..400),
+            steps in prop::collection::vec(
+                (any::<bool>(), 0_u32..24, 0_u32..1_000, 0_u8..4), 1..400,
+            ),
         ) {
             let mut index = SsrcIndex::new(24);
             let mut model = HashMap::new();

@@ -2,8 +2,8 @@
 //!
 //! One ring of bytes for all streams of a shard: what is newest replaces what is oldest, whoever
 //! sent it, so memory is bounded whatever is sent. Kept is the ciphertext as it came: a repetition
-//! to the pass lane is the same bytes, one to the seal lane the same packet sealed the same way, and
-//! neither spends a nonce.
+//! to the pass lane is the same bytes, one to the seal lane the same packet sealed the same way,
+//! and neither spends a nonce.
 //!
 //! ```text
 //! | record of A | record of B | record of A |  free  | overwritten next ...

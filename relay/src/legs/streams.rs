@@ -147,8 +147,8 @@ impl Streams {
         may
     }
 
-    /// The streams whose rollover counter is higher than was last reported, as far as `report` takes
-    /// them.
+    /// The streams whose rollover counter is higher than was last reported, as far as `report`
+    /// takes them.
     pub(super) fn report_rollovers(&mut self, report: &mut impl FnMut(LegStream) -> bool) {
         for (opener, reported) in self.openers.iter().flatten().zip(&mut self.reported) {
             let rollover = opener.position().rtp.map_or(0, PacketIndex::rollover);

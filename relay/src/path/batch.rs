@@ -79,7 +79,7 @@ struct Piece {
 
 /// What names the stream a train is of: only packets with the same name share a train.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TrainKey(pub u64);
+pub struct TrainFlow(pub u64);
 
 /// Packets that leave in one send to each of their receivers.
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +120,7 @@ pub struct Hop {
 /// The train that packets of a stream may still join.
 #[derive(Clone, Copy, Debug)]
 struct Open {
-    key: TrainKey,
+    key: TrainFlow,
     turn: u64,
     train: TrainIndex,
 }
@@ -144,7 +144,7 @@ pub struct Outgoing {
 impl Outgoing {
     /// Empty. A train takes at most `train_packets_max` packets, at least one.
     pub fn new(train_packets_max: u16) -> Self {
-        let open = Open { key: TrainKey(u64::MAX), turn: 0, train: TrainIndex(0) };
+        let open = Open { key: TrainFlow(u64::MAX), turn: 0, train: TrainIndex(0) };
         Self {
             hops: Vec::with_capacity(TURN_HOPS_MAX),
             trains: Vec::with_capacity(TURN_TRAINS_MAX),
@@ -170,7 +170,7 @@ impl Outgoing {
 
     /// Adds a packet to the open train of its stream, if that takes it. Gives how many hops it
     /// leaves with.
-    pub fn join(&mut self, key: TrainKey, packet: Place) -> Option<u32> {
+    pub fn join(&mut self, key: TrainFlow, packet: Place) -> Option<u32> {
         let open = self.open[opening(key)];
         if open.turn != self.turn || open.key != key {
             return None;
@@ -200,7 +200,7 @@ impl Outgoing {
     }
 
     /// Begins a train with a packet; the stream's next packets may [`join`](Self::join) it.
-    pub fn begin(&mut self, key: TrainKey, packet: Place) -> Option<TrainIndex> {
+    pub fn begin(&mut self, key: TrainFlow, packet: Place) -> Option<TrainIndex> {
         let train = self.alone(packet)?;
         let closed = self.train_packets_max == 1;
         self.trains[train.0 as usize].closed = closed;
@@ -319,7 +319,7 @@ impl TrainIndex {
 }
 
 /// Where the open train of a stream is remembered. Streams that meet here only make shorter trains.
-fn opening(key: TrainKey) -> usize {
+fn opening(key: TrainFlow) -> usize {
     let spread = key.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
     usize::try_from(spread).unwrap_or(0) % OPEN_TRAINS
 }

@@ -28,8 +28,8 @@ struct Concern {
     met: Option<Verdict>,
 }
 
-/// Sends an authentic SRTCP packet, whose plain text of `plain_bytes` is in the work space, to those
-/// it concerns.
+/// Sends an authentic SRTCP packet, whose plain text of `plain_bytes` is in the work space, to
+/// those it concerns.
 pub(super) fn handle(
     legs: &mut LegTable,
     packet: &Authentic<'_>,

@@ -2,15 +2,15 @@
 //! train of its stream; SRTCP by itself, since each packet may be for others.
 
 use super::authenticate::{Authentic, Proof};
-use super::batch::{Outgoing, TrainKey};
+use super::batch::{Outgoing, TrainFlow};
 use super::verdict::PathCounters;
 use crate::legs::{LegTable, Members};
 use crate::tick::Tick;
 
 /// The train of a stream that its own sender sealed; `None` for what leaves by itself.
-fn key(packet: &Authentic<'_>) -> Option<TrainKey> {
+fn key(packet: &Authentic<'_>) -> Option<TrainFlow> {
     let stream = u64::from(packet.leg.number()) << 2 | u64::from(packet.stream.number());
-    matches!(packet.proof, Proof::Rtp { .. }).then_some(TrainKey(stream))
+    matches!(packet.proof, Proof::Rtp { .. }).then_some(TrainFlow(stream))
 }
 
 /// One hop for each receiver that has an address and whose time is not over, or a place in the

@@ -2,7 +2,7 @@
 //! numbers (see [`Downlink`](crate::legs::downlink::Downlink)).
 
 use super::authenticate::Authentic;
-use super::batch::{Outgoing, TrainKey};
+use super::batch::{Outgoing, TrainFlow};
 use super::verdict::PathCounters;
 use crate::legs::downlink::{Downlink, Rewritten};
 use crate::legs::leg::Leg;
@@ -13,9 +13,9 @@ use kakehashi_srtp::{PacketIndex, RTP_OVERHEAD_BYTES, seal_rtp_at};
 use kakehashi_wire::rtp;
 
 /// The train of a stream that the relay sealed for one leg.
-fn key(packet: &Authentic<'_>, receiver: Slot) -> TrainKey {
+fn key(packet: &Authentic<'_>, receiver: Slot) -> TrainFlow {
     let sender = u64::from(packet.leg.number()) << 2 | u64::from(packet.stream.number());
-    TrainKey(1 << 63 | u64::from(receiver.number()) << 32 | sender & u64::from(u32::MAX))
+    TrainFlow(1 << 63 | u64::from(receiver.number()) << 32 | sender & u64::from(u32::MAX))
 }
 
 /// A sealed copy for each receiver that has an address and whose time is not over. Gives how many
@@ -61,7 +61,7 @@ pub(super) fn write(
     downlink: &Downlink,
     became: Rewritten,
     plain_bytes: usize,
-    key: Option<TrainKey>,
+    key: Option<TrainFlow>,
     address: SocketAddr,
     out: &mut Outgoing,
 ) -> bool {

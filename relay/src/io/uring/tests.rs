@@ -3,7 +3,7 @@
 use super::*;
 use crate::capacity::BATCH_DATAGRAMS_MAX;
 use crate::io::bind;
-use crate::path::batch::{Place, TrainKey};
+use crate::path::batch::{Place, TrainFlow};
 use core::net::SocketAddr;
 use std::collections::BTreeSet;
 use std::net::UdpSocket;
@@ -31,8 +31,8 @@ fn train(outgoing: &mut Outgoing, packets: &[&[u8]], destination: SocketAddr) {
     for packet in packets {
         outgoing.space(packet.len()).unwrap().copy_from_slice(packet);
         let place = outgoing.written(packet.len());
-        if outgoing.join(TrainKey(1), place).is_none() {
-            let train = outgoing.begin(TrainKey(1), place).unwrap();
+        if outgoing.join(TrainFlow(1), place).is_none() {
+            let train = outgoing.begin(TrainFlow(1), place).unwrap();
             assert!(outgoing.hop(train, destination));
         }
     }
@@ -242,8 +242,8 @@ fn a_train_with_a_gap_leaves_in_one_send() {
             let client = client("127.0.0.1:0");
             let mut leaving = outgoing();
             for packet in io.packets(0).filter(|packet| packet.bytes[0] != 4) {
-                if leaving.join(TrainKey(5), packet.place()).is_none() {
-                    let train = leaving.begin(TrainKey(5), packet.place()).unwrap();
+                if leaving.join(TrainFlow(5), packet.place()).is_none() {
+                    let train = leaving.begin(TrainFlow(5), packet.place()).unwrap();
                     assert!(leaving.hop(train, client.local_addr().unwrap()));
                 }
             }
