@@ -24,6 +24,8 @@ pub mod verdict;
 #[cfg(test)]
 mod calls_tests;
 #[cfg(test)]
+mod fairness_tests;
+#[cfg(test)]
 mod forged_tests;
 #[cfg(test)]
 mod nonce_ledger_tests;

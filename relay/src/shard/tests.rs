@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use tokio::sync::Notify;
 
+mod slow;
+
 struct Running {
     thread: ShardThread,
     stop: Arc<AtomicBool>,
