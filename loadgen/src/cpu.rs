@@ -19,8 +19,17 @@ pub struct RelayCpu {
 pub struct CpuTime {
     /// By the relay's processes: user and system.
     pub process: Duration,
-    /// By everything on its core: user, system and interrupts.
-    pub core: Option<Duration>,
+    /// On its core, if it has one for itself.
+    pub core: Option<CoreTime>,
+}
+
+/// Processor time used on a core.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CoreTime {
+    /// By processes: user and system.
+    pub processes: Duration,
+    /// By everything: processes and interrupts.
+    pub all: Duration,
 }
 
 impl RelayCpu {
@@ -32,9 +41,7 @@ impl RelayCpu {
         let process = self.processes.iter().map(|&pid| process_time(pid)).sum::<Result<_>>()?;
         let core = self.core.map(|core| {
             let stat = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
-            let ticks =
-                core_ticks(&stat, core).with_context(|| format!("there is no core {core}"))?;
-            anyhow::Ok(from_ticks(ticks))
+            core_time(&stat, core).with_context(|| format!("there is no core {core}"))
         });
         Ok(CpuTime { process, core: core.transpose()? })
     }
@@ -44,9 +51,18 @@ impl CpuTime {
     /// Used since `earlier`: by the core where it is known, else by the process.
     pub fn since(&self, earlier: &Self) -> Duration {
         match (self.core, earlier.core) {
-            (Some(now), Some(then)) => now.saturating_sub(then),
+            (Some(now), Some(then)) => now.all.saturating_sub(then.all),
             _ => self.process.saturating_sub(earlier.process),
         }
+    }
+
+    /// Used on the core since `earlier` by processes that are not the relay's.
+    pub fn others_since(&self, earlier: &Self) -> Duration {
+        let own = self.process.saturating_sub(earlier.process);
+        let core = self.core.zip(earlier.core);
+        core.map_or(Duration::ZERO, |(now, then)| {
+            now.processes.saturating_sub(then.processes).saturating_sub(own)
+        })
     }
 }
 
@@ -71,14 +87,17 @@ fn process_ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
-/// Busy ticks of a core in `/proc/stat`: user, nice, system, irq, softirq.
-fn core_ticks(stat: &str, core: usize) -> Option<u64> {
+/// What a core in `/proc/stat` was used for: user, nice and system; irq and softirq.
+fn core_time(stat: &str, core: usize) -> Option<CoreTime> {
     let name = format!("cpu{core}");
     let line = stat.lines().find(|line| line.split(' ').next() == Some(&name))?;
     let ticks: Option<Vec<u64>> =
         line.split_ascii_whitespace().skip(1).map(|field| field.parse().ok()).collect();
     let ticks = ticks?;
-    [0, 1, 2, 5, 6].into_iter().map(|at| ticks.get(at).copied()).sum()
+    let sum = |fields: &[usize]| fields.iter().map(|&at| ticks.get(at).copied()).sum();
+    let (processes, interrupts): (Option<u64>, Option<u64>) = (sum(&[0, 1, 2]), sum(&[5, 6]));
+    let (processes, interrupts) = (processes?, interrupts?);
+    Some(CoreTime { processes: from_ticks(processes), all: from_ticks(processes + interrupts) })
 }
 
 /// A UDP socket of this network namespace.
@@ -154,9 +173,25 @@ mod tests {
     #[test]
     fn a_core_counts_with_its_interrupts() {
         let stat = "cpu  9 9 9 9 9 9 9\ncpu1 1 2 4 1000 1000 8 16 32 0 0\ncpu10 1 1 1 1 1 1 1\n";
-        assert_eq!(core_ticks(stat, 1), Some(31));
-        assert_eq!(core_ticks(stat, 10), Some(5));
-        assert_eq!(core_ticks(stat, 0), None);
+        let time = |processes, all| {
+            Some(CoreTime { processes: from_ticks(processes), all: from_ticks(all) })
+        };
+        assert_eq!(core_time(stat, 1), time(7, 31));
+        assert_eq!(core_time(stat, 10), time(3, 5));
+        assert_eq!(core_time(stat, 0), None);
+    }
+
+    #[test]
+    fn what_others_use_on_the_core_is_told_apart() {
+        let ms = Duration::from_millis;
+        let at = |process, processes, all| CpuTime {
+            process: ms(process),
+            core: Some(CoreTime { processes: ms(processes), all: ms(all) }),
+        };
+        let (first, last) = (at(100, 500, 900), at(400, 1_000, 2_000));
+        assert_eq!((last.since(&first), last.others_since(&first)), (ms(1_100), ms(200)));
+        let alone = CpuTime { process: ms(500), core: None };
+        assert_eq!((alone.since(&first), alone.others_since(&first)), (ms(400), ms(0)));
     }
 
     #[test]

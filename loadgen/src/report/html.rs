@@ -6,7 +6,7 @@ use super::{Percentiles, Report, Row, Step};
 use core::fmt::Write;
 
 const STYLE: &str = "
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem;
   color: #222; background: #fff; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 .headline { font-size: 1.2rem; padding: 1rem; background: #eef5fa; border-left: 5px solid #0072b2; }
@@ -15,7 +15,7 @@ table { border-collapse: collapse; } .wide { overflow-x: auto; }
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd;
   white-space: nowrap; vertical-align: top; }
 th:first-child, td:first-child, th.words, td.words { text-align: left; }
-td.words { white-space: normal; min-width: 16rem; }
+td.words { white-space: normal; min-width: 12rem; }
 .failed { color: #a33c00; }
 svg { width: 100%; max-width: 760px; display: block; margin: 1rem 0; }
 svg text { font: 12px system-ui, sans-serif; fill: #333; } svg .title { font-weight: 600; }
@@ -326,7 +326,8 @@ mod tests {
     fn a_search_shows_every_step_and_its_headline() {
         let mut steps = vec![step(100, 100), step(200, 200), step(400, 300)];
         steps[2].failures.push(String::from("100 of 400 packets lost"));
-        steps[0].relay_cpu = Some(RelayLoad { percent: 12.0, ns_per_packet: 777.0 });
+        steps[0].relay_cpu =
+            Some(RelayLoad { percent: 12.0, others_percent: 0.0, ns_per_packet: 777.0 });
         let mut report = report(steps);
         report.headline = Some(report.steps[1].headline(true));
         let page = render(&report);

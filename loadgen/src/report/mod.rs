@@ -16,6 +16,10 @@ use serde::Serialize;
 /// Loss a relay may have and still pass: 0.01 %.
 pub const LOSS_PERCENT_MAX: f64 = 0.01;
 
+/// What other processes may use of the relay's core: more would be a tenth of what it is said to
+/// take.
+const OTHERS_PERCENT_MAX: f64 = 10.0;
+
 /// Everything one call of the program found.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Report {
@@ -96,7 +100,7 @@ pub struct Step {
     pub own: OwnLoad,
     /// Interval by interval, by when packets were due.
     pub intervals: Vec<Row>,
-    /// What was our own limit, with its evidence.
+    /// What was our own limit or our own doing, with its evidence.
     pub limits: Vec<String>,
     /// Why the load did not pass; empty if it did.
     pub failures: Vec<String>,
@@ -153,6 +157,8 @@ pub struct Percentiles {
 pub struct RelayLoad {
     /// Part of one core, in percent.
     pub percent: f64,
+    /// Part of its core that other processes used, in percent; that is in the figures too.
+    pub others_percent: f64,
     /// Nanoseconds for each delivered packet.
     pub ns_per_packet: f64,
 }
@@ -238,6 +244,15 @@ impl Step {
             limits: own.limits(run.bound),
             failures: Vec::new(),
         };
+        step.limits.extend(
+            step.relay_cpu.filter(|cpu| cpu.others_percent > OTHERS_PERCENT_MAX).map(|cpu| {
+                format!(
+                    "the relay's core was not its own: other processes used {:.0} % of it, which \
+                     stands in its CPU; keep them away",
+                    cpu.others_percent
+                )
+            }),
+        );
         step.failures = step.judge(run.bound);
         step
     }
@@ -332,6 +347,7 @@ fn relay_load(cpu: &[(Duration, CpuTime)], delivered: u64) -> Option<RelayLoad> 
     let wall = end.saturating_sub(*begin).as_secs_f64();
     Some(RelayLoad {
         percent: 100.0 * used.as_secs_f64() / wall.max(1e-9),
+        others_percent: 100.0 * last.others_since(first).as_secs_f64() / wall.max(1e-9),
         ns_per_packet: used.as_secs_f64() * 1e9 / (delivered as f64).max(1.0),
     })
 }
