@@ -19,6 +19,17 @@ const SCREEN_PATIENCE: Duration = Duration::from_millis(800);
 /// How long after a frame was held back the sources count as wanting more than they get.
 const HUNGRY: Duration = Duration::from_secs(2);
 
+/// What becomes of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Admission {
+    /// It leaves.
+    Leaves,
+    /// It does not: the network is busy.
+    HeldBack,
+    /// It does not, and there is room: a key frame would leave.
+    KeyWanted,
+}
+
 /// Decides about the frames of all streams a terminal sends.
 #[derive(Debug)]
 pub(super) struct Gate {
@@ -43,23 +54,27 @@ impl Gate {
         key: bool,
         target: Option<u64>,
         now: Moment,
-    ) -> bool {
+    ) -> Admission {
         let patience = match kind {
-            StreamKind::Audio => return true,
+            StreamKind::Audio => return Admission::Leaves,
             StreamKind::Camera => CAMERA_PATIENCE,
             StreamKind::Screen => SCREEN_PATIENCE,
         };
         self.drain(target, now);
-        let Some(broken) = self.broken.get_mut(stream) else { return false };
+        let Some(broken) = self.broken.get_mut(stream) else { return Admission::HeldBack };
         let patient = target.is_none_or(|target| {
             u128::from(self.debt_bits) * 1_000_000 < u128::from(target) * patience.as_micros()
         });
-        let admitted = patient && (key || !*broken);
-        *broken = !admitted;
-        if !admitted {
+        let admission = match (patient, key || !*broken) {
+            (true, true) => Admission::Leaves,
+            (true, false) => Admission::KeyWanted,
+            (false, _) => Admission::HeldBack,
+        };
+        *broken = admission != Admission::Leaves;
+        if *broken {
             self.held_back = Some(now);
         }
-        admitted
+        admission
     }
 
     /// Counts what leaves, audio, too.
@@ -99,24 +114,26 @@ mod tests {
         let target = Some(100_000);
         // Half a second's worth.
         gate.fill(6_250, target, ms(0));
-        assert!(gate.admits(0, StreamKind::Audio, true, target, ms(0)));
-        assert!(!gate.is_hungry(ms(0)));
-        assert!(!gate.admits(1, StreamKind::Camera, true, target, ms(0)));
-        assert!(gate.admits(2, StreamKind::Screen, false, target, ms(0)));
-        assert!(gate.is_hungry(ms(1_999)) && !gate.is_hungry(ms(2_000)));
-        assert!(!gate.admits(1, StreamKind::Camera, false, target, ms(200)), "not a key frame");
-        assert!(gate.admits(1, StreamKind::Camera, true, target, ms(200)));
-        assert!(gate.admits(1, StreamKind::Camera, false, target, ms(200)));
+        let mut admits = |stream, kind, key, at| gate.admits(stream, kind, key, target, ms(at));
+        assert_eq!(admits(0, StreamKind::Audio, true, 0), Admission::Leaves);
+        assert_eq!(admits(2, StreamKind::Screen, false, 0), Admission::Leaves);
+        assert_eq!(admits(1, StreamKind::Camera, true, 0), Admission::HeldBack);
+        assert_eq!(admits(1, StreamKind::Camera, false, 200), Admission::KeyWanted);
+        assert_eq!(admits(1, StreamKind::Camera, true, 200), Admission::Leaves);
+        assert_eq!(admits(1, StreamKind::Camera, false, 200), Admission::Leaves);
+        assert!(gate.is_hungry(ms(2_199)) && !gate.is_hungry(ms(2_200)));
     }
 
     #[test]
     fn nothing_is_held_back_while_nothing_limits() {
         let mut gate = Gate::new(1, ms(0));
         for at in 0..1_000 {
-            assert!(gate.admits(0, StreamKind::Camera, false, None, ms(at)));
+            let admission = gate.admits(0, StreamKind::Camera, false, None, ms(at));
+            assert_eq!(admission, Admission::Leaves);
             gate.fill(1_000_000, None, ms(at));
         }
-        assert!(gate.admits(0, StreamKind::Camera, false, Some(50_000), ms(400_000)));
+        let admission = gate.admits(0, StreamKind::Camera, false, Some(50_000), ms(400_000));
+        assert_eq!(admission, Admission::Leaves);
     }
 
     proptest! {
@@ -130,7 +147,8 @@ mod tests {
             let count = frames.len() as u64;
             for (at, (bytes, key)) in frames.into_iter().enumerate() {
                 let (now, key) = (ms(at as u64 * 40), key == 0 || at == 0);
-                if gate.admits(0, StreamKind::Camera, key, Some(target), now) {
+                let admission = gate.admits(0, StreamKind::Camera, key, Some(target), now);
+                if admission == Admission::Leaves {
                     prop_assert!(whole || key);
                     whole = true;
                     gate.fill(bytes, Some(target), now);

@@ -1,16 +1,23 @@
 //! Keeps what a terminal sends within what its receivers say the network carries. Pure.
 
-use super::gate::Gate;
+use super::gate::{Admission, Gate};
 use crate::clock::Moment;
 use crate::congestion::{RateControl, RateLimits};
 use crate::packets;
+use core::time::Duration;
 use kakehashi_wire::feedback::CongestionFeedback;
 use kakehashi_wire::media::{StreamKind, StreamPlan};
 use kakehashi_wire::rtp::RtpView;
 
-/// Video leaves this much faster than the target, in percent, so that a picture is not late by a
-/// whole interval; the gate keeps the mean.
+/// Video leaves this much faster than voice leaves room for, in percent, so that a picture is not
+/// late by a whole interval; the gate keeps the mean.
 const PACE: u64 = 110;
+
+/// The share of the target, in percent, that video gets however much voice there is.
+const VIDEO_LEAST: u64 = 25;
+
+/// Time over which the rate of voice is measured.
+const VOICE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A new target is told if it differs this much, in 1/1000, from what was told.
 const WORTH_TELLING: u64 = 50;
@@ -22,8 +29,29 @@ pub(super) struct Governor {
     control: RateControl,
     gate: Gate,
     /// For each stream: timestamp of the plain frame that passes, and whether it leaves.
-    passing: Vec<Option<(u32, bool)>>,
+    passing: Vec<Option<(u32, Admission)>>,
+    voice: Voice,
     told: u64,
+}
+
+/// The rate of all audio streams.
+#[derive(Debug)]
+struct Voice {
+    since: Moment,
+    bytes: u64,
+    bits_per_second: u64,
+}
+
+impl Voice {
+    fn sent(&mut self, bytes: usize, now: Moment) {
+        let span = now.since(self.since);
+        if span >= VOICE_INTERVAL {
+            let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+            self.bits_per_second = self.bytes * 8_000_000 / micros;
+            (self.since, self.bytes) = (now, 0);
+        }
+        self.bytes += bytes as u64;
+    }
 }
 
 impl Governor {
@@ -36,6 +64,7 @@ impl Governor {
             gate: Gate::new(plans.len(), now),
             passing: vec![None; plans.len()],
             plans: plans.to_vec(),
+            voice: Voice { since: now, bytes: 0, bits_per_second: 0 },
             told: limits.start,
         }
     }
@@ -47,8 +76,8 @@ impl Governor {
     }
 
     /// Whether a frame of this stream leaves.
-    pub(super) fn admits(&mut self, stream: usize, key: bool, now: Moment) -> bool {
-        let Some(plan) = self.plans.get(stream) else { return false };
+    pub(super) fn admits(&mut self, stream: usize, key: bool, now: Moment) -> Admission {
+        let Some(plan) = self.plans.get(stream) else { return Admission::HeldBack };
         self.gate.admits(stream, plan.kind, key, self.limit(now), now)
     }
 
@@ -58,28 +87,32 @@ impl Governor {
         stream: usize,
         packet: &RtpView<'_>,
         now: Moment,
-    ) -> bool {
+    ) -> Admission {
         let timestamp = packet.header().timestamp;
         match self.passing.get(stream) {
-            None => return false,
-            Some(&Some((of, leaves))) if of == timestamp => return leaves,
+            None => return Admission::HeldBack,
+            Some(&Some((of, admission))) if of == timestamp => return admission,
             Some(_) => {}
         }
         let codec = self.plans[stream].codec;
-        let leaves = self.admits(stream, packets::starts_key(codec, packet.payload()), now);
-        self.passing[stream] = Some((timestamp, leaves));
-        leaves
+        let admission = self.admits(stream, packets::starts_key(codec, packet.payload()), now);
+        self.passing[stream] = Some((timestamp, admission));
+        admission
     }
 
     /// At how many bits a second the packets of a frame of this stream leave; `None` for at once.
     pub(super) fn pace(&self, stream: usize, now: Moment) -> Option<u64> {
-        let video = self.plans.get(stream).is_some_and(|plan| plan.kind != StreamKind::Audio);
-        self.limit(now).filter(|_| video).map(|target| target * PACE / 100)
+        let target = self.limit(now).filter(|_| !self.is_audio(stream))?;
+        let room = target.saturating_sub(self.voice.bits_per_second);
+        Some(room.max(target * VIDEO_LEAST / 100) * PACE / 100)
     }
 
     /// Notes a sealed packet that leaves at `due`.
     pub(super) fn sent(&mut self, stream: usize, sealed: &[u8], due: Moment, now: Moment) {
         self.gate.fill(sealed.len(), self.limit(now), now);
+        if self.is_audio(stream) {
+            self.voice.sent(sealed.len(), now);
+        }
         if let Ok(view) = RtpView::parse(sealed) {
             self.control.sent(stream, view.header().sequence, sealed.len(), due);
         }
@@ -104,6 +137,10 @@ impl Governor {
     /// The target rate in bits a second.
     pub(super) fn target(&self) -> u64 {
         self.control.target()
+    }
+
+    fn is_audio(&self, stream: usize) -> bool {
+        self.plans.get(stream).is_some_and(|plan| plan.kind == StreamKind::Audio)
     }
 
     fn limit(&self, now: Moment) -> Option<u64> {

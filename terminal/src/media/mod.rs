@@ -62,7 +62,7 @@ pub enum Arrival {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum MediaEvent {
-    /// A receiver lost pictures and can go on only with a key frame.
+    /// Receivers can go on only with a key frame: pictures were lost, or held back.
     KeyFrameWanted {
         /// Number of this terminal's stream, as in `CallReady`.
         stream: usize,

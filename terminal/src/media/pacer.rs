@@ -40,7 +40,7 @@ pub trait FrameSource: Send {
     /// [`SourceError`] if the source is broken; it is not asked again.
     fn next_frame(&mut self) -> Result<Option<TimedFrame>, SourceError>;
 
-    /// A receiver lost pictures and can go on only with a key frame. An encoder makes the next
+    /// Receivers can go on only with a key frame: pictures were lost, or held back. An encoder makes the next
     /// frame one; a file cannot, and its receivers wait for the file's next key frame.
     fn key_frame_wanted(&mut self) {}
 

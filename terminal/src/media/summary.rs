@@ -67,7 +67,8 @@ pub struct SentStream {
     pub peer_lost: Option<i32>,
     /// Jitter at the receiver in microseconds, by its last report.
     pub peer_jitter_us: Option<u64>,
-    /// Times that receivers wanted a key frame and the source was told.
+    /// Times that the source was told to make a key frame: receivers lost pictures, or pictures
+    /// were held back.
     pub key_frames_wanted: u64,
     /// Frames that did not leave because the network carries too little.
     pub frames_held_back: u64,

@@ -46,7 +46,7 @@ pub(crate) struct Conduct {
 }
 
 /// Media that waits for a slow link longer than this is dropped.
-const QUEUE_MOST: Duration = Duration::from_millis(600);
+pub(crate) const QUEUE_MOST: Duration = Duration::from_millis(600);
 
 impl Default for Conduct {
     fn default() -> Self {

@@ -1,14 +1,20 @@
 //! Lost packets are asked for and come again; what is not repaired asks for a key frame.
 
-use crate::relay::{Conduct, Fate, Relay};
-use crate::sides::{BOTH, call, finish, sent_frames, start, stream};
+use crate::relay::{Conduct, Fate, Relay, path};
+use crate::sides::{BOTH, call, finish, key, sent_frames, start, stream};
+use kakehashi_srtp::{Provider, RTCP_OVERHEAD_BYTES, SendingSession, SessionKeys, StreamSealer};
+use kakehashi_terminal::clock::Moment;
 use kakehashi_terminal::media::plain::bind_input;
+use kakehashi_terminal::media::summary::Drops;
 use kakehashi_terminal::media::{
-    CallMedia, CallOptions, Feed, MediaEvent, MediaInput, MediaOutput, Phase,
+    CallMedia, CallOptions, Engine, Feed, MediaEvent, MediaInput, MediaOutput, Phase,
 };
-use kakehashi_wire::media::{Codec, StreamKind};
-use kakehashi_wire::rtcp::{RtcpPacket, RtcpView};
+use kakehashi_wire::feedback::{IntraRequest, NackEntry};
+use kakehashi_wire::media::{Codec, RelayRole, StreamKind};
+use kakehashi_wire::rtcp::{RtcpPacket, RtcpView, RtcpWriter};
 use kakehashi_wire::rtp::{RtpHeader, Ssrc};
+use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::net::UdpSocket;
 
@@ -111,4 +117,70 @@ async fn a_local_pipeline_is_told_where_it_sends_from() {
     a.leave();
     a.finished().await.unwrap();
     b.finished().await.unwrap();
+}
+
+/// An engine with one relay, one member, and that member's key.
+fn engine() -> (Engine, SocketAddr, SendingSession) {
+    let [mut ready, _] = call(&BOTH, &[]);
+    let address: SocketAddr = "192.0.2.7:4000".parse().unwrap();
+    ready.paths = vec![path(10, RelayRole::Primary, address, None)];
+    let engine = Engine::new(&ready, Moment::ZERO, Duration::ZERO, Box::new(|| 7)).ok().unwrap();
+    let keys = SessionKeys::derive(Provider::AwsLcRs, &key(1));
+    let mut member = SendingSession::new(keys);
+    member.add(StreamSealer::new(Ssrc(100), 0)).unwrap();
+    (engine, address, member)
+}
+
+fn sealed(member: &mut SendingSession, mut plain: Vec<u8>) -> Vec<u8> {
+    let bytes = plain.len();
+    plain.resize(bytes + RTCP_OVERHEAD_BYTES, 0);
+    member.protect_rtcp(&mut plain, bytes).unwrap();
+    plain
+}
+
+#[test]
+fn a_command_for_a_key_frame_reaches_the_application_and_a_nack_harms_nobody() {
+    let (mut engine, address, mut member) = engine();
+    let mut ask = |member: &mut SendingSession, write: fn(&mut RtcpWriter<'_>), at| {
+        let mut plain = Vec::new();
+        write(&mut RtcpWriter::new(&mut plain));
+        let now = Moment::ZERO.plus(Duration::from_millis(at));
+        engine.handle_datagram(address, &mut sealed(member, plain), now);
+        assert_eq!(engine.drops(), Drops::default());
+        core::iter::from_fn(|| engine.poll_event()).collect::<Vec<_>>()
+    };
+    let wanted = [MediaEvent::KeyFrameWanted { stream: 1 }];
+    let command: fn(&mut RtcpWriter<'_>) = |writer| {
+        // Of audio, of a stream of another, of the camera.
+        let requests = [0, 100, 1].map(|media| IntraRequest { media: Ssrc(media), command: 3 });
+        writer.full_intra(Ssrc(100), requests);
+    };
+    assert_eq!(ask(&mut member, command, 0), wanted);
+    assert_eq!(ask(&mut member, |writer| writer.picture_loss(Ssrc(100), Ssrc(1)), 100), []);
+    assert_eq!(ask(&mut member, command, 400), wanted);
+    let nack = |writer: &mut RtcpWriter<'_>| {
+        writer.nack(Ssrc(100), Ssrc(1), NackEntry::pack(0..60_000));
+    };
+    assert_eq!(ask(&mut member, nack, 800), []);
+}
+
+#[test]
+fn fuzz_no_authentic_feedback_disturbs_an_engine() {
+    let (engine, address, member) = engine();
+    let state = Mutex::new((engine, member, 0_u64));
+    bolero::check!().with_type::<(u8, bool, Vec<u8>)>().for_each(|(format, payload, list)| {
+        let (engine, member, at) = &mut *state.lock().unwrap();
+        let format = [1, 4, 11, 15][usize::from(*format % 4)];
+        let kind = 205 + u8::from(*payload);
+        let mut plain = vec![0x80 | format, kind, 0, 0, 0, 0, 0, 100];
+        plain.extend(list.iter().take(1_000));
+        plain.resize(plain.len().next_multiple_of(4), 0);
+        let words = u16::try_from(plain.len() / 4 - 1).unwrap();
+        plain[2..4].copy_from_slice(&words.to_be_bytes());
+        *at += 1;
+        let now = Moment::from_micros(*at);
+        engine.handle_datagram(address, &mut sealed(member, plain), now);
+        assert_eq!(engine.phase(), Phase::Binding);
+        while engine.poll_event().is_some() {}
+    });
 }

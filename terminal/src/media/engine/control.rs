@@ -71,7 +71,8 @@ impl Engine {
         }
     }
 
-    fn key_frame_wanted(&mut self, media: Ssrc, now: Moment) {
+    /// Tells source and application, unless they were told just now.
+    pub(super) fn key_frame_wanted(&mut self, media: Ssrc, now: Moment) {
         if let Some(stream) = self.outgoing.key_frame_wanted(media, now) {
             self.tell(MediaEvent::KeyFrameWanted { stream });
         }

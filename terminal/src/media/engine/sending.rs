@@ -4,6 +4,7 @@ use super::Engine;
 use crate::capacity::PLAIN_BYTES_MAX;
 use crate::clock::Moment;
 use crate::media::binding::Binding;
+use crate::media::gate::Admission;
 use crate::media::{MediaEvent, Transmit};
 use crate::packets::{self, PacketiseError};
 use core::net::SocketAddr;
@@ -29,8 +30,10 @@ impl Engine {
         now: Moment,
     ) -> Result<(), PacketiseError> {
         let key = self.plan(stream).is_none_or(|plan| packets::is_key(plan.codec, data));
-        if !self.governor.admits(stream, key, now) {
+        let admission = self.governor.admits(stream, key, now);
+        if admission != Admission::Leaves {
             self.outgoing.hold_back(stream);
+            self.want_key_frame(admission, stream, now);
             return Ok(());
         }
         let targets = self.media_targets(stream, now);
@@ -55,8 +58,10 @@ impl Engine {
             self.drops.too_long += 1;
             return Err(SrtpError::TooLong);
         }
-        if !self.governor.admits_packet(stream, packet, now) {
+        let admission = self.governor.admits_packet(stream, packet, now);
+        if admission != Admission::Leaves {
             self.outgoing.hold_back_packet(stream, packet.header().marker);
+            self.want_key_frame(admission, stream, now);
             return Ok(());
         }
         let targets = self.media_targets(stream, now);
@@ -64,6 +69,14 @@ impl Engine {
         self.outgoing.passed(stream, packet, now, |packet| sealed.push(packet.to_vec()))?;
         self.dispatch(stream, sealed, &targets, now);
         Ok(())
+    }
+
+    /// An encoder may wait for being asked before it makes the key frame that could leave.
+    fn want_key_frame(&mut self, admission: Admission, stream: usize, now: Moment) {
+        let plan = self.plan(stream).filter(|_| admission == Admission::KeyWanted);
+        if let Some(plan) = plan {
+            self.key_frame_wanted(plan.ssrc, now);
+        }
     }
 
     /// Hands sealed packets to the outbox: all to the first target, the first one to all, since
