@@ -14,7 +14,6 @@ pub(crate) use socket::{MediaSocket, bind};
 pub(crate) use uring::{Ring, UringIo, adopt, trial};
 
 use crate::path::batch::{Outgoing, Received};
-use core::time::Duration;
 use std::io;
 
 /// A way to receive and send datagrams. An error of any method is the end of the shard: it means
@@ -33,8 +32,9 @@ pub(crate) trait PacketIo {
     /// Whether more seems to wait to be received. Costs no system call.
     fn has_work(&mut self) -> bool;
 
-    /// Waits for work, but no longer than `at_most`; may return early.
-    fn wait(&mut self, at_most: Duration) -> io::Result<()>;
+    /// Waits for work, and if it `gathers`, a moment longer for more; may return early, and does
+    /// so at the next tick.
+    fn wait(&mut self, gathers: bool) -> io::Result<()>;
 
     /// Has the bell ring at the next arrival. `false` if something has arrived already: then the
     /// bell may stay silent, and the caller must not sleep.

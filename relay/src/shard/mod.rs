@@ -25,7 +25,7 @@ use crate::path::forward;
 use crate::path::verdict::PathCounters;
 use clock::Moment;
 use core::time::Duration;
-use pace::{Every, Found, Pace, WAIT};
+use pace::{Every, Found, GATHER_WITHIN, Pace};
 use rand::Rng;
 use rand::rngs::StdRng;
 use std::io;
@@ -36,7 +36,7 @@ pub(crate) const HOUSEKEEPING: Duration = Duration::from_millis(250);
 
 /// How long the executor's own work may wait for a busy shard. It has little: the tick of the
 /// housekeeping; and each pass of its reactor costs a handful of system calls.
-const YIELD: Duration = Duration::from_millis(5);
+const YIELD: Duration = Duration::from_millis(50);
 
 /// Where a shard sleeps when it has nothing to do.
 pub(crate) trait Rest {
@@ -91,7 +91,7 @@ impl<Io: PacketIo> Shard<Io> {
         let mut last_work = now;
         let mut housekeeping = Every::new(HOUSEKEEPING, now);
         let mut executor = Every::new(YIELD, now);
-        let mut pace = Pace::Hot;
+        let (mut pace, mut gathers) = (Pace::Hot, false);
         while !stopped() {
             let found = match self.turn(now) {
                 0 => Found::Nothing(now.since(last_work)),
@@ -99,6 +99,7 @@ impl<Io: PacketIo> Shard<Io> {
                 _ => Found::Work,
             };
             if !matches!(found, Found::Nothing(_)) {
+                gathers = now.since(last_work) <= GATHER_WITHIN;
                 last_work = now;
             }
             if housekeeping.due(now) {
@@ -107,7 +108,7 @@ impl<Io: PacketIo> Shard<Io> {
             pace = pace.next(found);
             match pace {
                 Pace::Hot => {}
-                Pace::Wait => self.io.wait(WAIT)?,
+                Pace::Wait => self.io.wait(gathers)?,
                 Pace::Sleep => self.sleep(rest).await?,
             }
             if executor.due(now) {

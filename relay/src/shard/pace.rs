@@ -7,17 +7,24 @@
 //!      Hot +------> Wait --+-----------> Sleep
 //!         no more          100 ms of nothing
 //! ```
-//! Hot takes turns without waiting; each costs one system call, however many packets it moves.
-//! Wait sends what there is and sleeps in our own ring: one system call for both, but the
-//! executor's timers stand still meanwhile. Sleep hands the core to the executor: a few more
-//! system calls a wake-up, and none at all while nothing comes.
+//! Hot takes turns without waiting; each costs two system calls, however many packets it moves.
+//! Wait sleeps in our own ring: one call more, but the executor's timers stand still meanwhile.
+//! Sleep hands the core to the executor: a few more system calls a wake-up, and none at all while
+//! nothing comes.
+//!
+//! A wait gathers if turns follow each other closely: then a moment's patience saves a wake-up for
+//! each packet. Where they are further apart there is nothing to gather, and the patience would
+//! only cost its timer.
 
 use super::clock::Moment;
 use core::time::Duration;
 
 /// The longest wait in our ring. Orders end it, so only the executor's timers, the housekeeping,
 /// are ever late by it.
-pub(crate) const WAIT: Duration = Duration::from_millis(10);
+pub(crate) const TICK: Duration = Duration::from_millis(50);
+
+/// Turns that found work and are at most so far apart make the next wait gather.
+pub(crate) const GATHER_WITHIN: Duration = Duration::from_micros(100);
 
 /// Silence after which a shard sleeps: longer than a voice stream's 20 ms, so that one call's
 /// packets never pay for waking the executor.
@@ -28,7 +35,7 @@ const SLEEP_AFTER: Duration = Duration::from_millis(100);
 pub(crate) enum Pace {
     /// Takes the next turn at once.
     Hot,
-    /// Waits in its ring for [`WAIT`] at most.
+    /// Waits in its ring for [`TICK`] at most.
     Wait,
     /// Sleeps in the executor until its bell rings.
     Sleep,

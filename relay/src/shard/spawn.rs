@@ -1,6 +1,7 @@
 //! Starting and stopping the thread of a shard.
 
 use super::clock::Clock;
+use super::pace::TICK;
 use super::{HOUSEKEEPING, Rest, Shard};
 use crate::io::{MediaSocket, Ring, UringIo, adopt};
 use crate::legs::{Identity, LegTable};
@@ -112,7 +113,7 @@ async fn shard(plan: Plan, ready: &SyncSender<()>) -> io::Result<()> {
     let mut ring = Ring::new()?;
     let bed = Bed::new(Arc::clone(mailbox.bell()))?;
     let local = socket.local();
-    let io = UringIo::new(&mut ring, socket, Arc::clone(mailbox.bell()), plan.gather)?;
+    let io = UringIo::new(&mut ring, socket, Arc::clone(mailbox.bell()), (TICK, plan.gather))?;
     let legs = LegTable::new(plan.legs_max, plan.provider, plan.identity);
     let desk = Desk::new(mailbox);
     let shard = Shard::new(io, desk, legs, plan.train_packets_max, plan.clock, published);

@@ -38,8 +38,9 @@ pub(crate) struct UringIo<'ring> {
 }
 
 impl<'ring> UringIo<'ring> {
-    /// Receives on `socket`. Ringing `bell` ends a wait; the kernel rings it too, at an arrival
-    /// while it is armed. A wait gathers what arrives in its first `gather`.
+    /// Receives on `socket`. Ringing `bell` ends a wait, as does the `tick` at the latest; the kernel
+    /// rings the bell too, at an arrival while it is armed. A wait that gathers takes its first
+    /// `gather` for that.
     ///
     /// One bell for both on purpose: were the ring to ring a second one when its read of the first
     /// completes, the kernel would put that off by an RCU grace period, some 100 ms, because an
@@ -48,10 +49,10 @@ impl<'ring> UringIo<'ring> {
         ring: &'ring mut Ring,
         socket: MediaSocket,
         bell: Arc<Bell>,
-        gather: Duration,
+        (tick, gather): (Duration, Duration),
     ) -> io::Result<Self> {
         Ok(Self {
-            waiter: Waiter::new(ring, bell)?,
+            waiter: Waiter::new(ring, bell, tick)?,
             receiver: Receiver::new()?,
             sender: Sender::new(),
             counters: IoCounters::default(),
@@ -85,9 +86,10 @@ impl PacketIo for UringIo<'_> {
         self.receiver.was_full()
     }
 
-    fn wait(&mut self, at_most: Duration) -> io::Result<()> {
+    fn wait(&mut self, gathers: bool) -> io::Result<()> {
         self.counters.ring_enters += 1;
-        self.waiter.wait(&self.socket, at_most, self.gather)
+        let gather = if gathers { self.gather } else { Duration::ZERO };
+        self.waiter.wait(&self.socket, gather)
     }
 
     fn arm_bell(&mut self) -> io::Result<bool> {

@@ -9,7 +9,7 @@ use io_uring::{IoUring, Submitter, opcode};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
-/// Submissions that fit: the poll of the socket and the read of the bell, with room to spare.
+/// Submissions that fit: poll of the socket, read of the bell and tick, with room to spare.
 const SUBMISSIONS: u32 = 8;
 
 /// The registrations a running ring may still make, both to close it:
@@ -75,6 +75,7 @@ pub(super) fn confine(submitter: &Submitter<'_>) -> io::Result<()> {
     submitter.register_restrictions(&mut [
         Restriction::sqe_op(opcode::PollAdd::CODE),
         Restriction::sqe_op(opcode::Read::CODE),
+        Restriction::sqe_op(opcode::Timeout::CODE),
         Restriction::register_op(REGISTER_SYNC_CANCEL),
         Restriction::register_op(UNREGISTER_RING_FDS),
     ])?;

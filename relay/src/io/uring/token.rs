@@ -8,6 +8,8 @@ pub(super) enum Token {
     Arrival = 1,
     /// The read of the mailbox's bell.
     Bell = 2,
+    /// The tick that ends a wait.
+    Tick = 3,
 }
 
 impl Token {
@@ -18,7 +20,7 @@ impl Token {
 
     /// What `bits` packed; `None` for anything else.
     pub(super) fn from_bits(bits: u64) -> Option<Self> {
-        [Self::Arrival, Self::Bell].into_iter().find(|token| token.bits() == bits)
+        [Self::Arrival, Self::Bell, Self::Tick].into_iter().find(|token| token.bits() == bits)
     }
 }
 
@@ -28,7 +30,7 @@ mod tests {
 
     #[test]
     fn a_token_survives_the_kernel() {
-        for token in [Token::Arrival, Token::Bell] {
+        for token in [Token::Arrival, Token::Bell, Token::Tick] {
             assert_eq!(Token::from_bits(token.bits()), Some(token));
         }
         assert_eq!(Token::from_bits(0), None);
