@@ -81,9 +81,6 @@ pub fn run() -> Result<()> {
         date: args.date,
         command: format!("bench/peers/run{}", if args.quick { " --quick" } else { "" }),
     };
-    for results in &all {
-        println!("{}\n{}", report::table(results), report::highest_table(results));
-    }
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&report::json(&all, &circumstances))?;
         write(path, &text)?;
@@ -108,7 +105,9 @@ fn measure_all(args: &Args, programs: &Programs) -> Result<Vec<Results>> {
         let link = Link::new(medium, args.load_core, args.subject_core)?;
         let with = Starter { link: &link, programs, clock };
         let run = Run { with, effort, only: &args.only };
-        link.load.run(|| run_contest(&run, medium))
+        let results = link.load.run(|| run_contest(&run, medium))?;
+        println!("{}\n{}", report::table(&results), report::highest_table(&results));
+        Ok(results)
     };
     media.into_iter().map(measure).collect()
 }

@@ -116,9 +116,11 @@ fn route(members: &[Member]) -> Result<Route> {
 fn settings(at: Place) -> String {
     let Place { ip, port, core } = at;
     let cores = core.map_or(String::new(), |core| core.to_string());
+    // In another program's process it is only to speak of what is wrong.
+    let log_level = if core.is_some() { "info" } else { "warn" };
     format!(
         "listen_ip = \"{ip}\"\nadvertise_ip = \"{ip}\"\nfirst_port = {port}\n\
-         shards = 1\ncores = [{cores}]\n"
+         shards = 1\ncores = [{cores}]\nlog_level = \"{log_level}\"\n"
     )
 }
 
