@@ -18,8 +18,9 @@
 //! - A queue that four cuts did not shorten is not ours: the way became longer, and its delay is
 //!   the new least delay.
 //!
-//! With several receivers the slowest decides, as long as it reports. If nobody does, the rate
-//! falls to one that is safe nearly everywhere.
+//! With several receivers the slowest decides, as long as it reports. Receivers that know only the
+//! reports of RFC 3550 keep the rate where it is while they lose little. If nobody says anything,
+//! or all lose more, the rate falls to one that is safe nearly everywhere.
 
 pub mod arrivals;
 pub mod controller;

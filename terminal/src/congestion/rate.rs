@@ -15,6 +15,11 @@ const FRESH: Duration = Duration::from_secs(2);
 const DECAY_INTERVAL: Duration = Duration::from_millis(500);
 const DECAY: u64 = 80;
 
+/// Lost packets, of 256, up to which a report without arrival times says that all is well, and how
+/// long it counts: such reports come about every second, every five in a large call.
+const WELL_LOST: u8 = 5;
+const WELL: Duration = Duration::from_secs(6);
+
 /// How long after a cut the rate counts as limited by the network.
 const LIMITED: Duration = Duration::from_secs(60);
 
@@ -28,6 +33,7 @@ pub struct RateControl {
     /// When something was sent last.
     sent: Option<Moment>,
     decayed: Moment,
+    received_well: Option<Moment>,
     fell: Option<Moment>,
 }
 
@@ -67,6 +73,7 @@ impl RateControl {
             limits,
             sent: None,
             decayed: now,
+            received_well: None,
             fell: None,
         }
     }
@@ -117,6 +124,14 @@ impl RateControl {
         self.decide(now);
     }
 
+    /// Takes in that a receiver misses so many of 256 packets (RFC 3550 6.4.1). Receivers that do
+    /// not report arrival times say no more than that; while they miss little, the rate stays.
+    pub fn reception(&mut self, fraction_lost: u8, now: Moment) {
+        if fraction_lost <= WELL_LOST {
+            self.received_well = Some(now);
+        }
+    }
+
     /// Lets the rate fall while nobody reports. To be called at least twice a second.
     pub fn tick(&mut self, now: Moment) {
         let sending = self.sent.is_some_and(|sent| now.since(sent) < FRESH);
@@ -124,7 +139,8 @@ impl RateControl {
             self.decide(now);
             return;
         }
-        if self.target > self.limits.safe && now >= self.decayed.plus(DECAY_INTERVAL) {
+        let well = self.received_well.is_some_and(|at| now.since(at) < WELL);
+        if !well && self.target > self.limits.safe && now >= self.decayed.plus(DECAY_INTERVAL) {
             self.target = (self.target * DECAY / 100).max(self.limits.safe);
             self.decayed = now;
             self.fell = Some(now);
@@ -150,5 +166,32 @@ impl RateControl {
     /// Whether the network, not the application, sets the rate: it was cut lately.
     pub fn is_limited(&self, now: Moment) -> bool {
         self.fell.is_some_and(|fell| now.since(fell) < LIMITED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The target after 20 s in which a receiver reports nothing but losses, once a second.
+    fn target_after(fraction_lost: u8) -> u64 {
+        let limits = RateLimits::default();
+        let mut control = RateControl::new([Ssrc(1)].into_iter(), 1, limits, Moment::ZERO);
+        for at in 0..200_u16 {
+            let now = Moment::from_micros(u64::from(at) * 100_000);
+            control.sent(0, at, 1_000, now);
+            if at % 10 == 0 {
+                control.reception(fraction_lost, now);
+            }
+            control.tick(now);
+        }
+        control.target()
+    }
+
+    #[test]
+    fn who_reports_no_arrival_times_is_believed_to_receive_well() {
+        let limits = RateLimits::default();
+        assert_eq!(target_after(2), limits.start);
+        assert_eq!(target_after(30), limits.safe);
     }
 }

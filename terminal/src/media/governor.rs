@@ -123,6 +123,11 @@ impl Governor {
         self.control.feedback(from, feedback, self.gate.is_hungry(now), now);
     }
 
+    /// Takes in that a receiver misses so many of 256 packets.
+    pub(super) fn reception(&mut self, fraction_lost: u8, now: Moment) {
+        self.control.reception(fraction_lost, now);
+    }
+
     /// The target rate in bits a second, if the encoders are to be told of it.
     pub(super) fn tick(&mut self, now: Moment) -> Option<u64> {
         self.control.tick(now);

@@ -65,6 +65,7 @@ impl Engine {
         let arrived = self.ntp(now).middle();
         for block in blocks.iter() {
             if self.outgoing.reported(&block) {
+                self.governor.reception(block.fraction_lost, now);
                 let trip = round_trip(arrived, block.last_report, block.delay);
                 self.round_trip = trip.or(self.round_trip);
             }
