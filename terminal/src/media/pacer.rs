@@ -40,8 +40,8 @@ pub trait FrameSource: Send {
     /// [`SourceError`] if the source is broken; it is not asked again.
     fn next_frame(&mut self) -> Result<Option<TimedFrame>, SourceError>;
 
-    /// Receivers can go on only with a key frame: pictures were lost, or held back. An encoder makes the next
-    /// frame one; a file cannot, and its receivers wait for the file's next key frame.
+    /// Receivers can go on only with a key frame: pictures were lost, or held back. An encoder
+    /// makes the next frame one; a file cannot, and receivers wait for its next key frame.
     fn key_frame_wanted(&mut self) {}
 
     /// The network carries so many bits a second of all streams together. An encoder follows; of

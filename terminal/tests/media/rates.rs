@@ -45,7 +45,7 @@ async fn on_a_slow_lossy_link_voice_goes_on_and_pictures_become_fewer() {
 
     assert!(at_a.sent[1].frames_held_back > 20 && at_a.sent[0].frames_held_back == 0, "{at_a:?}");
     assert!(at_a.target_bits_per_second < LINK * 12 / 10, "{}", at_a.target_bits_per_second);
-    // The rate is found in the first half: from then on little is lost and the queue is mostly short.
+    // The rate is found in the first half: then little is lost and the queue is mostly short.
     for kind in ["audio", "camera"] {
         let (before, after) = (stream(&settled, kind), stream(&at_b, kind));
         let packets = after.packets - before.packets;
