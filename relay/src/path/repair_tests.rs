@@ -2,7 +2,7 @@
 //! for what is not meant for him.
 
 use super::verdict::Verdict;
-use crate::capacity::{KEY_FRAME_PAUSE_MS, REPAIR_BYTES, REPAIRS_PER_REQUEST};
+use crate::capacity::{KEY_FRAME_PAUSE_MS, REPAIR_BYTES, REPAIR_STEPS_MAX, REPAIRS_PER_REQUEST};
 use crate::testing::{Effect, Phone, World};
 use kakehashi_wire::feedback::{IntraRequest, NackEntry, PacketMetric};
 use kakehashi_wire::id::Generation;
@@ -199,6 +199,48 @@ fn a_renamed_leg_asks_in_its_own_numbers_and_gets_the_bytes_of_the_first_time() 
         let effect = nack(&mut world, &mut phones[2], name, &[*sequence]);
         assert!(effect.answers.is_empty(), "{sequence}");
     }
+}
+
+/// A leg that paused a stream lacks packets ahead of what it was shown: their places may be given
+/// to another source, so they are not sealed until the stream itself has gone past them.
+#[test]
+fn packets_ahead_of_what_a_leg_was_shown_are_not_sealed_for_it() {
+    let mut phones = [Phone::new(1, 1), Phone::new(1, 2), Phone::new(1, 3).sealed()];
+    let (mut world, mut ear) = (World::with(&phones), phones[2].ear());
+    let (name, leg) = (Ssrc(0x0066_0066), phones[2].leg);
+    let show = |world: &mut World, generation: u64, source: Option<Ssrc>| {
+        let streams = source.map(|source| Subscription { source, shown_as: name });
+        let (generation, streams) = (Generation(generation), streams.into_iter().collect());
+        let order = Order::Subscribe(SubscribeLeg { leg, generation, streams });
+        assert_eq!(world.apply(order), Outcome::Applied);
+    };
+    let first = phones[0].ssrc;
+    show(&mut world, 2, Some(first));
+    media(&mut world, &mut phones[0], 0, 100);
+    show(&mut world, 3, None);
+    media(&mut world, &mut phones[0], 0, 100);
+    show(&mut world, 4, Some(first));
+    let effect = nack(&mut world, &mut phones[2], name, &[FIRST + 1]);
+    assert!(effect.answers.is_empty(), "{effect:?}");
+    media(&mut world, &mut phones[0], 0, 100);
+    let effect = nack(&mut world, &mut phones[2], name, &[FIRST + 1]);
+    let heard = ear.hear(&for_address(&effect, phones[2].address)[0]).unwrap();
+    assert_eq!((heard.ssrc, heard.index.sequence()), (name, FIRST + 1));
+}
+
+#[test]
+fn a_request_looks_back_a_bounded_number_of_packets() {
+    let mut phones = [Phone::new(1, 1), Phone::new(1, 2)];
+    let mut world = World::with(&phones);
+    let steps = REPAIR_STEPS_MAX as u16;
+    for _ in 0..=steps {
+        media(&mut world, &mut phones[0], 0, 10);
+    }
+    let stream = phones[0].ssrc;
+    let effect = nack(&mut world, &mut phones[1], stream, &[FIRST]);
+    assert_eq!((effect.answers.len(), effect.hops.len()), (0, 1), "asked of the sender");
+    let effect = nack(&mut world, &mut phones[1], stream, &[FIRST + 1, FIRST + steps]);
+    assert_eq!((effect.answers.len(), effect.hops.len()), (2, 0));
 }
 
 #[test]

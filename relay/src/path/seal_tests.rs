@@ -382,6 +382,63 @@ fn a_leg_that_is_installed_anew_is_sealed_for_under_new_keys_only() {
     assert!(!last.is_empty());
 }
 
+/// A member seals two contents under one index of its own key. Its replay window is there to refuse
+/// the second; where the window began anew, the relay gives it another index.
+#[test]
+fn a_sender_that_breaks_the_rules_of_its_key_makes_the_relay_break_none() {
+    for way in ["the leg is dropped", "the stream is left out", "the key changes and returns"] {
+        let sender = Phone::new(1, 1).with_streams(2);
+        let mut phones = [sender, Phone::new(1, 2).sealed()];
+        let (mut world, mut ear) = (World::with(&phones), phones[1].ear());
+        let mut places = std::collections::BTreeSet::new();
+        for round in 0..4_u64 {
+            let packet = match round {
+                0 => phones[0].rtp_of(1, b"the first content"),
+                _ => phones[0].fork(1, 1, &[round as u8; 17]).unwrap(),
+            };
+            let effect = world.send(phones[0].address, &packet);
+            let heard = ear.hear(&only(&effect, phones[1].address)).unwrap();
+            assert!(places.insert(heard.index.value()), "{way}: {:?} again", heard.index);
+            let again = phones[0].fork(1, 1, b"another content!!").unwrap();
+            assert_eq!(world.send(phones[0].address, &again).verdict, Verdict::Replayed);
+            let install = |generation: u64| phones[0].install(2 * round + generation);
+            let mut between = install(2);
+            match way {
+                "the leg is dropped" => {
+                    let (leg, generation) = (between.leg, between.generation);
+                    world.apply(Order::Remove(RemoveLeg { leg, generation }));
+                }
+                "the stream is left out" => {
+                    between.streams.pop();
+                    assert_eq!(world.apply(Order::Install(between)), Outcome::Applied);
+                }
+                _ => {
+                    between.key = crate::testing::master_key(200);
+                    assert_eq!(world.apply(Order::Install(between)), Outcome::Applied);
+                }
+            }
+            assert_eq!(world.apply(Order::Install(install(3))), Outcome::Applied);
+        }
+    }
+}
+
+/// An order that changes nothing about a stream lets it go on under its numbers.
+#[test]
+fn a_newer_order_for_the_sender_does_not_move_the_numbers_of_a_stream_that_stays() {
+    let sender = Phone::new(1, 1).with_streams(2);
+    let mut phones = [sender, Phone::new(1, 2).sealed()];
+    let (mut world, mut ear) = (World::with(&phones), phones[1].ear());
+    for generation in 2..6 {
+        let (_lost, packet) = (phones[0].rtp(), phones[0].rtp());
+        let effect = world.send(phones[0].address, &packet);
+        let heard = ear.hear(&only(&effect, phones[1].address)).unwrap();
+        assert_eq!(heard.index.sequence() as u64, 100 + 2 * (generation - 2) + 1);
+        let mut order = phones[0].install(generation);
+        order.streams.rotate_left(generation as usize % 2);
+        assert_eq!(world.apply(Order::Install(order)), Outcome::Applied);
+    }
+}
+
 /// Nothing of a name has been sealed yet: requests about it reach its source all the same.
 #[test]
 fn a_key_frame_can_be_asked_for_before_the_first_packet_under_a_name() {
