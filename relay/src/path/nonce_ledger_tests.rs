@@ -330,7 +330,7 @@ impl Scene {
 #[test]
 fn no_nonce_seals_two_contents() {
     let (mut packets, mut lives) = (0, 0);
-    for seed in 0..24 {
+    for seed in 0..16 {
         let mut scene = Scene::new(seed);
         for step in 0..800 {
             if let Err(error) = scene.act() {
@@ -343,7 +343,7 @@ fn no_nonce_seals_two_contents() {
         lives += of.len();
     }
     println!("{packets} sealed packets, {lives} keys");
-    assert!(packets > 15_000 && lives > 1_000, "{packets} packets, {lives} keys");
+    assert!(packets > 10_000 && lives > 800, "{packets} packets, {lives} keys");
 }
 
 /// What the ledger is for: it would be seen.

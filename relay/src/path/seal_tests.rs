@@ -3,11 +3,13 @@
 
 use super::verdict::Verdict;
 use crate::legs::Identity;
-use crate::testing::{Ear, IDENTITY, Phone, World, content};
+use crate::testing::{Ear, IDENTITY, LIFETIME_MS, Phone, World, content};
 use kakehashi_srtp::{PacketIndex, Provider, SessionKeys, SrtpError};
 use kakehashi_wire::feedback::{ArrivalOffset, IntraRequest, NackEntry, PacketMetric};
 use kakehashi_wire::id::{Generation, Incarnation, RelayId};
-use kakehashi_wire::relay::{LegStream, Order, Outcome, RemoveLeg, SubscribeLeg, Subscription};
+use kakehashi_wire::relay::{
+    LegStream, Order, Outcome, RemoveLeg, RenewLeg, SubscribeLeg, Subscription,
+};
 use kakehashi_wire::rtcp::{ReportBlock, RtcpPacket, RtcpView, RtcpWriter, SenderInfo};
 use kakehashi_wire::rtp::Ssrc;
 use std::net::SocketAddr;
@@ -436,6 +438,21 @@ fn a_newer_order_for_the_sender_does_not_move_the_numbers_of_a_stream_that_stays
         let mut order = phones[0].install(generation);
         order.streams.rotate_left(generation as usize % 2);
         assert_eq!(world.apply(Order::Install(order)), Outcome::Applied);
+    }
+}
+
+#[test]
+fn a_sealed_leg_receives_nothing_from_the_millisecond_its_time_is_over() {
+    let mut phones = [Phone::new(1, 1), Phone::new(1, 2).sealed()];
+    let mut world = World::with(&phones);
+    for (after_ms, receives) in [(u64::from(LIFETIME_MS) - 1, 1), (1, 0)] {
+        world.now = world.now.after_ms(after_ms);
+        let (leg, generation) = (phones[0].leg, Generation(1 + after_ms));
+        let lifetime_ms = LIFETIME_MS;
+        world.apply(Order::Renew(RenewLeg { leg, generation, lifetime_ms }));
+        for packet in [phones[0].rtp(), phones[0].rtcp()] {
+            assert_eq!(world.send(phones[0].address, &packet).answers.len(), receives);
+        }
     }
 }
 

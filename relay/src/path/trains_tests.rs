@@ -295,7 +295,7 @@ impl Inbox {
 
 proptest! {
     // Each case is some hundred packets, twice.
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(40))]
 
     /// However packets share batches: each receiver gets what it would get if every packet came
     /// alone, each stream in the same order.
