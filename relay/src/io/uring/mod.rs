@@ -38,9 +38,9 @@ pub(crate) struct UringIo<'ring> {
 }
 
 impl<'ring> UringIo<'ring> {
-    /// Receives on `socket`. Ringing `bell` ends a wait, as does the `tick` at the latest; the kernel
-    /// rings the bell too, at an arrival while it is armed. A wait that gathers takes its first
-    /// `gather` for that.
+    /// Receives on `socket`. Ringing `bell` ends a wait, as does the `tick` at the latest; the
+    /// kernel rings the bell too, at an arrival while it is armed. A wait that gathers takes its
+    /// first `gather` for that.
     ///
     /// One bell for both on purpose: were the ring to ring a second one when its read of the first
     /// completes, the kernel would put that off by an RCU grace period, some 100 ms, because an

@@ -165,10 +165,10 @@ impl<'ring> Waiter<'ring> {
         }
         self.completions.enable_eventfd();
         core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
-        // The kernel rings when the first of several completions comes, so one that came before the
-        // line above never rings. An enter takes it in. Whatever comes after the enter finds the
-        // list of completions empty, and rings. The flag itself is not to be trusted: the kernel may
-        // set it late, for a completion that has been taken in already.
+        // The kernel rings when the first of several completions comes, so one that came before
+        // the line above never rings. An enter takes it in. Whatever comes after the enter finds
+        // the list of completions empty, and rings. The flag itself is not to be trusted: the
+        // kernel may set it late, for a completion that has been taken in already.
         if self.submissions.taskrun() {
             self.enter()?;
         }
