@@ -11,7 +11,7 @@ mod uring;
 pub use counters::IoCounters;
 pub use socket::BindError;
 pub(crate) use socket::{MediaSocket, bind};
-pub(crate) use uring::{Ring, UringIo, adopt, trial};
+pub(crate) use uring::{Ring, UringIo, trial};
 
 use crate::path::batch::{Outgoing, Received};
 use std::io;
@@ -35,13 +35,6 @@ pub(crate) trait PacketIo {
     /// Waits for work, and if it `gathers`, a moment longer for more; may return early, and does
     /// so at the next tick.
     fn wait(&mut self, gathers: bool) -> io::Result<()>;
-
-    /// Has the bell ring at the next arrival. `false` if something has arrived already: then the
-    /// bell may stay silent, and the caller must not sleep.
-    fn arm_bell(&mut self) -> io::Result<bool>;
-
-    /// Silences the bell again.
-    fn silence_bell(&mut self);
 
     /// What has been counted so far.
     fn counters(&self) -> &IoCounters;

@@ -31,21 +31,8 @@ use rand::rngs::StdRng;
 use std::io;
 use std::sync::Arc;
 
-/// How often a shard publishes its figures and sweeps for ended legs, also while it sleeps.
+/// How often a shard publishes its figures and sweeps for ended legs, also while it waits.
 pub(crate) const HOUSEKEEPING: Duration = Duration::from_millis(250);
-
-/// How long the executor's own work may wait for a busy shard. It has little: the tick of the
-/// housekeeping; and each pass of its reactor costs a handful of system calls.
-const YIELD: Duration = Duration::from_millis(50);
-
-/// Where a shard sleeps when it has nothing to do.
-pub(crate) trait Rest {
-    /// Until the shard's bell or the housekeeping's tick rings.
-    async fn sleep(&self) -> io::Result<()>;
-
-    /// Lets the executor do its own work.
-    async fn pause(&self);
-}
 
 /// A shard's state.
 pub(crate) struct Shard<Io> {
@@ -81,38 +68,28 @@ impl<Io: PacketIo> Shard<Io> {
         }
     }
 
-    /// Works until `stopped` says so.
-    pub(crate) async fn run(
-        mut self,
-        rest: &impl Rest,
-        stopped: impl Fn() -> bool,
-    ) -> io::Result<()> {
+    /// Works until `stopped` says so, which is asked at least every [`TICK`].
+    pub(crate) fn run(mut self, stopped: impl Fn() -> bool) -> io::Result<()> {
         let mut now = self.clock.now();
         let mut last_work = now;
         let mut housekeeping = Every::new(HOUSEKEEPING, now);
-        let mut executor = Every::new(YIELD, now);
-        let (mut pace, mut gathers) = (Pace::Hot, false);
+        let mut gathers = false;
         while !stopped() {
             let found = match self.turn(now) {
-                0 => Found::Nothing(now.since(last_work)),
+                0 => Found::Nothing,
                 _ if self.io.has_work() => Found::More,
                 _ => Found::Work,
             };
-            if !matches!(found, Found::Nothing(_)) {
+            if found != Found::Nothing {
                 gathers = now.since(last_work) <= GATHER_WITHIN;
                 last_work = now;
             }
             if housekeeping.due(now) {
                 self.keep_house(now);
             }
-            pace = pace.next(found);
-            match pace {
+            match Pace::after(found) {
                 Pace::Hot => {}
                 Pace::Wait => self.io.wait(gathers)?,
-                Pace::Sleep => self.sleep(rest).await?,
-            }
-            if executor.due(now) {
-                rest.pause().await;
             }
             now = self.clock.now();
         }
@@ -146,13 +123,5 @@ impl<Io: PacketIo> Shard<Io> {
         }
         self.io.refresh_counters();
         counters::publish(&self.published, self.legs.len(), self.io.counters(), &self.path);
-    }
-
-    async fn sleep(&mut self, rest: &impl Rest) -> io::Result<()> {
-        if self.io.arm_bell()? && !self.desk.has_work() {
-            rest.sleep().await?;
-        }
-        self.io.silence_bell();
-        Ok(())
     }
 }

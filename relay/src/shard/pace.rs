@@ -4,13 +4,12 @@
 //!      more         work or nothing
 //!      +---+        +------+
 //!      v   |        v      |
-//!      Hot +------> Wait --+-----------> Sleep
-//!         no more          100 ms of nothing
+//!      Hot +------> Wait --+
+//!         no more
 //! ```
 //! Hot takes turns without waiting; each costs two system calls, however many packets it moves.
-//! Wait sleeps in our own ring: one call more, but the executor's timers stand still meanwhile.
-//! Sleep hands the core to the executor: a few more system calls a wake-up, and none at all while
-//! nothing comes.
+//! Wait sleeps in our own ring, where a packet, an order or a tick ends it: one call more. A shard
+//! without work wakes four times a second and does nothing else.
 //!
 //! A wait gathers if turns follow each other closely: then a moment's patience saves a wake-up for
 //! each packet. Where they are further apart there is nothing to gather, and the patience would
@@ -19,16 +18,12 @@
 use super::clock::Moment;
 use core::time::Duration;
 
-/// The longest wait in our ring. Orders end it, so only the executor's timers, the housekeeping,
+/// The longest wait. Packets and orders end it, so only the housekeeping and the end of the shard
 /// are ever late by it.
-pub(crate) const TICK: Duration = Duration::from_millis(50);
+pub(crate) const TICK: Duration = Duration::from_millis(250);
 
 /// Turns that found work and are at most so far apart make the next wait gather.
 pub(crate) const GATHER_WITHIN: Duration = Duration::from_micros(100);
-
-/// Silence after which a shard sleeps: longer than a voice stream's 20 ms, so that one call's
-/// packets never pay for waking the executor.
-const SLEEP_AFTER: Duration = Duration::from_millis(100);
 
 /// What a shard does at the end of a turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,8 +32,6 @@ pub(crate) enum Pace {
     Hot,
     /// Waits in its ring for [`TICK`] at most.
     Wait,
-    /// Sleeps in the executor until its bell rings.
-    Sleep,
 }
 
 /// What a turn found.
@@ -48,19 +41,17 @@ pub(crate) enum Found {
     More,
     /// Something, and nothing more yet.
     Work,
-    /// Nothing; the last work was so long ago.
-    Nothing(Duration),
+    /// Nothing.
+    Nothing,
 }
 
 impl Pace {
     /// What follows a turn.
     #[must_use]
-    pub(crate) fn next(self, found: Found) -> Self {
-        match (self, found) {
-            (_, Found::More) => Self::Hot,
-            (_, Found::Work) | (Self::Hot, Found::Nothing(_)) => Self::Wait,
-            (_, Found::Nothing(quiet)) if quiet >= SLEEP_AFTER => Self::Sleep,
-            (_, Found::Nothing(_)) => Self::Wait,
+    pub(crate) fn after(found: Found) -> Self {
+        match found {
+            Found::More => Self::Hot,
+            Found::Work | Found::Nothing => Self::Wait,
         }
     }
 }
@@ -92,27 +83,11 @@ impl Every {
 mod tests {
     use super::*;
 
-    const TABLE: &str = "\
-Hot   more -> Hot  work -> Wait  quiet -> Wait  silent -> Wait
-Wait  more -> Hot  work -> Wait  quiet -> Wait  silent -> Sleep
-Sleep more -> Hot  work -> Wait  quiet -> Wait  silent -> Sleep
-";
-
     #[test]
     fn the_transitions_are_these() {
-        let table: String = [Pace::Hot, Pace::Wait, Pace::Sleep]
-            .map(|state| {
-                format!(
-                    "{:5} more -> {:?}  work -> {:?}  quiet -> {:?}  silent -> {:?}\n",
-                    format!("{state:?}"),
-                    state.next(Found::More),
-                    state.next(Found::Work),
-                    state.next(Found::Nothing(Duration::from_millis(1))),
-                    state.next(Found::Nothing(SLEEP_AFTER)),
-                )
-            })
-            .concat();
-        assert_eq!(table, TABLE);
+        let table = [Found::More, Found::Work, Found::Nothing]
+            .map(|found| format!("{found:?} -> {:?}", Pace::after(found)));
+        assert_eq!(table.join(", "), "More -> Hot, Work -> Wait, Nothing -> Wait");
     }
 
     #[test]

@@ -1,34 +1,26 @@
 //! Starting and stopping the thread of a shard.
 
+use super::Shard;
 use super::clock::Clock;
 use super::pace::TICK;
-use super::{HOUSEKEEPING, Rest, Shard};
-use crate::io::{MediaSocket, Ring, UringIo, adopt};
+use crate::io::{MediaSocket, Ring, UringIo};
 use crate::legs::{Identity, LegTable};
-use crate::orders::bell::Bell;
 use crate::orders::desk::Desk;
 use crate::orders::mailbox::ShardEnd;
 use crate::orders::report::Published;
-use core::cell::Cell;
 use core::time::Duration;
-use glommio::io::BufferedFile;
 use glommio::{GlommioError, LocalExecutorBuilder, Placement, PoolPlacement};
 use kakehashi_srtp::Provider;
 use kakehashi_wire::id::ShardIndex;
 use std::io;
-use std::os::fd::AsFd;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use thiserror::Error;
 
-/// Memory the executor registers for its own file operations; a shard reads eight bytes with it.
+/// Memory the executor registers for its own file operations, of which a shard makes none.
 const EXECUTOR_IO_BYTES: usize = 64 << 10;
-
-/// How long a task of the executor runs before it is asked to yield.
-const PREEMPT: Duration = Duration::from_millis(1);
 
 /// Why a shard does not run, or no longer.
 #[derive(Debug, Error)]
@@ -100,18 +92,18 @@ fn work(plan: Plan, ready: &SyncSender<()>) -> Result<(), ShardError> {
     let executor = LocalExecutorBuilder::new(Placement::Fixed(plan.core))
         .name("shard")
         .io_memory(EXECUTOR_IO_BYTES)
-        .preempt_timer(PREEMPT)
         // Otherwise its helper thread would be pinned to the shard's own core.
         .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
         .make()
         .map_err(|error: GlommioError<()>| ShardError::Executor(index, error.to_string()))?;
-    executor.run(shard(plan, ready)).map_err(|error| ShardError::Io(index, error))
+    // One task that never awaits: whatever a shard waits for, it waits for in its own ring. Parking
+    // in the executor as well was seen to sleep through packets and timers after an overload.
+    executor.run(async { shard(plan, ready) }).map_err(|error| ShardError::Io(index, error))
 }
 
-async fn shard(plan: Plan, ready: &SyncSender<()>) -> io::Result<()> {
+fn shard(plan: Plan, ready: &SyncSender<()>) -> io::Result<()> {
     let Plan { index, core, socket, mailbox, published, .. } = plan;
     let mut ring = Ring::new()?;
-    let bed = Bed::new(Arc::clone(mailbox.bell()))?;
     let local = socket.local();
     let io = UringIo::new(&mut ring, socket, Arc::clone(mailbox.bell()), (TICK, plan.gather))?;
     let legs = LegTable::new(plan.legs_max, plan.provider, plan.identity);
@@ -120,51 +112,5 @@ async fn shard(plan: Plan, ready: &SyncSender<()>) -> io::Result<()> {
     tracing::info!(shard = %index, core, %local, "shard receives");
     // Nobody waits any more only if the start was given up.
     let _ = ready.send(());
-    let result = shard.run(&bed, || plan.stop.load(Ordering::Relaxed)).await;
-    bed.leave().await;
-    result
-}
-
-/// A shard's place in the executor: its bell as a file, and a tick that rings it now and
-/// then, so that a sleeping shard keeps house.
-struct Bed {
-    file: BufferedFile,
-    asleep: Rc<Cell<bool>>,
-    tick: glommio::task::JoinHandle<()>,
-}
-
-impl Bed {
-    fn new(bell: Arc<Bell>) -> io::Result<Self> {
-        let file = adopt(bell.as_fd().try_clone_to_owned()?);
-        let asleep = Rc::new(Cell::new(false));
-        let sleeper = Rc::clone(&asleep);
-        let tick = glommio::spawn_local(async move {
-            loop {
-                glommio::timer::sleep(HOUSEKEEPING).await;
-                if sleeper.get() {
-                    bell.ring();
-                }
-            }
-        })
-        .detach();
-        Ok(Self { file, asleep, tick })
-    }
-
-    async fn leave(self) {
-        self.tick.cancel();
-        let _ = self.file.close().await;
-    }
-}
-
-impl Rest for Bed {
-    async fn sleep(&self) -> io::Result<()> {
-        self.asleep.set(true);
-        let read = self.file.read_at(0, 8).await;
-        self.asleep.set(false);
-        read.map(drop).map_err(io::Error::from)
-    }
-
-    async fn pause(&self) {
-        glommio::yield_if_needed().await;
-    }
+    shard.run(|| plan.stop.load(Ordering::Relaxed))
 }

@@ -13,7 +13,7 @@ mod tests;
 mod token;
 mod wait;
 
-pub(crate) use setup::{Ring, adopt, trial};
+pub(crate) use setup::{Ring, trial};
 
 use super::socket::MediaSocket;
 use super::{IoCounters, PacketIo};
@@ -38,13 +38,8 @@ pub(crate) struct UringIo<'ring> {
 }
 
 impl<'ring> UringIo<'ring> {
-    /// Receives on `socket`. Ringing `bell` ends a wait, as does the `tick` at the latest; the
-    /// kernel rings the bell too, at an arrival while it is armed. A wait that gathers takes its
-    /// first `gather` for that.
-    ///
-    /// One bell for both on purpose: were the ring to ring a second one when its read of the first
-    /// completes, the kernel would put that off by an RCU grace period, some 100 ms, because an
-    /// eventfd may not signal another from within its own wake-up.
+    /// Receives on `socket`. Ringing `bell` ends a wait, as does the `tick` at the latest. A wait
+    /// that gathers takes its first `gather` for that.
     pub(crate) fn new(
         ring: &'ring mut Ring,
         socket: MediaSocket,
@@ -90,15 +85,6 @@ impl PacketIo for UringIo<'_> {
         self.counters.ring_enters += 1;
         let gather = if gathers { self.gather } else { Duration::ZERO };
         self.waiter.wait(&self.socket, gather)
-    }
-
-    fn arm_bell(&mut self) -> io::Result<bool> {
-        self.counters.ring_enters += 1;
-        self.waiter.arm_bell(&self.socket)
-    }
-
-    fn silence_bell(&mut self) {
-        self.waiter.silence_bell();
     }
 
     fn counters(&self) -> &IoCounters {

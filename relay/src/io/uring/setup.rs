@@ -7,7 +7,6 @@ use io_uring::register::Restriction;
 use io_uring::types::{CancelBuilder, Timespec};
 use io_uring::{IoUring, Submitter, opcode};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
 /// Submissions that fit: poll of the socket, read of the bell and tick, with room to spare.
 const SUBMISSIONS: u32 = 8;
@@ -63,11 +62,6 @@ fn build(no_sqarray: bool) -> io::Result<IoUring> {
     builder.build(SUBMISSIONS)
 }
 
-/// Registers the bell the ring may ring.
-pub(super) fn prepare(ring: &Ring, bell: BorrowedFd<'_>) -> io::Result<()> {
-    ring.inner.submitter().register_eventfd(bell.as_raw_fd())
-}
-
 /// Lets the ring do nothing but its work from here on, and switches it on: system call filters do
 /// not see what a ring does, so whoever takes over this process must not find one that opens
 /// files.
@@ -109,12 +103,6 @@ pub(super) fn queue_drops(socket: &MediaSocket) -> Option<u32> {
         )
     };
     (result == 0 && length as usize == size_of_val(&values)).then_some(values[MEMINFO_DROPS])
-}
-
-/// Makes a runtime's file object of a descriptor: the object owns it from then on.
-pub(crate) fn adopt<F: FromRawFd>(descriptor: OwnedFd) -> F {
-    // SAFETY: the descriptor is open and owned, and `into_raw_fd` gives the ownership away.
-    unsafe { F::from_raw_fd(descriptor.into_raw_fd()) }
 }
 
 /// Takes checksums from a socket's datagrams, which the kernel does not cut trains apart without.

@@ -370,23 +370,6 @@ fn the_mailbox_ends_a_wait_again_and_again() {
 }
 
 #[test]
-fn the_bell_rings_for_an_arrival_and_only_while_armed() {
-    let mut ring = Ring::new().unwrap();
-    let bell = Arc::new(Bell::new().unwrap());
-    let socket = bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let port = socket.local().port();
-    let mut io = UringIo::new(&mut ring, socket, Arc::clone(&bell), PACE).unwrap();
-    let client = client("127.0.0.1:0");
-
-    assert!(io.arm_bell().unwrap());
-    client.send_to(b"wake", ("127.0.0.1", port)).unwrap();
-    bell.wait().unwrap();
-    assert!(!io.arm_bell().unwrap(), "something has arrived: no sleep");
-    io.silence_bell();
-    assert_eq!(echo(&mut io), 1);
-}
-
-#[test]
 fn a_closed_ring_gives_its_port_back_at_once() {
     let port = free_again(0);
     for _ in 0..20 {

@@ -56,7 +56,6 @@ impl<'ring> Waiter<'ring> {
         tick: Duration,
     ) -> io::Result<Self> {
         let can_gather = ring.features.min_wait;
-        setup::prepare(ring, bell.as_fd())?;
         let (mut submitter, submissions, completions) = ring.inner.split();
         submitter.register_ring_fd()?;
         let lent = Lent { bell, rings: 0, tick: Timespec::from(tick) };
@@ -71,7 +70,6 @@ impl<'ring> Waiter<'ring> {
             ticking: false,
         };
         setup::confine(&waiter.submitter)?;
-        waiter.completions.disable_eventfd();
         Ok(waiter)
     }
 
@@ -153,40 +151,6 @@ impl<'ring> Waiter<'ring> {
         }
         self.drain();
         Ok(())
-    }
-
-    /// Has the bell ring at the next arrival. `false` if there is something to do already.
-    pub(super) fn arm_bell(&mut self, socket: &MediaSocket) -> io::Result<bool> {
-        // While the bell is silent still: a read of it that completes at once must not ring it.
-        self.arm(socket)?;
-        self.enter()?;
-        if self.drain() {
-            return Ok(false);
-        }
-        self.completions.enable_eventfd();
-        core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
-        // The kernel rings when the first of several completions comes, so one that came before
-        // the line above never rings. An enter takes it in. Whatever comes after the enter finds
-        // the list of completions empty, and rings. The flag itself is not to be trusted: the
-        // kernel may set it late, for a completion that has been taken in already.
-        if self.submissions.taskrun() {
-            self.enter()?;
-        }
-        Ok(!self.drain())
-    }
-
-    fn enter(&mut self) -> io::Result<()> {
-        let entered = self.submitter.submit();
-        self.submissions.sync();
-        match entered {
-            Err(error) if !is_passing(&error) => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    /// Silences the bell again.
-    pub(super) fn silence_bell(&mut self) {
-        self.completions.disable_eventfd();
     }
 
     #[cfg(test)]
