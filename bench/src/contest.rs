@@ -7,7 +7,7 @@ use crate::workload::{FAN_OUT, VIDEO, VIDEO_SEALED, VOICE, Workload};
 use anyhow::{Context, Result};
 
 /// Packets a second that the slowest peer copes with: rtpengine, which takes up to 15 µs for one.
-const COMMON_RATE: f64 = 30_000.0;
+const COMMON_RATE: f64 = 60_000.0;
 
 /// Share of the lower of two highest rates at which costs are compared: a busy core that does not
 /// overflow.

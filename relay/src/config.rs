@@ -66,7 +66,7 @@ impl Default for Config {
             cores: Vec::new(),
             legs_per_shard_max: 20_000,
             train_packets_max: 16,
-            gather_us: 50,
+            gather_us: 0,
             control_address: vec!["127.0.0.1:4434".into()],
             control_name: "localhost".into(),
             ca_file: "ca.pem".into(),

@@ -264,6 +264,16 @@ impl World {
         world
     }
 
+    /// The same, and someone of each call has asked for a repetition before.
+    pub(crate) fn that_keeps(phones: &[Phone]) -> Self {
+        let mut world = Self::with(phones);
+        for phone in phones {
+            let slot = world.legs.find(phone.leg).unwrap();
+            world.legs.start_keeping(slot);
+        }
+        world
+    }
+
     pub(crate) fn apply(&mut self, order: Order) -> Outcome {
         self.legs.apply(order, self.now).outcome
     }

@@ -226,6 +226,8 @@ fn trains_sealing_repetitions_and_feedback_allocate_nothing() {
     }
     for provider in [Provider::AesGcm, Provider::AwsLcRs] {
         let mut legs = mixed_lanes(provider);
+        let slot = legs.find(LegId(1)).unwrap();
+        legs.start_keeping(slot);
         let (mut counters, mut out) = (PathCounters::default(), Outgoing::new(16));
         let (mut allocated, mut longest) = (0, 0);
         for turn in batch.chunks(64) {

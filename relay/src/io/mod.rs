@@ -32,9 +32,8 @@ pub(crate) trait PacketIo {
     /// Whether more seems to wait to be received. Costs no system call.
     fn has_work(&mut self) -> bool;
 
-    /// Waits for work, and if it `gathers`, a moment longer for more; may return early, and does
-    /// so at the next tick.
-    fn wait(&mut self, gathers: bool) -> io::Result<()>;
+    /// Waits for work; may return early, and does so at the next tick.
+    fn wait(&mut self) -> io::Result<()>;
 
     /// What has been counted so far.
     fn counters(&self) -> &IoCounters;

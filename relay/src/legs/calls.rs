@@ -79,6 +79,8 @@ struct Call {
     legs: [Slot; LEGS_PER_CALL_MAX],
     /// Absent while everyone receives everything: the rule.
     left_out: Option<Box<LeftOut>>,
+    /// Whether anyone of it has asked for a repetition: only then packets are worth keeping.
+    loses_packets: bool,
 }
 
 /// All calls of a shard that have a leg.
@@ -94,6 +96,8 @@ pub struct Receivers {
     pub pass: Members,
     /// Those who get it sealed anew.
     pub seal: Members,
+    /// Whether it is kept for repetition.
+    pub keep: bool,
 }
 
 impl Calls {
@@ -128,6 +132,7 @@ impl Calls {
                 sealed: none,
                 legs: [leg; LEGS_PER_CALL_MAX],
                 left_out: None,
+                loses_packets: false,
             };
             let place = CallSlot(self.calls.insert(call)?);
             self.places.insert(id, place);
@@ -181,6 +186,13 @@ impl Calls {
         *of_stream = if wanted { of_stream.without(member) } else { of_stream.or(member) };
     }
 
+    /// From now on packets of the call are kept for repetition.
+    pub(super) fn start_keeping(&mut self, place: CallSlot) {
+        if let Some(call) = self.calls.get_mut(place.0) {
+            call.loses_packets = true;
+        }
+    }
+
     /// Those of the call who are in the seal lane.
     pub(super) fn sealed(&self, place: CallSlot) -> Members {
         self.calls.get(place.0).map_or_else(Members::default, |call| call.sealed)
@@ -198,7 +210,11 @@ impl Calls {
         if let Some(left_out) = &call.left_out {
             others = others.without(left_out[sender.index()][stream.index()]);
         }
-        Receivers { pass: others.without(call.sealed), seal: others.and(call.sealed) }
+        Receivers {
+            pass: others.without(call.sealed),
+            seal: others.and(call.sealed),
+            keep: call.loses_packets,
+        }
     }
 
     /// Every leg of the call but the one at `position`.

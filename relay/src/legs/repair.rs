@@ -13,6 +13,7 @@
 //! A stream remembers its last record; from there a request walks back, a bounded number of steps.
 
 use crate::capacity::REPAIR_STEPS_MAX;
+use crate::memory::prefetch;
 use kakehashi_srtp::PacketIndex;
 use kakehashi_wire::rtp::Ssrc;
 
@@ -70,6 +71,10 @@ impl RepairCache {
         record[16..20].copy_from_slice(&ssrc.0.to_le_bytes());
         record[20..22].copy_from_slice(&length.to_le_bytes());
         record[HEAD_BYTES..HEAD_BYTES + packet.len()].copy_from_slice(packet);
+        // The next record will most likely be as long, and its memory was last touched a ring ago.
+        if let Some(next) = self.ring.get(at + bytes..at + 2 * bytes) {
+            prefetch(next);
+        }
         Record(start + 1)
     }
 

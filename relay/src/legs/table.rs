@@ -181,6 +181,13 @@ impl LegTable {
         self.legs.get_mut(slot).is_some_and(|leg| leg.streams.ask_for_key_frame(stream, now))
     }
 
+    /// Keeps the packets of the call of the leg at `slot` from now on.
+    pub fn start_keeping(&mut self, slot: Slot) {
+        if let Some(leg) = self.legs.get(slot) {
+            self.calls.start_keeping(leg.hot.call);
+        }
+    }
+
     /// Keeps a forwarded packet for whoever asks for it again.
     pub fn keep(
         &mut self,

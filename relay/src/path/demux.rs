@@ -113,13 +113,31 @@ pub(super) fn claim<'a>(received: &Received<'a>) -> Result<Claim<'a>, Dropped> {
     }
 }
 
-/// Finds the leg and stream, and holds the source address against the leg's.
+/// What the last packet was found to be of. The next one needs no look-up if it claims the same and
+/// comes from the same address, as the packets of a train do.
+#[derive(Clone, Copy)]
+pub(super) struct Trail {
+    source: SocketAddr,
+    ssrc: Ssrc,
+    leg: Slot,
+    stream: StreamIndex,
+}
+
+/// Finds the leg and stream, and holds the source address against the leg's. A trail must not be
+/// kept over anything that can move a leg.
 pub(super) fn address<'a>(
     legs: &LegTable,
     received: Received<'a>,
     media: Media,
     now: Tick,
+    trail: &mut Option<Trail>,
 ) -> Result<Addressed<'a>, Dropped> {
+    if let Some(Trail { source, ssrc, leg, stream }) = *trail
+        && ssrc == media.ssrc
+        && source == received.source
+    {
+        return Ok(Addressed { leg, stream, media, received });
+    }
     let found = legs.find_stream(media.ssrc);
     let (slot, stream) = found.ok_or(Dropped(Verdict::UnknownSsrc))?;
     let leg = legs.leg(slot).ok_or(Dropped(Verdict::UnknownSsrc))?;
@@ -129,5 +147,8 @@ pub(super) fn address<'a>(
     if !leg.latch().accepts(received.source) {
         return Err(Dropped(Verdict::WrongAddress));
     }
+    // A leg without an address accepts any: only of one that has it the next packet is known good.
+    let (source, ssrc) = (leg.latch().address(), media.ssrc);
+    *trail = source.map(|source| Trail { source, ssrc, leg: slot, stream });
     Ok(Addressed { leg: slot, stream, media, received })
 }

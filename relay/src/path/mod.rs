@@ -57,16 +57,19 @@ pub fn forward<'a>(
     counters: &mut PathCounters,
     out: &mut Outgoing,
 ) -> usize {
-    let (mut taken, mut group) = (0, [const { None }; FETCH_AHEAD]);
+    let (mut taken, mut group, mut trail) = (0, [const { None }; FETCH_AHEAD], None);
     loop {
         group.fill_with(|| batch.next());
         fetch_ahead(legs, &group);
         for received in group.iter().map_while(Option::as_ref) {
             let verdict = match demux::claim(received) {
-                Ok(Claim::Media(media)) => demux::address(legs, *received, media, now)
+                Ok(Claim::Media(media)) => demux::address(legs, *received, media, now, &mut trail)
                     .and_then(|packet| authenticate::authenticate(legs, packet, now, counters, out))
                     .and_then(|packet| send_on(legs, &packet, now, counters, out)),
-                Ok(Claim::Stun(message)) => stun::meet(legs, received, &message, now, random, out),
+                Ok(Claim::Stun(message)) => {
+                    trail = None;
+                    stun::meet(legs, received, &message, now, random, out)
+                }
                 Err(verdict) => Err(verdict),
             };
             counters.count(received.bytes.len(), verdict.unwrap_or_else(Verdict::from));
@@ -107,7 +110,9 @@ fn send_on(
 ) -> Result<Verdict, Dropped> {
     let hops = match packet.proof {
         Proof::Rtp { index, receivers, plain_bytes } => {
-            legs.keep(packet.leg, packet.stream, packet.ssrc, index, packet.bytes);
+            if receivers.keep {
+                legs.keep(packet.leg, packet.stream, packet.ssrc, index, packet.bytes);
+            }
             let passed = route::pass(legs, packet, receivers.pass, now, counters, out);
             let plain = (index, plain_bytes);
             passed + seal::seal(legs, packet, plain, receivers.seal, now, counters, out)

@@ -32,6 +32,10 @@ impl Requests {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// The streams asked for, each once.
     pub(super) fn media(&self) -> impl Iterator<Item = Ssrc> + use<'_> {
         let asked = &self.asked[..self.count];

@@ -43,7 +43,7 @@ fn for_address(effect: &Effect, to: SocketAddr) -> Vec<Vec<u8>> {
 fn a_request_is_met_with_the_very_bytes_in_both_lanes() {
     let mut phones =
         [Phone::new(1, 1).with_streams(2), Phone::new(1, 2), Phone::new(1, 3).sealed()];
-    let mut world = World::with(&phones);
+    let mut world = World::that_keeps(&phones);
     let (mut sent, mut sealed) = (Vec::new(), Vec::new());
     for n in 0..50 {
         // Another stream between them: its packets are not taken for these.
@@ -82,7 +82,7 @@ fn only_members_who_receive_the_stream_get_it_again() {
         Phone::new(2, 4),
         Phone::new(2, 5).sealed(),
     ];
-    let mut world = World::with(&phones);
+    let mut world = World::that_keeps(&phones);
     let streams = vec![];
     let order = SubscribeLeg { leg: phones[2].leg, generation: Generation(2), streams };
     assert_eq!(world.apply(Order::Subscribe(order)), Outcome::Applied);
@@ -111,7 +111,7 @@ fn only_members_who_receive_the_stream_get_it_again() {
 #[test]
 fn what_was_overwritten_is_asked_of_the_sender() {
     let mut phones = [Phone::new(1, 1).with_streams(2), Phone::new(1, 2), Phone::new(1, 3)];
-    let mut world = World::with(&phones);
+    let mut world = World::that_keeps(&phones);
     let (first, _) = media(&mut world, &mut phones[0], 0, 100);
     let stream = phones[0].ssrc;
     let effect = nack(&mut world, &mut phones[1], stream, &[FIRST]);
@@ -132,7 +132,7 @@ fn what_was_overwritten_is_asked_of_the_sender() {
 fn repetitions_spend_the_askers_tokens_and_nobody_elses() {
     let mut phones = [Phone::new(1, 1), Phone::new(1, 2), Phone::new(1, 3)];
     phones[1].rate_kbps = 8;
-    let mut world = World::with(&phones);
+    let mut world = World::that_keeps(&phones);
     let sent: Vec<_> = (0..60).map(|_| media(&mut world, &mut phones[0], 0, 1_472).0).collect();
     let (numbers, stream): (Vec<_>, _) = ((0..60).map(|n| FIRST + n).collect(), phones[0].ssrc);
     // 65,536 bytes in the bucket, less the request itself.
@@ -152,7 +152,7 @@ fn repetitions_spend_the_askers_tokens_and_nobody_elses() {
 #[test]
 fn one_request_is_met_with_a_bounded_number_of_packets() {
     let mut phones = [Phone::new(1, 1), Phone::new(1, 2), Phone::new(1, 3).sealed()];
-    let mut world = World::with(&phones);
+    let mut world = World::that_keeps(&phones);
     for _ in 0..200 {
         media(&mut world, &mut phones[0], 0, 100);
     }
@@ -175,7 +175,7 @@ fn one_request_is_met_with_a_bounded_number_of_packets() {
 #[test]
 fn a_renamed_leg_asks_in_its_own_numbers_and_gets_the_bytes_of_the_first_time() {
     let mut phones = [Phone::new(1, 1), Phone::new(1, 2), Phone::new(1, 3).sealed()];
-    let (mut world, mut ear) = (World::with(&phones), phones[2].ear());
+    let (mut world, mut ear) = (World::that_keeps(&phones), phones[2].ear());
     let name = Ssrc(0x0066_0066);
     let mut got = Vec::new();
     for (generation, source) in [(2, 0), (3, 1)] {
@@ -206,7 +206,7 @@ fn a_renamed_leg_asks_in_its_own_numbers_and_gets_the_bytes_of_the_first_time() 
 #[test]
 fn packets_ahead_of_what_a_leg_was_shown_are_not_sealed_for_it() {
     let mut phones = [Phone::new(1, 1), Phone::new(1, 2), Phone::new(1, 3).sealed()];
-    let (mut world, mut ear) = (World::with(&phones), phones[2].ear());
+    let (mut world, mut ear) = (World::that_keeps(&phones), phones[2].ear());
     let (name, leg) = (Ssrc(0x0066_0066), phones[2].leg);
     let show = |world: &mut World, generation: u64, source: Option<Ssrc>| {
         let streams = source.map(|source| Subscription { source, shown_as: name });
@@ -231,7 +231,7 @@ fn packets_ahead_of_what_a_leg_was_shown_are_not_sealed_for_it() {
 #[test]
 fn a_request_looks_back_a_bounded_number_of_packets() {
     let mut phones = [Phone::new(1, 1), Phone::new(1, 2)];
-    let mut world = World::with(&phones);
+    let mut world = World::that_keeps(&phones);
     let steps = REPAIR_STEPS_MAX as u16;
     for _ in 0..=steps {
         media(&mut world, &mut phones[0], 0, 10);
@@ -247,7 +247,7 @@ fn a_request_looks_back_a_bounded_number_of_packets() {
 fn a_key_frame_is_asked_for_once_in_a_pause_whoever_asks_and_however() {
     let mut phones =
         [Phone::new(1, 1).with_streams(2), Phone::new(1, 2), Phone::new(1, 3).sealed()];
-    let mut world = World::with(&phones);
+    let mut world = World::that_keeps(&phones);
     let (first, second) = (phones[0].ssrc, phones[0].ssrc_of(1));
     let mut ask = |world: &mut World, phone: usize, streams: &[Ssrc], full: bool| {
         let from = phones[phone].ssrc;
@@ -285,7 +285,7 @@ fn a_key_frame_is_asked_for_once_in_a_pause_whoever_asks_and_however() {
 #[test]
 fn congestion_feedback_goes_to_the_senders_it_is_about() {
     let mut phones = [1, 2, 3, 4].map(|n| Phone::new(1, n));
-    let mut world = World::with(&phones);
+    let mut world = World::that_keeps(&phones);
     for about in [&[0][..], &[1], &[0, 2], &[0, 1, 2]] {
         let (from, streams) = (phones[3].ssrc, about.iter().map(|n: &usize| phones[*n].ssrc));
         let streams: Vec<_> = streams.collect();
@@ -306,7 +306,7 @@ fn congestion_feedback_goes_to_the_senders_it_is_about() {
 #[test]
 fn malformed_plain_text_is_counted_and_harmless() {
     let mut phones = [Phone::new(1, 1), Phone::new(1, 2), Phone::new(1, 3).sealed()];
-    let mut world = World::with(&phones);
+    let mut world = World::that_keeps(&phones);
     let ssrc = phones[0].ssrc.0.to_be_bytes();
     let broken = [
         // Longer than the packet; a list that is none; padding without end; version 0 behind.
@@ -356,7 +356,7 @@ fn no_authentic_plain_text_panics_or_reaches_another_call() {
             Phone::new(2, 4),
             Phone::new(2, 5).sealed(),
         ];
-        let mut world = World::with(&phones);
+        let mut world = World::that_keeps(&phones);
         for phone in &mut phones {
             (0..20).for_each(|_| drop(media(&mut world, phone, 0, 50)));
         }
@@ -393,4 +393,16 @@ fn no_authentic_plain_text_panics_or_reaches_another_call() {
             media(&mut world, phone, 0, 50);
         }
     });
+}
+
+/// Nothing is kept where nothing is lost: the first request of a call is the sender's to meet.
+#[test]
+fn the_first_request_of_a_call_has_its_packets_kept() {
+    let mut phones = [Phone::new(1, 1), Phone::new(1, 2)];
+    let mut world = World::with(&phones);
+    let ssrc = phones[0].ssrc;
+    for (number, verdict) in [(FIRST, Verdict::Forwarded), (FIRST + 1, Verdict::Repaired)] {
+        media(&mut world, &mut phones[0], 0, 100);
+        assert_eq!(nack(&mut world, &mut phones[1], ssrc, &[number]).verdict, verdict);
+    }
 }

@@ -25,7 +25,7 @@ use crate::path::forward;
 use crate::path::verdict::PathCounters;
 use clock::Moment;
 use core::time::Duration;
-use pace::{Every, Found, GATHER_WITHIN, Pace};
+use pace::{Every, Found, Load, Pace};
 use rand::Rng;
 use rand::rngs::StdRng;
 use std::io;
@@ -73,7 +73,7 @@ impl<Io: PacketIo> Shard<Io> {
         let mut now = self.clock.now();
         let mut last_work = now;
         let mut housekeeping = Every::new(HOUSEKEEPING, now);
-        let mut gathers = false;
+        let mut load = Load::Light;
         while !stopped() {
             let found = match self.turn(now) {
                 0 => Found::Nothing,
@@ -81,15 +81,15 @@ impl<Io: PacketIo> Shard<Io> {
                 _ => Found::Work,
             };
             if found != Found::Nothing {
-                gathers = now.since(last_work) <= GATHER_WITHIN;
+                load = Load::of(now.since(last_work));
                 last_work = now;
             }
             if housekeeping.due(now) {
                 self.keep_house(now);
             }
-            match Pace::after(found) {
+            match Pace::after(found, load) {
                 Pace::Hot => {}
-                Pace::Wait => self.io.wait(gathers)?,
+                Pace::Wait => self.io.wait()?,
             }
             now = self.clock.now();
         }

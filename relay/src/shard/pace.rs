@@ -1,19 +1,19 @@
 //! How eagerly a shard looks for packets.
 //!
 //! ```text
-//!      more         work or nothing
-//!      +---+        +------+
-//!      v   |        v      |
-//!      Hot +------> Wait --+
-//!         no more
+//!   more, or busy with work      work or nothing
+//!              +---+             +------+
+//!              v   |             v      |
+//!              Hot +-----------> Wait --+
+//!                  nothing, or not busy
 //! ```
 //! Hot takes turns without waiting; each costs two system calls, however many packets it moves.
 //! Wait sleeps in our own ring, where a packet, an order or a tick ends it: one call more. A shard
 //! without work wakes four times a second and does nothing else.
 //!
-//! A wait gathers if turns follow each other closely: then a moment's patience saves a wake-up for
-//! each packet. Where they are further apart there is nothing to gather, and the patience would
-//! only cost its timer.
+//! A shard is busy while its turns follow each other closely. Then the next packets have most often
+//! arrived during the turn, and asking for them saves the wait; where turns are further apart,
+//! asking would be in vain each time.
 
 use super::clock::Moment;
 use core::time::Duration;
@@ -22,8 +22,9 @@ use core::time::Duration;
 /// are ever late by it.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
 
-/// Turns that found work and are at most so far apart make the next wait gather.
-pub(crate) const GATHER_WITHIN: Duration = Duration::from_micros(100);
+/// Turns with work that are at most so far apart make a shard busy: a little more than a turn of
+/// one packet and a wake-up take.
+pub(crate) const BUSY_WITHIN: Duration = Duration::from_micros(20);
 
 /// What a shard does at the end of a turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,13 +46,29 @@ pub(crate) enum Found {
     Nothing,
 }
 
+/// How closely turns with work follow each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Load {
+    /// Within [`BUSY_WITHIN`].
+    Busy,
+    /// Further apart.
+    Light,
+}
+
+impl Load {
+    /// The load when `apart` lies between two turns with work.
+    pub(crate) fn of(apart: Duration) -> Self {
+        if apart <= BUSY_WITHIN { Self::Busy } else { Self::Light }
+    }
+}
+
 impl Pace {
     /// What follows a turn.
     #[must_use]
-    pub(crate) fn after(found: Found) -> Self {
-        match found {
-            Found::More => Self::Hot,
-            Found::Work | Found::Nothing => Self::Wait,
+    pub(crate) fn after(found: Found, load: Load) -> Self {
+        match (found, load) {
+            (Found::More, _) | (Found::Work, Load::Busy) => Self::Hot,
+            (Found::Work, Load::Light) | (Found::Nothing, _) => Self::Wait,
         }
     }
 }
@@ -85,9 +102,15 @@ mod tests {
 
     #[test]
     fn the_transitions_are_these() {
-        let table = [Found::More, Found::Work, Found::Nothing]
-            .map(|found| format!("{found:?} -> {:?}", Pace::after(found)));
-        assert_eq!(table.join(", "), "More -> Hot, Work -> Wait, Nothing -> Wait");
+        let row = |load| {
+            [Found::More, Found::Work, Found::Nothing]
+                .map(|found| format!("{found:?} -> {:?}", Pace::after(found, load)))
+                .join(", ")
+        };
+        let busy = Load::of(BUSY_WITHIN);
+        assert_eq!(row(busy), "More -> Hot, Work -> Hot, Nothing -> Wait");
+        let light = Load::of(BUSY_WITHIN + Duration::from_nanos(1));
+        assert_eq!(row(light), "More -> Hot, Work -> Wait, Nothing -> Wait");
     }
 
     #[test]

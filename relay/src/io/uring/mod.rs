@@ -38,8 +38,8 @@ pub(crate) struct UringIo<'ring> {
 }
 
 impl<'ring> UringIo<'ring> {
-    /// Receives on `socket`. Ringing `bell` ends a wait, as does the `tick` at the latest. A wait
-    /// that gathers takes its first `gather` for that.
+    /// Receives on `socket`. Ringing `bell` ends a wait, as does the `tick` at the latest. What
+    /// comes in the first `gather` of a wait is waited for together.
     pub(crate) fn new(
         ring: &'ring mut Ring,
         socket: MediaSocket,
@@ -81,10 +81,9 @@ impl PacketIo for UringIo<'_> {
         self.receiver.was_full()
     }
 
-    fn wait(&mut self, gathers: bool) -> io::Result<()> {
+    fn wait(&mut self) -> io::Result<()> {
         self.counters.ring_enters += 1;
-        let gather = if gathers { self.gather } else { Duration::ZERO };
-        self.waiter.wait(&self.socket, gather)
+        self.waiter.wait(&self.socket, self.gather)
     }
 
     fn counters(&self) -> &IoCounters {

@@ -78,7 +78,7 @@ fn echo(io: &mut UringIo<'_>) -> usize {
         if packets > 0 {
             quiet = 0;
         } else if !io.has_work() {
-            io.wait(true).unwrap();
+            io.wait().unwrap();
             quiet += 1;
         }
     }
@@ -122,7 +122,7 @@ fn sources_are_plain_addresses() {
         let clients = [client("127.0.0.1:0"), client("[::1]:0")];
         clients[0].send_to(b"four", ("127.0.0.1", port)).unwrap();
         clients[1].send_to(b"six", ("::1", port)).unwrap();
-        io.wait(true).unwrap();
+        io.wait().unwrap();
         assert_eq!(io.receive(), 2);
         let sources: Vec<SocketAddr> = io.packets(0).map(|packet| packet.source).collect();
         assert_eq!(sources, clients.map(|client| client.local_addr().unwrap()));
@@ -134,7 +134,7 @@ fn an_ipv4_socket_reaches_ipv4_only() {
     with_io("127.0.0.1:0", |io, port, _| {
         let client = client("127.0.0.1:0");
         client.send_to(b"hello", ("127.0.0.1", port)).unwrap();
-        io.wait(true).unwrap();
+        io.wait().unwrap();
         assert_eq!(io.receive(), 1);
         let packet = first(io);
         let mut leaving = outgoing();
@@ -190,7 +190,7 @@ fn the_longest_and_the_shortest_datagram_come_whole() {
         for length in [65_507, 9_000, 0] {
             client.send(&vec![1; length]).unwrap();
         }
-        io.wait(true).unwrap();
+        io.wait().unwrap();
         assert_eq!(io.receive(), 3);
         let lengths: Vec<_> = io.packets(0).map(|packet| packet.bytes.len()).collect();
         assert_eq!(lengths, [65_507, 9_000, 0]);
@@ -216,7 +216,7 @@ fn a_train_leaves_whole_and_arrives_whole() {
             from.send(&leaving);
             assert_eq!((from.counters().sends, from.counters().packets_sent), (1, 10));
             assert_eq!(from.counters().packets_sent_in_trains, 10);
-            io.wait(true).unwrap();
+            io.wait().unwrap();
             assert_eq!(io.receive(), 10);
             let counters = io.counters();
             assert_eq!((counters.datagrams_received, counters.packets_received_in_trains), (1, 10));
@@ -238,7 +238,7 @@ fn a_train_with_a_gap_leaves_in_one_send() {
             let mut leaving = outgoing();
             train(&mut leaving, &packets, SocketAddr::from(([127, 0, 0, 1], here)));
             from.send(&leaving);
-            io.wait(true).unwrap();
+            io.wait().unwrap();
             io.receive();
             let client = client("127.0.0.1:0");
             let mut leaving = outgoing();
@@ -298,7 +298,7 @@ fn a_refused_send_is_known_when_send_returns() {
     with_io("[::]:0", |io, port, _| {
         let client = client("127.0.0.1:0");
         client.send_to(b"to port zero", ("127.0.0.1", port)).unwrap();
-        io.wait(true).unwrap();
+        io.wait().unwrap();
         assert_eq!(io.receive(), 1);
         let packet = first(io);
         let mut leaving = outgoing();
@@ -324,7 +324,7 @@ fn more_hops_than_one_call_takes_all_leave() {
         let mut taken = 0;
         let mut sent = 0;
         while taken < 200 {
-            io.wait(true).unwrap();
+            io.wait().unwrap();
             taken += io.receive();
             let mut leaving = outgoing();
             for packet in io.packets(0) {
@@ -362,7 +362,7 @@ fn the_mailbox_ends_a_wait_again_and_again() {
         for _ in 0..5 {
             mailbox.ring();
             let start = crate::shard::Clock::start();
-            io.wait(false).unwrap();
+            io.wait().unwrap();
             assert!(start.now().0 < PATIENCE);
             assert_eq!(io.receive(), 0);
         }

@@ -3,8 +3,8 @@
 //! The socket is polled only while a shard waits. A busy shard finds its packets by asking for
 //! them, and then an armed poll would cost each arriving packet a wake-up's bookkeeping.
 //!
-//! No wait sets a timer of its own: on a virtual machine that costs more than the rest of the wait.
-//! One tick under way ends whichever wait it falls into.
+//! No wait sets a timer of its own, unless it gathers: on a virtual machine that costs more than
+//! the rest of the wait. One tick under way ends whichever wait it falls into.
 
 #![expect(unsafe_code, reason = "submissions carry raw pointers")]
 
