@@ -56,7 +56,7 @@ const QUICK: Effort =
 
 /// Long enough that a round of another length would give the same.
 const FULL: Effort =
-    Effort { rounds: 7, turn: Duration::from_secs(3), trial: Duration::from_secs(1) };
+    Effort { rounds: 5, turn: Duration::from_secs(2), trial: Duration::from_millis(600) };
 
 /// Runs the program.
 ///

@@ -2,8 +2,8 @@
 //! whose stream it is about, and requests that the relay can meet go no further.
 //!
 //! - **Generic NACK** (RFC 4585 6.2.1): answered out of the cache of forwarded packets. Repetitions
-//!   spend the asker's own rate. What is not there is asked of the sender. The first request of a call
-//!   has its packets kept: where nothing is lost, keeping them would be in vain, and is not free.
+//!   spend the asker's own rate. What is not there is asked of the sender. The first request of a
+//!   call has its packets kept: where nothing is lost, keeping them would be in vain.
 //! - **PLI and FIR**: one for each stream in [`KEY_FRAME_PAUSE_MS`](crate::capacity), whoever asks;
 //!   a key frame that was asked for a moment ago is on its way.
 //! - **Congestion feedback** (RFC 8888): to the senders it is about.
