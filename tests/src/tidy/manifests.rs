@@ -14,7 +14,7 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ("kakehashi-terminal", &["kakehashi-wire", "kakehashi-srtp"]),
     ("kakehashi-loadgen", &["kakehashi-wire", "kakehashi-srtp", "kakehashi-terminal"]),
     ("kakehashi", &PRODUCTS),
-    ("kakehashi-bench", &PRODUCTS),
+    ("bench", &PRODUCTS),
     ("kakehashi-tests", &PRODUCTS),
 ];
 
