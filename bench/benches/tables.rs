@@ -2,7 +2,7 @@
 //! so what does not fit a cache comes from memory.
 
 use core::hint::black_box;
-use criterion::{Criterion, Throughput};
+use criterion::{BatchSize, Criterion, Throughput};
 use kakehashi_bench::table::{Datagram, Table, number_of, stream_of};
 use kakehashi_relay::path::verdict::Verdict;
 use kakehashi_srtp::Provider;
@@ -47,13 +47,32 @@ fn demultiplexing(criterion: &mut Criterion, table: &mut Table, legs: u32) {
         (([192, 0, 2, 1], 9).into(), bytes)
     };
     let packets: Vec<_> = drawn(legs).map(packet).collect();
+    table.turn(&packets[..TURN]);
+    assert_eq!(table.counted(Verdict::WrongAddress), TURN as u64);
     let mut turns = packets.chunks(TURN).cycle();
     let mut group = criterion.benchmark_group(format!("tables/{legs} legs"));
     group.throughput(Throughput::Elements(TURN as u64));
     group.bench_function("demultiplexing", |bencher| {
         bencher.iter(|| table.turn(black_box(turns.next().expect("it has no end"))));
     });
-    assert!(table.counted(Verdict::WrongAddress) > 0);
+    group.finish();
+}
+
+/// Video packets of legs drawn one by one, so that every packet needs another leg's memory.
+fn forwarding(criterion: &mut Criterion, table: &mut Table, legs: u32) {
+    let mut phones: Vec<_> = (0..legs).map(|leg| table.phone(leg)).collect();
+    let mut turn = || -> Vec<Datagram> {
+        let held = phones.len();
+        let senders = (0..TURN).map(|_| rand::random_range(0..held));
+        senders.flat_map(|sender| phones[sender].packets(1, 1_200)).collect()
+    };
+    table.turn(&turn());
+    assert_eq!(table.counted(Verdict::Forwarded), TURN as u64);
+    let mut group = criterion.benchmark_group(format!("tables/{legs} legs"));
+    group.throughput(Throughput::Elements(TURN as u64));
+    group.bench_function("authenticate and route 1,200 B", |bencher| {
+        bencher.iter_batched(&mut turn, |packets| table.turn(&packets), BatchSize::SmallInput);
+    });
     group.finish();
 }
 
@@ -63,6 +82,7 @@ fn main() {
         let mut table = Table::new(legs, 2, false, Provider::AwsLcRs);
         look_ups(&mut criterion, &table, legs);
         demultiplexing(&mut criterion, &mut table, legs);
+        forwarding(&mut criterion, &mut table, legs);
     }
     criterion.final_summary();
 }
