@@ -37,14 +37,19 @@ const AUTHENTICATORS: &[(&str, AuthMaker)] = &[
 ];
 
 const PROVIDERS: &[(&str, SessionMaker)] = &[
-    ("aes-gcm", |master| Some(SessionKeys::derive(Provider::AesGcm, master))),
-    ("aws-lc-rs", |master| Some(SessionKeys::derive(Provider::AwsLcRs, master))),
+    ("vaes", |master| session(Provider::Vaes, master)),
+    ("aes-gcm", |master| session(Provider::AesGcm, master)),
+    ("aws-lc-rs", |master| session(Provider::AwsLcRs, master)),
     #[cfg(feature = "null")]
     ("null", |_| Some(SessionKeys::null())),
 ];
 
 fn auth(authenticator: Authenticator, master: &MasterKey) -> Option<AuthKeys> {
     authenticator.is_available().then(|| AuthKeys::derive(authenticator, master))
+}
+
+fn session(provider: Provider, master: &MasterKey) -> Option<SessionKeys> {
+    provider.is_available().then(|| SessionKeys::derive(provider, master))
 }
 
 fn master() -> MasterKey {

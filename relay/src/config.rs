@@ -85,6 +85,8 @@ impl Default for Config {
 pub enum ProviderChoice {
     /// Whichever a measurement at start finds faster.
     Auto,
+    /// Our own, for VAES and VPCLMULQDQ on 512 bits; AWS-LC on a processor without them.
+    Vaes,
     /// RustCrypto's.
     AesGcm,
     /// AWS-LC.
@@ -96,6 +98,7 @@ impl ProviderChoice {
     pub fn named(self) -> Option<Provider> {
         match self {
             Self::Auto => None,
+            Self::Vaes => Some(Provider::Vaes),
             Self::AesGcm => Some(Provider::AesGcm),
             Self::AwsLcRs => Some(Provider::AwsLcRs),
         }

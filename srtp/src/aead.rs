@@ -1,4 +1,4 @@
-//! The seam to the cipher: AES-GCM sealing and opening by one of two providers, and, in the files
+//! The seam to the cipher: AES-GCM sealing and opening by one of three providers, and, in the files
 //! below, checking a tag without opening.
 //!
 //! Only here is a cryptographic library named for packets. Whatever the provider, **a failing
@@ -15,6 +15,8 @@ use aws_lc_rs::aead::{self as aws, Aad, LessSafeKey, UnboundKey};
 use kakehashi_wire::secret::Suite;
 
 use crate::kdf::cipher;
+#[cfg(target_arch = "x86_64")]
+use wide::WideKey;
 
 pub(crate) mod parts;
 #[cfg(test)]
@@ -28,9 +30,11 @@ pub(crate) const TAG_BYTES: usize = 16;
 /// Bytes of a nonce (RFC 7714 8.1).
 pub(crate) const NONCE_BYTES: usize = 12;
 
-/// Which library does the AES-GCM of a key.
+/// What does the AES-GCM of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Provider {
+    /// Our own code for VAES and VPCLMULQDQ on 512 bits, where the processor has them.
+    Vaes,
     /// RustCrypto's `aes-gcm`, on AES and carry-less multiplication instructions if there are any.
     AesGcm,
     /// AWS-LC, with its stitched assembly for the processor at hand.
@@ -83,6 +87,8 @@ pub(crate) trait Cipher {
 
 /// The key that packets of one leg are sealed or opened with.
 pub(crate) enum Aead {
+    #[cfg(target_arch = "x86_64")]
+    Wide(Box<WideKey>),
     AesGcm128(Box<Portable<Aes128Enc>>),
     AesGcm256(Box<Portable<Aes256Enc>>),
     AwsLcRs(Assembly),
@@ -91,8 +97,15 @@ pub(crate) enum Aead {
 }
 
 impl Aead {
-    /// Expands `key`, which has the length that `suite` fixes.
+    /// Expands `key`, which has the length that `suite` fixes. A provider that this machine cannot
+    /// use is replaced by [`Provider::AwsLcRs`].
     pub(crate) fn new(provider: Provider, suite: Suite, key: &[u8]) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if provider == Provider::Vaes
+            && let Some(key) = WideKey::new(suite, key, [0; NONCE_BYTES])
+        {
+            return Self::Wide(Box::new(key));
+        }
         match (provider, suite) {
             (Provider::AesGcm, Suite::AeadAes128Gcm) => {
                 Self::AesGcm128(Box::new(Portable::new(key)))
@@ -100,7 +113,7 @@ impl Aead {
             (Provider::AesGcm, Suite::AeadAes256Gcm) => {
                 Self::AesGcm256(Box::new(Portable::new(key)))
             }
-            (Provider::AwsLcRs, _) => Self::AwsLcRs(Assembly::new(suite, key)),
+            (Provider::Vaes | Provider::AwsLcRs, _) => Self::AwsLcRs(Assembly::new(suite, key)),
             #[cfg(feature = "danger-null")]
             (Provider::Null, _) => Self::Null,
         }
@@ -108,6 +121,8 @@ impl Aead {
 
     pub(crate) fn cipher(&self) -> &dyn Cipher {
         match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Wide(key) => key.as_ref(),
             Self::AesGcm128(cipher) => cipher.as_ref(),
             Self::AesGcm256(cipher) => cipher.as_ref(),
             Self::AwsLcRs(cipher) => cipher,

@@ -55,7 +55,7 @@ impl Authenticator {
             Provider::Null => Self::Null,
             _ if Self::Vpclmulqdq.is_available() => Self::Vpclmulqdq,
             Provider::AesGcm => Self::AesGcm,
-            Provider::AwsLcRs => Self::AwsLcRs,
+            Provider::Vaes | Provider::AwsLcRs => Self::AwsLcRs,
         }
     }
 

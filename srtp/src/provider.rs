@@ -8,6 +8,8 @@ use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::{MasterKey, Suite};
 
 use crate::aead::Provider;
+#[cfg(target_arch = "x86_64")]
+use crate::aead::wide::WideKey;
 use crate::auth::{AuthKeys, Authenticator};
 use crate::index::PacketIndex;
 use crate::keys::{Scratch, SessionKeys};
@@ -27,7 +29,7 @@ pub struct UnknownProvider;
 
 impl fmt::Display for UnknownProvider {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("unknown provider; write \"aes-gcm\" or \"aws-lc-rs\"")
+        out.write_str("unknown provider; write \"vaes\", \"aes-gcm\" or \"aws-lc-rs\"")
     }
 }
 
@@ -57,47 +59,47 @@ pub struct Timing {
     pub seal: Duration,
 }
 
-/// What a start-up measurement found.
+/// What a start-up measurement found: a timing for each of [`Provider::ALL`] that this machine can
+/// use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Measurement {
-    /// Of [`Provider::AesGcm`].
-    pub aes_gcm: Timing,
-    /// Of [`Provider::AwsLcRs`].
-    pub aws_lc_rs: Timing,
-}
+pub struct Measurement([Option<Timing>; Provider::ALL.len()]);
 
 impl Measurement {
-    /// The provider that takes less for one packet checked and one sealed. Where the processor has
-    /// wide instructions, both check with the same authenticator and sealing decides.
+    /// The provider that takes less for one packet checked and one sealed; of equals the last,
+    /// which is linked for TLS anyway. Where the processor has wide instructions, all check with
+    /// the same authenticator and sealing decides.
     pub fn fastest(&self) -> Provider {
         let total = |timing: Timing| timing.authenticate.saturating_add(timing.seal);
-        if total(self.aes_gcm) < total(self.aws_lc_rs) {
-            Provider::AesGcm
-        } else {
-            Provider::AwsLcRs
-        }
+        let last_first = self.timings().rev();
+        last_first
+            .min_by_key(|(_, timing)| total(*timing))
+            .map_or(Provider::AwsLcRs, |(provider, _)| provider)
+    }
+
+    fn timings(&self) -> impl DoubleEndedIterator<Item = (Provider, Timing)> {
+        Provider::ALL.into_iter().zip(self.0).filter_map(|(one, timing)| Some((one, timing?)))
     }
 }
 
 impl fmt::Display for Measurement {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nanos = |timing: Timing| (timing.authenticate.as_nanos(), timing.seal.as_nanos());
-        let (portable, assembly) = (nanos(self.aes_gcm), nanos(self.aws_lc_rs));
-        write!(
-            out,
-            "aes-gcm {} ns to authenticate, {} ns to seal; aws-lc-rs {} ns, {} ns",
-            portable.0, portable.1, assembly.0, assembly.1
-        )
+        for (at, (provider, timing)) in self.timings().enumerate() {
+            let (authenticate, seal) = (timing.authenticate.as_nanos(), timing.seal.as_nanos());
+            let and = if at == 0 { "" } else { "; " };
+            write!(out, "{and}{provider} {authenticate} ns to authenticate, {seal} ns to seal")?;
+        }
+        Ok(())
     }
 }
 
 impl Provider {
     /// Every provider that may be chosen.
-    pub const ALL: [Self; 2] = [Self::AesGcm, Self::AwsLcRs];
+    pub const ALL: [Self; 3] = [Self::Vaes, Self::AesGcm, Self::AwsLcRs];
 
     /// Name in configurations and logs.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Vaes => "vaes",
             Self::AesGcm => "aes-gcm",
             Self::AwsLcRs => "aws-lc-rs",
             #[cfg(feature = "danger-null")]
@@ -105,26 +107,44 @@ impl Provider {
         }
     }
 
+    /// Whether this machine can use it.
+    pub fn is_available(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Vaes => WideKey::is_available(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Vaes => false,
+            Self::AesGcm | Self::AwsLcRs => true,
+            #[cfg(feature = "danger-null")]
+            Self::Null => true,
+        }
+    }
+
     /// Measures all providers on this machine for about a millisecond and gives the fastest.
     /// `now` is a clock that never goes back.
     pub fn fastest(mut now: impl FnMut() -> Duration) -> (Self, Measurement) {
         let mut workload = Workload::new();
-        let [mut aes_gcm, mut aws_lc_rs] =
-            [Timing { authenticate: Duration::MAX, seal: Duration::MAX }; 2];
         let master = MasterKey::new(Suite::AeadAes128Gcm, &[7; 32], &[9; 12]);
         let keys = Self::ALL.map(|provider| {
-            let authenticator = Authenticator::beside(provider);
-            (SessionKeys::derive(provider, &master), AuthKeys::derive(authenticator, &master))
+            provider.is_available().then(|| {
+                let authenticator = Authenticator::beside(provider);
+                (SessionKeys::derive(provider, &master), AuthKeys::derive(authenticator, &master))
+            })
         });
-        // Round by round in turn, so that a change of the processor's clock meets both.
+        let mut best = [None; Self::ALL.len()];
+        // Round by round in turn, so that a change of the processor's clock meets all.
         for _ in 0..ROUNDS {
-            for (keys, best) in keys.iter().zip([&mut aes_gcm, &mut aws_lc_rs]) {
+            for (keys, best) in keys.iter().zip(&mut best) {
+                let Some(keys) = keys else { continue };
                 let timing = workload.round(keys, &mut now);
-                best.authenticate = best.authenticate.min(timing.authenticate);
-                best.seal = best.seal.min(timing.seal);
+                let so_far: Timing = best.unwrap_or(timing);
+                *best = Some(Timing {
+                    authenticate: so_far.authenticate.min(timing.authenticate),
+                    seal: so_far.seal.min(timing.seal),
+                });
             }
         }
-        let measurement = Measurement { aes_gcm, aws_lc_rs };
+        let measurement = Measurement(best);
         (measurement.fastest(), measurement)
     }
 }
@@ -194,23 +214,25 @@ mod tests {
         });
         let timing =
             Timing { authenticate: Duration::from_micros(2), seal: Duration::from_micros(2) };
-        assert_eq!(measurement, Measurement { aes_gcm: timing, aws_lc_rs: timing });
+        let usable = Provider::ALL.map(|provider| provider.is_available().then_some(timing));
+        assert_eq!(measurement, Measurement(usable));
         assert_eq!(provider, Provider::AwsLcRs, "equal: the one that is linked for TLS anyway");
+        let text = measurement.to_string();
+        assert!(text.ends_with("aws-lc-rs 2000 ns to authenticate, 2000 ns to seal"), "{text}");
     }
 
     #[test]
-    fn the_faster_one_wins_and_a_stopped_clock_does_no_harm() {
-        let timing = |nanos| {
-            let nanos = Duration::from_nanos(nanos);
-            Timing { authenticate: nanos, seal: nanos }
+    fn the_fastest_wins_and_a_stopped_clock_does_no_harm() {
+        let timing = |authenticate, seal| {
+            let [authenticate, seal] = [authenticate, seal].map(Duration::from_nanos);
+            Some(Timing { authenticate, seal })
         };
-        let measurement = Measurement { aes_gcm: timing(80), aws_lc_rs: timing(90) };
-        assert_eq!(measurement.fastest(), Provider::AesGcm);
+        let fastest = |timings| Measurement(timings).fastest();
+        let other = timing(90, 90);
+        assert_eq!(fastest([None, timing(80, 80), other]), Provider::AesGcm);
+        assert_eq!(fastest([None, timing(89, 92), other]), Provider::AwsLcRs, "both count");
+        assert_eq!(fastest([timing(70, 70), timing(80, 80), other]), Provider::Vaes);
+        assert_eq!(fastest([None; 3]), Provider::AwsLcRs);
         assert_eq!(Provider::fastest(|| Duration::ZERO).0, Provider::AwsLcRs);
-        let sealing = Measurement {
-            aes_gcm: Timing { authenticate: Duration::from_nanos(79), ..timing(500) },
-            aws_lc_rs: Timing { authenticate: Duration::from_nanos(80), ..timing(300) },
-        };
-        assert_eq!(sealing.fastest(), Provider::AwsLcRs, "sealing counts as well");
     }
 }

@@ -16,12 +16,22 @@ pub(crate) use uring::{Ring, UringIo, trial};
 use crate::path::batch::{Outgoing, Received};
 use std::io;
 
+/// What a receive does if nothing has arrived.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Patience {
+    /// Returns with nothing.
+    None,
+    /// May wait for the first packet, but [`LINGER`](socket::LINGER) at most: nothing else ends this
+    /// wait.
+    Linger,
+}
+
 /// A way to receive and send datagrams. An error of any method is the end of the shard: it means
 /// that the kernel broke off what it had agreed to.
 pub(crate) trait PacketIo {
     /// Takes in what has arrived, at most one batch, and returns how many packets it holds. The
     /// batch before is gone.
-    fn receive(&mut self) -> usize;
+    fn receive(&mut self, patience: Patience) -> usize;
 
     /// The batch, from its packet `from` on; the packets of a train come one by one.
     fn packets(&self, from: usize) -> impl Iterator<Item = Received<'_>>;

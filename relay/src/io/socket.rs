@@ -2,6 +2,7 @@
 
 use super::address::Family;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -9,6 +10,10 @@ use thiserror::Error;
 
 /// Wanted room of the kernel's queues: 4 MiB hold 40 ms of 100 Mbit/s and more.
 const QUEUE_BYTES: [usize; 4] = [4 << 20, 2 << 20, 1 << 20, 512 << 10];
+
+/// How long a receive may linger. The kernel counts in its own ticks, 1 to 10 ms each, and rounds
+/// up: an order that comes meanwhile waits for one to two of them, or for the next packet.
+pub(crate) const LINGER: Duration = Duration::from_millis(1);
 
 /// Why a shard has no socket.
 #[derive(Debug, Error)]
@@ -109,6 +114,7 @@ fn open(address: SocketAddr, family: Family) -> io::Result<MediaSocket> {
     // No SO_REUSEPORT: a second relay on the port would silently take half of its packets.
     socket.bind(&address.into())?;
     take_trains_whole(&socket);
+    socket.set_read_timeout(Some(LINGER))?;
     enlarge(&socket);
     let local = socket
         .local_addr()?

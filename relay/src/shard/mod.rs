@@ -16,7 +16,7 @@ pub use spawn::ShardError;
 pub(crate) use spawn::{Plan, ShardThread, spawn};
 
 use crate::capacity::SWEEPS_PER_HOUSEKEEPING;
-use crate::io::PacketIo;
+use crate::io::{PacketIo, Patience};
 use crate::legs::LegTable;
 use crate::orders::desk::Desk;
 use crate::orders::report::Published;
@@ -73,9 +73,18 @@ impl<Io: PacketIo> Shard<Io> {
         let mut now = self.clock.now();
         let mut last_work = now;
         let mut housekeeping = Every::new(HOUSEKEEPING, now);
-        let mut load = Load::Light;
+        let (mut load, mut pace) = (Load::Light, Pace::Hot);
         while !stopped() {
-            let found = match self.turn(now) {
+            let patience = match pace {
+                Pace::Hot | Pace::Wait => Patience::None,
+                Pace::Linger => Patience::Linger,
+            };
+            if pace == Pace::Wait {
+                self.io.wait()?;
+            }
+            let packets = self.io.receive(patience);
+            now = self.clock.now();
+            let found = match self.turn(packets, now) {
                 0 => Found::Nothing,
                 _ if self.io.has_work() => Found::More,
                 _ => Found::Work,
@@ -87,20 +96,15 @@ impl<Io: PacketIo> Shard<Io> {
             if housekeeping.due(now) {
                 self.keep_house(now);
             }
-            match Pace::after(found, load) {
-                Pace::Hot => {}
-                Pace::Wait => self.io.wait()?,
-            }
-            now = self.clock.now();
+            pace = Pace::after(found, load);
         }
         self.keep_house(now);
         Ok(())
     }
 
-    /// One turn: what has arrived is made ready to go out, then a few orders. Returns how much
-    /// there was to do.
-    fn turn(&mut self, now: Moment) -> usize {
-        let packets = self.io.receive();
+    /// The rest of a turn: the `packets` received leave, then a few orders are carried out. Returns
+    /// how much there was to do.
+    fn turn(&mut self, packets: usize, now: Moment) -> usize {
         let mut taken = 0;
         while taken < packets {
             taken += forward(

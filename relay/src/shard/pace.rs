@@ -1,19 +1,21 @@
 //! How eagerly a shard looks for packets.
 //!
 //! ```text
-//!   more, or busy with work      work or nothing
-//!              +---+             +------+
-//!              v   |             v      |
-//!              Hot +-----------> Wait --+
-//!                  nothing, or not busy
+//!    more                 work, busy                 work or nothing
+//!   +-----+               +--------+                    +------+
+//!   |     v               |        v                    |      v
+//!   +--- Hot <-- more -- Linger <--+     work, light    +---- Wait
+//!         |                |  nothing         |                ^
+//!         +----------------+------------------+----------------+
 //! ```
-//! Hot takes turns without waiting; each costs two system calls, however many packets it moves.
-//! Wait sleeps in our own ring, where a packet, an order or a tick ends it: one call more. A shard
-//! without work wakes four times a second and does nothing else.
+//! Hot takes the next turn at once. Linger takes it too, but the receive that begins it sleeps in
+//! the socket until a packet comes or a few milliseconds are over. Wait sleeps in our own ring,
+//! where a packet, an order or a tick ends it.
 //!
-//! A shard is busy while its turns follow each other closely. Then the next packets have most often
-//! arrived during the turn, and asking for them saves the wait; where turns are further apart,
-//! asking would be in vain each time.
+//! A wait in the ring costs a call, a poll and its completion more than a receive that sleeps:
+//! much for one packet, so a shard under load lingers, and pays two system calls a turn. Only
+//! packets end that sleep, so it is short, and a shard without load does not begin it: it wakes
+//! four times a second and does nothing else.
 
 use super::clock::Moment;
 use core::time::Duration;
@@ -22,15 +24,17 @@ use core::time::Duration;
 /// are ever late by it.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
 
-/// Turns with work that are at most so far apart make a shard busy: a little more than a turn of
-/// one packet and a wake-up take.
-pub(crate) const BUSY_WITHIN: Duration = Duration::from_micros(20);
+/// Turns with work that are at most so far apart make a shard busy: the next packet comes most
+/// often before a lingering receive gives up.
+pub(crate) const BUSY_WITHIN: Duration = Duration::from_millis(1);
 
 /// What a shard does at the end of a turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Pace {
     /// Takes the next turn at once.
     Hot,
+    /// Takes the next turn when a packet comes, but soon in any case.
+    Linger,
     /// Waits in its ring for [`TICK`] at most.
     Wait,
 }
@@ -67,7 +71,8 @@ impl Pace {
     #[must_use]
     pub(crate) fn after(found: Found, load: Load) -> Self {
         match (found, load) {
-            (Found::More, _) | (Found::Work, Load::Busy) => Self::Hot,
+            (Found::More, _) => Self::Hot,
+            (Found::Work, Load::Busy) => Self::Linger,
             (Found::Work, Load::Light) | (Found::Nothing, _) => Self::Wait,
         }
     }
@@ -108,7 +113,7 @@ mod tests {
                 .join(", ")
         };
         let busy = Load::of(BUSY_WITHIN);
-        assert_eq!(row(busy), "More -> Hot, Work -> Hot, Nothing -> Wait");
+        assert_eq!(row(busy), "More -> Hot, Work -> Linger, Nothing -> Wait");
         let light = Load::of(BUSY_WITHIN + Duration::from_nanos(1));
         assert_eq!(row(light), "More -> Hot, Work -> Wait, Nothing -> Wait");
     }

@@ -16,7 +16,7 @@ mod wait;
 pub(crate) use setup::{Ring, trial};
 
 use super::socket::MediaSocket;
-use super::{IoCounters, PacketIo};
+use super::{IoCounters, PacketIo, Patience};
 use crate::orders::bell::Bell;
 use crate::path::batch::{Outgoing, Received};
 use core::time::Duration;
@@ -58,8 +58,10 @@ impl<'ring> UringIo<'ring> {
 }
 
 impl PacketIo for UringIo<'_> {
-    fn receive(&mut self) -> usize {
-        let packets = self.receiver.receive(&self.socket, &mut self.counters);
+    fn receive(&mut self, patience: Patience) -> usize {
+        // What is to be gathered is gathered in the ring.
+        let patience = if self.gather.is_zero() { patience } else { Patience::None };
+        let packets = self.receiver.receive(&self.socket, patience, &mut self.counters);
         if packets > 0 {
             self.counters.batches += 1;
         }

@@ -6,9 +6,9 @@
 #![expect(unsafe_code, reason = "recvmmsg is raw")]
 
 use crate::capacity::{BATCH_ARRIVALS_MAX, BATCH_DATAGRAMS_MAX, RECEIVE_SLOT_BYTES};
-use crate::io::IoCounters;
 use crate::io::address::{Name, decode};
 use crate::io::socket::MediaSocket;
+use crate::io::{IoCounters, Patience};
 use crate::memory::ReceiveArena;
 use crate::path::batch::{Received, Slot};
 use core::net::{Ipv4Addr, SocketAddr};
@@ -96,7 +96,16 @@ impl Receiver {
     }
 
     /// Takes in what has arrived; returns how many packets.
-    pub(super) fn receive(&mut self, socket: &MediaSocket, counters: &mut IoCounters) -> usize {
+    pub(super) fn receive(
+        &mut self,
+        socket: &MediaSocket,
+        patience: Patience,
+        counters: &mut IoCounters,
+    ) -> usize {
+        let flags = match patience {
+            Patience::None => libc::MSG_DONTWAIT,
+            Patience::Linger => libc::MSG_WAITFORONE,
+        };
         self.batch.clear();
         for header in &mut self.headers[..self.used] {
             header.msg_hdr.msg_namelen = NAME_BYTES;
@@ -110,7 +119,7 @@ impl Receiver {
                 socket.raw(),
                 self.headers.as_mut_ptr(),
                 u32::try_from(self.headers.len()).unwrap_or(0),
-                libc::MSG_DONTWAIT,
+                flags,
                 null_mut(),
             )
         };

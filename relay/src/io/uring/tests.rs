@@ -61,7 +61,7 @@ fn echo(io: &mut UringIo<'_>) -> usize {
     let mut handled = 0;
     let mut quiet = 0;
     while quiet < 3 {
-        let packets = io.receive();
+        let packets = io.receive(Patience::None);
         let mut taken = 0;
         while taken < packets {
             for packet in io.packets(taken) {
@@ -123,7 +123,7 @@ fn sources_are_plain_addresses() {
         clients[0].send_to(b"four", ("127.0.0.1", port)).unwrap();
         clients[1].send_to(b"six", ("::1", port)).unwrap();
         io.wait().unwrap();
-        assert_eq!(io.receive(), 2);
+        assert_eq!(io.receive(Patience::None), 2);
         let sources: Vec<SocketAddr> = io.packets(0).map(|packet| packet.source).collect();
         assert_eq!(sources, clients.map(|client| client.local_addr().unwrap()));
     });
@@ -135,7 +135,7 @@ fn an_ipv4_socket_reaches_ipv4_only() {
         let client = client("127.0.0.1:0");
         client.send_to(b"hello", ("127.0.0.1", port)).unwrap();
         io.wait().unwrap();
-        assert_eq!(io.receive(), 1);
+        assert_eq!(io.receive(Patience::None), 1);
         let packet = first(io);
         let mut leaving = outgoing();
         for destination in [client.local_addr().unwrap(), "[::1]:9".parse().unwrap()] {
@@ -174,7 +174,7 @@ fn one_turn_takes_one_batch_and_leaves_the_rest() {
         }
         let mut sizes = Vec::new();
         for _ in 0..200 {
-            let taken = io.receive();
+            let taken = io.receive(Patience::None);
             assert!(taken <= BATCH_DATAGRAMS_MAX);
             sizes.push(taken);
         }
@@ -191,7 +191,7 @@ fn the_longest_and_the_shortest_datagram_come_whole() {
             client.send(&vec![1; length]).unwrap();
         }
         io.wait().unwrap();
-        assert_eq!(io.receive(), 3);
+        assert_eq!(io.receive(Patience::None), 3);
         let lengths: Vec<_> = io.packets(0).map(|packet| packet.bytes.len()).collect();
         assert_eq!(lengths, [65_507, 9_000, 0]);
         assert_eq!((io.counters().packets_received, io.counters().dropped_truncated), (3, 0));
@@ -217,7 +217,7 @@ fn a_train_leaves_whole_and_arrives_whole() {
             assert_eq!((from.counters().sends, from.counters().packets_sent), (1, 10));
             assert_eq!(from.counters().packets_sent_in_trains, 10);
             io.wait().unwrap();
-            assert_eq!(io.receive(), 10);
+            assert_eq!(io.receive(Patience::None), 10);
             let counters = io.counters();
             assert_eq!((counters.datagrams_received, counters.packets_received_in_trains), (1, 10));
             let got: Vec<_> = io.packets(0).map(|packet| packet.bytes.to_vec()).collect();
@@ -239,7 +239,7 @@ fn a_train_with_a_gap_leaves_in_one_send() {
             train(&mut leaving, &packets, SocketAddr::from(([127, 0, 0, 1], here)));
             from.send(&leaving);
             io.wait().unwrap();
-            io.receive();
+            io.receive(Patience::None);
             let client = client("127.0.0.1:0");
             let mut leaving = outgoing();
             for packet in io.packets(0).filter(|packet| packet.bytes[0] != 4) {
@@ -299,7 +299,7 @@ fn a_refused_send_is_known_when_send_returns() {
         let client = client("127.0.0.1:0");
         client.send_to(b"to port zero", ("127.0.0.1", port)).unwrap();
         io.wait().unwrap();
-        assert_eq!(io.receive(), 1);
+        assert_eq!(io.receive(Patience::None), 1);
         let packet = first(io);
         let mut leaving = outgoing();
         let refused: SocketAddr = "127.0.0.1:0".parse().unwrap();
@@ -325,7 +325,7 @@ fn more_hops_than_one_call_takes_all_leave() {
         let mut sent = 0;
         while taken < 200 {
             io.wait().unwrap();
-            taken += io.receive();
+            taken += io.receive(Patience::None);
             let mut leaving = outgoing();
             for packet in io.packets(0) {
                 let train = leaving.alone(packet.place()).unwrap();
@@ -364,7 +364,7 @@ fn the_mailbox_ends_a_wait_again_and_again() {
             let start = crate::shard::Clock::start();
             io.wait().unwrap();
             assert!(start.now().0 < PATIENCE);
-            assert_eq!(io.receive(), 0);
+            assert_eq!(io.receive(Patience::None), 0);
         }
     });
 }

@@ -1,11 +1,6 @@
-//! Checking a tag with carry-less multiplication of four blocks at once (VPCLMULQDQ on 512 bits).
+//! GHASH of a packet, four blocks at once.
 //!
-//! The one file of this crate with `unsafe`: no library we know checks an AES-GCM tag at the
-//! speed of these instructions without decrypting, and the pass lane does nothing else (figures in
-//! `ARCHITECTURE.md`). What is unsafe is small: one load, and the calls that enter code for a
-//! processor that [`WideKey::new`] has found to be there.
-//!
-//! GHASH takes a packet as blocks B(0) to B(n-1) and sums B(i) x H^(n-i) (SP 800-38D 6.4). Zero
+//! It takes a packet as blocks B(0) to B(n-1) and sums B(i) x H^(n-i) (SP 800-38D 6.4). Zero
 //! blocks in front change nothing, so they fill the first vector up, and the lengths end the last:
 //!
 //! ```text
@@ -16,108 +11,41 @@
 //! multiplied by H^4 to H^1 and added. Eight vectors, x H^32 to x H^4, share one reduction.
 //!
 //! Blocks and powers are in the form of RFC 8452 appendix A: bytes reversed, H times x, products
-//! divided by x^128, which is GHASH without a bit shift. No branch and no address depends on a
-//! secret.
-#![expect(unsafe_code, reason = "vector instructions of a processor found at run time")]
+//! divided by x^128, which is GHASH without a bit shift.
 
 use core::arch::x86_64::*;
 
-use kakehashi_wire::secret::Suite;
+use super::vectors::{load, load_front, load_vector, reverse, reversed, spell, xor3};
+use super::{BLOCK_BYTES, Block, VECTOR_BYTES, Vector};
 use zeroize::{Zeroize, ZeroizeOnDrop};
-
-use super::{Forged, NONCE_BYTES, Nonce, TAG_BYTES, Tag};
-
-const BLOCK_BYTES: usize = 16;
-
-/// Bytes of a vector: four blocks.
-const VECTOR_BYTES: usize = 4 * BLOCK_BYTES;
 
 /// Vectors that share one reduction. With eight instead of four the largest video packet takes a
 /// reduction less for every 512 bytes; sixteen would cost two more cache lines of each key.
 const GROUP: usize = 8;
 
-/// The most round keys, those of AES-256.
-const ROUND_KEYS: usize = 15;
-
 /// Reduction constant of the field: x^127 + x^126 + x^121, its upper half.
 const POLYNOMIAL: u64 = 0xc2 << 56;
 
-type Block = [u8; BLOCK_BYTES];
-type Vector = [u8; VECTOR_BYTES];
-
-/// Rounds of the cipher.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-enum Rounds {
-    /// AES-128.
-    Ten = 10,
-    /// AES-256.
-    Fourteen = 14,
-}
-
-/// What checking a tag needs of a key, side by side: 6 cache lines with AES-128, 7 with AES-256.
+/// Powers of a hash key.
 #[derive(Zeroize, ZeroizeOnDrop)]
 #[repr(C, align(64))]
-pub(crate) struct WideKey {
+pub(super) struct HashKey {
     /// H^4, H^3, H^2, H^1.
     lanes: Vector,
     /// H^8, H^12, up to H^32.
     strides: [Block; GROUP - 1],
-    salt: [u8; NONCE_BYTES],
-    #[zeroize(skip)]
-    rounds: Rounds,
-    round_keys: [Block; ROUND_KEYS],
 }
 
-const _: () = assert!(size_of::<WideKey>() == 7 * 64);
+impl HashKey {
+    /// Not a key yet.
+    pub(super) const EMPTY: Self =
+        Self { lanes: [0; VECTOR_BYTES], strides: [[0; BLOCK_BYTES]; GROUP - 1] };
 
-impl WideKey {
-    /// Whether this processor has the instructions.
-    pub(crate) fn is_available() -> bool {
-        is_x86_feature_detected!("aes")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("vpclmulqdq")
-    }
-
-    /// Expands `key`, which has the length that `suite` fixes; `None` without the instructions.
-    pub(crate) fn new(suite: Suite, key: &[u8], salt: [u8; NONCE_BYTES]) -> Option<Self> {
-        let rounds = match suite {
-            Suite::AeadAes128Gcm => Rounds::Ten,
-            Suite::AeadAes256Gcm => Rounds::Fourteen,
-        };
-        let (lanes, strides) = ([0; VECTOR_BYTES], [[0; BLOCK_BYTES]; GROUP - 1]);
-        let round_keys = [[0; BLOCK_BYTES]; ROUND_KEYS];
-        let mut new = Self { lanes, strides, salt, rounds, round_keys };
-        Self::is_available().then(|| {
-            // SAFETY: the processor has every feature that the function is compiled for.
-            unsafe { new.expand(key) };
-            new
-        })
-    }
-
-    pub(crate) fn salt(&self) -> &[u8; NONCE_BYTES] {
-        &self.salt
-    }
-
-    /// Checks the tag over `aad` and the ciphertext `text`.
-    pub(crate) fn verify(
-        &self,
-        nonce: Nonce,
-        aad: &[u8],
-        text: &[u8],
-        tag: Tag,
-    ) -> Result<(), Forged> {
-        // SAFETY: `new` gives a key out only where the processor has these features.
-        if unsafe { self.fits(nonce, aad, text, tag) } { Ok(()) } else { Err(Forged) }
-    }
-
-    // FIPS 197 5.2, and the powers of H = E(0).
-    #[target_feature(enable = "aes,avx512bw,avx512vl,vpclmulqdq")]
-    fn expand(&mut self, key: &[u8]) {
-        expand_rounds(key, &mut self.round_keys);
+    /// Fills in the powers of the hash key, the encrypted zero block.
+    #[target_feature(enable = "aes,avx512bw,avx512vl,vaes,vpclmulqdq")]
+    pub(super) fn expand(&mut self, hash_key: __m128i) {
         // Times x: a shift, and the polynomial where a bit falls out.
-        let hash_key = u128::from_be_bytes(spell(self.encrypt([0; BLOCK_BYTES])));
+        let hash_key = u128::from_be_bytes(spell(hash_key));
         let fallen = 0_u128.wrapping_sub(hash_key >> 127);
         let hash_key = hash_key << 1 ^ fallen & (u128::from(POLYNOMIAL) << 64 | 1);
         let hash_key = load(&hash_key.to_le_bytes());
@@ -136,40 +64,10 @@ impl WideKey {
         }
     }
 
-    // SP 800-38D 7.2: tag = GHASH(aad, ciphertext, lengths) XOR E(nonce || 1).
-    #[target_feature(enable = "aes,avx512bw,avx512vl,vpclmulqdq")]
-    fn fits(&self, nonce: Nonce, aad: &[u8], text: &[u8], tag: Tag) -> bool {
-        const { assert!(TAG_BYTES == BLOCK_BYTES) };
-        let mut counter = [0; BLOCK_BYTES];
-        counter[..NONCE_BYTES].copy_from_slice(&nonce.0);
-        counter[15] = 1;
-        let expected = _mm_xor_si128(self.encrypt(counter), self.hash(&Packet::new(aad, text)));
-        let difference = _mm_xor_si128(expected, load(&tag.0));
-        // One test of 128 bits: no early exit that tells how many bytes fit.
-        _mm_testz_si128(difference, difference) == 1
-    }
-
-    #[inline]
-    #[target_feature(enable = "aes,avx512bw,avx512vl,vpclmulqdq")]
-    fn encrypt(&self, block: Block) -> __m128i {
-        let key = |at: usize| load(&self.round_keys[at]);
-        let mut state = _mm_xor_si128(load(&block), key(0));
-        for at in 1..10 {
-            state = _mm_aesenc_si128(state, key(at));
-        }
-        if self.rounds == Rounds::Ten {
-            return _mm_aesenclast_si128(state, key(10));
-        }
-        for at in 10..14 {
-            state = _mm_aesenc_si128(state, key(at));
-        }
-        _mm_aesenclast_si128(state, key(14))
-    }
-
     /// GHASH, in the order of bytes in which a tag is sent.
     #[inline]
-    #[target_feature(enable = "aes,avx512bw,avx512vl,vpclmulqdq")]
-    fn hash(&self, packet: &Packet<'_>) -> __m128i {
+    #[target_feature(enable = "aes,avx512bw,avx512vl,vaes,vpclmulqdq")]
+    pub(super) fn hash(&self, packet: &Packet<'_>) -> __m128i {
         let mut lanes = packet.edge(0);
         if packet.vectors > 1 {
             for at in 1..packet.mixed.min(packet.vectors - 1) {
@@ -189,7 +87,7 @@ impl WideKey {
 
     /// One group: `lanes` and `vectors` moved on to the place of `last`, and `last` added.
     #[inline]
-    #[target_feature(enable = "aes,avx512bw,avx512vl,vpclmulqdq")]
+    #[target_feature(enable = "aes,avx512bw,avx512vl,vaes,vpclmulqdq")]
     fn step(&self, lanes: __m512i, vectors: &[Vector], last: __m512i) -> __m512i {
         let mut sum = Sum::new();
         for (before, vector) in vectors.iter().enumerate() {
@@ -202,7 +100,7 @@ impl WideKey {
 
     /// H^4 to the power of `vectors`, 1 to [`GROUP`], in every lane.
     #[inline]
-    #[target_feature(enable = "aes,avx512bw,avx512vl,vpclmulqdq")]
+    #[target_feature(enable = "aes,avx512bw,avx512vl,vaes,vpclmulqdq")]
     fn stride(&self, vectors: usize) -> __m512i {
         let first = self.lanes.first_chunk().expect("invariant: a vector holds four blocks");
         let power = vectors.checked_sub(2).map_or(first, |at| &self.strides[at]);
@@ -211,7 +109,7 @@ impl WideKey {
 }
 
 /// A packet as vectors, and which of them are not just text.
-struct Packet<'a> {
+pub(super) struct Packet<'a> {
     aad: &'a [u8],
     text: &'a [u8],
     /// Zero blocks in front.
@@ -225,7 +123,7 @@ struct Packet<'a> {
 
 impl<'a> Packet<'a> {
     #[inline]
-    fn new(aad: &'a [u8], text: &'a [u8]) -> Self {
+    pub(super) fn new(aad: &'a [u8], text: &'a [u8]) -> Self {
         let head = aad.len().div_ceil(BLOCK_BYTES);
         let blocks = head + text.len().div_ceil(BLOCK_BYTES) + 1;
         let vectors = blocks.div_ceil(4);
@@ -245,7 +143,7 @@ impl<'a> Packet<'a> {
 
     /// Any vector; slower than loading one that is inside the text.
     #[inline]
-    #[target_feature(enable = "aes,avx512bw,avx512vl,vpclmulqdq")]
+    #[target_feature(enable = "aes,avx512bw,avx512vl,vaes,vpclmulqdq")]
     fn edge(&self, at: usize) -> __m512i {
         let aad = place(self.aad, 4 * at, self.zeros);
         let text = place(self.text, 4 * at, self.before_text);
@@ -262,7 +160,7 @@ impl<'a> Packet<'a> {
 /// The four blocks from `block` on of a stream that holds `bytes` behind `before` other blocks;
 /// zero where it holds something else.
 #[inline]
-#[target_feature(enable = "aes,avx512bw,avx512vl,vpclmulqdq")]
+#[target_feature(enable = "aes,avx512bw,avx512vl,vaes,vpclmulqdq")]
 fn place(bytes: &[u8], block: usize, before: usize) -> __m512i {
     let from = block.saturating_sub(before) * BLOCK_BYTES;
     // Even a load of no byte at all costs some 200 cycles where its address is not mapped, as the
@@ -286,7 +184,7 @@ struct Sum {
 
 impl Sum {
     #[inline]
-    #[target_feature(enable = "aes,avx512bw,avx512vl,vpclmulqdq")]
+    #[target_feature(enable = "aes,avx512bw,avx512vl,vaes,vpclmulqdq")]
     fn new() -> Self {
         let zero = _mm512_setzero_si512();
         Self { low: zero, middle: zero, high: zero }
@@ -294,7 +192,7 @@ impl Sum {
 
     // Four multiplications; Karatsuba's three with their additions were slower on Zen 5.
     #[inline]
-    #[target_feature(enable = "aes,avx512bw,avx512vl,vpclmulqdq")]
+    #[target_feature(enable = "aes,avx512bw,avx512vl,vaes,vpclmulqdq")]
     fn add(&mut self, a: __m512i, b: __m512i) {
         self.low = _mm512_xor_si512(self.low, _mm512_clmulepi64_epi128::<0x00>(a, b));
         self.high = _mm512_xor_si512(self.high, _mm512_clmulepi64_epi128::<0x11>(a, b));
@@ -305,7 +203,7 @@ impl Sum {
 
     /// Every lane reduced: two folds of 64 bits, each a multiplication by the polynomial.
     #[inline]
-    #[target_feature(enable = "aes,avx512bw,avx512vl,vpclmulqdq")]
+    #[target_feature(enable = "aes,avx512bw,avx512vl,vaes,vpclmulqdq")]
     fn lanes(self) -> __m512i {
         let polynomial = _mm512_set1_epi64(POLYNOMIAL.cast_signed());
         let fold = |value: __m512i| {
@@ -321,7 +219,7 @@ impl Sum {
 
     /// The sum of the four lanes, reduced.
     #[inline]
-    #[target_feature(enable = "aes,avx512bw,avx512vl,vpclmulqdq")]
+    #[target_feature(enable = "aes,avx512bw,avx512vl,vaes,vpclmulqdq")]
     fn total(self) -> __m128i {
         let [low, middle, high] = [self.low, self.middle, self.high].map(|lanes| {
             let (front, back) =
@@ -331,81 +229,5 @@ impl Sum {
             _mm512_zextsi128_si512(_mm_xor_si128(one, other))
         });
         _mm512_castsi512_si128(Self { low, middle, high }.lanes())
-    }
-}
-
-#[inline]
-#[target_feature(enable = "aes,avx512bw,avx512vl,vpclmulqdq")]
-fn xor3(a: __m512i, b: __m512i, c: __m512i) -> __m512i {
-    _mm512_ternarylogic_epi64::<0x96>(a, b, c)
-}
-
-#[inline]
-#[target_feature(enable = "aes,avx512bw,avx512vl,vpclmulqdq")]
-fn reversed() -> __m128i {
-    _mm_set_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
-}
-
-#[inline]
-#[target_feature(enable = "aes,avx512bw,avx512vl,vpclmulqdq")]
-fn reverse(vector: __m512i) -> __m512i {
-    _mm512_shuffle_epi8(vector, _mm512_broadcast_i32x4(reversed()))
-}
-
-#[inline]
-#[target_feature(enable = "aes,avx512bw,avx512vl,vpclmulqdq")]
-fn load(block: &Block) -> __m128i {
-    let [low, high] = [&block[..8], &block[8..]].map(|half| {
-        i64::from_le_bytes(half.try_into().expect("invariant: half a block has 8 bytes"))
-    });
-    _mm_set_epi64x(high, low)
-}
-
-#[inline]
-#[target_feature(enable = "aes,avx512bw,avx512vl,vpclmulqdq")]
-fn load_vector(vector: &Vector) -> __m512i {
-    load_front(vector)
-}
-
-/// The first 64 bytes, or all there are and then zeros.
-#[inline]
-#[target_feature(enable = "aes,avx512bw,avx512vl,vpclmulqdq")]
-fn load_front(bytes: &[u8]) -> __m512i {
-    let count = u32::try_from(bytes.len()).unwrap_or(64).min(64);
-    let chosen = u64::MAX.unbounded_shr(64 - count);
-    // SAFETY: only the chosen bytes are read, all of them inside `bytes`; no alignment is needed.
-    unsafe { _mm512_maskz_loadu_epi8(chosen, bytes.as_ptr().cast()) }
-}
-
-#[inline]
-#[target_feature(enable = "aes,avx512bw,avx512vl,vpclmulqdq")]
-fn spell(block: __m128i) -> Block {
-    let (low, high) = (_mm_cvtsi128_si64(block), _mm_extract_epi64::<1>(block));
-    let (low, high) = (u128::from(low.cast_unsigned()), u128::from(high.cast_unsigned()));
-    (high << 64 | low).to_le_bytes()
-}
-
-// FIPS 197 5.2, word by word; the S-box is an instruction, so that no table is asked.
-#[target_feature(enable = "aes,avx512bw,avx512vl,vpclmulqdq")]
-fn expand_rounds(key: &[u8], round_keys: &mut [Block; ROUND_KEYS]) {
-    let substitute = |word: u32| {
-        let words = _mm_set1_epi32(word.cast_signed());
-        _mm_cvtsi128_si32(_mm_aeskeygenassist_si128::<0>(words)).cast_unsigned()
-    };
-    let (words, _) = round_keys.as_flattened_mut().as_chunks_mut::<4>();
-    let key_words = key.len() / 4;
-    for (word, bytes) in words.iter_mut().zip(key.as_chunks().0) {
-        *word = *bytes;
-    }
-    let mut constant = 1_u32;
-    for at in key_words..4 * (key_words + 7) {
-        let mut word = u32::from_le_bytes(words[at - 1]);
-        if at.is_multiple_of(key_words) {
-            word = substitute(word).rotate_right(8) ^ constant;
-            constant = (constant << 1) ^ ((constant >> 7) * 0x11b);
-        } else if key_words == 8 && at % 8 == 4 {
-            word = substitute(word);
-        }
-        words[at] = (word ^ u32::from_le_bytes(words[at - key_words])).to_le_bytes();
     }
 }
