@@ -21,8 +21,8 @@ use std::io;
 pub(crate) enum Patience {
     /// Returns with nothing.
     None,
-    /// May wait for the first packet, but [`LINGER`](socket::LINGER) at most: nothing else ends this
-    /// wait.
+    /// May wait for the first packet, but [`LINGER`](socket::LINGER) at most; nothing else ends
+    /// this wait.
     Linger,
 }
 
