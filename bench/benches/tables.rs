@@ -7,8 +7,8 @@ use kakehashi_bench::table::{Datagram, Table, number_of, stream_of};
 use kakehashi_relay::path::verdict::Verdict;
 use kakehashi_srtp::Provider;
 
-/// Legs of a table: a desk, a shard at work, a full one.
-const LEGS: [u32; 3] = [10, 1_000, 100_000];
+/// Legs of a table: in the caches, a shard at work, a full one.
+const LEGS: [u32; 3] = [100, 1_000, 100_000];
 
 /// Packets that are looked up in turn: more than the caches hold of the largest table.
 const PACKETS: usize = 65_536;
@@ -71,7 +71,7 @@ fn forwarding(criterion: &mut Criterion, table: &mut Table, legs: u32) {
     let mut group = criterion.benchmark_group(format!("tables/{legs} legs"));
     group.throughput(Throughput::Elements(TURN as u64));
     group.bench_function("authenticate and route 1,200 B", |bencher| {
-        bencher.iter_batched(&mut turn, |packets| table.turn(&packets), BatchSize::SmallInput);
+        bencher.iter_batched(&mut turn, |packets| table.turn(&packets), BatchSize::PerIteration);
     });
     group.finish();
 }

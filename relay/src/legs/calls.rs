@@ -70,17 +70,18 @@ impl Iterator for Members {
 /// Who does not want which stream: for each position and stream the receivers that left it out.
 type LeftOut = [[Members; STREAMS_PER_LEG_MAX]; LEGS_PER_CALL_MAX];
 
-/// A call as its legs see it.
+/// A call as its legs see it. Of a call of two a packet needs the first line.
+#[repr(C, align(64))]
 struct Call {
     id: CallId,
     present: Members,
     /// Those in the seal lane.
     sealed: Members,
-    legs: [Slot; LEGS_PER_CALL_MAX],
     /// Absent while everyone receives everything: the rule.
     left_out: Option<Box<LeftOut>>,
     /// Whether anyone of it has asked for a repetition: only then packets are worth keeping.
     loses_packets: bool,
+    legs: [Slot; LEGS_PER_CALL_MAX],
 }
 
 /// All calls of a shard that have a leg.
@@ -108,6 +109,11 @@ impl Calls {
 
     pub(super) fn len(&self) -> usize {
         self.calls.len()
+    }
+
+    /// Fetches what a packet of a small call needs of it.
+    pub(super) fn prefetch(&self, place: CallSlot) {
+        self.calls.prefetch(place.0, 0..1);
     }
 
     pub(super) fn id(&self, place: CallSlot) -> Option<CallId> {

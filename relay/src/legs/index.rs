@@ -10,7 +10,7 @@
 
 use super::slots::Slot;
 use super::streams::StreamIndex;
-use crate::memory::prefetch;
+use crate::memory::{in_huge_pages, prefetch};
 use kakehashi_wire::limits::STREAMS_PER_LEG_MAX;
 use kakehashi_wire::rtp::Ssrc;
 
@@ -35,7 +35,10 @@ impl SsrcIndex {
     /// Room for `streams` streams: at most half of the entries are ever used.
     pub(super) fn new(streams: usize) -> Self {
         let entries = (2 * streams).next_power_of_two().max(8);
-        Self { entries: vec![FREE; entries].into_boxed_slice(), mask: entries - 1, used: 0 }
+        let (mut room, mask) = (Vec::with_capacity(entries), entries - 1);
+        in_huge_pages(room.spare_capacity_mut());
+        room.resize(entries, FREE);
+        Self { entries: room.into_boxed_slice(), mask, used: 0 }
     }
 
     /// Streams in it.

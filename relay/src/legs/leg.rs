@@ -5,8 +5,11 @@ use super::bucket::Bucket;
 use super::calls::{CallSlot, Position};
 use super::downlink::Downlink;
 use super::latch::Latch;
-use super::streams::Streams;
+use super::streams::{StreamIndex, Streams};
 use crate::tick::Tick;
+use core::mem::offset_of;
+use core::net::SocketAddr;
+use core::ops::Range;
 use kakehashi_wire::id::{Generation, LegId};
 use kakehashi_wire::relay::Subscription;
 use kakehashi_wire::secret::IcePassword;
@@ -31,17 +34,20 @@ pub struct Leg {
 /// The part of a leg that every packet touches.
 #[repr(C)]
 pub(super) struct Hot {
-    /// Its address first: sending to the leg needs nothing else but the end of its life.
-    pub(super) latch: Latch,
     pub(super) ends: Tick,
     pub(super) bucket: Bucket,
     pub(super) call: CallSlot,
     pub(super) position: Position,
+    /// Begins with the address; the rest of it concerns only a leg that moves.
+    pub(super) latch: Latch,
 }
 
-// Two cache lines, which the processor fetches together.
+/// Where in a leg lies what every packet from it and to it touches: one cache line.
+const EVERY_PACKET: Range<usize> = 0..64;
+
+const _: () = assert!(offset_of!(Hot, latch) + size_of::<Option<SocketAddr>>() <= EVERY_PACKET.end);
 const _: () = assert!(size_of::<Hot>() <= 128);
-const _: () = assert!(core::mem::offset_of!(Leg, hot) == 0);
+const _: () = assert!(offset_of!(Leg, hot) == 0);
 
 /// The two short-term credentials of a leg (RFC 8489 9.1).
 pub struct Passwords {
@@ -52,6 +58,17 @@ pub struct Passwords {
 }
 
 impl Leg {
+    /// Where in a leg lies what a packet to it needs.
+    pub(super) const OF_A_RECEIVER: Range<usize> = EVERY_PACKET;
+
+    /// Where in a leg lies what a packet of one of its streams needs.
+    pub(super) fn of_a_sender(stream: StreamIndex) -> [Range<usize>; 3] {
+        let [auth, opener] = Streams::of_a_packet(stream);
+        let from = offset_of!(Self, streams);
+        let moved = |part: Range<usize>| from + part.start..from + part.end;
+        [EVERY_PACKET, moved(auth), moved(opener)]
+    }
+
     /// Its number.
     pub fn id(&self) -> LegId {
         self.id

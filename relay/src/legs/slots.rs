@@ -1,5 +1,8 @@
 //! Places for a fixed number of things, re-used when they are freed.
 
+use crate::memory::{in_huge_pages, prefetch_part};
+use core::ops::Range;
+
 /// A place. Only meaningful to the `Slots` that handed it out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Slot(u32);
@@ -26,7 +29,9 @@ pub(super) struct Slots<T> {
 impl<T> Slots<T> {
     pub(super) fn new(limit: usize) -> Self {
         let limit = limit.min(u32::MAX as usize);
-        Self { places: Vec::with_capacity(limit), free: Vec::with_capacity(limit), limit }
+        let mut places = Vec::with_capacity(limit);
+        in_huge_pages(places.spare_capacity_mut());
+        Self { places, free: Vec::with_capacity(limit), limit }
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -64,6 +69,14 @@ impl<T> Slots<T> {
         {
             *place = None;
             self.free.push(slot);
+        }
+    }
+
+    /// Fetches some bytes of the thing at a place, without looking whether one is there.
+    pub(super) fn prefetch(&self, slot: Slot, bytes: Range<usize>) {
+        // What is there lies at the beginning of its place, whether or not that holds more.
+        if let Some(place) = self.places.get(slot.0 as usize) {
+            prefetch_part(place, bytes);
         }
     }
 

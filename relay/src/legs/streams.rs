@@ -4,6 +4,8 @@ use super::downlink::{Births, StreamLife};
 use super::repair::Record;
 use crate::capacity::KEY_FRAME_PAUSE_MS;
 use crate::tick::Tick;
+use core::mem::offset_of;
+use core::ops::Range;
 use kakehashi_srtp::{
     AuthKeys, Authenticator, Opened, OpenedRtcp, PacketIndex, Provider, RtcpKeys, Scratch,
     SessionKeys, SrtpError, StreamOpener, reopen_rtp,
@@ -44,7 +46,11 @@ const fn unheard(stream: LegStream) -> StreamOpener {
     StreamOpener::joining(stream.ssrc, stream.rollover)
 }
 
+/// Bytes of the keys that a packet needs with AES-128, the usual suite.
+const AUTH_BYTES: usize = 6 * 64;
+
 /// What a leg may send, and what of it has been received.
+#[repr(C)]
 pub struct Streams {
     /// All that a packet of the pass lane needs.
     auth: AuthKeys,
@@ -119,6 +125,14 @@ impl Streams {
         self.kept = Default::default();
         self.key_frames = Default::default();
         self.reported = [0; STREAMS_PER_LEG_MAX];
+    }
+
+    /// Where in this lies what an SRTP packet of a stream needs.
+    pub(super) fn of_a_packet(stream: StreamIndex) -> [Range<usize>; 2] {
+        let auth = offset_of!(Self, auth);
+        let bytes = size_of::<Option<StreamOpener>>();
+        let opener = offset_of!(Self, openers) + stream.index() * bytes;
+        [auth..auth + AUTH_BYTES, opener..opener + bytes]
     }
 
     /// Makes sure that packets can be opened, not only checked.

@@ -12,8 +12,9 @@ use super::repair::{Kept, Record, RepairCache};
 use super::slots::{Slot, Slots};
 use super::streams::StreamIndex;
 use super::tombstones::Tombstones;
-use crate::capacity::{LEGS_IN_CACHE, REPAIR_BYTES, REPAIRS_PER_REQUEST, TOMBSTONES};
-use crate::memory::prefetch;
+use crate::capacity::{
+    LEGS_IN_CACHE, RECEIVERS_FETCHED, REPAIR_BYTES, REPAIRS_PER_REQUEST, TOMBSTONES,
+};
 use crate::tick::Tick;
 use kakehashi_srtp::{Opened, OpenedRtcp, PacketIndex, Provider, Scratch, SrtpError};
 use kakehashi_wire::id::{CallId, Incarnation, LegId, RelayId};
@@ -113,13 +114,24 @@ impl LegTable {
         self.streams.prefetch(ssrc);
     }
 
-    /// Fetches what a packet of `ssrc` will need of its leg.
-    pub(crate) fn prefetch_leg(&self, ssrc: Ssrc) {
-        let found = self.streams.get(ssrc).and_then(|(slot, _)| self.legs.get(slot));
-        if let Some(leg) = found {
-            prefetch(&leg.hot);
-            prefetch(&leg.streams);
+    /// Fetches what a packet of `ssrc` will need of its leg, and gives the leg's place.
+    pub(crate) fn prefetch_leg(&self, ssrc: Ssrc) -> Option<Slot> {
+        let (slot, stream) = self.streams.get(ssrc)?;
+        Leg::of_a_sender(stream).into_iter().for_each(|part| self.legs.prefetch(slot, part));
+        Some(slot)
+    }
+
+    /// Fetches the call of a leg.
+    pub(crate) fn prefetch_call(&self, slot: Slot) {
+        if let Some(leg) = self.leg(slot) {
+            self.calls.prefetch(leg.hot.call);
         }
+    }
+
+    /// Fetches what sending to the members of a leg's call needs of them.
+    pub(crate) fn prefetch_receivers(&self, slot: Slot) {
+        let others = self.others(slot).take(RECEIVERS_FETCHED);
+        others.for_each(|other| self.legs.prefetch(other, Leg::OF_A_RECEIVER));
     }
 
     /// The call a leg belongs to.

@@ -1,8 +1,11 @@
-//! Memory that the kernel writes to, and the instruction that fetches memory ahead of its use.
+//! Memory that the kernel writes to, large pages, and the instruction that fetches memory ahead of
+//! its use.
 
 mod arena;
 mod mapping;
+mod pages;
 mod prefetch;
 
 pub(crate) use arena::ReceiveArena;
-pub(crate) use prefetch::prefetch;
+pub(crate) use pages::in_huge_pages;
+pub(crate) use prefetch::{prefetch, prefetch_part};

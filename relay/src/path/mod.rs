@@ -84,8 +84,9 @@ pub fn forward<'a>(
     }
 }
 
-/// Fetches the memory that packets will need: the line where each one's look-up begins, then what
-/// the look-up finds. All of a group wait for memory together instead of one after the other.
+/// Fetches the memory that packets will need, in the order in which one thing leads to the next: the
+/// index, the leg, its call, its receivers. All of a group wait for memory together instead of one
+/// after the other.
 fn fetch_ahead(legs: &LegTable, group: &[Option<Received<'_>>]) {
     if legs.fits_cache() {
         return;
@@ -97,7 +98,12 @@ fn fetch_ahead(legs: &LegTable, group: &[Option<Received<'_>>]) {
         glances.filter(move |ssrc| last.replace(*ssrc) != Some(*ssrc))
     };
     ssrcs().for_each(|ssrc| legs.prefetch_stream(ssrc));
-    ssrcs().for_each(|ssrc| legs.prefetch_leg(ssrc));
+    let mut found = [None; FETCH_AHEAD];
+    for (found, ssrc) in found.iter_mut().zip(ssrcs()) {
+        *found = legs.prefetch_leg(ssrc);
+    }
+    found.iter().flatten().for_each(|leg| legs.prefetch_call(*leg));
+    found.iter().flatten().for_each(|leg| legs.prefetch_receivers(*leg));
 }
 
 /// An authentic packet goes to those it concerns.

@@ -19,7 +19,7 @@ const ABREAST: usize = 8;
 
 /// Rounds of the cipher.
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
+#[repr(u8)]
 enum Rounds {
     /// AES-128.
     Ten = 10,
@@ -33,6 +33,8 @@ enum Rounds {
 pub(super) struct BlockKey {
     #[zeroize(skip)]
     rounds: Rounds,
+    /// Round keys lie where no load of one crosses a cache line.
+    padding: [u8; 3],
     round_keys: [Block; ROUND_KEYS],
 }
 
@@ -43,7 +45,7 @@ impl BlockKey {
             Suite::AeadAes128Gcm => Rounds::Ten,
             Suite::AeadAes256Gcm => Rounds::Fourteen,
         };
-        Self { rounds, round_keys: [[0; BLOCK_BYTES]; ROUND_KEYS] }
+        Self { rounds, padding: [0; 3], round_keys: [[0; BLOCK_BYTES]; ROUND_KEYS] }
     }
 
     /// Expands `key`, which has the length that the suite fixes (FIPS 197 5.2).
