@@ -6,17 +6,18 @@ use crate::subject::{Kind, Starter, Subject};
 use crate::workload::{FAN_OUT, VIDEO, VIDEO_SEALED, VOICE, Workload};
 use anyhow::{Context, Result};
 
-/// Packets a second that the slowest peer copes with: rtpengine, which takes up to 15 µs for one.
+/// Packets a second at which all are compared as well: what the slowest peer copes with, rtpengine,
+/// which takes up to 15 µs for one.
 const COMMON_RATE: f64 = 60_000.0;
 
-/// Share of the lower of two highest rates at which costs are compared: a busy core that does not
-/// overflow.
+/// Share of a highest rate at which costs are compared: a busy core that does not overflow. With
+/// the floor it is the lower of both highest rates, with a peer each one's own.
 const BUSY_SHARE: f64 = 0.7;
 
-/// The same for delays.
+/// The same for delays, of the lower of both.
 const DELAY_SHARE: f64 = 0.5;
 
-/// A quantity of two subjects at one rate.
+/// A quantity of two subjects.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Comparison {
     /// Name in files, as `voice_pass_vs_floor`.
@@ -165,60 +166,81 @@ fn measure_row(run: &Run<'_>, row: &Row, results: &mut Results) -> Result<()> {
     let start = |kind| Subject::start(kind, row.workload, run.with);
     let mut floor = start(row.floor)?;
     let mut relay = start(Kind::Relay)?;
+    let rates = [highest(&mut floor, run.effort)?, highest(&mut relay, run.effort)?];
+    results.highest.extend(rates.map(|rate| (row.workload, rate)));
     if !row.peers.is_empty() {
-        let mut peers = Vec::new();
-        for (kind, ..) in row.peers {
-            peers.push(start(*kind)?);
-        }
-        let mut subjects = vec![&mut relay, &mut floor];
-        subjects.extend(&mut peers);
-        let mut sides = compare(&mut subjects, COMMON_RATE, run.effort, run.with)?.into_iter();
-        let of_relay = sides.next().context("the relay was measured")?;
-        let names = [(row.floor_name, None)]
-            .into_iter()
-            .chain(row.peers.iter().map(|(_, name, target)| (*name, Some(*target))));
-        for ((name, target), other) in names.zip(sides) {
-            let (suffix, relay) =
-                (if target.is_none() { "_at_common_rate" } else { "" }, &of_relay);
-            results.comparisons.push(Comparison {
-                name: format!("{}_vs_{name}{suffix}", row.name),
-                target,
-                quantity: Quantity::Cost,
-                relay: relay.clone(),
-                other,
-            });
-        }
+        against_peers(run, row, (&mut relay, rates[1].rate), &mut floor, results)?;
     }
-    against_the_floor(run, row, &mut relay, &mut floor, results)
+    let lower = rates[0].rate.min(rates[1].rate);
+    against_the_floor(run, row, lower, (&mut relay, &mut floor), results)
 }
 
-fn against_the_floor(
+/// Each at the share of its own highest rate that it would be run at; then all at one rate.
+fn against_peers(
     run: &Run<'_>,
     row: &Row,
-    relay: &mut Subject,
+    (relay, relays_highest): (&mut Subject, f64),
     floor: &mut Subject,
     results: &mut Results,
 ) -> Result<()> {
-    let rates = [highest(floor, run.effort)?, highest(relay, run.effort)?];
-    results.highest.extend(rates.map(|rate| (row.workload, rate)));
-    let lower = rates[0].rate.min(rates[1].rate);
-    let mut at = |share: f64| -> Result<[Measured; 2]> {
-        let sides = compare(&mut [relay, floor], lower * share, run.effort, run.with)?;
-        sides.try_into().ok().context("two subjects were measured")
-    };
-    let [of_relay, of_floor] = at(BUSY_SHARE)?;
-    let name = format!("{}_vs_{}", row.name, row.floor_name);
-    let target = Some(row.floor_target);
-    let quantity = Quantity::Cost;
-    results.comparisons.push(Comparison {
-        name,
+    let mut peers = Vec::new();
+    for (kind, ..) in row.peers {
+        let mut peer = Subject::start(*kind, row.workload, run.with)?;
+        let highest = highest(&mut peer, run.effort)?;
+        results.highest.push((row.workload, highest));
+        peers.push((peer, highest.rate));
+    }
+    let mut sides = vec![(&mut *relay, relays_highest * BUSY_SHARE)];
+    sides.extend(peers.iter_mut().map(|(peer, highest)| (peer, *highest * BUSY_SHARE)));
+    let names = row.peers.iter().map(|(_, name, target)| (*name, Some(*target)));
+    costs(run, row.name, names, "", &mut sides, results)?;
+
+    let mut sides = vec![(relay, COMMON_RATE), (floor, COMMON_RATE)];
+    sides.extend(peers.iter_mut().map(|(peer, _)| (peer, COMMON_RATE)));
+    let names = row.peers.iter().map(|(_, name, _)| *name);
+    let names = [row.floor_name].into_iter().chain(names).map(|name| (name, None));
+    costs(run, row.name, names, "_at_common_rate", &mut sides, results)
+}
+
+/// Compares what the first of `sides`, the relay, costs with what the others do, which have names
+/// and targets.
+fn costs(
+    run: &Run<'_>,
+    row: &str,
+    others: impl Iterator<Item = (&'static str, Option<f64>)>,
+    suffix: &str,
+    sides: &mut [(&mut Subject, f64)],
+    results: &mut Results,
+) -> Result<()> {
+    let mut measured = compare(sides, run.effort, run.with)?.into_iter();
+    let of_relay = measured.next().context("the relay was measured")?;
+    results.comparisons.extend(others.zip(measured).map(|((name, target), other)| Comparison {
+        name: format!("{row}_vs_{name}{suffix}"),
         target,
-        quantity,
-        relay: of_relay,
-        other: of_floor,
-    });
+        quantity: Quantity::Cost,
+        relay: of_relay.clone(),
+        other,
+    }));
+    Ok(())
+}
+
+/// Costs and delays at shares of the lower of both highest rates.
+fn against_the_floor(
+    run: &Run<'_>,
+    row: &Row,
+    lower: f64,
+    (relay, floor): (&mut Subject, &mut Subject),
+    results: &mut Results,
+) -> Result<()> {
+    let rate = lower * BUSY_SHARE;
+    let names = [(row.floor_name, Some(row.floor_target))].into_iter();
+    let mut sides = [(&mut *relay, rate), (&mut *floor, rate)];
+    costs(run, row.name, names, "", &mut sides, results)?;
     if row.with_delay {
-        let [of_relay, of_floor] = at(DELAY_SHARE)?;
+        let rate = lower * DELAY_SHARE;
+        let sides = compare(&mut [(relay, rate), (floor, rate)], run.effort, run.with)?;
+        let [of_relay, of_floor]: [Measured; 2] =
+            sides.try_into().ok().context("two subjects were measured")?;
         results.comparisons.extend(DELAYS.map(|(name, quantile, target)| Comparison {
             name: format!("{}_delay_{name}_vs_{}", row.name, row.floor_name),
             target: Some(target),

@@ -121,50 +121,53 @@ pub struct Highest {
     pub is_generators: bool,
 }
 
-/// Lets the subjects take turns at the same rate. If one of them does not cope, all do it again at
-/// a lower rate.
+/// Lets subjects take turns, each at its own rate, in packets a second at the senders. If one of
+/// them does not cope, all do it again at lower rates.
 ///
 /// # Errors
 /// If a subject ends, or counts do not add up.
 pub fn compare(
-    subjects: &mut [&mut Subject],
-    rate: f64,
+    sides: &mut [(&mut Subject, f64)],
     effort: Effort,
     with: Starter<'_>,
 ) -> Result<Vec<Measured>> {
-    let background = background(subjects, with)?;
-    let (mut rate, mut lowerings) = (rate, 0);
+    let background = background(sides, with)?;
+    let mut lowerings = 0;
     loop {
-        let all = rounds(subjects, rate, effort, background)?;
-        let coping: Vec<_> = all.iter().map(|it| it.copes(rate)).collect();
+        let all = rounds(sides, effort, background)?;
+        let coping: Vec<_> = all.iter().map(|it| it.copes(it.rate)).collect();
         if coping.iter().all(|copes| *copes) || lowerings == LOWERINGS {
             return Ok(all);
         }
-        for (subject, copes) in subjects.iter_mut().zip(coping) {
+        for ((subject, rate), copes) in sides.iter_mut().zip(coping) {
             if !copes {
                 subject.restart(with)?;
             }
+            *rate *= LOWERED;
         }
-        (rate, lowerings) = (rate * LOWERED, lowerings + 1);
+        lowerings += 1;
     }
 }
 
 fn rounds(
-    subjects: &mut [&mut Subject],
-    rate: f64,
+    sides: &mut [(&mut Subject, f64)],
     effort: Effort,
     background: f64,
 ) -> Result<Vec<Measured>> {
-    let measured = |subject: &&mut Subject| Measured { kind: subject.kind, rate, turns: vec![] };
-    let mut all: Vec<_> = subjects.iter().map(measured).collect();
+    let measured = |(subject, rate): &(&mut Subject, f64)| Measured {
+        kind: subject.kind,
+        rate: *rate,
+        turns: vec![],
+    };
+    let mut all: Vec<_> = sides.iter().map(measured).collect();
     for round in 0..effort.rounds {
-        let mut order: Vec<_> = subjects.iter_mut().zip(&mut all).collect();
+        let mut order: Vec<_> = sides.iter_mut().zip(&mut all).collect();
         // Whatever drifts during a round meets each of them first and last.
         if round % 2 == 1 {
             order.reverse();
         }
-        for (subject, measured) in order {
-            measured.turns.push(turn(subject, rate, effort.turn, background)?);
+        for ((subject, rate), measured) in order {
+            measured.turns.push(turn(subject, *rate, effort.turn, background)?);
         }
     }
     Ok(all)
@@ -232,9 +235,9 @@ fn turn(subject: &mut Subject, rate: f64, length: Duration, background: f64) -> 
 }
 
 /// Share of the core that is busy while nothing is sent.
-fn background(subjects: &[&mut Subject], with: Starter<'_>) -> Result<f64> {
+fn background(sides: &[(&mut Subject, f64)], with: Starter<'_>) -> Result<f64> {
     let clock = with.clock;
-    let Some(subject) = subjects.first() else { return Ok(0.0) };
+    let Some((subject, _)) = sides.first() else { return Ok(0.0) };
     let (before, started) = (subject.cpu.read()?, clock.now());
     clock.wait_until(started + BACKGROUND);
     let busy = subject.cpu.read()?.core.saturating_sub(before.core);
