@@ -52,7 +52,7 @@ struct Args {
 
 /// A few minutes in all.
 const QUICK: Effort =
-    Effort { rounds: 3, turn: Duration::from_millis(800), trial: Duration::from_millis(300) };
+    Effort { rounds: 3, turn: Duration::from_millis(700), trial: Duration::from_millis(200) };
 
 /// Long enough that a round of another length would give the same.
 const FULL: Effort =
