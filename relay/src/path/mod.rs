@@ -84,9 +84,9 @@ pub fn forward<'a>(
     }
 }
 
-/// Fetches the memory that packets will need, in the order in which one thing leads to the next: the
-/// index, the leg, its call, its receivers. All of a group wait for memory together instead of one
-/// after the other.
+/// Fetches the memory that packets will need, in the order in which one thing leads to the next:
+/// the index, the leg, its call, its receivers. All of a group wait for memory together instead of
+/// one after the other.
 fn fetch_ahead(legs: &LegTable, group: &[Option<Received<'_>>]) {
     if legs.fits_cache() {
         return;
