@@ -117,6 +117,10 @@ pub const LINK_OUTBOX_MAX: usize = 1024;
 /// link, few enough that a new call waits for at most four batches.
 pub const BATCHES_IN_FLIGHT_MAX: usize = 4;
 
+/// Batches beyond these that may carry removals of legs: who is suspended waits for no answer to
+/// what was ordered before. 32 legs at once are 16 calls that end in one turn.
+pub const BATCHES_FOR_REMOVALS: usize = 1;
+
 /// A relay that leaves a batch unanswered for so long is treated as lost.
 pub const ORDERS_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 

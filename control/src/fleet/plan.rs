@@ -6,7 +6,7 @@
 //! not. So the relay ends up with exactly the wanted legs, whatever was lost or repeated.
 
 use super::{Generations, Standing, WantedLeg};
-use crate::capacity::BATCHES_IN_FLIGHT_MAX;
+use crate::capacity::{BATCHES_FOR_REMOVALS, BATCHES_IN_FLIGHT_MAX};
 use kakehashi_wire::id::{CallId, Epoch, Generation, Incarnation, LegId, ShardIndex};
 use kakehashi_wire::limits::ORDERS_PER_BATCH_MAX;
 use kakehashi_wire::relay::{
@@ -44,6 +44,24 @@ enum Phase {
     Removing(Generation),
 }
 
+/// Which orders go first: a leg that must go carries media that nobody should get any more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Urgency {
+    Removal,
+    Usual,
+}
+
+impl Phase {
+    /// How much its order hurries; `None` if no order is due.
+    fn urgency(self) -> Option<Urgency> {
+        match self {
+            Self::Unwanted | Self::Unfit(_) => Some(Urgency::Removal),
+            Self::Missing | Self::Unsubscribed | Self::Ageing => Some(Urgency::Usual),
+            _ => None,
+        }
+    }
+}
+
 struct Entry {
     leg: WantedLeg,
     phase: Phase,
@@ -77,8 +95,8 @@ pub struct Plan {
     legs: BTreeMap<LegId, Entry>,
     /// How many of them are on each shard.
     on_shard: BTreeMap<ShardIndex, u32>,
-    /// Legs that need an order.
-    todo: BTreeSet<LegId>,
+    /// Legs that need an order, the most urgent first.
+    todo: BTreeSet<(Urgency, LegId)>,
     /// When legs in force are to be renewed.
     renewals: BTreeSet<(Duration, LegId)>,
     /// When each unanswered batch was made.
@@ -109,7 +127,7 @@ impl Plan {
         self.forget(id);
         *self.on_shard.entry(shard).or_default() += 1;
         self.legs.insert(id, Entry::new(leg));
-        self.todo.insert(id);
+        self.todo.insert((Urgency::Usual, id));
     }
 
     /// The relay should no longer hold this leg.
@@ -191,14 +209,17 @@ impl Plan {
     /// The next batch of orders, empty if there is nothing to say or too much is unanswered.
     pub fn orders(&mut self, now: Duration, generations: &mut Generations) -> Vec<Order> {
         let mut batch = Vec::new();
-        if !self.linked || self.in_flight.len() >= BATCHES_IN_FLIGHT_MAX {
+        if !self.linked {
             return batch;
         }
         self.note_due_renewals(now);
         while batch.len() < ORDERS_PER_BATCH_MAX {
-            let Some(leg) = self.todo.first().copied() else { break };
+            let Some((urgency, leg)) = self.todo.first().copied() else { break };
+            if !self.has_room_for(urgency) {
+                break;
+            }
             let Some(generation) = generations.draw() else { break };
-            self.todo.remove(&leg);
+            self.todo.remove(&(urgency, leg));
             batch.extend(self.order(leg, generation));
         }
         if !batch.is_empty() {
@@ -231,6 +252,15 @@ impl Plan {
     /// Legs a shard holds or has been told to hold, as far as is known.
     pub fn legs_on(&self, shard: ShardIndex) -> u32 {
         self.on_shard.get(&shard).copied().unwrap_or(0)
+    }
+
+    /// Whether another batch may go although earlier ones are unanswered.
+    fn has_room_for(&self, urgency: Urgency) -> bool {
+        let most = match urgency {
+            Urgency::Removal => BATCHES_IN_FLIGHT_MAX + BATCHES_FOR_REMOVALS,
+            Urgency::Usual => BATCHES_IN_FLIGHT_MAX,
+        };
+        self.in_flight.len() < most
     }
 
     fn order(&mut self, leg: LegId, generation: Generation) -> Option<Order> {
@@ -320,30 +350,26 @@ impl Plan {
         if let Phase::InForce(at) = entry.phase {
             self.renewals.remove(&(at, leg));
         }
+        if let Some(urgency) = entry.phase.urgency() {
+            self.todo.remove(&(urgency, leg));
+        }
         entry.phase = phase;
         if matches!(phase, Phase::Missing | Phase::Refused(_)) {
             entry.epoch = None;
         }
-        match phase {
-            Phase::Missing
-            | Phase::Unsubscribed
-            | Phase::Ageing
-            | Phase::Unfit(_)
-            | Phase::Unwanted => {
-                self.todo.insert(leg);
-            }
-            Phase::InForce(at) => {
-                self.renewals.insert((at, leg));
-            }
-            _ => {
-                self.todo.remove(&leg);
-            }
+        if let Some(urgency) = phase.urgency() {
+            self.todo.insert((urgency, leg));
+        }
+        if let Phase::InForce(at) = phase {
+            self.renewals.insert((at, leg));
         }
     }
 
     fn forget(&mut self, leg: LegId) {
-        self.todo.remove(&leg);
         let Some(entry) = self.legs.remove(&leg) else { return };
+        if let Some(urgency) = entry.phase.urgency() {
+            self.todo.remove(&(urgency, leg));
+        }
         if let Phase::InForce(at) = entry.phase {
             self.renewals.remove(&(at, leg));
         }

@@ -375,6 +375,37 @@ fn unanswered_batches_are_bounded() {
 }
 
 #[test]
+fn removals_go_first_and_do_not_wait_for_answers() {
+    let mut world = World::new();
+    for leg in 100..110 {
+        world.plan.want(wanted(leg));
+    }
+    while world.exchange() {}
+    for leg in 0..1000 {
+        world.plan.want(wanted(leg));
+    }
+    let removed = |orders: &[Order]| {
+        let legs = orders.iter().filter_map(|order| match order {
+            Order::Remove(it) => Some(it.leg.0),
+            _ => None,
+        });
+        legs.collect::<Vec<_>>()
+    };
+    world.plan.release(LegId(109));
+    let batch = world.plan.orders(world.now, &mut world.generations);
+    assert_eq!((removed(&batch), batch.len()), (vec![109], ORDERS_PER_BATCH_MAX));
+    assert!(matches!(batch[0], Order::Remove(_)), "before everything else");
+    while !world.plan.orders(world.now, &mut world.generations).is_empty() {}
+    for leg in [105, 107] {
+        world.plan.release(LegId(leg));
+    }
+    let batch = world.plan.orders(world.now, &mut world.generations);
+    assert_eq!((removed(&batch), batch.len()), (vec![105, 107], 2), "and nothing else");
+    world.plan.release(LegId(106));
+    assert!(world.plan.orders(world.now, &mut world.generations).is_empty(), "one batch more");
+}
+
+#[test]
 fn a_long_list_is_cut_into_ranges_without_gap_or_overlap() {
     for count in [0, 1, RESYNC_LEGS_MAX, RESYNC_LEGS_MAX + 1, 3 * RESYNC_LEGS_MAX + 7] {
         let keep: Vec<_> = (0..count as u64).map(|i| LegId(i * 1000)).collect();
