@@ -94,6 +94,10 @@ pub const TURNS_WAITING_MAX: usize = 1024;
 /// Turns whose records are committed together: one disk flush for all of them.
 pub const TURNS_PER_COMMIT_MAX: usize = 256;
 
+/// How long the core remembers that somebody's rights ended: a sign-in that was checked just before
+/// has arrived by then, or was given up; twice, since the check is not the first thing it does.
+pub const REVOKED_KEPT: Duration = Duration::from_secs(2 * LOGIN_TIMEOUT.as_secs());
+
 /// Call records that wait for a store that does not answer: an hour of three ends a second.
 pub const UNSAVED_MAX: usize = 10_000;
 
@@ -208,6 +212,10 @@ pub const TENANTS_MAX: u32 = 10_000;
 
 /// Accounts of one tenant unless its record says otherwise.
 pub const ACCOUNTS_PER_TENANT_DEFAULT: u32 = 10_000;
+
+/// Devices on which one account may be suspended: they stand in its record, 50 bytes each, and who
+/// has lost more than these needs another password.
+pub const SUSPENDED_DEVICES_MAX: u32 = 64;
 
 /// Shortest password that a person may choose, in characters (NIST SP 800-63B-4: 15 where the
 /// password is the only factor).

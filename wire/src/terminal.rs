@@ -338,11 +338,14 @@ pub enum CallEnd {
     NoRelay = 6,
     /// Control restarted while the call was going on.
     ControlRestarted = 7,
+    /// A member was suspended. The others are told [`PeerLost`](Self::PeerLost): who is suspended
+    /// is not their business.
+    Suspended = 8,
 }
 
 impl CallEnd {
     /// Every reason, in the order of the wire.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::HungUp,
         Self::Rejected,
         Self::Cancelled,
@@ -350,6 +353,7 @@ impl CallEnd {
         Self::PeerLost,
         Self::NoRelay,
         Self::ControlRestarted,
+        Self::Suspended,
     ];
 
     /// Its name in records and machine-readable output; never changes.
@@ -362,6 +366,7 @@ impl CallEnd {
             Self::PeerLost => "peer_lost",
             Self::NoRelay => "no_relay",
             Self::ControlRestarted => "control_restarted",
+            Self::Suspended => "suspended",
         }
     }
 }
@@ -387,6 +392,9 @@ pub enum SessionEnd {
     Protocol = 4,
     /// The terminal read too slowly for what it asked to be told.
     TooSlow = 5,
+    /// The account, the device or the whole tenant was suspended. Signing in is answered as if the
+    /// password were wrong until that is over.
+    Suspended = 6,
 }
 
 impl Check for SignIn {

@@ -1,7 +1,7 @@
 //! Adding tenants and accounts, and setting passwords.
 
 use super::model::{
-    Account, AccountRecord, CountRecord, LoginRecord, NameRecord, Tenant, TenantLimits,
+    Account, AccountRecord, CountRecord, LoginRecord, NameRecord, Standing, Tenant, TenantLimits,
     account_key, count_key, login_key, name_key, tenant_key,
 };
 use super::names::{self, BadName, Login};
@@ -15,7 +15,7 @@ use kakehashi_wire::id::{AccountId, TenantId};
 use kakehashi_wire::secret::Password;
 
 /// How often a change is tried again when somebody else changed the same thing first.
-const ATTEMPTS: usize = 8;
+pub(super) const ATTEMPTS: usize = 8;
 
 /// Why tenants or accounts were not changed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -93,7 +93,14 @@ impl Accounts {
             return Err(AccountError::Limit(TENANTS_MAX, "tenants"));
         }
         let id = TenantId(self.entropy.nonzero());
-        let tenant = Tenant { id, name: name.as_str().to_owned(), limits, created: now };
+        let tenant = Tenant {
+            id,
+            name: name.as_str().to_owned(),
+            limits,
+            created: now,
+            standing: Standing::Active,
+            epoch: 1,
+        };
         let change = Transaction::new()
             .compare(name_key(&name), Expected::Absent)
             .compare(tenant_key(id), Expected::Absent)
@@ -127,6 +134,8 @@ impl Accounts {
             display,
             epoch: 1,
             created: now,
+            standing: Standing::Active,
+            suspended_devices: Vec::new(),
         };
         let record = AccountRecord { account, password: hash };
         self.insert(&login, &record).await?;

@@ -1,21 +1,25 @@
 //! Tenants and accounts: adding, finding, and checking who somebody is.
 //!
-//! Sign-in tells nobody which part was wrong: an unknown tenant, an unknown login ID and a wrong
-//! password take the same reads, one hash of the same cost, and give the same answer.
+//! Sign-in tells nobody which part was wrong: an unknown tenant, an unknown login ID, a wrong
+//! password and a suspension take the same reads, one hash of the same cost, and give the same
+//! answer.
 
 mod manage;
 mod model;
 pub mod names;
 pub mod password;
 mod pool;
+mod standing;
 
 pub use manage::{AccountError, Added, NewAccount};
-pub use model::{Account, Tenant, TenantLimits};
+pub use model::{Account, Standing, SuspendedDevice, Tenant, TenantLimits};
+pub use standing::Subject;
 
 use crate::capacity::HASH_QUEUE_PER_WORKER;
 use crate::entropy::Entropy;
+use crate::sessions::Epochs;
 use crate::store::{Prefix, Record, Revision, SharedStore, Store, StoreError, decode, list};
-use kakehashi_wire::id::{AccountId, TenantId};
+use kakehashi_wire::id::{AccountId, DeviceId, TenantId};
 use kakehashi_wire::limits::PASSWORD_BYTES_MAX;
 use kakehashi_wire::secret::Password;
 use model::{AccountRecord, LoginRecord, NameRecord, account_key, login_key, name_key, tenant_key};
@@ -54,6 +58,17 @@ pub struct Verified {
     pub login: String,
     /// The name shown to others.
     pub display: String,
+    /// The epochs in which this counts.
+    pub epochs: Epochs,
+    suspended_devices: Vec<SuspendedDevice>,
+}
+
+impl Verified {
+    /// Whether the account may be used on `device`. If not, the answer is the one to a wrong
+    /// password, as for every suspension.
+    pub fn may_use(&self, device: DeviceId) -> bool {
+        !self.suspended_devices.iter().any(|suspended| suspended.device == device)
+    }
 }
 
 /// Why a sign-in was refused.
@@ -103,31 +118,33 @@ impl Accounts {
             tracing::error!(%error, "a sign-in could not be checked");
             SignInRefusal::StoreUnavailable
         })?;
-        let hash = found.as_ref().map_or(&self.dummy, |record| &record.password);
+        let hash = found.as_ref().map_or(&self.dummy, |(record, _)| &record.password);
         let matches = self.pool.matches(password.clone(), hash.clone()).await;
         match (matches, found) {
             (Err(Busy { retry_after_ms }), _) => Err(SignInRefusal::Busy { retry_after_ms }),
-            (Ok(None), Some(record)) => {
+            (Ok(None), Some((record, _))) => {
                 let Account { tenant, id, .. } = record.account;
                 tracing::error!(%tenant, account = %id, "the stored password hash is damaged");
                 Err(SignInRefusal::BadCredentials)
             }
-            (Ok(Some(true)), Some(AccountRecord { account, .. })) => Ok(Verified {
+            (Ok(Some(true)), Some((AccountRecord { account, .. }, tenant))) => Ok(Verified {
                 tenant: account.tenant,
                 account: account.id,
                 login: account.login,
                 display: account.display,
+                epochs: Epochs { tenant: tenant.epoch, account: account.epoch },
+                suspended_devices: account.suspended_devices,
             }),
             _ => Err(SignInRefusal::BadCredentials),
         }
     }
 
-    /// The account, or none, after the same three reads.
+    /// The account with its tenant if it may sign in, or none, after the same four reads.
     async fn look_up(
         &self,
         tenant: &str,
         login: &str,
-    ) -> Result<Option<AccountRecord>, StoreError> {
+    ) -> Result<Option<(AccountRecord, Tenant)>, StoreError> {
         // Names that cannot be look for something that never is there.
         let nobody = || Login::parse("0").expect("one digit is a name");
         let is_name = Login::parse(tenant).is_ok() && Login::parse(login).is_ok();
@@ -135,11 +152,16 @@ impl Accounts {
         let login = Login::parse(login).unwrap_or_else(|_| nobody());
         let found: Option<(NameRecord, Revision)> = self.read(&name_key(&tenant)).await?;
         let tenant = found.map_or(TenantId(0), |(record, _)| record.tenant);
+        let about: Option<(Tenant, Revision)> = self.read(&tenant_key(tenant)).await?;
         let found: Option<(LoginRecord, Revision)> = self.read(&login_key(tenant, &login)).await?;
         let account = found.map_or(AccountId(0), |(record, _)| record.account);
         let found: Option<(AccountRecord, Revision)> =
             self.read(&account_key(tenant, account)).await?;
-        Ok(found.filter(|_| is_name).map(|(record, _)| record))
+        let found = found.zip(about).map(|((record, _), (tenant, _))| (record, tenant));
+        Ok(found.filter(|(record, tenant)| {
+            let standings = [record.account.standing, tenant.standing];
+            is_name && standings == [Standing::Active; 2]
+        }))
     }
 
     /// The account with this login ID. One of another tenant is as absent as one that never was.

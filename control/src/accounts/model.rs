@@ -5,7 +5,7 @@ use super::password::StoredHash;
 use crate::capacity::ACCOUNTS_PER_TENANT_DEFAULT;
 use crate::clock::UnixMs;
 use crate::store::{Key, Record, hex_id};
-use kakehashi_wire::id::{AccountId, TenantId};
+use kakehashi_wire::id::{AccountId, DeviceId, TenantId};
 use serde::{Deserialize, Serialize};
 
 /// A tenant.
@@ -20,6 +20,36 @@ pub struct Tenant {
     pub limits: TenantLimits,
     /// When it was made.
     pub created: UnixMs,
+    /// Whether its accounts may sign in.
+    #[serde(default)]
+    pub standing: Standing,
+    /// Raised whenever what was granted to its accounts before must no longer count.
+    #[serde(default)]
+    pub epoch: u64,
+}
+
+/// Whether somebody may sign in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Yes.
+    #[default]
+    Active,
+    /// No, until it is activated again.
+    Suspended {
+        /// Since when.
+        since: UnixMs,
+    },
+}
+
+/// A device on which an account may not be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SuspendedDevice {
+    /// The device.
+    #[serde(with = "hex_id")]
+    pub device: DeviceId,
+    /// Since when.
+    pub since: UnixMs,
 }
 
 /// What a tenant may have.
@@ -52,6 +82,12 @@ pub struct Account {
     pub epoch: u64,
     /// When it was made.
     pub created: UnixMs,
+    /// Whether it may sign in.
+    #[serde(default)]
+    pub standing: Standing,
+    /// On which devices it may not.
+    #[serde(default)]
+    pub suspended_devices: Vec<SuspendedDevice>,
 }
 
 /// An account as it is kept.
@@ -83,10 +119,12 @@ pub(super) struct CountRecord {
 }
 
 impl Record for Tenant {
-    const VERSION: u32 = 1;
+    // 2: `standing` and `epoch`.
+    const VERSION: u32 = 2;
 }
 impl Record for AccountRecord {
-    const VERSION: u32 = 1;
+    // 2: `standing` and `suspended_devices`.
+    const VERSION: u32 = 2;
 }
 impl Record for NameRecord {
     const VERSION: u32 = 1;

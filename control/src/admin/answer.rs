@@ -37,6 +37,14 @@ async fn act(service: &Service, request: Request) -> Result<Answer, AccountError
             let tenant = find(service, &tenant).await?;
             Ok(Answer::Accounts { rows: accounts.list(tenant.id).await? })
         }
+        Request::Suspend { subject } => {
+            let revocation = accounts.suspend(&subject, (service.now)()).await?;
+            service.live.revoke(revocation).await;
+            Ok(Answer::Done {})
+        }
+        Request::Reactivate { subject } => {
+            accounts.reactivate(&subject).await.map(|()| Answer::Done {})
+        }
         Request::Calls { tenant, ended } => calls(service, tenant.as_deref(), ended).await,
         Request::Sessions {} => sessions(service).await,
         Request::Relays {} => Ok(Answer::Relays { rows: service.live.relays().await }),

@@ -10,10 +10,10 @@ mod server;
 
 pub use server::{Admin, AdminError, Service};
 
-use crate::accounts::Account;
-use crate::accounts::Tenant;
+use crate::accounts::{Account, Subject, Tenant};
 use crate::clock::UnixMs;
 use crate::records::CallRecord;
+use crate::sessions::Revocation;
 use crate::store::hex_id;
 use core::future::Future;
 use core::pin::Pin;
@@ -67,6 +67,18 @@ pub enum Request {
         #[serde(default, with = "optional_password")]
         password: Option<Password>,
     },
+    /// Ends sessions, calls and media of an account, of one device of it, or of a whole tenant, and
+    /// takes no sign-in until [`Reactivate`](Self::Reactivate). Answer: [`Answer::Done`], when that
+    /// is on disk and the relays have been told.
+    Suspend {
+        /// Whom.
+        subject: Subject,
+    },
+    /// Takes sign-ins again. Answer: [`Answer::Done`].
+    Reactivate {
+        /// Of whom.
+        subject: Subject,
+    },
     /// Live and ended calls. Answer: [`Answer::Calls`].
     Calls {
         /// Of this tenant only.
@@ -105,6 +117,8 @@ pub enum Answer {
         #[serde(default, with = "optional_password")]
         password: Option<Password>,
     },
+    /// It was done.
+    Done {},
     /// Calls.
     Calls {
         /// Those that go on.
@@ -208,7 +222,7 @@ pub struct StatusRow {
 /// An answer that is on its way.
 pub type LiveFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// What the running node tells the admin about itself.
+/// What the running node tells the admin about itself, and does for it.
 pub trait Live: Send + Sync + 'static {
     /// The calls that go on.
     fn live_calls(&self) -> LiveFuture<'_, Vec<CallRow>>;
@@ -216,6 +230,8 @@ pub trait Live: Send + Sync + 'static {
     fn sessions(&self) -> LiveFuture<'_, Vec<SessionRow>>;
     /// The relays.
     fn relays(&self) -> LiveFuture<'_, Vec<RelayRow>>;
+    /// Ends somebody's sessions and calls; ready when the relays have been told.
+    fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, ()>;
 }
 
 /// What stands on a line: the message and its version.

@@ -46,6 +46,8 @@ pub enum Event {
     LegsRefused,
     /// A member's session is gone.
     MemberLost,
+    /// A member was suspended.
+    Suspended,
 }
 
 /// What an event does.
@@ -71,7 +73,7 @@ impl State {
 
 impl Event {
     /// All of them, in the order of the table's columns.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Stored,
         Self::StoreFailed,
         Self::Accept,
@@ -82,6 +84,7 @@ impl Event {
         Self::LegsReady,
         Self::LegsRefused,
         Self::MemberLost,
+        Self::Suspended,
     ];
 }
 
@@ -97,6 +100,7 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
     const LOST: Step = end(End::PeerLost);
     const HUNG_UP: Step = end(End::HungUp);
     const NO_RELAY: Step = end(End::NoRelay);
+    const BARRED: Step = end(End::Suspended);
     [
         // Inviting: neither side has been told the call's number yet.
         [
@@ -109,6 +113,7 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             Stay,
             Stay,
             Stay,
+            Withdraw(Refusal::NotAvailable),
             Withdraw(Refusal::NotAvailable),
         ],
         // Ringing
@@ -123,13 +128,26 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             Stay,
             Stay,
             LOST,
+            BARRED,
         ],
         // Preparing: a cancel that crossed the accept ends the call all the same.
-        [Stay, Stay, LATE, LATE, HUNG_UP, HUNG_UP, Stay, To(State::Connected), NO_RELAY, LOST],
+        [
+            Stay,
+            Stay,
+            LATE,
+            LATE,
+            HUNG_UP,
+            HUNG_UP,
+            Stay,
+            To(State::Connected),
+            NO_RELAY,
+            LOST,
+            BARRED,
+        ],
         // Connected: losing a relay is the terminals' business, they have a standby.
-        [Stay, Stay, LATE, LATE, HUNG_UP, HUNG_UP, Stay, Stay, Stay, LOST],
+        [Stay, Stay, LATE, LATE, HUNG_UP, HUNG_UP, Stay, Stay, Stay, LOST, BARRED],
         // Ended
-        [Stay, Stay, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, Stay, Stay, Stay, Stay],
+        [Stay, Stay, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, Stay, Stay, Stay, Stay, Stay],
     ]
 };
 
@@ -156,6 +174,7 @@ NoAnswer     | -                 | !NoAnswer   | -           | -           | -
 LegsReady    | -                 | -           | >Connected  | -           | -
 LegsRefused  | -                 | -           | !NoRelay    | -           | -
 MemberLost   | ~NotAvailable     | !PeerLost   | !PeerLost   | !PeerLost   | -
+Suspended    | ~NotAvailable     | !Suspended  | !Suspended  | !Suspended  | -
 ";
 
     fn cell(step: Step) -> String {

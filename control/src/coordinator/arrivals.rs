@@ -1,22 +1,28 @@
 //! Sessions come and go.
 
 use super::{Arrival, Coordinator, Output, Rejection, retry_after_ms};
-use crate::calls::Event;
+use crate::calls::{Call, Event};
 use crate::clock::Now;
 use crate::sessions::{Admission, Session};
-use kakehashi_wire::id::SessionId;
+use kakehashi_wire::id::{CallId, SessionId};
 use kakehashi_wire::terminal::{CallEnd, Refusal, SessionEnd, SignedIn};
 
 impl Coordinator {
     pub(super) fn arrived(&mut self, arrival: Arrival, now: Now) {
-        let Arrival { session: id, request, account, login, display, device } = arrival;
+        let Arrival { session: id, request, account, login, display, device, epochs } = arrival;
+        if self.revoked.ends(account, device, epochs) {
+            let reason = Refusal::BadCredentials;
+            let rejection = Rejection { reason, retry_after_ms: retry_after_ms(reason) };
+            self.out.push(Output::Arrival(id, Err(rejection)));
+            return;
+        }
         let session = Session { id, account, login, display, device, since: now.wall };
         let verdict = match self.sessions.admit(session.clone()) {
             Admission::New => Ok(()),
             Admission::Replaces(older) => {
                 self.out.push(Output::End(older.id, SessionEnd::Replaced));
                 self.presences.unwatch(&older);
-                self.leave_call(&older, now);
+                self.leave_calls(&older, now);
                 Ok(())
             }
             Admission::Elsewhere => Err(Refusal::SignedInElsewhere),
@@ -35,7 +41,7 @@ impl Coordinator {
     pub(super) fn gone(&mut self, id: SessionId, now: Now) {
         let Some(session) = self.sessions.remove(id) else { return };
         self.presences.unwatch(&session);
-        self.leave_call(&session, now);
+        self.leave_calls(&session, now);
         self.announce(&session);
     }
 
@@ -58,12 +64,16 @@ impl Coordinator {
         }
     }
 
-    /// A session that ends takes its account out of its call.
-    fn leave_call(&mut self, session: &Session, now: Now) {
-        let call = self.calls.of(session.account);
-        let call = call.filter(|call| call.members().iter().any(|m| m.session == session.id));
-        if let Some(call) = call.map(|call| call.id()) {
+    /// A session that ends takes its account out of its calls.
+    fn leave_calls(&mut self, session: &Session, now: Now) {
+        for call in self.calls_of(session) {
             self.happen(call, Event::MemberLost, now);
         }
+    }
+
+    /// The calls that a session takes part in.
+    pub(super) fn calls_of(&self, session: &Session) -> Vec<CallId> {
+        let takes_part = |call: &&Call| call.members().iter().any(|m| m.session == session.id);
+        self.calls.of(session.account).filter(takes_part).map(Call::id).into_iter().collect()
     }
 }

@@ -14,7 +14,7 @@ impl Coordinator {
         self.write(call.record().ended(now.wall, reason));
         for member in call.members() {
             if self.sessions.get(member.session).is_some() {
-                self.say(member.session, CallEnded { call: id, reason });
+                self.say(member.session, CallEnded { call: id, reason: told(reason) });
             }
             self.announce_account(member.account);
         }
@@ -69,5 +69,13 @@ impl Coordinator {
             }
         }
         media.free(&mut self.ssrcs);
+    }
+}
+
+/// The reason that members hear: who was suspended is not the others' business.
+fn told(reason: CallEnd) -> CallEnd {
+    match reason {
+        CallEnd::Suspended => CallEnd::PeerLost,
+        reason => reason,
     }
 }

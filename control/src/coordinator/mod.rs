@@ -10,6 +10,7 @@ mod ending;
 mod media;
 mod progress;
 mod requests;
+mod revoking;
 mod unsaved;
 mod view;
 
@@ -19,7 +20,7 @@ use crate::entropy::Entropy;
 use crate::fleet::{Fleet, LinkId, ToLink};
 use crate::policy::MediaFacts;
 use crate::records::CallRecord;
-use crate::sessions::{AccountKey, Presences, Registry, Session};
+use crate::sessions::{AccountKey, Epochs, Presences, Registry, Revocation, Revoked, Session};
 use kakehashi_wire::id::{AccountId, CallId, DeviceId, RequestId, SessionId, TenantId};
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::relay::{FromRelay, Hello};
@@ -54,6 +55,8 @@ pub struct Arrival {
     pub display: String,
     /// From which device.
     pub device: DeviceId,
+    /// The epochs in which it was let in.
+    pub epochs: Epochs,
 }
 
 /// An account as the store knows it.
@@ -111,6 +114,8 @@ pub enum Input {
     Tick,
     /// The node shuts down.
     Stop,
+    /// Somebody's rights end, as the store says by now.
+    Revoked(Revocation),
 }
 
 /// A change of what the store keeps of a call.
@@ -159,6 +164,7 @@ pub struct Coordinator {
     settings: Settings,
     entropy: Entropy,
     sessions: Registry,
+    revoked: Revoked,
     presences: Presences,
     calls: Calls,
     ssrcs: Ssrcs,
@@ -174,6 +180,7 @@ impl Coordinator {
             settings,
             entropy,
             sessions: Registry::default(),
+            revoked: Revoked::default(),
             presences: Presences::default(),
             calls: Calls::default(),
             ssrcs: Ssrcs::default(),
@@ -207,6 +214,7 @@ impl Coordinator {
             Input::WriteFailed(write) => self.write_failed(write, now),
             Input::Tick => {}
             Input::Stop => self.stop(now),
+            Input::Revoked(revocation) => self.revoke(&revocation, now),
         }
         self.look_at_timers(now);
         self.retry_writes(now);

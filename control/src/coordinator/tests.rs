@@ -4,6 +4,7 @@ mod calls;
 mod lanes;
 mod random;
 mod store;
+mod suspension;
 mod wraps;
 
 use super::*;
@@ -45,6 +46,8 @@ pub(super) struct World {
     pub(super) relays_answer: bool,
     /// Which life relays that connect are in.
     pub(super) life: u64,
+    /// In which epochs sign-ins are let in.
+    pub(super) epochs: Epochs,
     requests: u32,
 }
 
@@ -68,6 +71,7 @@ impl World {
             disk_full: false,
             relays_answer: true,
             life: 1,
+            epochs: Epochs { tenant: 1, account: 1 },
             requests: 0,
         };
         for relay in 1..=relays {
@@ -77,6 +81,11 @@ impl World {
     }
 
     pub(super) fn link_up(&mut self, relay: u32) {
+        self.link_up_with(relay, PlayedRelay::default());
+    }
+
+    /// A relay connects that holds legs already.
+    pub(super) fn link_up_with(&mut self, relay: u32, played: PlayedRelay) {
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], 5000 + relay as u16));
         let shard = ShardOffer { shard: ShardIndex(0), address: address.into(), legs_max: 1000 };
         let hello = Hello {
@@ -86,7 +95,7 @@ impl World {
             shards: vec![shard],
         };
         let link = LinkId(relay.into());
-        self.relays.insert(link, PlayedRelay::default());
+        self.relays.insert(link, played);
         self.input(Input::LinkUp(link, hello));
     }
 
@@ -94,6 +103,13 @@ impl World {
         let link = LinkId(relay.into());
         self.relays.remove(&link);
         self.input(Input::LinkDown(link));
+    }
+
+    /// The link of a relay breaks, and the relay lives on.
+    pub(super) fn link_cut(&mut self, relay: u32) -> PlayedRelay {
+        let played = self.relays.remove(&LinkId(relay.into())).unwrap_or_default();
+        self.link_down(relay);
+        played
     }
 
     /// A relay's process starts again.
@@ -212,7 +228,8 @@ impl World {
         let login = format!("login-{}", account.account.0);
         let display = format!("Display {}", account.account.0);
         let (session, device) = (SessionId(session), DeviceId(device));
-        let arrival = Arrival { session, request, account, login, display, device };
+        let epochs = self.epochs;
+        let arrival = Arrival { session, request, account, login, display, device, epochs };
         self.input(Input::Arrived(arrival));
     }
 

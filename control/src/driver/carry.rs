@@ -39,6 +39,7 @@ impl Carrier {
     pub(super) async fn run(mut self, mut turns: mpsc::Receiver<Turn>) {
         let mut batch = Vec::new();
         while turns.recv_many(&mut batch, TURNS_PER_COMMIT_MAX).await > 0 {
+            self.overtake(&mut batch);
             let mut writes = writes(&batch);
             for turn in batch.drain(..) {
                 if let Some(attach) = turn.attach {
@@ -51,6 +52,28 @@ impl Carrier {
                     }
                     self.carry(output);
                 }
+            }
+        }
+    }
+
+    /// Carries out what the links are told up to the last urgent turn, before any record is
+    /// written. In order: an order that overtook an earlier one to the same relay would be undone
+    /// by it.
+    fn overtake(&mut self, batch: &mut [Turn]) {
+        let last = batch.iter().rposition(|turn| turn.urgent.is_some());
+        let Some(last) = last else { return };
+        for turn in &mut batch[..=last] {
+            let is_link =
+                |attach: &mut Attach| matches!(attach, Attach::Link(..) | Attach::GoneLink(_));
+            if let Some(attach) = turn.attach.take_if(is_link) {
+                self.attach(attach);
+            }
+            let said = turn.outputs.extract_if(.., |output| matches!(output, Output::Link(_)));
+            for output in said {
+                self.carry(output);
+            }
+            if let Some(done) = turn.urgent.take() {
+                let _gone = done.send(());
             }
         }
     }
@@ -157,5 +180,59 @@ async fn put(records: &Records, write: &Write) -> Result<(), StoreError> {
     match write {
         Write::Put(record) => records.put(record).await.map(drop),
         Write::Forget(record) => records.forget(record).await.map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Embedded;
+    use kakehashi_wire::relay::NodeHeartbeat;
+    use tokio::sync::oneshot;
+
+    const LINK: LinkId = LinkId(1);
+
+    fn said(beat: u64) -> Output {
+        Output::Link(ToLink::Say(LINK, NodeHeartbeat { beat }.into()))
+    }
+
+    fn turn(outputs: Vec<Output>) -> Turn {
+        Turn { attach: None, outputs, urgent: None }
+    }
+
+    fn farewell() -> Output {
+        Output::End(SessionId(1), kakehashi_wire::terminal::SessionEnd::Suspended)
+    }
+
+    #[tokio::test]
+    async fn what_an_urgent_turn_tells_a_link_waits_for_nothing_and_overtakes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Embedded::open(&folder.path().join("store")).unwrap();
+        let records = Arc::new(Records::new(Arc::new(store)));
+        let (feedback, _answers) = mpsc::unbounded_channel();
+        let mut carrier = Carrier::new(records, feedback);
+        let (orders, mut told) = mpsc::channel(8);
+        let (done, mut acknowledged) = oneshot::channel();
+        let attach = Some(Attach::Link(LINK, orders));
+        let urgent = Some(done);
+        let mut batch = vec![
+            Turn { attach, ..turn(vec![said(1), farewell(), said(2)]) },
+            Turn { urgent, ..turn(vec![said(3), farewell()]) },
+            turn(vec![said(4)]),
+        ];
+        carrier.overtake(&mut batch);
+        assert_eq!(acknowledged.try_recv(), Ok(()));
+        let mut beats = Vec::new();
+        while let Ok(ToRelay::NodeHeartbeat(it)) = told.try_recv() {
+            beats.push(it.beat);
+        }
+        assert_eq!(beats, [1, 2, 3]);
+        let left: Vec<_> = batch.iter().map(|turn| turn.outputs.len()).collect();
+        assert_eq!(left, [1, 1, 1], "farewells keep their place, and so does a later turn");
+        assert!(batch.iter().all(|turn| turn.attach.is_none() && turn.urgent.is_none()));
+
+        let mut batch = vec![turn(vec![said(5)])];
+        carrier.overtake(&mut batch);
+        assert!(told.try_recv().is_err(), "nothing hurries");
     }
 }

@@ -14,6 +14,7 @@ use crate::coordinator::{Arrival, Coordinator, Input, Output, Rejection};
 use crate::fleet::LinkId;
 use crate::gate::Outbox;
 use crate::records::Records;
+use crate::sessions::Revocation;
 use carry::Carrier;
 use kakehashi_wire::id::SessionId;
 use kakehashi_wire::relay::{Hello, ToRelay};
@@ -36,6 +37,7 @@ enum Event {
     Input(Input),
     Arrived(Arrival, Outbox, Verdict),
     LinkUp(LinkId, Hello, mpsc::Sender<ToRelay>),
+    Revoked(Revocation, oneshot::Sender<()>),
     Calls(oneshot::Sender<Vec<CallRow>>),
     Sessions(oneshot::Sender<Vec<SessionRow>>),
     Relays(oneshot::Sender<Vec<RelayRow>>),
@@ -53,6 +55,16 @@ enum Attach {
 struct Turn {
     attach: Option<Attach>,
     outputs: Vec<Output>,
+    /// Its orders wait for no record: neither its own nor an earlier turn's. Told when they are on
+    /// their way.
+    urgent: Option<oneshot::Sender<()>>,
+}
+
+/// What an event is for the core and the carrier.
+struct Sorted {
+    input: Input,
+    attach: Option<Attach>,
+    urgent: Option<oneshot::Sender<()>>,
 }
 
 impl Core {
@@ -102,6 +114,10 @@ impl Live for Core {
     fn relays(&self) -> LiveFuture<'_, Vec<RelayRow>> {
         self.ask(Event::Relays)
     }
+
+    fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, ()> {
+        self.ask(move |done| Event::Revoked(revocation, done))
+    }
 }
 
 /// Starts both tasks. The second ends when [`Input::Stop`] has been carried out.
@@ -139,26 +155,34 @@ async fn decide(
             Some(event) = events.recv() => event,
             else => return,
         };
-        let Some((attach, input)) = sort(event, &core) else { continue };
+        let Some(Sorted { input, attach, urgent }) = sort(event, &core) else { continue };
         stopping = matches!(input, Input::Stop);
         let outputs = core.handle(input, clock.now());
-        if turns.send(Turn { attach, outputs }).await.is_err() {
+        if turns.send(Turn { attach, outputs, urgent }).await.is_err() {
             return;
         }
     }
 }
 
-/// The input an event is, and what it attaches; none for a question, which is answered at once.
-fn sort(event: Event, core: &Coordinator) -> Option<(Option<Attach>, Input)> {
+/// The input an event is, and what comes with it; none for a question, which is answered at once.
+fn sort(event: Event, core: &Coordinator) -> Option<Sorted> {
+    let sorted = |input, attach| Some(Sorted { input, attach, urgent: None });
     // An asker that is gone needs no answer.
     match event {
-        Event::Input(input) => Some((gone(&input), input)),
+        Event::Input(input) => {
+            let attach = gone(&input);
+            sorted(input, attach)
+        }
         Event::Arrived(arrival, outbox, verdict) => {
             let attach = Attach::Session(arrival.session, outbox, verdict);
-            Some((Some(attach), Input::Arrived(arrival)))
+            sorted(Input::Arrived(arrival), Some(attach))
         }
         Event::LinkUp(link, hello, orders) => {
-            Some((Some(Attach::Link(link, orders)), Input::LinkUp(link, hello)))
+            sorted(Input::LinkUp(link, hello), Some(Attach::Link(link, orders)))
+        }
+        Event::Revoked(revocation, done) => {
+            let input = Input::Revoked(revocation);
+            Some(Sorted { input, attach: None, urgent: Some(done) })
         }
         Event::Calls(answer) => {
             let _gone = answer.send(core.call_rows());

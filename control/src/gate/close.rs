@@ -21,6 +21,8 @@ pub enum CloseCode {
     Replaced = 5,
     /// The relay may not connect, or was lost.
     Relay = 6,
+    /// The account, its device or its tenant was suspended.
+    Suspended = 7,
 }
 
 impl From<SessionEnd> for CloseCode {
@@ -31,6 +33,7 @@ impl From<SessionEnd> for CloseCode {
             SessionEnd::NodeStopping => Self::NodeStopping,
             SessionEnd::Protocol => Self::Protocol,
             SessionEnd::TooSlow => Self::TooSlow,
+            SessionEnd::Suspended => Self::Suspended,
         }
     }
 }

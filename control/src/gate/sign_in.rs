@@ -62,14 +62,16 @@ pub(super) async fn sign_in(
 
 async fn attempt(ask: SignIn, gate: &Gate) -> Result<Result<SignedIn, Rejection>, NoSession> {
     let verified = gate.accounts.verify(&ask.tenant, &ask.login, &ask.password).await;
-    let Verified { tenant, account, login, display } = match verified {
-        Ok(verified) => verified,
+    let verified = match verified {
+        Ok(verified) if verified.may_use(ask.device) => verified,
+        Ok(_) => return Ok(Err(rejection(SignInRefusal::BadCredentials))),
         Err(refusal) => return Ok(Err(rejection(refusal))),
     };
+    let Verified { tenant, account, login, display, epochs, .. } = verified;
     let account = AccountKey { tenant, account };
     let session = SessionId(gate.entropy.nonzero());
     let (request, device) = (ask.request, ask.device);
-    let arrival = Arrival { session, request, account, login, display, device };
+    let arrival = Arrival { session, request, account, login, display, device, epochs };
     let (outbox, waiting) = Outbox::new();
     let verdict = gate.core.arrive(arrival, outbox).await.ok_or(NoSession::NodeStopping)?;
     Ok(verdict.map(|seat| SignedIn { seat, account, waiting }))
@@ -111,6 +113,7 @@ mod tests {
     use crate::entropy::Entropy;
     use crate::fleet::{Fleet, Generations};
     use crate::records::Records;
+    use crate::sessions::Epochs;
     use crate::store::Embedded;
     use core::future::poll_fn;
     use core::task::Poll;
@@ -136,6 +139,7 @@ mod tests {
             login: "a".into(),
             display: String::new(),
             device: DeviceId(device),
+            epochs: Epochs { tenant: 1, account: 1 },
         }
     }
 

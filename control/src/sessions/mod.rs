@@ -2,10 +2,12 @@
 
 mod presence;
 mod registry;
+mod revoked;
 
 pub use presence::Presences;
 pub(crate) use presence::pages;
 pub use registry::{Admission, Registry, Session};
+pub use revoked::{Epochs, Revocation, Revoked, Whom};
 
 use kakehashi_wire::id::{AccountId, TenantId};
 

@@ -1,6 +1,6 @@
 //! The live sessions of the node: one for each account at most.
 
-use super::AccountKey;
+use super::{AccountKey, Whom};
 use crate::capacity::SESSIONS_MAX;
 use kakehashi_wire::id::{DeviceId, SessionId};
 use std::collections::HashMap;
@@ -75,6 +75,14 @@ impl Registry {
     /// An account's session.
     pub fn of(&self, account: AccountKey) -> Option<&Session> {
         self.by_account.get(&account).and_then(|id| self.by_id.get(id))
+    }
+
+    /// The sessions of somebody whose rights end, in the order of their numbers.
+    pub fn of_whom(&self, whom: Whom) -> Vec<Session> {
+        let theirs = self.iter().filter(|session| whom.includes(session.account, session.device));
+        let mut theirs: Vec<_> = theirs.cloned().collect();
+        theirs.sort_unstable_by_key(|session| session.id);
+        theirs
     }
 
     /// All sessions, in no order.

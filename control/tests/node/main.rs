@@ -18,6 +18,7 @@ mod hostile;
 mod namespace;
 mod operator;
 mod process;
+mod suspension;
 
 use common::relay::Relay;
 use common::terminal::{AUDIO, Terminal};

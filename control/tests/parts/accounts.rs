@@ -3,13 +3,18 @@
 use kakehashi_control::accounts::names::BadName;
 use kakehashi_control::accounts::password::BadPassword;
 use kakehashi_control::accounts::{
-    AccountError, Accounts, AccountsConfig, NewAccount, SignInRefusal, Tenant, TenantLimits,
+    AccountError, Accounts, AccountsConfig, NewAccount, SignInRefusal, Standing, Subject, Tenant,
+    TenantLimits,
 };
+use kakehashi_control::capacity::SUSPENDED_DEVICES_MAX;
 use kakehashi_control::clock::UnixMs;
 use kakehashi_control::entropy::Entropy;
+use kakehashi_control::sessions::{AccountKey, Whom};
 use kakehashi_control::store::Embedded;
+use kakehashi_wire::id::DeviceId;
 use kakehashi_wire::limits::PASSWORD_BYTES_MAX;
 use kakehashi_wire::secret::Password;
+use kakehashi_wire::terminal::SessionEnd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,15 +85,23 @@ async fn every_wrong_sign_in_gets_the_same_answer() {
 }
 
 #[tokio::test]
-async fn wrong_and_unknown_take_equally_long() {
+async fn wrong_unknown_and_suspended_take_equally_long() {
     let folder = tempfile::tempdir().unwrap();
-    let (accounts, ..) = with_two_tenants(&folder).await;
-    let kinds = [("acme", "store-1"), ("acme", "nobody"), ("nowhere", "store-1"), ("/", "/")];
-    let mut times = [const { Vec::new() }; 4];
+    let (accounts, acme, _) = with_two_tenants(&folder).await;
+    accounts.add_account(acme.id, new("store-2", Some(GOOD)), NOW).await.unwrap();
+    accounts.suspend(&account("acme", "store-2"), NOW).await.unwrap();
+    let kinds = [
+        ("acme", "store-1", "wrong horse battery"),
+        ("acme", "nobody", GOOD),
+        ("nowhere", "store-1", GOOD),
+        ("/", "/", GOOD),
+        ("acme", "store-2", GOOD),
+    ];
+    let mut times = [const { Vec::new() }; 5];
     for _ in 0..9 {
-        for (kind, (tenant, login)) in kinds.iter().enumerate() {
+        for (kind, (tenant, login, text)) in kinds.iter().enumerate() {
             let started = tokio::time::Instant::now();
-            accounts.verify(tenant, login, &password("wrong horse battery")).await.err().unwrap();
+            accounts.verify(tenant, login, &password(text)).await.err().unwrap();
             times[kind].push(started.elapsed());
         }
     }
@@ -96,7 +109,7 @@ async fn wrong_and_unknown_take_equally_long() {
         times.sort_unstable();
         times[times.len() / 2]
     });
-    println!("medians of wrong, unknown login, unknown tenant, no name: {median:?}");
+    println!("medians of wrong, unknown login, unknown tenant, no name, suspended: {median:?}");
     let (least, most) = (median.iter().min().unwrap(), median.iter().max().unwrap());
     assert!(*most < *least * 3, "{median:?}");
     assert!(*least > Duration::from_millis(2), "{median:?}: nothing was hashed");
@@ -176,6 +189,88 @@ async fn a_new_password_ends_the_old_one_and_raises_the_epoch() {
     for secret in [GOOD, generated.expose()] {
         assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()));
     }
+}
+
+fn account(tenant: &str, login: &str) -> Subject {
+    Subject::Account { tenant: tenant.to_owned(), login: login.to_owned() }
+}
+
+fn device(number: u64) -> Subject {
+    let (tenant, login) = ("acme".to_owned(), "store-1".to_owned());
+    Subject::Device { tenant, login, device: DeviceId(number) }
+}
+
+#[tokio::test]
+async fn who_is_suspended_is_refused_as_if_the_password_were_wrong_until_active_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (accounts, acme, other) = with_two_tenants(&folder).await;
+    let sign_in = async |tenant, login| accounts.verify(tenant, login, &password(GOOD)).await;
+    let refused = Err(SignInRefusal::BadCredentials);
+    let store_1 = accounts.find_login(acme.id, "store-1").await.unwrap().unwrap();
+    let key = AccountKey { tenant: acme.id, account: store_1.id };
+    let before = sign_in("acme", "store-1").await.unwrap();
+
+    let first = accounts.suspend(&account("ACME", "Store-1"), NOW).await.unwrap();
+    assert_eq!((first.whom, first.why), (Whom::Account(key), SessionEnd::Suspended));
+    assert!(before.epochs.account < first.epoch);
+    assert_eq!(sign_in("acme", "store-1").await, refused);
+    let again = accounts.suspend(&account("acme", "store-1"), UnixMs(NOW.0 + 1)).await.unwrap();
+    assert_eq!(again, first, "nothing more is to be ended by it");
+    let listed = accounts.list(acme.id).await.unwrap();
+    assert_eq!(listed[0].standing, Standing::Suspended { since: NOW });
+
+    // Each suspension ends by itself.
+    let tenant = Subject::Tenant { tenant: "acme".to_owned() };
+    let whole = accounts.suspend(&tenant, NOW).await.unwrap();
+    assert_eq!(whole.whom, Whom::Tenant(acme.id));
+    assert!(whole.epoch > before.epochs.tenant);
+    accounts.reactivate(&account("acme", "store-1")).await.unwrap();
+    assert_eq!(sign_in("acme", "store-1").await, refused);
+    assert!(sign_in("other", "concierge").await.is_ok(), "of tenant {}", other.id);
+    accounts.reactivate(&tenant).await.unwrap();
+    accounts.reactivate(&tenant).await.unwrap();
+    let after = sign_in("acme", "store-1").await.unwrap();
+    assert_eq!((after.epochs.account, after.epochs.tenant), (first.epoch, whole.epoch));
+
+    for nobody in [account("acme", "nobody"), account("other", "store-1")] {
+        let error = accounts.suspend(&nobody, NOW).await.unwrap_err();
+        assert!(matches!(error, AccountError::NoSuchAccount(_)), "{error}");
+    }
+    for nobody in [account("nowhere", "store-1"), Subject::Tenant { tenant: "nowhere".into() }] {
+        let error = accounts.reactivate(&nobody).await.unwrap_err();
+        assert!(matches!(error, AccountError::NoSuchTenant(_)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_suspended_device_is_one_of_a_bounded_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let (accounts, acme, _) = with_two_tenants(&folder).await;
+    let verified = async || accounts.verify("acme", "store-1", &password(GOOD)).await.unwrap();
+    let before = verified().await;
+    let revocation = accounts.suspend(&device(7), NOW).await.unwrap();
+    assert!(matches!(revocation.whom, Whom::Device(_, DeviceId(7))));
+    assert!(before.epochs.account < revocation.epoch);
+    assert_eq!(accounts.suspend(&device(7), NOW).await.unwrap(), revocation);
+    let suspended = verified().await;
+    assert!(!suspended.may_use(DeviceId(7)) && suspended.may_use(DeviceId(8)));
+    for number in 1..u64::from(SUSPENDED_DEVICES_MAX) {
+        accounts.suspend(&device(100 + number), NOW).await.unwrap();
+    }
+    let error = accounts.suspend(&device(99), NOW).await.unwrap_err();
+    assert!(matches!(error, AccountError::Limit(SUSPENDED_DEVICES_MAX, _)), "{error}");
+    accounts.reactivate(&device(7)).await.unwrap();
+    accounts.reactivate(&device(7)).await.unwrap();
+    assert!(verified().await.may_use(DeviceId(7)));
+    let listed = accounts.list(acme.id).await.unwrap();
+    assert_eq!(listed[0].suspended_devices.len(), SUSPENDED_DEVICES_MAX as usize - 1);
+}
+
+#[tokio::test]
+async fn records_of_the_version_before_are_read_as_active() {
+    let old = r#"{"v":1,"id":"1","name":"acme","limits":{"accounts":3},"created":7}"#;
+    let tenant: Tenant = serde_json::from_str(old).unwrap();
+    assert_eq!((tenant.standing, tenant.epoch), (Standing::Active, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

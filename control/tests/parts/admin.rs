@@ -2,7 +2,7 @@
 
 use super::accounts::{open, password};
 use super::namespace::{is_inside, is_root};
-use kakehashi_control::accounts::AccountsConfig;
+use kakehashi_control::accounts::{AccountsConfig, Subject};
 use kakehashi_control::admin::client::{ClientError, request};
 use kakehashi_control::admin::{
     Admin, AdminError, Answer, CallRow, Live, LiveFuture, RelayRow, Request, Service, SessionRow,
@@ -11,8 +11,9 @@ use kakehashi_control::capacity::ADMIN_REQUEST_BYTES_MAX;
 use kakehashi_control::clock::UnixMs;
 use kakehashi_control::entropy::Entropy;
 use kakehashi_control::records::{CallRecord, Party, RecordState, Records};
+use kakehashi_control::sessions::Revocation;
 use kakehashi_control::store::Embedded;
-use kakehashi_wire::id::{AccountId, CallId, RelayId, SessionId, TenantId};
+use kakehashi_wire::id::{AccountId, CallId, DeviceId, RelayId, SessionId, TenantId};
 use kakehashi_wire::terminal::CallEnd;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -25,17 +26,20 @@ use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
 #[derive(Default)]
-struct Node(Mutex<Option<TenantId>>);
+struct Node {
+    tenant: Mutex<Option<TenantId>>,
+    revoked: Mutex<Vec<Revocation>>,
+}
 
 impl Live for Node {
     fn live_calls(&self) -> LiveFuture<'_, Vec<CallRow>> {
-        let tenant = *self.0.lock().unwrap();
+        let tenant = *self.tenant.lock().unwrap();
         let calls = tenant.map(|tenant| CallRow::new(record(tenant, 9), vec![RelayId(1)]));
         Box::pin(async { calls.into_iter().collect() })
     }
 
     fn sessions(&self) -> LiveFuture<'_, Vec<SessionRow>> {
-        let tenant = *self.0.lock().unwrap();
+        let tenant = *self.tenant.lock().unwrap();
         let sessions = tenant.map(|tenant| SessionRow {
             session: SessionId(5),
             tenant,
@@ -56,6 +60,10 @@ impl Live for Node {
             counters: vec![("received".into(), 10)],
         };
         Box::pin(async { vec![row] })
+    }
+
+    fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, ()> {
+        Box::pin(async move { self.revoked.lock().unwrap().push(revocation) })
     }
 }
 
@@ -162,7 +170,7 @@ async fn an_operator_sees_calls_sessions_relays_and_status() {
     let socket = &running.socket;
     ask(socket, Request::TenantAdd { name: "acme".into(), accounts: None }).await;
     let tenant = running.service.accounts.find_tenant("acme").await.unwrap().unwrap().id;
-    *running.node.0.lock().unwrap() = Some(tenant);
+    *running.node.tenant.lock().unwrap() = Some(tenant);
     for call in 1..=3 {
         let ended = record(tenant, call).ended(UnixMs(2000), CallEnd::HungUp);
         running.service.records.put(&ended).await.unwrap();
@@ -188,6 +196,36 @@ async fn an_operator_sees_calls_sessions_relays_and_status() {
         panic!("not a status")
     };
     assert_eq!((row.tenants, row.sessions, row.calls, row.relays_connected), (1, 1, 1, 1));
+}
+
+#[tokio::test]
+async fn an_operator_suspends_and_activates_again() {
+    let running = start().await;
+    let socket = &running.socket;
+    ask(socket, Request::TenantAdd { name: "acme".into(), accounts: None }).await;
+    let given = "one two three four";
+    ask(socket, add("a", Some(given))).await;
+    let accounts = &running.service.accounts;
+    let sign_in = async || accounts.verify("acme", "a", &password(given)).await;
+    let (tenant, login) = ("acme".to_owned(), "a".to_owned());
+    let (name, device) = (tenant.clone(), DeviceId(0xab));
+    let subjects = [
+        Subject::Account { tenant: tenant.clone(), login: login.clone() },
+        Subject::Device { tenant, login, device },
+        Subject::Tenant { tenant: name },
+    ];
+    for (nth, subject) in subjects.into_iter().enumerate() {
+        let done = ask(socket, Request::Suspend { subject: subject.clone() }).await;
+        assert!(matches!(done, Answer::Done {}));
+        assert_eq!(running.node.revoked.lock().unwrap().len(), nth + 1, "the node was told");
+        assert!(!sign_in().await.is_ok_and(|verified| verified.may_use(device)));
+        assert!(matches!(ask(socket, Request::Reactivate { subject }).await, Answer::Done {}));
+        assert!(sign_in().await.unwrap().may_use(device));
+    }
+    let nobody = Subject::Account { tenant: "acme".into(), login: "b".into() };
+    let refused = request(socket, Request::Suspend { subject: nobody }).await.err().unwrap();
+    assert!(refused.to_string().contains("no account b"), "{refused}");
+    assert_eq!(running.node.revoked.lock().unwrap().len(), 3);
 }
 
 /// Sends `bytes` and reads until the other side closes, or a whole line has come.

@@ -244,6 +244,7 @@ pub(super) fn end_sentence(reason: CallEnd) -> &'static str {
         CallEnd::PeerLost => "the other side lost its connection to control",
         CallEnd::NoRelay => "no relay could carry it; see `kakehashi relays`",
         CallEnd::ControlRestarted => "control was restarted meanwhile",
+        CallEnd::Suspended => "this account was suspended",
     }
 }
 

@@ -125,6 +125,7 @@ fn farewell(reason: SessionEnd) -> &'static str {
         SessionEnd::Replaced => "the same device signed in again elsewhere: this session is over",
         SessionEnd::NodeStopping => "the control node is shutting down",
         SessionEnd::Protocol => "control says that this terminal broke the protocol",
+        SessionEnd::Suspended => "suspended: ask whoever manages this terminal's account",
         SessionEnd::TooSlow => "this terminal read too slowly for what it asked to be told",
     }
 }

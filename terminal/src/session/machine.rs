@@ -172,6 +172,7 @@ Leaving   Left      -> Over      Finish
         assert_eq!(Signal::of(&refused(Refusal::BadCredentials, 0), true), Signal::Denied);
         assert_eq!(Signal::of(&refused(Refusal::SignedInElsewhere, 0), true), Signal::Denied);
         assert_eq!(Signal::of(&ended(SessionEnd::Replaced), true), Signal::Denied);
+        assert_eq!(Signal::of(&ended(SessionEnd::Suspended), true), Signal::Denied);
         assert_eq!(Signal::of(&ended(SessionEnd::NodeStopping), true), Signal::Failed);
         assert_eq!(Signal::of(&TerminalError::Version { why: "2".into() }, true), Signal::Denied);
         let untrusted = TerminalError::NotTrusted { why: "unknown issuer".into() };

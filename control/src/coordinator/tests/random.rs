@@ -3,6 +3,7 @@
 //! calls are over.
 
 use super::*;
+use crate::sessions::Whom;
 use kakehashi_wire::id::Epoch;
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet};
@@ -14,6 +15,8 @@ enum Act {
         device: u64,
     },
     Leave(usize),
+    /// An account, or its device 0, or its whole tenant is suspended, and active again at once.
+    Suspend(usize, u8),
     Watch(usize),
     Invite {
         from: usize,
@@ -45,6 +48,7 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         4 => (slot.clone(), 0_u64..2).prop_map(|(slot, device)| Act::SignIn { slot, device }),
         1 => slot.clone().prop_map(Act::Leave),
+        1 => (slot.clone(), 0_u8..3).prop_map(|(slot, what)| Act::Suspend(slot, what)),
         1 => slot.clone().prop_map(Act::Watch),
         6 => (slot.clone(), 0_u64..6, 0_usize..3)
             .prop_map(|(from, to, streams)| Act::Invite { from, to, streams }),
@@ -106,6 +110,7 @@ impl Life {
                     self.world.input(Input::Gone(SessionId(session)));
                 }
             }
+            Act::Suspend(slot, what) => self.suspend(slot, what),
             Act::Watch(slot) => {
                 let known = (0..ACCOUNTS).filter(|a| tenant(*a) == tenant(slot)).map(|account| {
                     KnownAccount {
@@ -148,6 +153,23 @@ impl Life {
                     relay.refuses = refuses.then_some(Outcome::NoRoom);
                 }
             }
+        }
+    }
+
+    fn suspend(&mut self, slot: usize, what: u8) {
+        let key = |slot| {
+            let (tenant, account) = (TenantId(tenant(slot)), AccountId(slot as u64));
+            AccountKey { tenant, account }
+        };
+        let whom = match what {
+            0 => Whom::Account(key(slot)),
+            1 => Whom::Device(key(slot), DeviceId(0)),
+            _ => Whom::Tenant(key(slot).tenant),
+        };
+        self.world.suspend(whom);
+        let lives = |id: &u64| self.world.core.sessions.get(SessionId(*id)).is_some();
+        for session in &mut self.sessions {
+            *session = session.filter(lives);
         }
     }
 

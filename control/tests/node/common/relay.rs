@@ -37,12 +37,27 @@ impl Relay {
     /// The same, without a platform in this process.
     pub async fn connect(pki: &Pki, node: SocketAddr, number: u32) -> Self {
         let life = Incarnation(LIVES.fetch_add(1, Ordering::Relaxed));
+        Self::connect_as(pki, node, number, life, Arc::default()).await
+    }
+
+    /// The same process connects anew, with the legs it has.
+    pub async fn reconnect(self, platform: &Platform, number: u32) -> Self {
+        let (pki, node) = (platform.pki(), platform.node.relay_addr);
+        Self::connect_as(&pki, node, number, self.life, self.held).await
+    }
+
+    async fn connect_as(
+        pki: &Pki,
+        node: SocketAddr,
+        number: u32,
+        life: Incarnation,
+        held: Arc<Mutex<HashMap<LegId, InstallLeg>>>,
+    ) -> Self {
         let tls = Self::tls(pki, number);
         let (connection, mut send, mut recv) = Self::greet_as(tls, node, number, life).await;
         let (kind, body) = within(frame(&mut recv)).await.unwrap();
         assert!(matches!(ToRelay::decode(kind, &body), Ok(ToRelay::Welcome(_))));
-        let relay =
-            Self { connection, life, held: Arc::default(), may_answer: watch::channel(true).0 };
+        let relay = Self { connection, life, held, may_answer: watch::channel(true).0 };
         let playing = relay.clone();
         tokio::spawn(async move { playing.play(&mut send, &mut recv).await });
         relay
@@ -97,7 +112,7 @@ impl Relay {
         self.may_answer.send_replace(may);
     }
 
-    /// Its process ends.
+    /// Its link or its process ends.
     pub fn die(&self) {
         self.connection.close(0_u32.into(), b"gone");
     }

@@ -1,0 +1,210 @@
+//! Suspending accounts, devices and tenants, and letting them in again.
+
+use super::manage::{ATTEMPTS, AccountError};
+use super::model::{
+    AccountRecord, LoginRecord, NameRecord, Standing, SuspendedDevice, Tenant, account_key,
+    login_key, name_key, tenant_key,
+};
+use super::names::Login;
+use super::{Accounts, Revision, StoreError};
+use crate::capacity::SUSPENDED_DEVICES_MAX;
+use crate::clock::UnixMs;
+use crate::sessions::{AccountKey, Revocation, Whom};
+use crate::store::{Expected, Key, Record, Transaction, encode, hex_id};
+use kakehashi_wire::id::{DeviceId, TenantId};
+use kakehashi_wire::terminal::SessionEnd;
+use serde::{Deserialize, Serialize};
+
+/// Who is suspended or activated again.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "whom", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Subject {
+    /// All accounts of a tenant.
+    Tenant {
+        /// The tenant's name.
+        tenant: String,
+    },
+    /// An account.
+    Account {
+        /// The tenant's name.
+        tenant: String,
+        /// The login ID.
+        login: String,
+    },
+    /// An account on one device.
+    Device {
+        /// The tenant's name.
+        tenant: String,
+        /// The login ID.
+        login: String,
+        /// The device, as it names itself at sign-in.
+        #[serde(with = "hex_id")]
+        device: DeviceId,
+    },
+}
+
+impl Accounts {
+    /// Suspends from now on: no new sign-in counts once this returns. Sessions that are there end
+    /// with what is returned. Whoever is suspended already stays so, since when it was.
+    ///
+    /// # Errors
+    /// [`AccountError`] if there is nobody of that name, or nothing could be written.
+    pub async fn suspend(
+        &self,
+        subject: &Subject,
+        now: UnixMs,
+    ) -> Result<Revocation, AccountError> {
+        let suspended = Standing::Suspended { since: now };
+        let (whom, epoch) = match subject {
+            Subject::Tenant { tenant: name } => {
+                let tenant = self.change_tenant(name, |tenant| set(tenant, suspended)).await?;
+                (Whom::Tenant(tenant.id), tenant.epoch)
+            }
+            Subject::Account { tenant, login } => {
+                let change = |record: &mut AccountRecord| Ok(set(record, suspended));
+                let record = self.change_account(tenant, login, change).await?;
+                (Whom::Account(key(&record)), record.account.epoch)
+            }
+            Subject::Device { tenant, login, device } => {
+                let change = |record: &mut AccountRecord| suspend_device(record, *device, now);
+                let record = self.change_account(tenant, login, change).await?;
+                (Whom::Device(key(&record), *device), record.account.epoch)
+            }
+        };
+        Ok(Revocation { whom, epoch, why: SessionEnd::Suspended })
+    }
+
+    /// Lets sign in again whoever was suspended. Each suspension ends by itself: of a suspended
+    /// tenant's accounts, those that were suspended alone stay so.
+    ///
+    /// # Errors
+    /// [`AccountError`] if there is nobody of that name, or nothing could be written.
+    pub async fn reactivate(&self, subject: &Subject) -> Result<(), AccountError> {
+        match subject {
+            Subject::Tenant { tenant: name } => {
+                self.change_tenant(name, |tenant| set(tenant, Standing::Active)).await?;
+            }
+            Subject::Account { tenant, login } => {
+                let change = |record: &mut AccountRecord| Ok(set(record, Standing::Active));
+                self.change_account(tenant, login, change).await?;
+            }
+            Subject::Device { tenant, login, device } => {
+                let change = |record: &mut AccountRecord| {
+                    let devices = &mut record.account.suspended_devices;
+                    let before = devices.len();
+                    devices.retain(|suspended| suspended.device != *device);
+                    Ok(devices.len() != before)
+                };
+                self.change_account(tenant, login, change).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn change_tenant(
+        &self,
+        name: &str,
+        change: impl Fn(&mut Tenant) -> bool,
+    ) -> Result<Tenant, AccountError> {
+        let id = self.tenant_id(name).await?;
+        let absent = || AccountError::NoSuchTenant(name.to_owned());
+        self.change(&tenant_key(id), absent, |tenant| Ok(change(tenant))).await
+    }
+
+    async fn change_account(
+        &self,
+        tenant: &str,
+        login: &str,
+        change: impl Fn(&mut AccountRecord) -> Result<bool, AccountError>,
+    ) -> Result<AccountRecord, AccountError> {
+        let tenant = self.tenant_id(tenant).await?;
+        let login = Login::parse(login).map_err(AccountError::Login)?;
+        let absent = || AccountError::NoSuchAccount(login.to_string());
+        let found: Option<(LoginRecord, Revision)> = self.read(&login_key(tenant, &login)).await?;
+        let (LoginRecord { account }, _) = found.ok_or_else(absent)?;
+        self.change(&account_key(tenant, account), absent, change).await
+    }
+
+    /// Changes a record if `change` says that it did; asks again if somebody else was faster.
+    async fn change<T: Record>(
+        &self,
+        key: &Key,
+        absent: impl Fn() -> AccountError,
+        change: impl Fn(&mut T) -> Result<bool, AccountError>,
+    ) -> Result<T, AccountError> {
+        for _ in 0..ATTEMPTS {
+            let found: Option<(T, Revision)> = self.read(key).await?;
+            let (mut record, revision) = found.ok_or_else(&absent)?;
+            if !change(&mut record)? {
+                return Ok(record);
+            }
+            let write = Transaction::new()
+                .compare(key.clone(), Expected::At(revision))
+                .put(key.clone(), encode(&record));
+            match self.store.transact(write).await {
+                Ok(_) => return Ok(record),
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(AccountError::Store(StoreError::Conflict))
+    }
+
+    async fn tenant_id(&self, name: &str) -> Result<TenantId, AccountError> {
+        let absent = || AccountError::NoSuchTenant(name.to_owned());
+        let login = Login::parse(name).map_err(AccountError::TenantName)?;
+        let found: Option<(NameRecord, Revision)> = self.read(&name_key(&login)).await?;
+        found.map(|(record, _)| record.tenant).ok_or_else(absent)
+    }
+}
+
+/// What can be suspended as a whole.
+trait Suspendable {
+    fn parts(&mut self) -> (&mut Standing, &mut u64);
+}
+
+impl Suspendable for Tenant {
+    fn parts(&mut self) -> (&mut Standing, &mut u64) {
+        (&mut self.standing, &mut self.epoch)
+    }
+}
+
+impl Suspendable for AccountRecord {
+    fn parts(&mut self) -> (&mut Standing, &mut u64) {
+        (&mut self.account.standing, &mut self.account.epoch)
+    }
+}
+
+/// Gives it another standing; `false` if it has that already. A suspension raises the epoch.
+fn set(it: &mut impl Suspendable, to: Standing) -> bool {
+    let (standing, epoch) = it.parts();
+    match (*standing, to) {
+        (Standing::Active, Standing::Active) => return false,
+        (Standing::Suspended { .. }, Standing::Suspended { .. }) => return false,
+        (Standing::Active, Standing::Suspended { .. }) => *epoch += 1,
+        (Standing::Suspended { .. }, Standing::Active) => {}
+    }
+    *standing = to;
+    true
+}
+
+fn suspend_device(
+    record: &mut AccountRecord,
+    device: DeviceId,
+    now: UnixMs,
+) -> Result<bool, AccountError> {
+    let account = &mut record.account;
+    if account.suspended_devices.iter().any(|suspended| suspended.device == device) {
+        return Ok(false);
+    }
+    if account.suspended_devices.len() >= SUSPENDED_DEVICES_MAX as usize {
+        return Err(AccountError::Limit(SUSPENDED_DEVICES_MAX, "suspended devices of an account"));
+    }
+    account.suspended_devices.push(SuspendedDevice { device, since: now });
+    account.epoch += 1;
+    Ok(true)
+}
+
+fn key(record: &AccountRecord) -> AccountKey {
+    AccountKey { tenant: record.account.tenant, account: record.account.id }
+}

@@ -1,0 +1,178 @@
+//! Somebody is suspended, in whatever they are doing.
+
+use super::*;
+use crate::sessions::Whom;
+
+/// Two accounts of tenant 1 in sessions 1 and 2, one of tenant 2 in session 3; nothing unread.
+fn three(relays: u32) -> World {
+    let mut world = World::new(relays);
+    world.sign_in(1, 1, 1, 11);
+    world.sign_in(2, 1, 2, 12);
+    world.sign_in(3, 2, 3, 13);
+    world.told.clear();
+    world
+}
+
+fn account(tenant: u64, account: u64) -> AccountKey {
+    AccountKey { tenant: TenantId(tenant), account: AccountId(account) }
+}
+
+impl World {
+    /// Suspends; the epochs in which sign-ins are let in from here on are the next ones.
+    pub(super) fn suspend(&mut self, whom: Whom) {
+        let epoch = self.epochs.account + 1;
+        self.epochs = Epochs { tenant: epoch, account: epoch };
+        let why = SessionEnd::Suspended;
+        self.input(Input::Revoked(Revocation { whom, epoch, why }));
+    }
+}
+
+/// Which of `outputs` are batches of nothing but removals.
+fn removals(outputs: &[Output]) -> Vec<usize> {
+    let removes = |output: &Output| match output {
+        Output::Link(ToLink::Say(_, ToRelay::Orders(batch))) => {
+            batch.orders.iter().all(|order| matches!(order, Order::Remove(_)))
+        }
+        _ => false,
+    };
+    (0..outputs.len()).filter(|nth| removes(&outputs[*nth])).collect()
+}
+
+#[test]
+fn a_call_ends_in_every_state_for_whichever_member_is_suspended() {
+    for suspended in [1, 2] {
+        for state in [State::Ringing, State::Preparing, State::Connected] {
+            let mut world = three(2);
+            let call = world.invite(1, 2).unwrap();
+            if state != State::Ringing {
+                world.relays_answer = state == State::Connected;
+                world.accept(2, call);
+            }
+            assert_eq!(world.core.calls.get(call).unwrap().state(), state);
+            world.told.clear();
+            world.suspend(Whom::Account(account(1, suspended)));
+            let other = 3 - suspended;
+            assert_eq!(world.heard(suspended), ["CallEnded Suspended"], "{state:?}");
+            assert_eq!(world.heard(other), ["CallEnded PeerLost"], "{state:?}");
+            assert_eq!(world.ended[&SessionId(suspended)], SessionEnd::Suspended);
+            assert_eq!(world.ended.len(), 1);
+            assert_eq!(world.disk[&call].reason, Some(CallEnd::Suspended));
+            world.assert_clean();
+            assert_eq!(world.core.doing(account(1, suspended)), PresenceState::Offline);
+            assert_eq!(world.core.doing(account(1, other)), PresenceState::Waiting);
+        }
+    }
+}
+
+#[test]
+fn a_call_that_nobody_has_heard_of_is_withdrawn() {
+    for suspended in [1, 2] {
+        let mut world = three(1);
+        let request = world.request();
+        let invite = Request::Invite(request, Some(AccountId(2)), vec![AUDIO]);
+        // Its record is on the way to the disk.
+        world.core.handle(Input::Asked(SessionId(1), invite), world.now);
+        world.suspend(Whom::Account(account(1, suspended)));
+        let refused = vec![String::from("Refused NotAvailable")];
+        let expected = [(1, refused), (2, Vec::new())]
+            .map(|(session, heard)| if session == suspended { Vec::new() } else { heard });
+        assert_eq!([world.heard(1), world.heard(2)], expected);
+        assert_eq!(world.ended.len(), 1);
+        world.assert_clean();
+        assert!(world.disk.is_empty());
+    }
+}
+
+#[test]
+fn the_relays_are_told_before_anything_is_written_or_said() {
+    let mut world = three(2);
+    let call = world.invite(1, 2).unwrap();
+    world.accept(2, call);
+    let whom = Whom::Account(account(1, 1));
+    let revocation = Revocation { whom, epoch: 2, why: SessionEnd::Suspended };
+    let outputs = world.core.handle(Input::Revoked(revocation), world.now);
+    assert_eq!(removals(&outputs), [0, 1], "one batch for each relay");
+    assert!(matches!(outputs[2], Output::Write(Write::Put(_))));
+    assert!(outputs[3..].iter().any(|output| matches!(output, Output::End(..))));
+}
+
+#[test]
+fn removals_do_not_wait_for_a_relay_that_is_behind() {
+    let mut world = three(1);
+    let call = world.invite(1, 2).unwrap();
+    world.accept(2, call);
+    world.relays_answer = false;
+    // Other calls fill what a relay may leave unanswered.
+    for pair in 0..200 {
+        let (from, to) = (100 + 2 * pair, 101 + 2 * pair);
+        world.sign_in(from, 2, from, 1);
+        world.sign_in(to, 2, to, 1);
+        let call = world.invite(from, to).unwrap();
+        world.accept(to, call);
+    }
+    let behind = world.relay(1).unanswered.len();
+    world.suspend(Whom::Account(account(1, 1)));
+    let told = &world.relay(1).unanswered;
+    assert_eq!(told.len(), behind + 1);
+    assert!(told[behind].iter().all(|order| matches!(order, Order::Remove(_))));
+}
+
+#[test]
+fn a_device_a_tenant_and_nobody() {
+    let mut world = three(1);
+    world.suspend(Whom::Device(account(1, 1), DeviceId(99)));
+    world.suspend(Whom::Account(account(1, 9)));
+    world.suspend(Whom::Account(account(2, 1)));
+    assert!(world.ended.is_empty(), "nobody of these is there");
+    world.suspend(Whom::Device(account(1, 1), DeviceId(11)));
+    assert_eq!(world.ended.keys().map(|id| id.0).collect::<Vec<_>>(), [1]);
+
+    let mut world = three(1);
+    let call = world.invite(1, 2).unwrap();
+    world.accept(2, call);
+    world.told.clear();
+    world.suspend(Whom::Tenant(TenantId(1)));
+    assert_eq!(world.heard(1), ["CallEnded Suspended"]);
+    assert_eq!(world.heard(2), ["CallEnded Suspended"]);
+    assert_eq!(world.ended.keys().map(|id| id.0).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(world.core.session_rows().len(), 1, "another tenant goes on");
+    world.assert_clean();
+}
+
+#[test]
+fn a_sign_in_that_was_checked_before_does_not_get_in_after() {
+    for whom in [
+        Whom::Account(account(1, 1)),
+        Whom::Device(account(1, 1), DeviceId(11)),
+        Whom::Tenant(TenantId(1)),
+    ] {
+        let mut world = three(1);
+        let before = world.epochs;
+        world.suspend(whom);
+        let after = std::mem::replace(&mut world.epochs, before);
+        world.sign_in(4, 1, 1, 11);
+        let refused = Rejection { reason: Refusal::BadCredentials, retry_after_ms: 0 };
+        assert_eq!(world.verdicts[&SessionId(4)], Err(refused), "{whom:?}");
+        let request = world.request();
+        world.ask(4, Request::Watch(request, Vec::new()));
+        assert!(world.heard(4).is_empty(), "there is no such session");
+        // Checked after it was active again.
+        world.epochs = after;
+        world.sign_in(5, 1, 1, 11);
+        assert_eq!(world.verdicts[&SessionId(5)], Ok(()), "{whom:?}");
+    }
+}
+
+#[test]
+fn a_relay_that_was_away_drops_the_legs_when_it_is_back() {
+    let mut world = three(2);
+    let call = world.invite(1, 2).unwrap();
+    world.accept(2, call);
+    let cut = world.link_cut(1);
+    assert_eq!(cut.held.len(), 2, "it goes on without control");
+    world.suspend(Whom::Account(account(1, 2)));
+    assert!(world.relay(2).held.is_empty());
+    world.link_up_with(1, cut);
+    assert!(world.relay(1).held.is_empty());
+    world.assert_clean();
+}
