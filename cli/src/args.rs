@@ -2,6 +2,7 @@
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use kakehashi_control::capacity::LEG_RATE_MAX_KBPS_DEFAULT;
+use kakehashi_wire::id::DeviceId;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -22,10 +23,12 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Runs the whole platform on this machine: one control node, two relays.
     Up(UpArgs),
-    /// Adds and lists tenants.
+    /// Adds, lists and suspends tenants.
     Tenant(TenantArgs),
-    /// Adds and lists accounts of a tenant.
+    /// Adds, lists and suspends accounts of a tenant.
     Account(AccountArgs),
+    /// Lists who is signed in, and on which device.
+    Sessions(CallsArgs),
     /// Lists calls: those going on, then those that ended, newest first.
     Calls(CallsArgs),
     /// Lists relays, their load and every counter of theirs that is not zero.
@@ -115,6 +118,16 @@ pub(crate) enum TenantCommand {
     },
     /// Lists tenants.
     List,
+    /// Ends all sessions, calls and media of a tenant, and takes no sign-in of it.
+    Suspend {
+        /// Its name.
+        name: String,
+    },
+    /// Takes sign-ins of a tenant again.
+    Reactivate {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// What to do with accounts.
@@ -150,6 +163,34 @@ pub(crate) enum AccountCommand {
         /// The tenant's name.
         tenant: String,
     },
+    /// Ends sessions, calls and media of an account, and takes no sign-in of it. Done when this
+    /// returns.
+    Suspend(WhoArgs),
+    /// Takes sign-ins of an account again.
+    Reactivate(WhoArgs),
+}
+
+/// Whom to suspend, or to let in again.
+#[derive(ClapArgs)]
+pub(crate) struct WhoArgs {
+    /// The tenant's name.
+    #[arg(required_unless_present = "stdin")]
+    pub(crate) tenant: Option<String>,
+    /// The login ID within the tenant.
+    #[arg(required_unless_present = "stdin")]
+    pub(crate) login: Option<String>,
+    /// Only on this device, as `kakehashi sessions` names it.
+    #[arg(long, value_name = "DEVICE", value_parser = device)]
+    pub(crate) device: Option<DeviceId>,
+    /// Takes accounts from standard input, a line each with tenant and login ID, and prints a line
+    /// for each: `done`, or `failed` and why.
+    #[arg(long, conflicts_with_all = ["tenant", "login", "device"])]
+    pub(crate) stdin: bool,
+}
+
+fn device(text: &str) -> Result<DeviceId, String> {
+    let number = (text.len() <= 16).then(|| u64::from_str_radix(text, 16).ok()).flatten();
+    number.map(DeviceId).ok_or_else(|| "give up to 16 hexadecimal digits".to_owned())
 }
 
 /// How to print a list.

@@ -1,14 +1,19 @@
 //! The operator's commands, asked of the running control over its socket.
 
+mod standing;
 mod table;
 
 use crate::args::{AccountArgs, AccountCommand, CallsArgs, DataArgs, TenantArgs, TenantCommand};
 use crate::platform::SOCKET_FILE;
 use anyhow::{Context, Result, bail};
+use kakehashi_control::accounts::Standing;
 use kakehashi_control::admin::{Answer, CallRow, RelayRow, Request, client};
 use kakehashi_control::records::{Quality, RecordState};
 use kakehashi_terminal::program::read_password_file;
+use standing::Act;
+use std::path::Path;
 use std::process::ExitCode;
+use tokio::runtime::Runtime;
 
 /// Ended calls that `kakehashi calls` lists of each tenant.
 const ENDED_CALLS: usize = 50;
@@ -18,10 +23,19 @@ pub(crate) fn tenant(args: &TenantArgs) -> Result<ExitCode> {
     let request = match &args.command {
         TenantCommand::Add { name } => Request::TenantAdd { name: name.clone(), accounts: None },
         TenantCommand::List => Request::TenantList {},
+        TenantCommand::Suspend { name } => {
+            return standing::tenant(&args.data, Act::Suspend, name);
+        }
+        TenantCommand::Reactivate { name } => {
+            return standing::tenant(&args.data, Act::Reactivate, name);
+        }
     };
     let Answer::Tenants { rows } = ask(&args.data, request)? else { bail!(ODD_ANSWER) };
     for tenant in rows {
-        println!("{}", tenant.name);
+        match tenant.standing {
+            Standing::Active => println!("{}", tenant.name),
+            Standing::Suspended { .. } => println!("{}  suspended", tenant.name),
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -50,9 +64,32 @@ pub(crate) fn account(args: &AccountArgs) -> Result<ExitCode> {
         AccountCommand::List { tenant } => {
             let request = Request::AccountList { tenant: tenant.clone() };
             let Answer::Accounts { rows } = ask(&args.data, request)? else { bail!(ODD_ANSWER) };
-            let rows = rows.into_iter().map(|account| [account.login, account.display]);
-            table::print(["login", "display"], rows);
+            let rows = rows.into_iter().map(|account| {
+                let standing = standing::words(&account);
+                [account.login, account.display, standing]
+            });
+            table::print(["login", "display", "standing"], rows);
         }
+        AccountCommand::Suspend(who) => return standing::account(&args.data, Act::Suspend, who),
+        AccountCommand::Reactivate(who) => {
+            return standing::account(&args.data, Act::Reactivate, who);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `kakehashi sessions`
+pub(crate) fn sessions(args: &CallsArgs) -> Result<ExitCode> {
+    let Answer::Sessions { rows } = ask(&args.data, Request::Sessions {})? else {
+        bail!(ODD_ANSWER)
+    };
+    if args.json {
+        for row in rows {
+            println!("{}", serde_json::to_string(&row)?);
+        }
+    } else {
+        let rows = rows.into_iter().map(|row| [row.tenant_name, row.login, row.device.to_string()]);
+        table::print(["tenant", "login", "device"], rows);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -90,12 +127,16 @@ const ODD_ANSWER: &str =
     "control answered something else than was asked: use the `kakehashi` of the same release";
 
 fn ask(data: &DataArgs, request: Request) -> Result<Answer> {
-    let socket = data.data.join(SOCKET_FILE);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    Ok(runtime.block_on(client::request(&socket, request))?)
+    ask_at(&runtime()?, &data.data.join(SOCKET_FILE), request)
+}
+
+fn ask_at(runtime: &Runtime, socket: &Path, request: Request) -> Result<Answer> {
+    Ok(runtime.block_on(client::request(socket, request))?)
+}
+
+fn runtime() -> Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().context("cannot start the runtime")
 }
 
 fn call_cells(row: &CallRow) -> [String; 8] {

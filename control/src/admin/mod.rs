@@ -17,7 +17,7 @@ use crate::sessions::Revocation;
 use crate::store::hex_id;
 use core::future::Future;
 use core::pin::Pin;
-use kakehashi_wire::id::{RelayId, SessionId, TenantId};
+use kakehashi_wire::id::{DeviceId, RelayId, SessionId, TenantId};
 use kakehashi_wire::secret::Password;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -180,6 +180,9 @@ pub struct SessionRow {
     pub tenant_name: String,
     /// Who is signed in.
     pub login: String,
+    /// On which device.
+    #[serde(with = "hex_id")]
+    pub device: DeviceId,
     /// Since when.
     pub since: UnixMs,
 }

@@ -34,6 +34,7 @@ fn session_row(session: &Session) -> SessionRow {
         tenant: session.account.tenant,
         tenant_name: String::new(),
         login: session.login.clone(),
+        device: session.device,
         since: session.since,
     }
 }

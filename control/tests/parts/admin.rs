@@ -45,6 +45,7 @@ impl Live for Node {
             tenant,
             tenant_name: String::new(),
             login: "store-1".into(),
+            device: DeviceId(0xab),
             since: UnixMs(1),
         });
         Box::pin(async { sessions.into_iter().collect() })
