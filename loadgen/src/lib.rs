@@ -1,6 +1,6 @@
 //! Traffic for a relay that is under test: many legs with realistic mixes, how much a relay
-//! carries, authentic packets at a steady rate ([`steady`]), and what an attacker would send
-//! ([`hostile`]).
+//! carries, authentic packets at a steady rate ([`steady`]), what still arrives of who was
+//! suspended ([`suspend`]), and what an attacker would send ([`hostile`]).
 //!
 //! A load begins with a [`mix`]; [`engine`] drives it with one thread that sends on schedule and
 //! one that opens every packet; [`conduct`] watches, [`report`] tells. Calls come from control, as
@@ -16,6 +16,7 @@
     )
 )]
 
+pub mod accounts;
 pub mod batch_socket;
 pub mod clock;
 pub mod conduct;
@@ -28,6 +29,7 @@ pub mod local_relay;
 pub mod measure;
 pub mod member;
 pub mod mix;
+pub mod operator;
 pub mod orders;
 mod pacer;
 pub mod program;
@@ -38,3 +40,4 @@ pub mod self_check;
 pub mod signed_in;
 mod sink;
 pub mod steady;
+pub mod suspend;

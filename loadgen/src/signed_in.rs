@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 use core::time::Duration;
-use kakehashi_terminal::{Event, Events, Settings, Terminal};
+use kakehashi_terminal::{Event, Events, Settings, Terminal, TerminalError};
 use kakehashi_wire::media::{Codec, StreamKind, StreamOffer};
-use kakehashi_wire::terminal::CallReady;
+use kakehashi_wire::terminal::{CallEnd, CallReady};
 use tokio::time::timeout;
 
 /// How long any one step may take.
@@ -26,6 +26,16 @@ pub struct Side {
     pub events: Events,
     /// What control told it.
     pub ready: Box<CallReady>,
+    login: String,
+}
+
+/// A terminal that has signed in and is in no call.
+pub struct SignedIn {
+    /// The session.
+    pub terminal: Terminal,
+    /// Its events from here on.
+    pub events: Events,
+    login: String,
 }
 
 /// The streams each side offers unless asked for others.
@@ -54,20 +64,79 @@ pub async fn call_with(
     callee: Settings,
     offers: Vec<StreamOffer>,
 ) -> Result<LiveCall> {
-    let callee_login = callee.login.clone();
-    let (caller_terminal, mut caller_events) = Terminal::start(caller)?;
-    let (callee_terminal, mut callee_events) = Terminal::start(callee)?;
-    signed_in(&mut caller_events).await.context("the caller did not sign in")?;
-    signed_in(&mut callee_events).await.context("the called side did not sign in")?;
-    caller_terminal.invite(&callee_login, offers.clone()).await?;
-    let call = incoming(&mut callee_events).await?;
-    callee_terminal.accept(call, offers).await?;
-    let caller_ready = ready(&mut caller_events).await.context("the caller is not ready")?;
-    let callee_ready = ready(&mut callee_events).await.context("the called side is not ready")?;
+    let (caller, callee) = tokio::try_join!(SignedIn::start(caller), SignedIn::start(callee))?;
+    between(caller, callee, offers).await
+}
+
+/// Lets the first call the second, and waits until both may send.
+///
+/// # Errors
+/// If a step fails or takes longer than 20 s.
+pub async fn between(
+    caller: SignedIn,
+    mut callee: SignedIn,
+    offers: Vec<StreamOffer>,
+) -> Result<LiveCall> {
+    caller.terminal.invite(&callee.login, offers.clone()).await?;
+    let call = incoming(&mut callee.events).await?;
+    callee.terminal.accept(call, offers).await?;
     Ok(LiveCall {
-        caller: Side { terminal: caller_terminal, events: caller_events, ready: caller_ready },
-        callee: Side { terminal: callee_terminal, events: callee_events, ready: callee_ready },
+        caller: caller.ready().await.context("the caller is not ready")?,
+        callee: callee.ready().await.context("the called side is not ready")?,
     })
+}
+
+impl SignedIn {
+    /// Signs in.
+    ///
+    /// # Errors
+    /// If control refuses, or does not answer for 20 s.
+    pub async fn start(settings: Settings) -> Result<Self> {
+        let login = settings.login.clone();
+        let (terminal, mut events) = Terminal::start(settings)?;
+        signed_in(&mut events).await.with_context(|| format!("{login} did not sign in"))?;
+        Ok(Self { terminal, events, login })
+    }
+
+    async fn ready(mut self) -> Result<Side> {
+        let ready = ready(&mut self.events).await?;
+        Ok(Side { terminal: self.terminal, events: self.events, ready, login: self.login })
+    }
+}
+
+impl Side {
+    /// Waits for the end of the call; gives it with the session, which goes on.
+    ///
+    /// # Errors
+    /// If it does not end within 20 s, or the session does.
+    pub async fn ended(mut self) -> Result<(SignedIn, CallEnd)> {
+        loop {
+            let event = timeout(STEP, self.events.next()).await.context("no end in 20 s")?;
+            match event.context("the session ended")? {
+                Event::SessionEnded { why: Some(why) } => return Err(why.into()),
+                Event::Ended { reason, .. } => {
+                    let Self { terminal, events, login, .. } = self;
+                    return Ok((SignedIn { terminal, events, login }, reason));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Waits for the end of the session; says why it ended, if it did not sign out.
+    ///
+    /// # Errors
+    /// If it does not end within 20 s.
+    pub async fn session_ended(mut self) -> Result<Option<TerminalError>> {
+        loop {
+            let event = timeout(STEP, self.events.next()).await.context("no farewell in 20 s")?;
+            match event {
+                Some(Event::SessionEnded { why }) => return Ok(why),
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+    }
 }
 
 impl LiveCall {

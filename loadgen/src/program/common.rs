@@ -1,9 +1,10 @@
 //! Options that more than one command has, and what they become.
 
+use crate::accounts::{Accounts, Control};
 use crate::cpu::{RelayCpu, process_at};
 use crate::engine::Cores;
+use crate::local_relay::program_beside;
 use crate::mix::Mix;
-use crate::real_calls::Control;
 use crate::report::{Report, html, json, text};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -35,6 +36,33 @@ impl ControlArgs {
         })?;
         let (address, server_name) = (self.control.clone(), self.server_name.clone());
         Ok(Control { address, server_name, ca_pem })
+    }
+}
+
+/// Where accounts are made.
+#[derive(clap::Args)]
+pub(super) struct MadeArgs {
+    /// Without a list, the data folder of `kakehashi up` on this machine: accounts are made as
+    /// needed and stay.
+    #[arg(long, value_name = "DIR", default_value = "kakehashi-data")]
+    pub(super) data: PathBuf,
+    /// The tenant to make them in.
+    #[arg(long, value_name = "NAME", default_value = "loadgen")]
+    pub(super) tenant: String,
+    /// The operator's program; the `kakehashi` beside this one if not given.
+    #[arg(long, value_name = "PROGRAM")]
+    kakehashi: Option<PathBuf>,
+}
+
+impl MadeArgs {
+    /// The operator's program.
+    pub(super) fn kakehashi(&self) -> Result<PathBuf> {
+        self.kakehashi.clone().map_or_else(|| program_beside("kakehashi"), Ok)
+    }
+
+    pub(super) fn accounts(&self) -> Result<Accounts> {
+        let (data, tenant) = (self.data.clone(), self.tenant.clone());
+        Ok(Accounts::Made { kakehashi: self.kakehashi()?, data, tenant })
     }
 }
 

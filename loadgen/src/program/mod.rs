@@ -7,6 +7,7 @@ mod media;
 mod orders;
 mod place;
 mod steady;
+mod suspend;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -53,6 +54,12 @@ enum Command {
     /// at the rate asked for, opens every packet that arrives, and prints packets sent, received
     /// and lost. Exit code 0 means that none was lost.
     Steady(Box<steady::SteadyArgs>),
+    /// Suspends accounts in the middle of live calls and measures how long their media goes on.
+    ///
+    /// Both sides of every call send and listen; each suspension is timed from its
+    /// acknowledgement to the last packet that either side received, then the account is activated
+    /// again and calls anew. Exit code 0 means that no packet came later than 500 ms.
+    Suspend(Box<suspend::SuspendArgs>),
 }
 
 /// Runs the program.
@@ -65,5 +72,6 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         Command::Capacity(args) => capacity::run(*args).await,
         Command::Orders(args) => orders::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Steady(args) => steady::run(*args).await.map(|()| ExitCode::SUCCESS),
+        Command::Suspend(args) => suspend::run(*args).await,
     }
 }

@@ -1,11 +1,12 @@
 //! Where calls come from: a relay alone with a file of orders, or control.
 
-use super::common::{ControlArgs, CpuArgs, MixArgs};
+use super::common::{ControlArgs, CpuArgs, MadeArgs, MixArgs};
+use crate::accounts::{Accounts, Roster};
 use crate::engine::{Cores, Engine, SOCKETS};
 use crate::local_relay::{LocalRelay, program_beside};
 use crate::member::Member;
 use crate::orders::{Direct, Lane};
-use crate::real_calls::{Accounts, RealCalls};
+use crate::real_calls::RealCalls;
 use anyhow::{Context, Result, ensure};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -38,16 +39,9 @@ pub(super) struct PlaceArgs {
     /// Accounts to sign in with, two a call: a line each with tenant, login ID and password.
     #[arg(long, value_name = "FILE")]
     accounts: Option<PathBuf>,
-    /// Without --accounts, the data folder of `kakehashi up` on this machine: accounts are made as
-    /// needed and stay.
-    #[arg(long, value_name = "DIR", default_value = "kakehashi-data")]
-    data: PathBuf,
-    /// The tenant to make them in.
-    #[arg(long, value_name = "NAME", default_value = "loadgen")]
-    tenant: String,
-    /// The operator's program; the `kakehashi` beside this one if not given.
-    #[arg(long, value_name = "PROGRAM")]
-    kakehashi: Option<PathBuf>,
+    /// Where they are made without a list.
+    #[command(flatten)]
+    made: MadeArgs,
 }
 
 /// A place where calls are to be had.
@@ -84,16 +78,10 @@ impl PlaceArgs {
             );
             let accounts = match &self.accounts {
                 Some(path) => Accounts::listed(path)?,
-                None => Accounts::Made {
-                    kakehashi: match &self.kakehashi {
-                        Some(program) => program.clone(),
-                        None => program_beside("kakehashi")?,
-                    },
-                    data: self.data.clone(),
-                    tenant: self.tenant.clone(),
-                },
+                None => self.made.accounts()?,
             };
-            return Ok(Place::Control(RealCalls::new(self.control.read()?, accounts)));
+            let roster = Roster::new(self.control.read()?, accounts);
+            return Ok(Place::Control(RealCalls::new(roster)));
         }
         direct.check()?;
         let own = match &self.start_relay {

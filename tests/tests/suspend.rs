@@ -1,0 +1,134 @@
+//! Suspension of an account in a live call, with its media counted where it arrives.
+
+#![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
+
+use kakehashi_loadgen::leg::LegClient;
+use kakehashi_loadgen::signed_in::{self, SignedIn};
+use kakehashi_loadgen::steady::{self, Rate, Report};
+use kakehashi_loadgen::suspend::{LATE, farewells};
+use kakehashi_terminal::Settings;
+use kakehashi_tests::children::pause;
+use kakehashi_tests::platform::{Account, Platform, TENANT, program};
+use kakehashi_wire::terminal::CallReady;
+use serde_json::Value;
+use std::process::Command;
+use std::time::Duration;
+
+/// Half a second of voice from one leg to another.
+fn send(from: &mut LegClient, to: &mut LegClient) -> Report {
+    let rate = Rate { burst: 1, interval: Duration::from_millis(5), payload_bytes: 160 };
+    tokio::task::block_in_place(|| steady::run(from, to, rate, Duration::from_millis(500)).unwrap())
+}
+
+fn bound(ready: &CallReady) -> LegClient {
+    let mut leg = LegClient::new(ready).unwrap();
+    tokio::task::block_in_place(|| leg.bind().unwrap());
+    leg
+}
+
+/// What a sign-in is told, without the login ID.
+async fn refusal(settings: Settings) -> String {
+    let login = settings.login.clone();
+    match SignedIn::start(settings).await {
+        Ok(_) => panic!("{login} signed in"),
+        Err(error) => format!("{error:#}").replace(&login, "X"),
+    }
+}
+
+async fn signs_in(platform: &Platform, account: &Account) -> SignedIn {
+    SignedIn::start(platform.settings(account)).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_accounts_media_stops_both_ways_and_it_comes_back_without_a_restart() {
+    let platform = Platform::start(1);
+    let (store, concierge) = platform.add_pair();
+    let call = signed_in::call(platform.settings(&store), platform.settings(&concierge));
+    let call = call.await.unwrap();
+    let (mut from, mut to) = (bound(&call.caller.ready), bound(&call.callee.ready));
+    for report in [send(&mut from, &mut to), send(&mut to, &mut from)] {
+        assert!(report.sent > 50 && report.lost() == 0, "{report:?}");
+    }
+    let said = platform.run_well(&["account", "suspend", TENANT, "store-1"]);
+    assert_eq!(said, "store-1  suspended\n");
+    pause(LATE);
+    for report in [send(&mut from, &mut to), send(&mut to, &mut from)] {
+        assert!(report.sent > 50 && report.received == 0, "{report:?}");
+    }
+    let callee = farewells(call).await.unwrap();
+
+    let listed = platform.run_well(&["account", "list", TENANT]);
+    let row = |login: &str| listed.lines().find(|line| line.starts_with(login)).unwrap();
+    assert!(row("store-1").ends_with("suspended"), "{listed}");
+    assert!(row("concierge-1").ends_with("active"), "{listed}");
+    let calls = platform.run_well(&["calls"]);
+    assert!(calls.contains("suspended"), "{calls}");
+    let wrong = Account { password: "not the right password".into(), ..concierge };
+    let wrong = refusal(platform.settings(&wrong)).await;
+    assert_eq!(refusal(platform.settings(&store)).await, wrong);
+    platform.run_well(&["account", "reactivate", TENANT, "store-1"]);
+    let store = signs_in(&platform, &store).await;
+    for session in [store, callee] {
+        session.terminal.sign_out().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_is_suspended_by_the_name_that_sessions_are_listed_with() {
+    let platform = Platform::start(1);
+    let (store, _concierge) = platform.add_pair();
+    let lost = platform.settings(&store);
+    let mut there = SignedIn::start(lost.clone()).await.unwrap();
+    let sessions = platform.run_well(&["sessions", "--json"]);
+    let session: Value = serde_json::from_str(sessions.lines().next().unwrap()).unwrap();
+    assert_eq!((&session["login"], &session["tenant_name"]), (&"store-1".into(), &TENANT.into()));
+    let device = session["device"].as_str().unwrap();
+    assert!(platform.run_well(&["sessions"]).contains(device));
+    platform.run_well(&["account", "suspend", TENANT, "store-1", "--device", device]);
+    while there.events.next().await.is_some() {}
+    let listed = platform.run_well(&["account", "list", TENANT]);
+    assert!(listed.contains(&format!("active, suspended on {device}")), "{listed}");
+    refusal(lost.clone()).await;
+    let other = signs_in(&platform, &store).await;
+    other.terminal.sign_out().await.unwrap();
+    platform.run_well(&["account", "reactivate", TENANT, "store-1", "--device", device]);
+
+    platform.run_well(&["tenant", "suspend", TENANT]);
+    let listed = platform.run_well(&["tenant", "list"]);
+    assert!(listed.contains(&format!("{TENANT}  suspended\n")), "{listed}");
+    refusal(lost.clone()).await;
+    platform.run_well(&["tenant", "reactivate", TENANT]);
+    SignedIn::start(lost).await.unwrap().terminal.sign_out().await.unwrap();
+    let unknown = platform.run(&["account", "suspend", TENANT, "store-7"]);
+    assert!(!unknown.status.success());
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("no account store-7"));
+}
+
+#[test]
+fn the_load_generator_finds_no_late_packet() {
+    let platform = Platform::start(1);
+    let report = platform.data().join("suspend.json");
+    let output = Command::new(program("kakehashi-loadgen"))
+        .args(["suspend", "--runs", "6", "--calls", "3", "--quiet"])
+        .args(["--control", &platform.control()])
+        .arg("--ca")
+        .arg(platform.data().join("ca.pem"))
+        .arg("--data")
+        .arg(platform.data())
+        .arg("--json")
+        .arg(&report)
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}\n{errors}");
+    println!("{printed}");
+    let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    assert_eq!((&report["runs"], &report["late_packets"]), (&6.into(), &0.into()), "{report:#}");
+    // 200 ms of 200 packets a second, both ways, of each run.
+    assert!(report["packets_received"].as_u64().unwrap() > 6 * 40, "{report:#}");
+    let figure = |name: &str| report[name].as_f64().unwrap();
+    assert!(figure("stop_p50_ms") <= figure("stop_p99_ms"), "{report:#}");
+    assert!(figure("stop_p99_ms") <= figure("stop_max_ms"), "{report:#}");
+    assert!(figure("stop_max_ms") <= figure("asked_max_ms"), "{report:#}");
+}
