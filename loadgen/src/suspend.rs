@@ -123,7 +123,9 @@ pub fn run(
     std::thread::scope(|threads| {
         let over = &over;
         let legs = legs.map(|leg| threads.spawn(move || exchange(leg, clock, interval, over)));
-        clock.wait_until(clock.now() + BEFORE);
+        // At no fixed time between two packets.
+        let phase = interval.mul_f64(rand::random::<f64>());
+        clock.wait_until(clock.now() + BEFORE + phase);
         let asked = clock.now();
         let done = operators.suspend(tenant, login);
         let acknowledged = clock.now();
