@@ -2,6 +2,7 @@
 
 use super::{ResyncCursor, Wanted};
 use crate::capacity::{SWEEP_LEGS, TOMBSTONES};
+use crate::legs::leg::Leg;
 use crate::path::verdict::Verdict;
 use crate::testing::{LIFETIME_MS, Phone, World, address, master_key, stream};
 use kakehashi_wire::id::{CallId, Generation, LegId};
@@ -11,6 +12,7 @@ use kakehashi_wire::relay::{
 };
 use kakehashi_wire::rtp::Ssrc;
 use std::fmt::Write;
+use std::os::unix::fs::FileExt;
 
 fn order(kind: &str, phone: &Phone, generation: u64) -> Order {
     let leg = phone.leg;
@@ -293,4 +295,37 @@ fn removals_of_any_number_of_unknown_legs_take_bounded_memory() {
         assert_eq!(world.apply(Order::Remove(remove)), Outcome::Unchanged);
     }
     assert_eq!(world.legs.tombstones(), TOMBSTONES);
+}
+
+/// The memory of this process from `address` on.
+fn memory(address: usize, bytes: usize) -> Vec<u8> {
+    let own = std::fs::File::open("/proc/self/mem").unwrap();
+    let mut found = vec![0; bytes];
+    own.read_exact_at(&mut found, address as u64).unwrap();
+    found
+}
+
+#[test]
+fn a_removed_leg_leaves_no_secret_where_it_was() {
+    for way in ["removal", "resync"] {
+        let (phone, mut world) = (Phone::new(1, 0x5d), World::new(4));
+        world.apply(order("install", &phone, 1));
+        let leg = world.legs.leg(world.legs.find(phone.leg).unwrap()).unwrap();
+        let place = core::ptr::from_ref(leg).addr();
+        let master = master_key(0x5d);
+        let passwords = [phone.relay_password.as_bytes(), phone.terminal_password.as_bytes()];
+        let held = |secret: &[u8]| {
+            let found = memory(place, size_of::<Leg>());
+            found.windows(secret.len()).any(|bytes| bytes == secret)
+        };
+        let all = || [master.key(), master.salt(), &passwords[0][..], &passwords[1][..]].map(held);
+        assert_eq!(all(), [true; 4], "it is looked for in the right place");
+        if way == "removal" {
+            world.apply(order("remove", &phone, 2));
+        } else {
+            drop_leg(&mut world, phone.leg);
+        }
+        assert!(world.legs.is_empty(), "{way}");
+        assert_eq!(all(), [false; 4], "{way}");
+    }
 }
