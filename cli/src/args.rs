@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Calls(CallsArgs),
     /// Lists relays, their load and every counter of theirs that is not zero.
     Relays(CallsArgs),
+    /// Lists what was done and by whom, and verifies that nobody changed the log of it.
+    Audit(AuditArgs),
     /// Runs one control node, as `kakehashi-control` does.
     Control(PartArgs),
     /// Runs one relay, as `kakehashi-relay` does.
@@ -202,6 +204,40 @@ pub(crate) struct CallsArgs {
     /// Prints one JSON object a line.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What to do with the audit log.
+#[derive(ClapArgs)]
+pub(crate) struct AuditArgs {
+    /// The folder.
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Reads the store in the folder instead of asking control, which must not run: for a copy.
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
+    /// Prints JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: AuditCommand,
+}
+
+/// What to do with the audit log.
+#[derive(Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Lists the newest records, newest first.
+    List {
+        /// How many.
+        #[arg(long, value_name = "COUNT", default_value_t = 50)]
+        count: usize,
+    },
+    /// Checks every record, and fails if one was changed, moved, added, removed or cut off.
+    Verify {
+        /// Checkpoints that were kept elsewhere, one a line, instead of those in the folder.
+        #[arg(long, value_name = "FILE")]
+        checkpoints: Option<PathBuf>,
+    },
 }
 
 /// How to run one part.

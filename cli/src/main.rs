@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         Command::Sessions(args) => operate::sessions(&args),
         Command::Calls(args) => operate::calls(&args),
         Command::Relays(args) => operate::relays(&args),
+        Command::Audit(args) => operate::audit(&args),
         Command::Control(args) => part::control(&args),
         Command::Relay(args) => part::relay(&args),
         Command::Terminal(args) => part::terminal(*args),

@@ -246,6 +246,35 @@ pub const CALL_RECORDS_PER_TENANT_MAX: usize = 10_000;
 /// much.
 pub const CALL_RECORDS_PRUNE_EVERY: u32 = 256;
 
+// ---- the audit log ----
+
+/// Longest text of one field of an audit record in bytes: a login ID has at most 64, the reason of
+/// a refusal is cut to it.
+pub const AUDIT_WORDS_BYTES_MAX: usize = 160;
+
+/// Acts that wait for the log's writer, 1 KiB each; the next one is refused. At 100 a flush of
+/// 10 ms this is a tenth of a second of waiting.
+pub const AUDIT_QUEUE_MAX: usize = 1024;
+
+/// Records that share one flush: below [`STORE_OPERATIONS_MAX`] with the head beside them.
+pub const AUDIT_BATCH_MAX: usize = 100;
+
+const _: () = assert!(AUDIT_BATCH_MAX + 2 <= STORE_OPERATIONS_MAX);
+
+/// How long acts that are alike share a record, and how far checkpoints are apart.
+pub const AUDIT_MINUTE: Duration = Duration::from_secs(60);
+
+/// Kinds of acts that have a record of their own in one minute; the rest share one. Guessing
+/// without end at ever new names thus writes 256 records of 500 bytes a minute, 180 MB a day.
+pub const AUDIT_SHARES_MAX: usize = 256;
+
+/// Checkpoints in the file beside the store, of 260 bytes each. The last one vouches for all
+/// records before it; the others are for when it is damaged.
+pub const AUDIT_CHECKPOINTS_KEPT: usize = 256;
+
+/// Records verified for one request: below a second on a slow core.
+pub const AUDIT_VERIFIED_AT_ONCE: usize = 20_000;
+
 // ---- local admin ----
 
 /// Longest admin request in bytes: the longest has three names and a password.

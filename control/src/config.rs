@@ -11,6 +11,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// The store, in the data folder.
+pub(crate) const STORE_FILE: &str = "store.redb";
+
 /// The default settings with a comment for each: what `--print-config` prints.
 pub const DOCUMENTED: &str = include_str!("control.toml");
 
@@ -279,7 +282,7 @@ impl Config {
 
     /// The store's file.
     pub fn store(&self) -> PathBuf {
-        self.data.join("store.redb")
+        self.data.join(STORE_FILE)
     }
 
     /// The folder of the internal certificate authority.

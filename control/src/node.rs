@@ -2,6 +2,7 @@
 
 use crate::accounts::{Accounts, AccountsConfig};
 use crate::admin::{Admin, AdminError, Live, Service};
+use crate::audit::{Audit, AuditError};
 use crate::capacity::{FAREWELL_TIMEOUT, HASH_QUEUE_PER_WORKER, IDLE_TIMEOUT, STRANGERS_LOG_EVERY};
 use crate::clock::{Clock, UnixMs};
 use crate::config::{Config, ConfigError};
@@ -45,6 +46,9 @@ pub enum ControlError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The audit log cannot be used.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// Certificates cannot be used.
     #[error(transparent)]
     Pki(#[from] PkiError),
@@ -72,12 +76,16 @@ pub struct Node {
     pub accounts: Arc<Accounts>,
     /// Call records.
     pub records: Arc<Records>,
+    /// The audit log.
+    pub audit: Arc<Audit>,
     core: Core,
     carried: JoinHandle<()>,
     endpoints: [Endpoint; 2],
     stop: watch::Sender<bool>,
     /// Ended by closing the endpoints and by `stop`.
     servers: [JoinHandle<()>; 3],
+    /// Ends last: until then there may be something to note.
+    audited: JoinHandle<()>,
 }
 
 /// Runs a node until `stop`, then ends it in good order.
@@ -99,7 +107,7 @@ impl Node {
     pub async fn start(config: Config) -> Result<Self, ControlError> {
         config.check()?;
         let entropy = Entropy::system();
-        let parts = Parts::open(&config, &entropy).await?;
+        let (parts, audited) = Parts::open(&config, &entropy).await?;
         let listeners = listen(&config, &entropy)?;
         let admin = Admin::bind(&config.admin_socket()).await?;
 
@@ -109,7 +117,8 @@ impl Node {
         let (core, carried) =
             driver::start(coordinator, Clock::start(), Arc::clone(&parts.records));
 
-        let gate = Gate::new(Arc::clone(&parts.accounts), core.clone(), entropy);
+        let (accounts, audit) = (Arc::clone(&parts.accounts), Arc::clone(&parts.audit));
+        let gate = Gate::new(accounts, core.clone(), audit, entropy);
         let limits = Limits::with_per_address(config.terminals.connections_per_address);
         let links = Links {
             core: core.clone(),
@@ -130,11 +139,13 @@ impl Node {
             relay_addr: listeners.relay_addr,
             accounts: parts.accounts,
             records: parts.records,
+            audit: parts.audit,
             core,
             carried,
             endpoints: [listeners.terminals, listeners.relays],
             stop,
             servers,
+            audited,
         };
         tracing::info!(terminals = %node.terminal_addr, relays = %node.relay_addr,
             admin = %config.admin_socket().display(), "the node is ready");
@@ -165,6 +176,8 @@ impl Node {
         for server in self.servers {
             let _ended = server.await;
         }
+        self.audit.stop();
+        let _written = self.audited.await;
     }
 }
 
@@ -173,10 +186,15 @@ struct Parts {
     store: SharedStore,
     accounts: Arc<Accounts>,
     records: Arc<Records>,
+    audit: Arc<Audit>,
 }
 
 impl Parts {
-    async fn open(config: &Config, entropy: &Entropy) -> Result<Self, ControlError> {
+    /// The parts, and the task that writes the audit log.
+    async fn open(
+        config: &Config,
+        entropy: &Entropy,
+    ) -> Result<(Self, JoinHandle<()>), ControlError> {
         std::fs::create_dir_all(&config.data)
             .map_err(|error| ControlError::Data { path: config.data.clone(), error })?;
         let store: SharedStore = Arc::new(Embedded::open(&config.store())?);
@@ -187,7 +205,10 @@ impl Parts {
         if interrupted > 0 {
             tracing::warn!(calls = interrupted, "calls were going on when the node ended");
         }
-        Ok(Self { store, accounts, records })
+        let opened =
+            Audit::open(Arc::clone(&store), &config.data, &config.pki(), UnixMs::now).await?;
+        let (audit, audited) = (Arc::new(opened.0), opened.1);
+        Ok((Self { store, accounts, records, audit }, audited))
     }
 }
 
@@ -255,6 +276,7 @@ fn serve_admin(
     let service = Service {
         accounts: Arc::clone(&parts.accounts),
         records: Arc::clone(&parts.records),
+        audit: Arc::clone(&parts.audit),
         live: Arc::new(core),
         now: UnixMs::now,
     };

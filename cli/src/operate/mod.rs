@@ -1,7 +1,10 @@
 //! The operator's commands, asked of the running control over its socket.
 
+mod audit;
 mod standing;
 mod table;
+
+pub(crate) use audit::audit;
 
 use crate::args::{AccountArgs, AccountCommand, CallsArgs, DataArgs, TenantArgs, TenantCommand};
 use crate::platform::SOCKET_FILE;

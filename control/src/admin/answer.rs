@@ -1,17 +1,38 @@
 //! What each request does.
 
+use super::audited::{Audited, audited, begin, ended};
 use super::{Answer, CallRow, Request, Service, StatusRow};
 use crate::accounts::{AccountError, Added, NewAccount, Tenant, TenantLimits};
+use crate::audit::Actor;
 use crate::capacity::ADMIN_ROWS_MAX;
 use kakehashi_wire::id::TenantId;
 use std::collections::HashMap;
 
-/// Does what `request` asks.
-pub(super) async fn answer(service: &Service, request: Request) -> Answer {
-    match act(service, request).await {
-        Ok(answer) => answer,
-        Err(error) => Answer::Refused { message: error.to_string() },
+/// Does what `request` of `actor` asks. The audit log has it before this answers.
+pub(super) async fn answer(service: &Service, actor: Actor, request: Request) -> Answer {
+    let refused = |message| Answer::Refused { message };
+    let audit = &service.audit;
+    let (entry, is_change) = match audited(actor, &request) {
+        Audited::Nothing => return done(service, request).await,
+        Audited::Look(entry) => (entry, false),
+        Audited::Change(entry) => match begin(audit, entry).await {
+            Ok(entry) => (entry, true),
+            Err(error) => return refused(format!("{error}; nothing was changed")),
+        },
+    };
+    let answer = done(service, request).await;
+    match audit.note(ended(entry, &answer)).await {
+        Ok(_) => answer,
+        Err(error) if is_change && !matches!(answer, Answer::Refused { .. }) => {
+            refused(format!("{error}; the change was made: look before you try again"))
+        }
+        Err(error) => refused(error.to_string()),
     }
+}
+
+async fn done(service: &Service, request: Request) -> Answer {
+    let done = act(service, request).await;
+    done.unwrap_or_else(|error| Answer::Refused { message: error.to_string() })
 }
 
 async fn act(service: &Service, request: Request) -> Result<Answer, AccountError> {
@@ -49,6 +70,14 @@ async fn act(service: &Service, request: Request) -> Result<Answer, AccountError
         Request::Sessions {} => sessions(service).await,
         Request::Relays {} => Ok(Answer::Relays { rows: service.live.relays().await }),
         Request::Status {} => status(service).await,
+        Request::AuditList { before, limit } => {
+            let rows = service.audit.newest(before, limit.min(ADMIN_ROWS_MAX)).await?;
+            Ok(Answer::Audit { rows })
+        }
+        Request::AuditVerify { from } => Ok(match service.audit.verify(from).await {
+            Ok(verdict) => Answer::AuditVerdict { verdict },
+            Err(error) => Answer::Refused { message: error.to_string() },
+        }),
     }
 }
 

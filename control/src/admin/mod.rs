@@ -5,12 +5,14 @@
 //! whoever is neither that owner nor root is sent away before a byte is read.
 
 mod answer;
+mod audited;
 pub mod client;
 mod server;
 
 pub use server::{Admin, AdminError, Service};
 
 use crate::accounts::{Account, Subject, Tenant};
+use crate::audit::{AuditRecord, Head, Verdict};
 use crate::clock::UnixMs;
 use crate::records::CallRecord;
 use crate::sessions::Revocation;
@@ -93,6 +95,19 @@ pub enum Request {
     Relays {},
     /// How the node is. Answer: [`Answer::Status`].
     Status {},
+    /// What was done, newest first. Answer: [`Answer::Audit`].
+    AuditList {
+        /// Only records before this number.
+        #[serde(default)]
+        before: Option<u64>,
+        /// How many.
+        limit: usize,
+    },
+    /// Whether the audit log is as it was written. Answer: [`Answer::AuditVerdict`].
+    AuditVerify {
+        /// The last record known to be right.
+        from: Head,
+    },
 }
 
 /// What is answered. Has no `Debug`: passwords are in it.
@@ -141,7 +156,17 @@ pub enum Answer {
         /// In one row.
         row: StatusRow,
     },
-    /// It was not done; nothing was changed.
+    /// Records of the audit log, newest first.
+    Audit {
+        /// One row each.
+        rows: Vec<AuditRecord>,
+    },
+    /// What a verification of the audit log found.
+    AuditVerdict {
+        /// As far as it came.
+        verdict: Verdict,
+    },
+    /// It was not done; nothing was changed, unless the message says so.
     Refused {
         /// Why, and what to do.
         message: String,

@@ -3,6 +3,7 @@
 use super::answer::answer;
 use super::{Answer, Line, Live, Request, VERSION};
 use crate::accounts::Accounts;
+use crate::audit::{Actor, Audit};
 use crate::capacity::{
     ADMIN_ANSWER_BYTES_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_IDLE, ADMIN_REQUEST_BYTES_MAX,
 };
@@ -73,6 +74,8 @@ pub struct Service {
     pub accounts: Arc<Accounts>,
     /// Call records.
     pub records: Arc<Records>,
+    /// What everything done through here is noted in.
+    pub audit: Arc<Audit>,
     /// The running node.
     pub live: Arc<dyn Live>,
     /// What time it is, for records.
@@ -179,6 +182,7 @@ async fn converse(stream: UnixStream, service: &Service) -> io::Result<()> {
         tracing::warn!(peer, "another user was sent away from the admin socket");
         return Ok(());
     }
+    let actor = Actor::Operator { user: peer };
     let (reading, mut writing) = stream.into_split();
     let mut reading = BufReader::new(reading);
     loop {
@@ -192,7 +196,7 @@ async fn converse(stream: UnixStream, service: &Service) -> io::Result<()> {
         }
         let whole = line.last() == Some(&b'\n');
         let reply = match (whole, parse(&line)) {
-            (true, Ok(request)) => answer(service, request).await,
+            (true, Ok(request)) => answer(service, actor, request).await,
             (true, Err(message)) => Answer::Refused { message },
             (false, _) => Answer::Refused {
                 message: format!(

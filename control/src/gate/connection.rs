@@ -5,6 +5,7 @@ use super::outbox::Waiting;
 use super::pace::Pace;
 use super::sign_in::{NoSession, SignedIn, sign_in};
 use crate::accounts::{Account, Accounts};
+use crate::audit::Audit;
 use crate::capacity::{FAREWELL_TIMEOUT, LOGIN_TIMEOUT, STRANGERS_LOG_EVERY};
 use crate::coordinator::{Input, KnownAccount, Request};
 use crate::driver::Core;
@@ -24,13 +25,19 @@ use tokio::time::{Instant, timeout};
 pub(crate) struct Gate {
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) core: Core,
+    pub(crate) audit: Arc<Audit>,
     pub(crate) entropy: Entropy,
     strangers: Seldom,
 }
 
 impl Gate {
-    pub(crate) fn new(accounts: Arc<Accounts>, core: Core, entropy: Entropy) -> Self {
-        Self { accounts, core, entropy, strangers: Seldom::new(STRANGERS_LOG_EVERY) }
+    pub(crate) fn new(
+        accounts: Arc<Accounts>,
+        core: Core,
+        audit: Arc<Audit>,
+        entropy: Entropy,
+    ) -> Self {
+        Self { accounts, core, audit, entropy, strangers: Seldom::new(STRANGERS_LOG_EVERY) }
     }
 
     /// A connection came to nothing. Anybody can cause that, so the log gets a count.
@@ -59,7 +66,7 @@ pub(super) async fn converse(connection: Connection, gate: Arc<Gate>) {
     let address = connection.remote_address();
     let begun = timeout(LOGIN_TIMEOUT, async {
         let (mut send, mut recv) = connection.accept_bi().await.map_err(|_| ReadFailure::Gone)?;
-        let begun = sign_in(&mut send, &mut recv, &gate).await;
+        let begun = sign_in(&mut send, &mut recv, address, &gate).await;
         Ok::<_, ReadFailure>((send, recv, begun))
     });
     let (mut send, mut recv, begun) = match begun.await {

@@ -1,5 +1,6 @@
 //! QUIC from terminals: connections, sign-in, and the conversation with the core.
 
+mod audited;
 mod close;
 mod connection;
 mod crowd;

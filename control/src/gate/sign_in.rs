@@ -1,5 +1,6 @@
 //! Signing in: nothing else is listened to before.
 
+use super::audited::attempt;
 use super::connection::Gate;
 use super::outbox::{Outbox, Waiting};
 use crate::accounts::{SignInRefusal, Verified};
@@ -11,6 +12,7 @@ use crate::sessions::AccountKey;
 use kakehashi_wire::id::{RequestId, SessionId};
 use kakehashi_wire::terminal::{FromTerminal, Refusal, Refused, SignIn, ToTerminal};
 use quinn::{RecvStream, SendStream};
+use std::net::SocketAddr;
 
 /// A session that the core let in.
 pub(super) struct SignedIn {
@@ -36,6 +38,7 @@ pub(super) enum NoSession {
 pub(super) async fn sign_in(
     send: &mut SendStream,
     recv: &mut RecvStream,
+    address: SocketAddr,
     gate: &Gate,
 ) -> Result<SignedIn, NoSession> {
     for _ in 0..LOGIN_ATTEMPTS_MAX {
@@ -43,7 +46,7 @@ pub(super) async fn sign_in(
         let (request, refused) = match message {
             FromTerminal::SignIn(ask) => {
                 let request = ask.request;
-                match attempt(ask, gate).await? {
+                match attempt(ask, address, gate).await? {
                     Ok(signed_in) => return Ok(signed_in),
                     Err(rejection) => (request, rejection),
                 }
@@ -60,7 +63,11 @@ pub(super) async fn sign_in(
     Err(NoSession::TooManyAttempts)
 }
 
-async fn attempt(ask: SignIn, gate: &Gate) -> Result<Result<SignedIn, Rejection>, NoSession> {
+/// Decides on one sign-in. Nobody may be told before the audit log knows.
+pub(super) async fn decide(
+    ask: SignIn,
+    gate: &Gate,
+) -> Result<Result<SignedIn, Rejection>, NoSession> {
     let verified = gate.accounts.verify(&ask.tenant, &ask.login, &ask.password).await;
     let verified = match verified {
         Ok(verified) if verified.may_use(ask.device) => verified,

@@ -16,7 +16,7 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Writes `content` so that a crash leaves the old file or the new one, with permissions `mode`
 /// from the first byte.
-pub(super) fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), PkiError> {
+pub(crate) fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), PkiError> {
     let failed = |error| PkiError::Io { path: path.to_owned(), error };
     let temporary = path.with_added_extension("new");
     match fs::remove_file(&temporary) {

@@ -7,15 +7,18 @@
 //! needs the URI `kakehashi-relay:<number>` among its subject alternative names.
 //!
 //! Files: `ca.pem`, `control.pem`, `relay-<number>.pem`, and beside each its `.key`, which only
-//! this user can read.
+//! this user can read. `audit.key` signs checkpoints of the audit log.
 
 mod files;
 mod identity;
 mod issue;
+mod signing;
 
+pub(crate) use files::write as write_file;
 pub use files::{load_chain, load_identity, load_key, load_roots};
 pub use identity::{relay_id_of, relay_uri};
 pub use issue::Pki;
+pub use signing::open_or_create_audit_key;
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::PathBuf;

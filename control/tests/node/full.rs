@@ -2,7 +2,7 @@
 
 use super::common::relay::Relay;
 use super::common::terminal::Terminal;
-use super::common::{Platform, within};
+use super::common::{PASSWORD, Platform, device_of, within};
 use super::namespace::{SmallDisk, is_where_it_may_mount};
 use kakehashi_control::clock::UnixMs;
 use kakehashi_control::records::{CallRecord, Party, RecordState};
@@ -36,6 +36,18 @@ async fn call_until_refused(caller: &mut Terminal, callee: &mut Terminal, login:
         let (_, _) = (caller.call_ended().await, callee.call_ended().await);
     }
     panic!("no call was refused")
+}
+
+/// Signs in as c of the shop until there is no room even for a record of that.
+async fn sign_in_until_refused(platform: &Platform) -> (Terminal, Refusal) {
+    for _ in 0..1000 {
+        let mut terminal = Terminal::open(platform.connect().await).await;
+        let signed_in = terminal.sign_in("shop", "c", PASSWORD, device_of("c")).await;
+        if let Err(refused) = signed_in {
+            return (terminal, refused.reason);
+        }
+    }
+    panic!("no sign-in was refused")
 }
 
 fn record(call: u64, party: &Party) -> CallRecord {
@@ -76,15 +88,17 @@ async fn sessions_and_calls_outlive_a_full_disk_and_new_calls_are_refused() {
     assert!(matches!(full, StoreError::Full { .. }), "{full}");
     assert!(full.to_string().contains("free space; nothing was lost"), "{full}");
     assert_eq!(call_until_refused(&mut c, &mut z, "z").await, Refusal::StoreUnavailable);
-    // Signing in writes nothing, and a call ends although its record has to wait.
-    let mut late = platform.terminal("shop", "c").await;
-    assert_eq!(late.invite("a").await, Err(Refusal::InAnotherCall));
+    // Nobody signs in without a record of it, and a call ends although its record has to wait.
+    let (mut late, refusal) = sign_in_until_refused(&platform).await;
+    assert_eq!(refusal, Refusal::StoreUnavailable);
+    assert_eq!(platform.node.live().sessions().await.len(), 4);
     let request = b.request();
     b.say(HangUp { request, call }).await;
     b.done(request).await;
     assert_eq!((a.call_ended().await, b.call_ended().await), (CallEnd::HungUp, CallEnd::HungUp));
 
     std::fs::remove_file(&ballast).unwrap();
+    late.sign_in("shop", "c", PASSWORD, device_of("c")).await.unwrap();
     let call = c.invite("z").await.unwrap();
     assert_eq!(z.incoming().await, call);
     let tenant = platform.node.accounts.find_tenant("shop").await.unwrap().unwrap();

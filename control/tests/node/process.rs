@@ -36,7 +36,7 @@ impl Drop for Process {
 }
 
 impl Process {
-    fn start(config: &Path) -> Self {
+    pub fn start(config: &Path) -> Self {
         Self(program().arg("--config").arg(config).spawn().unwrap())
     }
 
@@ -82,7 +82,7 @@ pub async fn add_people(socket: &Path) {
     }
 }
 
-async fn ask(socket: &Path, what: impl Fn() -> Request) -> Answer {
+pub async fn ask(socket: &Path, what: impl Fn() -> Request) -> Answer {
     let asked = async {
         loop {
             match request(socket, what()).await {

@@ -7,12 +7,13 @@ use kakehashi_control::admin::client::{ClientError, request};
 use kakehashi_control::admin::{
     Admin, AdminError, Answer, CallRow, Live, LiveFuture, RelayRow, Request, Service, SessionRow,
 };
+use kakehashi_control::audit::Audit;
 use kakehashi_control::capacity::ADMIN_REQUEST_BYTES_MAX;
 use kakehashi_control::clock::UnixMs;
 use kakehashi_control::entropy::Entropy;
 use kakehashi_control::records::{CallRecord, Party, RecordState, Records};
 use kakehashi_control::sessions::Revocation;
-use kakehashi_control::store::Embedded;
+use kakehashi_control::store::{Embedded, SharedStore};
 use kakehashi_wire::id::{AccountId, CallId, DeviceId, RelayId, SessionId, TenantId};
 use kakehashi_wire::terminal::CallEnd;
 use std::fs;
@@ -97,9 +98,13 @@ async fn start() -> Running {
     let accounts = open(&folder, AccountsConfig::for_cores(2, Entropy::system()));
     let store = Embedded::open(&folder.path().join("records")).unwrap();
     let node = Arc::new(Node::default());
+    let store: SharedStore = Arc::new(store);
+    let audit = Audit::open(Arc::clone(&store), folder.path(), folder.path(), || UnixMs(77));
+    let (audit, _writing) = audit.await.unwrap();
     let service = Service {
         accounts,
-        records: Arc::new(Records::new(Arc::new(store))),
+        records: Arc::new(Records::new(store)),
+        audit: Arc::new(audit),
         live: Arc::<Node>::clone(&node),
         now: || UnixMs(77),
     };

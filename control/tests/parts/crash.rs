@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-const FOLDER: &str = "KAKEHASHI_TEST_CRASH_STORE";
+pub const FOLDER: &str = "KAKEHASHI_TEST_CRASH_STORE";
 const LANES: u64 = 4;
 const ROUNDS: u32 = 30;
 
@@ -61,17 +61,24 @@ async fn no_acknowledged_write_is_lost_when_the_process_is_killed() {
     let mut total = 0_u64;
     for round in 0..ROUNDS {
         let wait = u64::from(u16::from_le_bytes(entropy.bytes())) % 120_000;
-        total += run_and_kill(&path, Duration::from_micros(wait), &mut acknowledged);
+        let wait = Duration::from_micros(wait);
+        total += run_and_kill("crash::writer", &path, wait, &mut acknowledged);
         verify(&path, &acknowledged, round).await;
     }
     assert!(total > u64::from(ROUNDS), "{total} writes in {ROUNDS} rounds");
     println!("{total} acknowledged writes, {ROUNDS} kills, none lost");
 }
 
-/// Runs the writer, kills it `wait` after its first write, and notes what it acknowledged.
-fn run_and_kill(path: &Path, wait: Duration, acknowledged: &mut HashMap<u64, u64>) -> u64 {
+/// Runs the test `writer`, kills it `wait` after its first write, and notes what each of its lanes
+/// acknowledged.
+pub fn run_and_kill(
+    writer: &str,
+    path: &Path,
+    wait: Duration,
+    acknowledged: &mut HashMap<u64, u64>,
+) -> u64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["crash::writer", "--exact", "--ignored", "--nocapture"])
+        .args([writer, "--exact", "--ignored", "--nocapture"])
         .env(FOLDER, path)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

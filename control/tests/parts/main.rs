@@ -10,6 +10,7 @@
 
 mod accounts;
 mod admin;
+mod audit;
 mod conformance;
 mod crash;
 mod full;

@@ -1,0 +1,115 @@
+//! `kakehashi audit`: what was done, and whether the log of it is as it was written.
+
+use super::{ODD_ANSWER, ask, table};
+use crate::args::{AuditArgs, AuditCommand};
+use anyhow::{Result, bail};
+use kakehashi_control::admin::{Answer, Request};
+use kakehashi_control::audit::{AuditRecord, Head, Offline, Verdict};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// `kakehashi audit ...`
+pub(crate) fn audit(args: &AuditArgs) -> Result<ExitCode> {
+    match &args.command {
+        AuditCommand::List { count } => list(args, *count),
+        AuditCommand::Verify { checkpoints } => {
+            let verdict = match checkpoints {
+                Some(_) if !args.offline => bail!("--checkpoints is for --offline only"),
+                elsewhere => verify(args, elsewhere.as_deref())?,
+            };
+            say(args, &verdict)
+        }
+    }
+}
+
+fn list(args: &AuditArgs, count: usize) -> Result<ExitCode> {
+    let rows = if args.offline {
+        offline(args, |log| async move { Ok(log.newest(None, count).await?) })?
+    } else {
+        let request = Request::AuditList { before: None, limit: count };
+        let Answer::Audit { rows } = ask(&args.data, request)? else { bail!(ODD_ANSWER) };
+        rows
+    };
+    if args.json {
+        for row in rows {
+            println!("{}", serde_json::to_string(&row)?);
+        }
+    } else {
+        let heads = ["record", "ms since 1970", "who", "from", "act", "tenant", "of", "outcome"];
+        table::print(heads, rows.iter().map(cells));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn cells(row: &AuditRecord) -> [String; 8] {
+    let mut outcome = row.outcome.name().to_owned();
+    if row.times > 1 {
+        outcome += &format!(" {} times", row.times);
+    }
+    if let Some(begun) = row.begun {
+        outcome += &format!(" (begun in {begun})");
+    }
+    if !row.detail.as_str().is_empty() {
+        outcome += &format!(": {}", row.detail);
+    }
+    [
+        row.seq.to_string(),
+        row.at.0.to_string(),
+        row.actor.to_string(),
+        row.from.to_string(),
+        row.act.to_string(),
+        row.tenant.to_string(),
+        row.target.to_string(),
+        outcome,
+    ]
+}
+
+fn verify(args: &AuditArgs, elsewhere: Option<&Path>) -> Result<Verdict> {
+    if args.offline {
+        let elsewhere = elsewhere.map(Path::to_owned);
+        return offline(args, |log| async move { Ok(log.verify(elsewhere.as_deref()).await?) });
+    }
+    let mut from = Head::START;
+    loop {
+        let request = Request::AuditVerify { from };
+        let Answer::AuditVerdict { verdict } = ask(&args.data, request)? else { bail!(ODD_ANSWER) };
+        if !verdict.more {
+            return Ok(verdict);
+        }
+        from = verdict.head;
+    }
+}
+
+fn say(args: &AuditArgs, verdict: &Verdict) -> Result<ExitCode> {
+    if args.json {
+        let said = serde_json::json!({
+            "intact": verdict.broken.is_none(),
+            "records": verdict.head.seq,
+            "hash": verdict.head.hash,
+            "broken_at": verdict.broken.map(|broken| broken.seq),
+            "how": verdict.broken.map(|broken| broken.how),
+        });
+        println!("{said}");
+    } else {
+        match verdict.broken {
+            None => println!("intact: {} records, {}", verdict.head.seq, verdict.head.hash),
+            Some(broken) => println!("BROKEN at record {}: {}", broken.seq, broken.how.text()),
+        }
+    }
+    Ok(if verdict.broken.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Does `work` with the log in the data folder, without asking a running control.
+fn offline<T, F: Future<Output = Result<T>>>(
+    args: &AuditArgs,
+    work: impl FnOnce(Offline) -> F,
+) -> Result<T> {
+    let log = Offline::open(&control_folder(&args.data.data))?;
+    super::runtime()?.block_on(work(log))
+}
+
+/// Control's own folder: the one given, or the one `kakehashi up` makes in it.
+fn control_folder(data: &Path) -> PathBuf {
+    let inner = data.join("control");
+    if inner.is_dir() { inner } else { data.to_owned() }
+}

@@ -1,0 +1,196 @@
+//! The audit log: every administrative act and every sign-in, in an order that cannot be changed.
+//!
+//! An act is answered when its record is on disk, and refused if it cannot have one: an operator's
+//! change has two, one before it is made and one that says how it ended. Of what anybody can
+//! repeat without end (failed sign-ins, operators looking at the same list) the first of a minute
+//! has a record of its own, and the others share one. Records are never changed or removed;
+//! [`chain`] shows when somebody did, and signed checkpoints, in a file and in the log of the
+//! process, show when the end was cut off.
+
+mod book;
+pub mod chain;
+mod checkpoint;
+mod digest;
+mod entry;
+mod reading;
+mod share;
+mod writer;
+
+pub use book::BookError;
+pub use chain::{AuditRecord, Break, Head, How};
+pub use checkpoint::Checkpoint;
+pub use digest::{Digest, PublicKey, Signature};
+pub use entry::{Actor, Entry, Outcome, Plain};
+pub use reading::Verdict;
+
+use crate::capacity::{AUDIT_QUEUE_MAX, AUDIT_VERIFIED_AT_ONCE};
+use crate::clock::UnixMs;
+use crate::store::{Embedded, SharedStore, StoreError, decode};
+use book::Book;
+use share::Shares;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use writer::{Job, Writer};
+
+/// Why an act has no record. It was not done, or is not to be.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotAudited {
+    /// Too much is waiting to be written.
+    #[error("the audit log is behind: try again in a second")]
+    Busy,
+    /// It cannot be written.
+    #[error("the audit log cannot be written: {0}")]
+    Store(StoreError),
+    /// The node is shutting down.
+    #[error("the node is shutting down")]
+    Stopped,
+}
+
+/// Why the log cannot be opened or verified.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Checkpoints.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// The end of the log is not where it was.
+    #[error(
+        "record {0} of the audit log is not what was written: `kakehashi audit verify --offline` \
+         says more. If the store is an older copy, move `audit-checkpoints` away to go on; keep it"
+    )]
+    Broken(u64),
+    /// No store there.
+    #[error("there is no store in {}: name the data folder of a control", .0.display())]
+    NoStore(PathBuf),
+}
+
+/// The log of a running node.
+pub struct Audit {
+    store: SharedStore,
+    data: PathBuf,
+    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+}
+
+impl Audit {
+    /// Opens the log in `store`, whose checkpoints are in the folder `data` and signed with the
+    /// key in `pki`, and starts its writing task, which ends after [`Self::stop`].
+    ///
+    /// # Errors
+    /// [`AuditError::Broken`] if the end of the log is not where it was: going on would cover it.
+    pub async fn open(
+        store: SharedStore,
+        data: &Path,
+        pki: &Path,
+        now: fn() -> UnixMs,
+    ) -> Result<(Self, JoinHandle<()>), AuditError> {
+        let book = Book::open(data, pki)?;
+        let end = reading::end(&*store).await?;
+        let marks = [Some(end.0), book.last().map(|checkpoint| checkpoint.head())];
+        for mark in marks.into_iter().flatten().filter(|mark| mark.seq > 0) {
+            let found = store.get(&chain::record_key(mark.seq)).await?;
+            let found = found.as_ref().and_then(|entry| decode::<AuditRecord>(entry).ok());
+            if mark.seq > end.0.seq || found.is_none_or(|record| record.head() != mark) {
+                return Err(AuditError::Broken(mark.seq));
+            }
+        }
+        let next = end.0.seq + 1;
+        if store.get(&chain::record_key(next)).await?.is_some() {
+            return Err(AuditError::Broken(next));
+        }
+        let (jobs, queue) = mpsc::channel(AUDIT_QUEUE_MAX);
+        let shares = Shares::default();
+        let writer =
+            Writer { store: SharedStore::clone(&store), end: Some(end), shares, book, now };
+        let task = tokio::spawn(writer.run(queue));
+        let jobs = Mutex::new(Some(jobs));
+        Ok((Self { store, data: data.to_owned(), jobs }, task))
+    }
+
+    /// Writes `entry`. Answers when it is on disk, with its number if it has a record of its own.
+    ///
+    /// # Errors
+    /// [`NotAudited`]; then it must not be done, or not be said to be done.
+    pub async fn note(&self, entry: Entry) -> Result<Option<u64>, NotAudited> {
+        let (answer, answered) = oneshot::channel();
+        {
+            let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+            let jobs = jobs.as_ref().ok_or(NotAudited::Stopped)?;
+            jobs.try_send(Job { entry, answer }).map_err(|failed| match failed {
+                mpsc::error::TrySendError::Full(_) => NotAudited::Busy,
+                mpsc::error::TrySendError::Closed(_) => NotAudited::Stopped,
+            })?;
+        }
+        answered.await.unwrap_or(Err(NotAudited::Stopped))
+    }
+
+    /// Takes nothing more; what waits is written, and the writing task ends.
+    pub fn stop(&self) {
+        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// The newest `limit` records before number `before`, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn newest(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<AuditRecord>, StoreError> {
+        reading::newest(&*self.store, before, limit).await
+    }
+
+    /// Verifies records behind `from`, as many as take a moment.
+    ///
+    /// # Errors
+    /// [`AuditError`] if they cannot be read.
+    pub async fn verify(&self, from: Head) -> Result<Verdict, AuditError> {
+        let book = book::read(&self.data, None)?;
+        Ok(reading::verify(&*self.store, &book, from, AUDIT_VERIFIED_AT_ONCE).await?)
+    }
+}
+
+/// The log in the data folder of a control that does not run, or in a copy of one.
+pub struct Offline {
+    store: Embedded,
+    data: PathBuf,
+}
+
+impl Offline {
+    /// Opens it. Blocks.
+    ///
+    /// # Errors
+    /// [`AuditError`], for the operator.
+    pub fn open(data: &Path) -> Result<Self, AuditError> {
+        let path = data.join(crate::config::STORE_FILE);
+        if !path.is_file() {
+            return Err(AuditError::NoStore(data.to_owned()));
+        }
+        Ok(Self { store: Embedded::open(&path)?, data: data.to_owned() })
+    }
+
+    /// As [`Audit::newest`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn newest(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<AuditRecord>, StoreError> {
+        reading::newest(&self.store, before, limit).await
+    }
+
+    /// Verifies all of it, with the checkpoints in the folder or those in the file `elsewhere`.
+    ///
+    /// # Errors
+    /// [`AuditError`] if they cannot be read.
+    pub async fn verify(&self, elsewhere: Option<&Path>) -> Result<Verdict, AuditError> {
+        let book = book::read(&self.data, elsewhere)?;
+        Ok(reading::verify(&self.store, &book, Head::START, usize::MAX).await?)
+    }
+}
