@@ -265,7 +265,7 @@ const _: () = assert!(AUDIT_BATCH_MAX + 2 <= STORE_OPERATIONS_MAX);
 pub const AUDIT_MINUTE: Duration = Duration::from_secs(60);
 
 /// Kinds of acts that have a record of their own in one minute; the rest share one. Guessing
-/// without end at ever new names thus writes 256 records of 500 bytes a minute, 180 MB a day.
+/// without end at ever new names thus writes 256 records of 400 bytes a minute, 150 MB a day.
 pub const AUDIT_SHARES_MAX: usize = 256;
 
 /// Checkpoints in the file beside the store, of 260 bytes each. The last one vouches for all

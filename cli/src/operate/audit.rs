@@ -1,6 +1,6 @@
 //! `kakehashi audit`: what was done, and whether the log of it is as it was written.
 
-use super::{ODD_ANSWER, ask, table};
+use super::{ODD_ANSWER, ask, table, time};
 use crate::args::{AuditArgs, AuditCommand};
 use anyhow::{Result, bail};
 use kakehashi_control::admin::{Answer, Request};
@@ -35,7 +35,7 @@ fn list(args: &AuditArgs, count: usize) -> Result<ExitCode> {
             println!("{}", serde_json::to_string(&row)?);
         }
     } else {
-        let heads = ["record", "ms since 1970", "who", "from", "act", "tenant", "of", "outcome"];
+        let heads = ["record", "when", "who", "from", "act", "tenant", "of", "outcome"];
         table::print(heads, rows.iter().map(cells));
     }
     Ok(ExitCode::SUCCESS)
@@ -54,7 +54,7 @@ fn cells(row: &AuditRecord) -> [String; 8] {
     }
     [
         row.seq.to_string(),
-        row.at.0.to_string(),
+        time::utc(row.at),
         row.actor.to_string(),
         row.from.to_string(),
         row.act.to_string(),

@@ -3,6 +3,7 @@
 mod audit;
 mod standing;
 mod table;
+mod time;
 
 pub(crate) use audit::audit;
 

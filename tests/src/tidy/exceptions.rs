@@ -74,6 +74,11 @@ pub const IGNORED_TESTS: &[Ignored] = &[
         reason: "the child process of a test, which runs it",
     },
     Ignored {
+        path: "control/tests/parts/audit.rs",
+        name: "actor",
+        reason: "the child process of a test, which runs it",
+    },
+    Ignored {
         path: "control/tests/parts/crash.rs",
         name: "writer",
         reason: "the child process of a test, which runs it",

@@ -195,6 +195,7 @@ fn a_record_that_was_put_in_is_found() {
 fn the_layout_of_a_record_is_what_it_was() {
     let entries = chain(&["a".into()]);
     let text = String::from_utf8(entries[0].value.clone()).unwrap();
+    assert!(text.len() < 400, "LIMITS.md says how large records are");
     let (before, _hash) = text.split_once(r#","hash":"#).unwrap();
     let zeros = "0".repeat(64);
     let layout =

@@ -1,0 +1,83 @@
+//! `kakehashi audit` against a running control, and against what one has left.
+#![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
+
+use kakehashi_control::admin::Request;
+use kakehashi_control::admin::client::request;
+use kakehashi_control::audit::chain::{head_key, record_key};
+use kakehashi_control::config::Config;
+use kakehashi_control::node::Node;
+use kakehashi_control::store::{Embedded, Store, Transaction};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Output;
+use tokio::process::Command;
+
+async fn audit(folder: &Path, what: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kakehashi"));
+    command.arg("audit").args(what).arg("--data").arg(folder).output().await.unwrap()
+}
+
+async fn json(folder: &Path, what: &[&str]) -> Vec<Value> {
+    let output = audit(folder, what).await;
+    let said = String::from_utf8(output.stdout).unwrap();
+    said.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+async fn node(folder: &Path) -> Node {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let mut config = Config { data: folder.to_owned(), ..Config::default() };
+    (config.terminals.listen, config.relays.listen) = (any, any);
+    Node::start(config).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_operator_lists_what_was_done_and_sees_whether_it_was_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let running = node(path).await;
+    for name in ["ginza", "osaka"] {
+        let add = Request::TenantAdd { name: name.into(), accounts: None };
+        request(&path.join("admin.sock"), add).await.ok().unwrap();
+    }
+    let rows = json(path, &["list", "--json", "--count", "3"]).await;
+    let said: Vec<_> = rows.iter().map(|row| (&row["seq"], &row["outcome"])).collect();
+    assert_eq!(
+        serde_json::json!(said),
+        serde_json::json!([[4, "done"], [3, "begun"], [2, "done"]])
+    );
+    let listed = String::from_utf8(audit(path, &["list"]).await.stdout).unwrap();
+    assert!(listed.contains("tenant_add") && listed.contains("osaka"), "{listed}");
+    let verdict = json(path, &["verify", "--json"]).await.remove(0);
+    assert_eq!((&verdict["intact"], &verdict["broken_at"]), (&Value::from(true), &Value::Null));
+    let busy = audit(path, &["verify", "--offline"]).await;
+    let said = String::from_utf8(busy.stderr).unwrap();
+    assert!(!busy.status.success() && said.contains("another kakehashi-control"), "{said}");
+    running.stop().await;
+
+    let whole = audit(path, &["verify", "--offline"]).await;
+    assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stderr));
+    let rows = json(path, &["list", "--offline", "--json"]).await;
+    assert_eq!(rows.last().unwrap()["tenant"], "ginza");
+    let store = Embedded::open(&path.join("store.redb")).unwrap();
+    let third = store.get(&record_key(3)).await.unwrap().unwrap();
+    let text = String::from_utf8(third.value).unwrap().replace("osaka", "kyoto");
+    store.transact(Transaction::new().put(third.key, text.into_bytes())).await.unwrap();
+    drop(store);
+    let broken = audit(path, &["verify", "--offline"]).await;
+    assert!(!broken.status.success());
+    let said = String::from_utf8(broken.stdout).unwrap();
+    assert_eq!(said, "BROKEN at record 3: its content was changed\n");
+
+    // Online it is found as well, by a node that only looked at the end when it started.
+    let running = node(path).await;
+    let verdict = json(path, &["verify", "--json"]).await.remove(0);
+    assert_eq!((&verdict["intact"], &verdict["broken_at"]), (&false.into(), &3.into()));
+    assert_eq!(verdict["how"], "altered");
+    running.stop().await;
+    let store = Embedded::open(&path.join("store.redb")).unwrap();
+    store.transact(Transaction::new().delete(head_key())).await.unwrap();
+    drop(store);
+    assert!(!audit(path, &["verify", "--offline"]).await.status.success());
+    assert!(!audit(&path.join("pki"), &["verify", "--offline"]).await.status.success());
+}
