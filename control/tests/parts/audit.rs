@@ -7,7 +7,7 @@ use kakehashi_control::audit::{
     Actor, Audit, AuditError, AuditRecord, Break, Entry, Head, How, NotAudited, Offline, Outcome,
     Plain, Verdict,
 };
-use kakehashi_control::capacity::{AUDIT_BATCH_MAX, AUDIT_QUEUE_MAX};
+use kakehashi_control::capacity::{AUDIT_BATCH_MAX, AUDIT_MINUTE, AUDIT_QUEUE_MAX};
 use kakehashi_control::clock::UnixMs;
 use kakehashi_control::entropy::Entropy;
 use kakehashi_control::store::{
@@ -108,6 +108,26 @@ async fn failures_of_one_kind_share_a_record_and_none_of_them_is_lost() {
     let said: Vec<_> = rows.iter().map(|row| (row.seq, row.target.as_str(), row.times)).collect();
     assert_eq!(said, [(3, "a", 4), (2, "b", 1), (1, "a", 1)]);
     assert_eq!(offline.verify(None).await.unwrap().broken, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_minute_ends_with_what_was_counted_and_a_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path()).await;
+    for _ in 0..5 {
+        log.0.note(failure("a")).await.unwrap();
+    }
+    let checkpoints = folder.path().join("audit-checkpoints");
+    for _ in 0..10 {
+        tokio::time::sleep(AUDIT_MINUTE).await;
+    }
+    let rows = log.0.newest(None, 100).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.times).sum::<u64>(), 5, "without a stop");
+    let kept = std::fs::read_to_string(&checkpoints).unwrap();
+    let last = format!("{{\"seq\":{},\"hash\":\"{}\"", rows[0].seq, rows[0].hash);
+    assert!(kept.lines().last().unwrap().starts_with(&last), "{kept} ends with {last}");
+    assert_eq!(log.0.verify(Head::START).await.unwrap().broken, None);
+    close(log).await;
 }
 
 /// A copy of a log on which `change` was done; what a verification finds.
