@@ -159,6 +159,24 @@ pub(crate) enum AccountCommand {
         /// characters.
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
+        /// The password is for good. Without this it is for one sign-in, in which the terminal
+        /// changes it.
+        #[arg(long)]
+        permanent: bool,
+    },
+    /// Gives an account a new password and prints it, this once.
+    Password {
+        /// The tenant's name.
+        tenant: String,
+        /// The login ID within the tenant.
+        login: String,
+        /// Takes the password from this file's first line instead of making one.
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+        /// The password is for good. Without this it is for one sign-in, in which the terminal
+        /// changes it.
+        #[arg(long)]
+        permanent: bool,
     },
     /// Lists a tenant's accounts.
     List {

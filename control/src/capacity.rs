@@ -5,6 +5,7 @@
 //! ([`CONNECTION_WINDOW_BYTES`] + [`SEND_WINDOW_BYTES`]) at the very worst; in practice a
 //! connection that has not signed in holds one header and at most one sign-in message.
 
+use crate::accounts::guard::GuessRate;
 use kakehashi_wire::limits::MESSAGE_BODY_BYTES_MAX;
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// From the end of the handshake to a good sign-in, all attempts together.
 pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a one-time password may take to be changed once it was used: to think of a new one.
+pub const PASSWORD_CHANGE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Sign-ins one connection may try: one typing mistake, one second thought.
 pub const LOGIN_ATTEMPTS_MAX: u32 = 3;
@@ -221,6 +225,10 @@ pub const SUSPENDED_DEVICES_MAX: u32 = 64;
 /// password is the only factor).
 pub const PASSWORD_CHARACTERS_MIN: usize = 15;
 
+/// Characters that must be left of a password without what everybody uses. Fewer are guessed within
+/// minutes by who knows what that is.
+pub const PASSWORD_OWN_CHARACTERS_MIN: usize = 6;
+
 /// Memory of one password hash in KiB: 19 MiB with two passes and one lane is the second of the
 /// equivalent choices for Argon2id in OWASP's Password Storage Cheat Sheet.
 pub const HASH_KIB: u32 = 19_456;
@@ -236,6 +244,36 @@ pub const HASH_QUEUE_PER_WORKER: usize = 16;
 
 /// What one password hash takes on a slow core, for the advice when to try again.
 pub const HASH_MS_ESTIMATE: u32 = 50;
+
+// ---- guessing ----
+
+/// Guesses at one account's password from devices it does not know: 100 in any hour, whatever the
+/// number of addresses. Five typing mistakes cost nobody a wait.
+pub const GUESSES_OF_ACCOUNT: GuessRate = GuessRate { burst: 20, free: 5, per_hour: 80 };
+
+/// Wrong passwords from one IPv4 address or IPv6 /64: a shop's mistakes together, 300 in any hour.
+pub const GUESSES_OF_ADDRESS: GuessRate = GuessRate { burst: 100, free: 20, per_hour: 200 };
+
+/// Wrong passwords for one tenant from devices its accounts do not know: 10,000 in any hour, one
+/// for each of as many accounts.
+pub const GUESSES_OF_TENANT: GuessRate = GuessRate { burst: 2000, free: 500, per_hour: 8000 };
+
+/// Wrong passwords from one device that the account knows: nobody else's count there.
+pub const GUESSES_OF_DEVICE: GuessRate = GUESSES_OF_ACCOUNT;
+
+/// Devices an account is known to have: a desk's computers and some that were replaced. One more
+/// takes the place of the one not seen for longest.
+pub const DEVICES_PER_ACCOUNT_MAX: usize = 16;
+
+/// How often it is written down that a known device was seen again.
+pub const DEVICE_SEEN_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// Cells in one row of counters. A core checks at most 120,000 passwords an hour, of which 1,500
+/// count at a time: below a tenth of the cells, so that hardly any two share all rows.
+pub const GUESS_CELLS: usize = 1 << 14;
+
+/// Rows of counters; with [`GUESS_CELLS`], four kinds of limits hold 4 MiB whatever happens.
+pub const GUESS_ROWS: usize = 4;
 
 // ---- call records ----
 

@@ -30,5 +30,6 @@ pub mod program;
 pub mod records;
 mod seldom;
 pub mod sessions;
+mod site;
 pub mod startup;
 pub mod store;

@@ -114,11 +114,11 @@ impl Node {
         let leg_lifetime = Duration::from_secs(config.relays.leg_lifetime_s.into());
         let fleet = Fleet::new(startup::reserve_generations(&parts.store).await?, leg_lifetime);
         let coordinator = Coordinator::new(config.core(), entropy.clone(), fleet);
-        let (core, carried) =
-            driver::start(coordinator, Clock::start(), Arc::clone(&parts.records));
+        let clock = Clock::start();
+        let (core, carried) = driver::start(coordinator, clock, Arc::clone(&parts.records));
 
         let (accounts, audit) = (Arc::clone(&parts.accounts), Arc::clone(&parts.audit));
-        let gate = Gate::new(accounts, core.clone(), audit, entropy);
+        let gate = Gate::new(accounts, core.clone(), audit, entropy, clock);
         let limits = Limits::with_per_address(config.terminals.connections_per_address);
         let links = Links {
             core: core.clone(),

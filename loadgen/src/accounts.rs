@@ -3,7 +3,7 @@
 use crate::local_relay::write_private;
 use anyhow::{Context, Result, bail, ensure};
 use kakehashi_terminal::program::read_password_file;
-use kakehashi_terminal::{Settings, Timing};
+use kakehashi_terminal::{DeviceSecret, Settings, Timing};
 use kakehashi_wire::id::DeviceId;
 use kakehashi_wire::secret::Password;
 use std::path::{Path, PathBuf};
@@ -121,6 +121,7 @@ impl Roster {
             login: account.login,
             password: account.password,
             device: DeviceId(u64::from(std::process::id()) << 32 | number as u64),
+            device_secret: DeviceSecret::from_seed(rand::random()),
             software: concat!("kakehashi-loadgen ", env!("CARGO_PKG_VERSION")).to_owned(),
             timing: Timing::default(),
         })
@@ -140,7 +141,15 @@ impl Roster {
             let file = operator.password_file();
             tokio::task::block_in_place(|| {
                 let file = file.to_str().context("the data folder's name is no text")?;
-                operator.run(&["account", "add", tenant, &login, "--password-file", file])
+                operator.run(&[
+                    "account",
+                    "add",
+                    tenant,
+                    &login,
+                    "--permanent",
+                    "--password-file",
+                    file,
+                ])
             })?;
         }
         Ok(LoadAccount { tenant: tenant.clone(), login, password: made.password.clone() })

@@ -45,7 +45,7 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
 
-    /// Folder that remembers which device this is [default: ~/.local/state/kakehashi]
+    /// Folder that remembers which device this is, and its key [default: ~/.local/state/kakehashi]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Account")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<PathBuf>,

@@ -26,4 +26,4 @@ pub mod samples;
 pub mod session;
 pub mod stats;
 
-pub use session::{Event, Events, Settings, Terminal, TerminalError, Timing};
+pub use session::{DeviceSecret, Event, Events, Settings, Terminal, TerminalError, Timing};

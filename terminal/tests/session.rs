@@ -6,7 +6,7 @@
     reason = "tests may fail by panicking"
 )]
 
-use kakehashi_terminal::{Event, Events, Settings, Terminal, TerminalError, Timing};
+use kakehashi_terminal::{DeviceSecret, Event, Events, Settings, Terminal, TerminalError, Timing};
 use kakehashi_wire::frame::{ALPN_TERMINAL, FrameHeader};
 use kakehashi_wire::id::{
     AccountId, CallId, DeviceId, Epoch, Generation, Incarnation, LegId, SessionId, TenantId,
@@ -107,6 +107,7 @@ fn settings(port: u16, ca_pem: String) -> Settings {
         login: "store-1".into(),
         password: Password::new("secret".into()),
         device: DeviceId(0xd),
+        device_secret: DeviceSecret::from_seed([0xd; 32]),
         software: "test".into(),
         timing: Timing {
             dial: Duration::from_millis(700),
@@ -172,6 +173,7 @@ fn answers(message: &FromTerminal, manner: Manner) -> Vec<ToTerminal> {
                 tenant: TenantId(2),
                 account: AccountId(3),
                 display: "Store 1".into(),
+                must_change_password: false,
             });
             match manner {
                 Manner::Refuses(reason, retry_after_ms) => {

@@ -6,7 +6,7 @@
 use crate::children::Lines;
 use kakehashi_loadgen::leg::LegClient;
 use kakehashi_loadgen::signed_in::{self, LiveCall};
-use kakehashi_terminal::{Settings, Timing};
+use kakehashi_terminal::{DeviceSecret, Settings, Timing};
 use kakehashi_wire::id::DeviceId;
 use kakehashi_wire::secret::{MasterKey, Password};
 use std::collections::BTreeMap;
@@ -147,9 +147,9 @@ impl Platform {
         self.run_well(&["tenant", "add", name]);
     }
 
-    /// Adds an account with a password that control makes.
+    /// Adds an account with a password for good that control makes.
     pub fn add_account(&self, tenant: &str, login: &str) -> Account {
-        let printed = self.run_well(&["account", "add", tenant, login]);
+        let printed = self.run_well(&["account", "add", tenant, login, "--permanent"]);
         let password = printed.split_whitespace().last().expect("the password comes last");
         Account {
             tenant: tenant.to_owned(),
@@ -190,6 +190,7 @@ impl Platform {
             login: account.login.clone(),
             password: Password::new(account.password.clone()),
             device: DeviceId(DEVICES.fetch_add(1, Ordering::Relaxed)),
+            device_secret: DeviceSecret::from_seed(rand::random()),
             software: "kakehashi-tests".to_owned(),
             timing: Timing::default(),
         }

@@ -23,6 +23,7 @@
 )]
 
 pub mod datagram;
+pub mod device;
 pub mod feedback;
 pub mod frame;
 pub mod id;

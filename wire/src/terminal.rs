@@ -5,6 +5,7 @@
 //! [`RequestId`]; each is answered exactly once, by [`Done`], [`Refused`], or the message its
 //! documentation names.
 
+use crate::device::{DeviceKey, DeviceProof};
 use crate::id::{AccountId, CallId, DeviceId, Epoch, LegId, RequestId, SessionId, TenantId};
 use crate::limits::{
     FIRST_SEQUENCE_MAX, LEGS_PER_CALL_MAX, PASSWORD_BYTES_MAX, PRESENCE_ENTRIES_MAX,
@@ -36,6 +37,8 @@ messages! {
         0x0108 HangUp,
         /// Says how a call's media arrived.
         0x0109 ReportQuality,
+        /// Changes the account's password.
+        0x010b ChangePassword,
     }
 }
 
@@ -79,6 +82,10 @@ pub struct SignIn {
     /// Which device signs in. The same device replaces its own older session; another device is
     /// refused while a session lives.
     pub device: DeviceId,
+    /// The device's public key.
+    pub device_key: DeviceKey,
+    /// That the device has the other half, for this connection.
+    pub device_proof: DeviceProof,
     /// Name and version of the terminal's software.
     pub software: String,
 }
@@ -163,6 +170,18 @@ pub struct ReportQuality {
     pub round_trip_us: u32,
 }
 
+/// Changes the password of the session's account. Answer: [`Done`]; then the session ends with
+/// [`SessionEnd::PasswordChanged`], and the terminal signs in with the new one.
+#[derive(Archive, Serialize, Deserialize)]
+pub struct ChangePassword {
+    /// Pairs the answer.
+    pub request: RequestId,
+    /// The password until now.
+    pub old: Password,
+    /// The password from now on.
+    pub new: Password,
+}
+
 /// The session has begun.
 #[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct SignedIn {
@@ -176,6 +195,9 @@ pub struct SignedIn {
     pub account: AccountId,
     /// The name shown to others.
     pub display: String,
+    /// The password was for one time: until it is changed, the session can do nothing but
+    /// [`ChangePassword`] and [`SignOut`].
+    pub must_change_password: bool,
 }
 
 /// The request was done.
@@ -226,6 +248,10 @@ pub enum Refusal {
     CallsItself = 12,
     /// The request is not acceptable as it stands: an empty or doubled list, a limit passed.
     BadRequest = 13,
+    /// The one-time password must be changed first.
+    PasswordMustChange = 18,
+    /// The new password is too short, too common, the old one, or holds a name.
+    BadPassword = 19,
 }
 
 /// Who of the tenant is there.
@@ -395,6 +421,8 @@ pub enum SessionEnd {
     /// The account, the device or the whole tenant was suspended. Signing in is answered as if the
     /// password were wrong until that is over.
     Suspended = 6,
+    /// The password was changed: sign in with the new one.
+    PasswordChanged = 7,
 }
 
 impl Check for SignIn {
@@ -403,6 +431,13 @@ impl Check for SignIn {
         name("login", &self.login)?;
         at_most("password", self.password.expose().len(), PASSWORD_BYTES_MAX)?;
         name("software", &self.software)
+    }
+}
+
+impl Check for ChangePassword {
+    fn check(&self) -> Result<(), &'static str> {
+        at_most("old", self.old.expose().len(), PASSWORD_BYTES_MAX)?;
+        at_most("new", self.new.expose().len(), PASSWORD_BYTES_MAX)
     }
 }
 

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
 use kakehashi_wire::DecodeError;
+use kakehashi_wire::device::{DeviceKey, DeviceProof};
 use kakehashi_wire::frame::FrameHeader;
 use kakehashi_wire::id::{
     AccountId, CallId, DeviceId, Epoch, Generation, Incarnation, LegId, RelayId, RequestId,
@@ -22,9 +23,10 @@ use kakehashi_wire::relay::{
 use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::{DownlinkSecret, IcePassword, MasterKey, Password, Suite};
 use kakehashi_wire::terminal::{
-    Accept, CallEnd, CallEnded, CallReady, Cancel, Done, FromTerminal, HangUp, Incoming, Invite,
-    PathRenewed, Presence, PresenceEntry, PresenceState, Refusal, Refused, Reject, ReportQuality,
-    Ringing, SessionEnd, SessionEnded, SignIn, SignOut, SignedIn, ToTerminal, WatchPresence,
+    Accept, CallEnd, CallEnded, CallReady, Cancel, ChangePassword, Done, FromTerminal, HangUp,
+    Incoming, Invite, PathRenewed, Presence, PresenceEntry, PresenceState, Refusal, Refused,
+    Reject, ReportQuality, Ringing, SessionEnd, SessionEnded, SignIn, SignOut, SignedIn,
+    ToTerminal, WatchPresence,
 };
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -87,6 +89,8 @@ fn from_terminal() -> Vec<FromTerminal> {
             login: "store-1".into(),
             password: Password::new("correct horse battery".into()),
             device: DeviceId(9),
+            device_key: DeviceKey([0xd1; 32]),
+            device_proof: DeviceProof([0xd2; 64]),
             software: "kakehashi-terminal 0.1.0".into(),
         }
         .into(),
@@ -104,6 +108,12 @@ fn from_terminal() -> Vec<FromTerminal> {
             packets_lost: 3,
             jitter_us: 4,
             round_trip_us: 5,
+        }
+        .into(),
+        ChangePassword {
+            request: REQUEST,
+            old: Password::new("correct horse battery".into()),
+            new: Password::new("tangerine umbrella".into()),
         }
         .into(),
     ]
@@ -124,6 +134,7 @@ fn to_terminal() -> Vec<ToTerminal> {
             tenant: TenantId(2),
             account: AccountId(3),
             display: "Ginza store".into(),
+            must_change_password: true,
         }
         .into(),
         Done { request: REQUEST }.into(),

@@ -47,23 +47,22 @@ pub(crate) fn tenant(args: &TenantArgs) -> Result<ExitCode> {
 /// `kakehashi account ...`
 pub(crate) fn account(args: &AccountArgs) -> Result<ExitCode> {
     match &args.command {
-        AccountCommand::Add { tenant, login, display, password_file } => {
+        AccountCommand::Add { tenant, login, display, password_file, permanent } => {
             let password = password_file.as_deref().map(read_password_file).transpose()?;
             let request = Request::AccountAdd {
                 tenant: tenant.clone(),
                 login: login.clone(),
                 display: display.clone(),
                 password,
+                permanent: *permanent,
             };
-            let Answer::AccountAdded { account, password } = ask(&args.data, request)? else {
-                bail!(ODD_ANSWER)
-            };
-            match password {
-                Some(password) => {
-                    println!("{}  password, shown this once: {}", account.login, password.expose());
-                }
-                None => println!("{}", account.login),
-            }
+            print_added(ask(&args.data, request)?, *permanent)?;
+        }
+        AccountCommand::Password { tenant, login, password_file, permanent } => {
+            let password = password_file.as_deref().map(read_password_file).transpose()?;
+            let (tenant, login, permanent) = (tenant.clone(), login.clone(), *permanent);
+            let request = Request::AccountPassword { tenant, login, password, permanent };
+            print_added(ask(&args.data, request)?, permanent)?;
         }
         AccountCommand::List { tenant } => {
             let request = Request::AccountList { tenant: tenant.clone() };
@@ -96,6 +95,18 @@ pub(crate) fn sessions(args: &CallsArgs) -> Result<ExitCode> {
         table::print(["tenant", "login", "device"], rows);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn print_added(answer: Answer, permanent: bool) -> Result<()> {
+    let Answer::AccountAdded { account, password } = answer else { bail!(ODD_ANSWER) };
+    let kind = if permanent { "password" } else { "one-time password" };
+    match password {
+        Some(password) => {
+            println!("{}  {kind}, shown this once: {}", account.login, password.expose());
+        }
+        None => println!("{}", account.login),
+    }
+    Ok(())
 }
 
 /// `kakehashi calls`

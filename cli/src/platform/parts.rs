@@ -104,7 +104,8 @@ impl Platform {
         self.ask(request).await.map(drop)
     }
 
-    /// Adds an account; gives the password that control made for it.
+    /// Adds an account; gives the password that control made for it. It is for good: whoever starts
+    /// the platform on this machine is its operator and its first user.
     pub(crate) async fn add_account(
         &self,
         tenant: &str,
@@ -116,6 +117,7 @@ impl Platform {
             login: login.to_owned(),
             display: Some(display.to_owned()),
             password: None,
+            permanent: true,
         };
         match self.ask(request).await? {
             Answer::AccountAdded { password: Some(password), .. } => Ok(password),

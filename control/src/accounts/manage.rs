@@ -5,17 +5,15 @@ use super::model::{
     account_key, count_key, login_key, name_key, tenant_key,
 };
 use super::names::{self, BadName, Login};
-use super::password::{self, BadPassword, StoredHash};
+use super::password::{self, StoredHash};
 use super::pool::Busy;
-use super::{Accounts, Revision, StoreError};
+use super::rules::{self, BadPassword};
+use super::{ATTEMPTS, Accounts, Revision, StoreError};
 use crate::capacity::TENANTS_MAX;
 use crate::clock::UnixMs;
 use crate::store::{Expected, Prefix, Transaction, encode, list};
 use kakehashi_wire::id::{AccountId, TenantId};
 use kakehashi_wire::secret::Password;
-
-/// How often a change is tried again when somebody else changed the same thing first.
-pub(super) const ATTEMPTS: usize = 8;
 
 /// Why tenants or accounts were not changed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -69,6 +67,8 @@ pub struct NewAccount {
     pub display: Option<String>,
     /// Its password; one is generated if there is none.
     pub password: Option<Password>,
+    /// Whether it must be changed at the first sign-in.
+    pub one_time: bool,
 }
 
 /// A new account.
@@ -125,7 +125,8 @@ impl Accounts {
             Some(text) => names::display(text).map_err(AccountError::Display)?,
             None => login.as_str().to_owned(),
         };
-        let (password, generated) = self.new_password(new.password)?;
+        let about = self.tenant(tenant).await?;
+        let (password, generated) = self.new_password(new.password, &about, &login)?;
         let hash = self.hash(password).await?;
         let account = Account {
             id: AccountId(self.entropy.nonzero()),
@@ -137,7 +138,7 @@ impl Accounts {
             standing: Standing::Active,
             suspended_devices: Vec::new(),
         };
-        let record = AccountRecord { account, password: hash };
+        let record = AccountRecord { account, password: hash, one_time: new.one_time };
         self.insert(&login, &record).await?;
         Ok(Added { account: record.account, generated })
     }
@@ -146,10 +147,7 @@ impl Accounts {
     async fn insert(&self, login: &Login, record: &AccountRecord) -> Result<(), AccountError> {
         let Account { id, tenant, .. } = record.account;
         for _ in 0..ATTEMPTS {
-            let about: Option<(Tenant, Revision)> = self.read(&tenant_key(tenant)).await?;
-            let Some((about, _)) = about else {
-                return Err(AccountError::NoSuchTenant(tenant.to_string()));
-            };
+            let about = self.tenant(tenant).await?;
             let taken: Option<(LoginRecord, Revision)> =
                 self.read(&login_key(tenant, login)).await?;
             if taken.is_some() {
@@ -178,16 +176,19 @@ impl Accounts {
         Err(AccountError::Store(StoreError::Conflict))
     }
 
-    /// Gives the account a new password (a generated one if `password` is none) and raises its
-    /// epoch, so that nothing granted with the old one counts any longer.
+    /// Gives the account a new password (a generated one if `password` is none), to be changed at
+    /// the next sign-in if it is `one_time`, and raises its epoch, so that nothing granted with the
+    /// old one counts any longer.
     pub async fn set_password(
         &self,
         tenant: TenantId,
         login: &str,
         password: Option<Password>,
+        one_time: bool,
     ) -> Result<Added, AccountError> {
         let login = Login::parse(login).map_err(AccountError::Login)?;
-        let (password, generated) = self.new_password(password)?;
+        let about = self.tenant(tenant).await?;
+        let (password, generated) = self.new_password(password, &about, &login)?;
         let hash = self.hash(password).await?;
         for _ in 0..ATTEMPTS {
             let absent = || AccountError::NoSuchAccount(login.to_string());
@@ -198,6 +199,7 @@ impl Accounts {
             let found: Option<(AccountRecord, Revision)> = self.read(&key).await?;
             let (mut record, revision) = found.ok_or_else(absent)?;
             record.password = hash.clone();
+            record.one_time = one_time;
             record.account.epoch += 1;
             let change = Transaction::new()
                 .compare(key.clone(), Expected::At(revision))
@@ -211,13 +213,24 @@ impl Accounts {
         Err(AccountError::Store(StoreError::Conflict))
     }
 
+    /// The tenant, which must be there.
+    pub(super) async fn tenant(&self, tenant: TenantId) -> Result<Tenant, AccountError> {
+        let found: Option<(Tenant, Revision)> = self.read(&tenant_key(tenant)).await?;
+        let (about, _) = found.ok_or_else(|| AccountError::NoSuchTenant(tenant.to_string()))?;
+        Ok(about)
+    }
+
     /// The password to hash, and the same again if it was generated.
     fn new_password(
         &self,
         typed: Option<Password>,
+        tenant: &Tenant,
+        login: &Login,
     ) -> Result<(Password, Option<Password>), BadPassword> {
         match typed {
-            Some(password) => password::check(&password).map(|()| (password, None)),
+            Some(password) => {
+                rules::check(&password, &tenant.name, login.as_str()).map(|()| (password, None))
+            }
             None => {
                 let generated = password::generate(&self.entropy);
                 Ok((generated.clone(), Some(generated)))
@@ -225,7 +238,7 @@ impl Accounts {
         }
     }
 
-    async fn hash(&self, password: Password) -> Result<StoredHash, AccountError> {
+    pub(super) async fn hash(&self, password: Password) -> Result<StoredHash, AccountError> {
         let hash = self.pool.hash(password, self.entropy.bytes()).await?;
         // Argon2 fails only when there is no memory for it.
         hash.ok_or(AccountError::Busy { retry_after_ms: 1000 })

@@ -2,30 +2,48 @@
 //!
 //! Sign-in tells nobody which part was wrong: an unknown tenant, an unknown login ID, a wrong
 //! password and a suspension take the same reads, one hash of the same cost, and give the same
-//! answer.
+//! answer. Who guesses too often is refused before the hash, for unknown accounts too.
 
+mod change;
+mod devices;
+pub mod guard;
 mod manage;
 mod model;
 pub mod names;
 pub mod password;
 mod pool;
+mod rules;
 mod standing;
 
+pub use change::ChangeRefusal;
+pub use devices::ProvenDevice;
 pub use manage::{AccountError, Added, NewAccount};
 pub use model::{Account, Standing, SuspendedDevice, Tenant, TenantLimits};
+pub use rules::BadPassword;
 pub use standing::Subject;
 
 use crate::capacity::HASH_QUEUE_PER_WORKER;
+use crate::clock::Now;
 use crate::entropy::Entropy;
-use crate::sessions::Epochs;
+use crate::sessions::{AccountKey, Epochs};
+use crate::site::Site;
 use crate::store::{Prefix, Record, Revision, SharedStore, Store, StoreError, decode, list};
+use guard::{Guard, Guess, Origin, Outcome, TooOften};
 use kakehashi_wire::id::{AccountId, DeviceId, TenantId};
 use kakehashi_wire::limits::PASSWORD_BYTES_MAX;
 use kakehashi_wire::secret::Password;
-use model::{AccountRecord, LoginRecord, NameRecord, account_key, login_key, name_key, tenant_key};
+use model::{
+    AccountRecord, DevicesRecord, LoginRecord, NameRecord, account_key, devices_key, login_key,
+    name_key, tenant_key,
+};
 use names::Login;
 use password::StoredHash;
 use pool::{Busy, Pool};
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+
+/// How often a change is tried again when somebody else changed the same thing first.
+const ATTEMPTS: usize = 8;
 
 /// How accounts are checked.
 #[derive(Clone)]
@@ -47,6 +65,21 @@ impl AccountsConfig {
     }
 }
 
+/// Who somebody says to be.
+#[derive(Clone, Copy)]
+pub struct Claim<'a> {
+    /// The tenant's name.
+    pub tenant: &'a str,
+    /// The login ID.
+    pub login: &'a str,
+    /// The password.
+    pub password: &'a Password,
+    /// From where.
+    pub from: IpAddr,
+    /// From which device, if one has proven itself.
+    pub device: Option<ProvenDevice>,
+}
+
 /// Somebody who proved who they are.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Verified {
@@ -58,6 +91,8 @@ pub struct Verified {
     pub login: String,
     /// The name shown to others.
     pub display: String,
+    /// The password was for one time and must be changed before anything else is done.
+    pub must_change: bool,
     /// The epochs in which this counts.
     pub epochs: Epochs,
     suspended_devices: Vec<SuspendedDevice>,
@@ -77,8 +112,8 @@ pub enum SignInRefusal {
     /// Tenant, login ID or password is wrong; which of them is not said.
     #[error("tenant, login ID or password is wrong")]
     BadCredentials,
-    /// Too many sign-ins at once.
-    #[error("too many sign-ins at once: try again in {retry_after_ms} ms")]
+    /// Too many sign-ins at once, or too many wrong ones.
+    #[error("too many sign-ins: try again in {retry_after_ms} ms")]
     Busy {
         /// When to try again.
         retry_after_ms: u32,
@@ -93,6 +128,7 @@ pub struct Accounts {
     store: SharedStore,
     pool: Pool,
     dummy: StoredHash,
+    guard: Mutex<Guard>,
     entropy: Entropy,
 }
 
@@ -101,50 +137,85 @@ impl Accounts {
     pub fn new(store: SharedStore, config: AccountsConfig) -> std::io::Result<Self> {
         let pool = Pool::start(config.hash_jobs.max(1), config.hash_queue)?;
         let dummy = StoredHash::dummy(&config.entropy);
-        Ok(Self { store, pool, dummy, entropy: config.entropy })
+        let guard = Mutex::new(Guard::new(config.entropy.bytes()));
+        Ok(Self { store, pool, dummy, guard, entropy: config.entropy })
     }
 
-    /// Checks who somebody says to be.
+    /// Checks who somebody says to be. `now` tells the time.
     pub async fn verify(
         &self,
-        tenant: &str,
-        login: &str,
-        password: &Password,
+        claim: Claim<'_>,
+        now: impl Fn() -> Now,
     ) -> Result<Verified, SignInRefusal> {
+        let Claim { tenant, login, password, from, device } = claim;
         if password.expose().len() > PASSWORD_BYTES_MAX {
             return Err(SignInRefusal::BadCredentials);
         }
-        let found = self.look_up(tenant, login).await.map_err(|error| {
+        let (found, devices) = self.look_up(tenant, login).await.map_err(|error| {
             tracing::error!(%error, "a sign-in could not be checked");
             SignInRefusal::StoreUnavailable
         })?;
         let hash = found.as_ref().map_or(&self.dummy, |(record, _)| &record.password);
-        let matches = self.pool.matches(password.clone(), hash.clone()).await;
-        match (matches, found) {
-            (Err(Busy { retry_after_ms }), _) => Err(SignInRefusal::Busy { retry_after_ms }),
-            (Ok(None), Some((record, _))) => {
-                let Account { tenant, id, .. } = record.account;
-                tracing::error!(%tenant, account = %id, "the stored password hash is damaged");
-                Err(SignInRefusal::BadCredentials)
+        let known = device.map(|device| device.key()).filter(|key| devices.knows(*key));
+        let from = known.map_or_else(|| Origin::Stranger(Site::of(from)), Origin::Known);
+        let is_right = self.guess(Guess { tenant, login, from }, password, hash, &now).await?;
+        let Some((record, tenant)) = found.filter(|_| is_right) else {
+            return Err(SignInRefusal::BadCredentials);
+        };
+        let AccountRecord { account, one_time, .. } = record;
+        if let Some(device) = device {
+            let account = AccountKey { tenant: account.tenant, account: account.id };
+            if let Err(error) = self.remember(account, device, now().wall).await {
+                tracing::error!(%error, "a device stays unknown until its next sign-in");
             }
-            (Ok(Some(true)), Some((AccountRecord { account, .. }, tenant))) => Ok(Verified {
-                tenant: account.tenant,
-                account: account.id,
-                login: account.login,
-                display: account.display,
-                epochs: Epochs { tenant: tenant.epoch, account: account.epoch },
-                suspended_devices: account.suspended_devices,
-            }),
-            _ => Err(SignInRefusal::BadCredentials),
         }
+        Ok(Verified {
+            tenant: account.tenant,
+            account: account.id,
+            login: account.login,
+            display: account.display,
+            must_change: one_time,
+            epochs: Epochs { tenant: tenant.epoch, account: account.epoch },
+            suspended_devices: account.suspended_devices,
+        })
     }
 
-    /// The account with its tenant if it may sign in, or none, after the same four reads.
+    /// Whether `password` has `hash`, if it may be tried.
+    async fn guess(
+        &self,
+        guess: Guess<'_>,
+        password: &Password,
+        hash: &StoredHash,
+        now: impl Fn() -> Now,
+    ) -> Result<bool, SignInRefusal> {
+        let guard = || self.guard.lock().unwrap_or_else(PoisonError::into_inner);
+        let ticket = guard().admit(guess, now().since_start);
+        let ticket = ticket.map_err(|TooOften { retry_after }| SignInRefusal::Busy {
+            retry_after_ms: u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX),
+        })?;
+        let matches = self.pool.matches(password.clone(), hash.clone()).await;
+        let outcome = match matches {
+            Ok(Some(true)) => Outcome::Right,
+            Ok(_) => Outcome::Wrong,
+            Err(_) => Outcome::Untried,
+        };
+        guard().settle(&ticket, outcome, now().since_start);
+        if matches == Ok(None) {
+            let Guess { tenant, login, .. } = guess;
+            tracing::error!(?tenant, ?login, "a stored password hash is damaged: set it anew");
+        }
+        matches
+            .map(|matches| matches == Some(true))
+            .map_err(|Busy { retry_after_ms }| SignInRefusal::Busy { retry_after_ms })
+    }
+
+    /// The account with its tenant if it may sign in, and its devices, or none, after the same
+    /// five reads.
     async fn look_up(
         &self,
         tenant: &str,
         login: &str,
-    ) -> Result<Option<(AccountRecord, Tenant)>, StoreError> {
+    ) -> Result<(Option<(AccountRecord, Tenant)>, DevicesRecord), StoreError> {
         // Names that cannot be look for something that never is there.
         let nobody = || Login::parse("0").expect("one digit is a name");
         let is_name = Login::parse(tenant).is_ok() && Login::parse(login).is_ok();
@@ -157,11 +228,14 @@ impl Accounts {
         let account = found.map_or(AccountId(0), |(record, _)| record.account);
         let found: Option<(AccountRecord, Revision)> =
             self.read(&account_key(tenant, account)).await?;
+        let devices: Option<(DevicesRecord, Revision)> =
+            self.read(&devices_key(tenant, account)).await?;
         let found = found.zip(about).map(|((record, _), (tenant, _))| (record, tenant));
-        Ok(found.filter(|(record, tenant)| {
+        let found = found.filter(|(record, tenant)| {
             let standings = [record.account.standing, tenant.standing];
             is_name && standings == [Standing::Active; 2]
-        }))
+        });
+        Ok((found, devices.map(|(record, _)| record).unwrap_or_default()))
     }
 
     /// The account with this login ID. One of another tenant is as absent as one that never was.

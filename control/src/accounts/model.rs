@@ -96,6 +96,9 @@ pub(super) struct AccountRecord {
     #[serde(flatten)]
     pub(super) account: Account,
     pub(super) password: StoredHash,
+    /// The password is for one sign-in, in which it must be changed.
+    #[serde(default)]
+    pub(super) one_time: bool,
 }
 
 /// Which tenant has a name.
@@ -118,6 +121,22 @@ pub(super) struct CountRecord {
     pub(super) accounts: u32,
 }
 
+/// A device an account has signed in from.
+#[derive(Serialize, Deserialize)]
+pub(super) struct DeviceRecord {
+    #[serde(with = "hex_id")]
+    pub(super) device: DeviceId,
+    pub(super) key: [u8; 32],
+    pub(super) first: UnixMs,
+    pub(super) last: UnixMs,
+}
+
+/// All devices an account has signed in from.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct DevicesRecord {
+    pub(super) devices: Vec<DeviceRecord>,
+}
+
 impl Record for Tenant {
     // 2: `standing` and `epoch`.
     const VERSION: u32 = 2;
@@ -133,6 +152,9 @@ impl Record for LoginRecord {
     const VERSION: u32 = 1;
 }
 impl Record for CountRecord {
+    const VERSION: u32 = 1;
+}
+impl Record for DevicesRecord {
     const VERSION: u32 = 1;
 }
 
@@ -152,6 +174,10 @@ pub(super) fn count_key(tenant: TenantId) -> Key {
 
 pub(super) fn account_key(tenant: TenantId, account: AccountId) -> Key {
     Key::of_tenant(tenant, format_args!("account/{account}")).expect(FITS)
+}
+
+pub(super) fn devices_key(tenant: TenantId, account: AccountId) -> Key {
+    Key::of_tenant(tenant, format_args!("devices/{account}")).expect(FITS)
 }
 
 pub(super) fn login_key(tenant: TenantId, login: &Login) -> Key {

@@ -1,12 +1,12 @@
 //! Suspending accounts, devices and tenants, and letting them in again.
 
-use super::manage::{ATTEMPTS, AccountError};
+use super::manage::AccountError;
 use super::model::{
     AccountRecord, LoginRecord, NameRecord, Standing, SuspendedDevice, Tenant, account_key,
     login_key, name_key, tenant_key,
 };
 use super::names::Login;
-use super::{Accounts, Revision, StoreError};
+use super::{ATTEMPTS, Accounts, Revision, StoreError};
 use crate::capacity::SUSPENDED_DEVICES_MAX;
 use crate::clock::UnixMs;
 use crate::sessions::{AccountKey, Revocation, Whom};

@@ -45,14 +45,14 @@ async fn act(service: &Service, request: Request) -> Result<Answer, AccountError
             Ok(Answer::Tenants { rows: vec![tenant] })
         }
         Request::TenantList {} => Ok(Answer::Tenants { rows: accounts.tenants().await? }),
-        Request::AccountAdd { tenant, login, display, password } => {
+        Request::AccountAdd { tenant, login, display, password, permanent } => {
             let tenant = find(service, &tenant).await?;
-            let new = NewAccount { login, display, password };
+            let new = NewAccount { login, display, password, one_time: !permanent };
             added(accounts.add_account(tenant.id, new, (service.now)()).await)
         }
-        Request::AccountPassword { tenant, login, password } => {
+        Request::AccountPassword { tenant, login, password, permanent } => {
             let tenant = find(service, &tenant).await?;
-            added(accounts.set_password(tenant.id, &login, password).await)
+            added(accounts.set_password(tenant.id, &login, password, !permanent).await)
         }
         Request::AccountList { tenant } => {
             let tenant = find(service, &tenant).await?;

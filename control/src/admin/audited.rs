@@ -86,6 +86,7 @@ mod tests {
             login: "a\n".into(),
             display: None,
             password: Some(Password::new("correct horse battery".into())),
+            permanent: false,
         };
         let Audited::Change(entry) = audited(Actor::Operator { user: 5 }, &request) else {
             panic!("adding an account changes something")

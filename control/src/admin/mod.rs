@@ -53,6 +53,9 @@ pub enum Request {
         /// Its password; one is generated if there is none.
         #[serde(default, with = "optional_password")]
         password: Option<Password>,
+        /// Whether it need not be changed at the first sign-in.
+        #[serde(default)]
+        permanent: bool,
     },
     /// Answer: [`Answer::Accounts`].
     AccountList {
@@ -68,6 +71,9 @@ pub enum Request {
         /// The password; one is generated if there is none.
         #[serde(default, with = "optional_password")]
         password: Option<Password>,
+        /// Whether it need not be changed at the next sign-in.
+        #[serde(default)]
+        permanent: bool,
     },
     /// Ends sessions, calls and media of an account, of one device of it, or of a whole tenant, and
     /// takes no sign-in until [`Reactivate`](Self::Reactivate). Answer: [`Answer::Done`], when that

@@ -4,7 +4,7 @@ use super::{Arrival, Coordinator, Output, Rejection, retry_after_ms};
 use crate::calls::{Call, Event};
 use crate::clock::Now;
 use crate::sessions::{Admission, Session};
-use kakehashi_wire::id::{CallId, SessionId};
+use kakehashi_wire::id::{CallId, RequestId, SessionId};
 use kakehashi_wire::terminal::{CallEnd, Refusal, SessionEnd, SignedIn};
 
 impl Coordinator {
@@ -33,7 +33,10 @@ impl Coordinator {
         if verdict.is_ok() {
             let (tenant, account) = (session.account.tenant, session.account.account);
             let display = session.display.clone();
-            self.say(id, SignedIn { request, session: id, tenant, account, display });
+            let must_change_password = false;
+            let signed_in =
+                SignedIn { request, session: id, tenant, account, display, must_change_password };
+            self.say(id, signed_in);
             self.announce(&session);
         }
     }
@@ -48,6 +51,13 @@ impl Coordinator {
     pub(super) fn sign_out(&mut self, id: SessionId, now: Now) {
         self.gone(id, now);
         self.out.push(Output::End(id, SessionEnd::SignedOut));
+    }
+
+    /// What was granted with the old password ends with it.
+    pub(super) fn password_changed(&mut self, id: SessionId, request: RequestId, now: Now) {
+        self.done(id, request);
+        self.gone(id, now);
+        self.out.push(Output::End(id, SessionEnd::PasswordChanged));
     }
 
     /// Everybody is told, in good order. Relays drop the legs when they connect to the next node.

@@ -86,6 +86,8 @@ pub enum Request {
     Cancel(Cancel),
     /// To end a call.
     HangUp(HangUp),
+    /// Nothing more: it has changed its account's password.
+    PasswordChanged(RequestId),
     /// What cannot be done, as was found out on the way here.
     Refuse(RequestId, Refusal),
     /// Nothing; it reports.

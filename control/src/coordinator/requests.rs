@@ -49,6 +49,7 @@ impl Coordinator {
             Request::HangUp(ask) => {
                 self.act((id, ask.request, ask.call), By::Either, Event::HangUp, now);
             }
+            Request::PasswordChanged(request) => self.password_changed(id, request, now),
             Request::Refuse(request, reason) => self.refuse(id, request, reason),
             Request::Report(report) => self.report(id, &report),
         }

@@ -1,21 +1,21 @@
 //! Every sign-in lands in the audit log before it is answered.
 
 use super::connection::Gate;
-use super::sign_in::{NoSession, SignedIn, decide};
+use super::sign_in::{Begun, Caller, NoSession, decide};
 use crate::audit::{Actor, Entry, NotAudited, Outcome, Plain};
 use crate::coordinator::{Rejection, retry_after_ms};
 use kakehashi_wire::terminal::{Refusal, SignIn};
 use std::net::SocketAddr;
 
-/// Decides on a sign-in from `address` and notes what became of it. A session of which there is
+/// Decides on a sign-in of `caller` and notes what became of it. A session of which there is
 /// no record is over before its terminal has heard of it.
 pub(super) async fn attempt(
     ask: SignIn,
-    address: SocketAddr,
     gate: &Gate,
-) -> Result<Result<SignedIn, Rejection>, NoSession> {
-    let entry = about(&ask, address);
-    let decided = decide(ask, gate).await?;
+    caller: &Caller,
+) -> Result<Result<Begun, Rejection>, NoSession> {
+    let entry = about(&ask, caller.address);
+    let decided = decide(ask, gate, caller).await?;
     let refused = decided.as_ref().err().map(|rejection| rejection.reason);
     let noted = gate.audit.note(ended(entry, refused)).await;
     match noted {
@@ -45,6 +45,7 @@ fn ended(entry: Entry, refused: Option<Refusal>) -> Entry {
 fn reason_name(reason: Refusal) -> &'static str {
     match reason {
         Refusal::BadCredentials => "bad_credentials",
+        Refusal::BadRequest => "bad_request",
         Refusal::Busy => "busy",
         Refusal::SignedInElsewhere => "signed_in_elsewhere",
         Refusal::StoreUnavailable => "store_unavailable",

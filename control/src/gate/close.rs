@@ -28,7 +28,7 @@ pub enum CloseCode {
 impl From<SessionEnd> for CloseCode {
     fn from(from: SessionEnd) -> Self {
         match from {
-            SessionEnd::SignedOut => Self::Done,
+            SessionEnd::SignedOut | SessionEnd::PasswordChanged => Self::Done,
             SessionEnd::Replaced => Self::Replaced,
             SessionEnd::NodeStopping => Self::NodeStopping,
             SessionEnd::Protocol => Self::Protocol,

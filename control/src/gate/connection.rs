@@ -1,18 +1,22 @@
 //! One terminal's connection, from handshake to farewell.
 
 use super::CloseCode;
+use super::one_time::{change, until_changed};
 use super::outbox::Waiting;
 use super::pace::Pace;
-use super::sign_in::{NoSession, SignedIn, sign_in};
+use super::sign_in::{Begun, Caller, NoSession, SignedIn, sign_in};
 use crate::accounts::{Account, Accounts};
 use crate::audit::Audit;
-use crate::capacity::{FAREWELL_TIMEOUT, LOGIN_TIMEOUT, STRANGERS_LOG_EVERY};
+use crate::capacity::{
+    FAREWELL_TIMEOUT, LOGIN_TIMEOUT, PASSWORD_CHANGE_TIMEOUT, STRANGERS_LOG_EVERY,
+};
+use crate::clock::Clock;
 use crate::coordinator::{Input, KnownAccount, Request};
 use crate::driver::Core;
 use crate::entropy::Entropy;
 use crate::framing::{self, ReadFailure, WriteFailure};
 use crate::seldom::Seldom;
-use kakehashi_wire::id::TenantId;
+use crate::sessions::AccountKey;
 use kakehashi_wire::terminal::{FromTerminal, Refusal, SessionEnd, SessionEnded, ToTerminal};
 use quinn::{Connection, RecvStream, SendStream};
 use std::fmt::Display;
@@ -27,6 +31,7 @@ pub(crate) struct Gate {
     pub(crate) core: Core,
     pub(crate) audit: Arc<Audit>,
     pub(crate) entropy: Entropy,
+    pub(crate) clock: Clock,
     strangers: Seldom,
 }
 
@@ -36,8 +41,10 @@ impl Gate {
         core: Core,
         audit: Arc<Audit>,
         entropy: Entropy,
+        clock: Clock,
     ) -> Self {
-        Self { accounts, core, audit, entropy, strangers: Seldom::new(STRANGERS_LOG_EVERY) }
+        let strangers = Seldom::new(STRANGERS_LOG_EVERY);
+        Self { accounts, core, audit, entropy, clock, strangers }
     }
 
     /// A connection came to nothing. Anybody can cause that, so the log gets a count.
@@ -66,7 +73,8 @@ pub(super) async fn converse(connection: Connection, gate: Arc<Gate>) {
     let address = connection.remote_address();
     let begun = timeout(LOGIN_TIMEOUT, async {
         let (mut send, mut recv) = connection.accept_bi().await.map_err(|_| ReadFailure::Gone)?;
-        let begun = sign_in(&mut send, &mut recv, address, &gate).await;
+        let caller = Caller::of(&connection).ok_or(ReadFailure::Gone)?;
+        let begun = sign_in(&mut send, &mut recv, &gate, &caller).await;
         Ok::<_, ReadFailure>((send, recv, begun))
     });
     let (mut send, mut recv, begun) = match begun.await {
@@ -79,11 +87,28 @@ pub(super) async fn converse(connection: Connection, gate: Arc<Gate>) {
         }
     };
     match begun {
-        Ok(signed_in) => {
+        Ok(Begun::Session(signed_in)) => {
             let session = signed_in.seat.session();
             tracing::info!(%address, %session, tenant = %signed_in.account.tenant,
                 account = %signed_in.account.account, "session began");
             talk(&connection, (&mut send, &mut recv), signed_in, &gate).await;
+        }
+        Ok(Begun::OneTime(one_time)) => {
+            let session = one_time.session;
+            tracing::info!(%address, %session, tenant = %one_time.account.tenant,
+                account = %one_time.account.account, "a one-time password was used");
+            let changed = until_changed(&mut send, &mut recv, one_time, &gate);
+            match timeout(PASSWORD_CHANGE_TIMEOUT, changed).await {
+                Ok(Ok(end)) => {
+                    tracing::info!(%session, ?end, "session ended");
+                    farewell(&mut send, end).await;
+                    CloseCode::from(end).close(&connection, "");
+                }
+                Ok(Err(failure)) => turn_away(&connection, &mut send, &failure).await,
+                Err(_elapsed) => {
+                    CloseCode::NoSignIn.close(&connection, "the password was not changed in time");
+                }
+            }
         }
         Err(failure) => {
             gate.no_session(address, &failure);
@@ -114,7 +139,7 @@ async fn talk(
     let ended = {
         let mut writing = pin!(write_all(send, &mut waiting));
         let reading = read_all(recv, |message| async {
-            let request = with_facts(message, account.tenant, &gate.accounts).await;
+            let request = with_facts(message, account, gate).await;
             gate.core.input(Input::Asked(session, request)).await;
         });
         let ended = tokio::select! {
@@ -183,7 +208,8 @@ async fn read_all<T: Future<Output = ()>>(
 }
 
 /// The request with what the store knows about it. The tenant is the session's.
-async fn with_facts(message: FromTerminal, tenant: TenantId, accounts: &Accounts) -> Request {
+async fn with_facts(message: FromTerminal, account: AccountKey, gate: &Gate) -> Request {
+    let (AccountKey { tenant, .. }, accounts) = (account, &gate.accounts);
     let unavailable = |request, error: &dyn Display| {
         tracing::error!(%error, "a request could not be served");
         Request::Refuse(request, Refusal::StoreUnavailable)
@@ -205,6 +231,13 @@ async fn with_facts(message: FromTerminal, tenant: TenantId, accounts: &Accounts
         FromTerminal::Reject(ask) => Request::Reject(ask),
         FromTerminal::Cancel(ask) => Request::Cancel(ask),
         FromTerminal::HangUp(ask) => Request::HangUp(ask),
+        FromTerminal::ChangePassword(ask) => {
+            let request = ask.request;
+            match change(ask, account, gate).await {
+                Ok(()) => Request::PasswordChanged(request),
+                Err(rejection) => Request::Refuse(request, rejection.reason),
+            }
+        }
         FromTerminal::ReportQuality(report) => Request::Report(report),
     }
 }

@@ -4,9 +4,10 @@
 //! not use up what an address may have: above half of it the address proves itself first.
 
 use crate::capacity::{CONNECTIONS_MAX, HALF_OPEN_MAX};
+use crate::site::Site;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many there may be.
@@ -32,28 +33,6 @@ pub(super) enum Entry {
     Prove,
     /// No more from there, or at all.
     Refuse,
-}
-
-/// What counts as one address: of IPv6, what one customer gets (RFC 6177).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Site {
-    V4(Ipv4Addr),
-    V6(u64),
-}
-
-impl Site {
-    fn of(address: IpAddr) -> Self {
-        // A socket for both families shows IPv4 as ::ffff:a.b.c.d.
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address),
-            IpAddr::V6(address) => Self::V6(network(address)),
-        }
-    }
-}
-
-fn network(address: Ipv6Addr) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = address.octets();
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// All who are connected or about to be.

@@ -6,6 +6,7 @@ mod connection;
 mod crowd;
 pub mod identity;
 pub mod listener;
+mod one_time;
 mod outbox;
 mod pace;
 mod sign_in;

@@ -2,23 +2,49 @@
 
 use super::audited::attempt;
 use super::connection::Gate;
+use super::one_time::OneTime;
 use super::outbox::{Outbox, Waiting};
-use crate::accounts::{SignInRefusal, Verified};
+use crate::accounts::{Claim, ProvenDevice, SignInRefusal, Verified};
 use crate::capacity::LOGIN_ATTEMPTS_MAX;
 use crate::coordinator::{Arrival, Rejection, retry_after_ms};
 use crate::driver::Seat;
 use crate::framing::{self, ReadFailure, WriteFailure};
 use crate::sessions::AccountKey;
+use kakehashi_wire::device::{EXPORT_LABEL, EXPORTED_BYTES};
 use kakehashi_wire::id::{RequestId, SessionId};
 use kakehashi_wire::terminal::{FromTerminal, Refusal, Refused, SignIn, ToTerminal};
-use quinn::{RecvStream, SendStream};
+use quinn::{Connection, RecvStream, SendStream};
 use std::net::SocketAddr;
+
+/// Who is at the other end of a connection.
+pub(super) struct Caller {
+    pub(super) address: SocketAddr,
+    /// What its device proves itself over.
+    exported: [u8; EXPORTED_BYTES],
+}
+
+impl Caller {
+    /// `None` if the connection is gone.
+    pub(super) fn of(connection: &Connection) -> Option<Self> {
+        let mut exported = [0; EXPORTED_BYTES];
+        connection.export_keying_material(&mut exported, EXPORT_LABEL, b"").ok()?;
+        Some(Self { address: connection.remote_address(), exported })
+    }
+}
 
 /// A session that the core let in.
 pub(super) struct SignedIn {
     pub(super) seat: Seat,
     pub(super) account: AccountKey,
     pub(super) waiting: Waiting,
+}
+
+/// What a good sign-in begins.
+pub(super) enum Begun {
+    /// A session.
+    Session(SignedIn),
+    /// The change of a one-time password.
+    OneTime(OneTime),
 }
 
 /// Why a connection got no session.
@@ -38,16 +64,16 @@ pub(super) enum NoSession {
 pub(super) async fn sign_in(
     send: &mut SendStream,
     recv: &mut RecvStream,
-    address: SocketAddr,
     gate: &Gate,
-) -> Result<SignedIn, NoSession> {
+    caller: &Caller,
+) -> Result<Begun, NoSession> {
     for _ in 0..LOGIN_ATTEMPTS_MAX {
         let message = framing::read(recv, FromTerminal::decode).await?;
         let (request, refused) = match message {
             FromTerminal::SignIn(ask) => {
                 let request = ask.request;
-                match attempt(ask, address, gate).await? {
-                    Ok(signed_in) => return Ok(signed_in),
+                match attempt(ask, gate, caller).await? {
+                    Ok(begun) => return Ok(begun),
                     Err(rejection) => (request, rejection),
                 }
             }
@@ -67,21 +93,32 @@ pub(super) async fn sign_in(
 pub(super) async fn decide(
     ask: SignIn,
     gate: &Gate,
-) -> Result<Result<SignedIn, Rejection>, NoSession> {
-    let verified = gate.accounts.verify(&ask.tenant, &ask.login, &ask.password).await;
+    caller: &Caller,
+) -> Result<Result<Begun, Rejection>, NoSession> {
+    let SignIn { tenant, login, password, device, device_key, device_proof, .. } = &ask;
+    let proven = ProvenDevice::check(*device, *device_key, device_proof, &caller.exported);
+    let Some(proven) = proven else {
+        return Ok(Err(Rejection { reason: Refusal::BadRequest, retry_after_ms: 0 }));
+    };
+    let from = caller.address.ip();
+    let claim = Claim { tenant, login, password, from, device: Some(proven) };
+    let verified = gate.accounts.verify(claim, || gate.clock.now()).await;
     let verified = match verified {
         Ok(verified) if verified.may_use(ask.device) => verified,
         Ok(_) => return Ok(Err(rejection(SignInRefusal::BadCredentials))),
         Err(refusal) => return Ok(Err(rejection(refusal))),
     };
-    let Verified { tenant, account, login, display, epochs, .. } = verified;
+    let Verified { tenant, account, login, display, must_change, epochs, .. } = verified;
     let account = AccountKey { tenant, account };
     let session = SessionId(gate.entropy.nonzero());
     let (request, device) = (ask.request, ask.device);
+    if must_change {
+        return Ok(Ok(Begun::OneTime(OneTime { request, session, account, display })));
+    }
     let arrival = Arrival { session, request, account, login, display, device, epochs };
     let (outbox, waiting) = Outbox::new();
     let verdict = gate.core.arrive(arrival, outbox).await.ok_or(NoSession::NodeStopping)?;
-    Ok(verdict.map(|seat| SignedIn { seat, account, waiting }))
+    Ok(verdict.map(|seat| Begun::Session(SignedIn { seat, account, waiting })))
 }
 
 fn rejection(refusal: SignInRefusal) -> Rejection {
@@ -95,7 +132,7 @@ fn rejection(refusal: SignInRefusal) -> Rejection {
     Rejection { reason, retry_after_ms }
 }
 
-fn request_of(message: &FromTerminal) -> RequestId {
+pub(super) fn request_of(message: &FromTerminal) -> RequestId {
     match message {
         FromTerminal::SignIn(ask) => ask.request,
         FromTerminal::SignOut(ask) => ask.request,
@@ -105,6 +142,7 @@ fn request_of(message: &FromTerminal) -> RequestId {
         FromTerminal::Reject(ask) => ask.request,
         FromTerminal::Cancel(ask) => ask.request,
         FromTerminal::HangUp(ask) => ask.request,
+        FromTerminal::ChangePassword(ask) => ask.request,
         FromTerminal::ReportQuality(_) => RequestId(0),
     }
 }

@@ -73,7 +73,7 @@ async fn an_operators_change_is_noted_before_and_after_and_a_refused_one_too() {
     let socket = platform.folder.path().join("admin.sock");
     let add = |login: &str| {
         let (tenant, login) = ("shop".to_owned(), login.to_owned());
-        Request::AccountAdd { tenant, login, display: None, password: None }
+        Request::AccountAdd { tenant, login, display: None, password: None, permanent: true }
     };
     within(request(&socket, add("new"))).await.ok().unwrap();
     within(request(&socket, add("a"))).await.err().unwrap();

@@ -14,10 +14,12 @@ mod common;
 mod crowd;
 mod full;
 mod garbage;
+mod guessing;
 mod hostile;
 #[path = "../shared/namespace.rs"]
 mod namespace;
 mod operator;
+mod passwords;
 mod process;
 mod suspension;
 

@@ -77,6 +77,7 @@ pub async fn add_people(socket: &Path) {
             login: login.into(),
             display: None,
             password: Some(Password::new(PASSWORD.into())),
+            permanent: true,
         };
         ask(socket, add).await;
     }

@@ -1,13 +1,12 @@
 //! Tenants, accounts and sign-in over the embedded engine.
 
 use kakehashi_control::accounts::names::BadName;
-use kakehashi_control::accounts::password::BadPassword;
 use kakehashi_control::accounts::{
-    AccountError, Accounts, AccountsConfig, NewAccount, SignInRefusal, Standing, Subject, Tenant,
-    TenantLimits,
+    AccountError, Accounts, AccountsConfig, BadPassword, Claim, NewAccount, SignInRefusal,
+    Standing, Subject, Tenant, TenantLimits, Verified,
 };
 use kakehashi_control::capacity::SUSPENDED_DEVICES_MAX;
-use kakehashi_control::clock::UnixMs;
+use kakehashi_control::clock::{Now, UnixMs};
 use kakehashi_control::entropy::Entropy;
 use kakehashi_control::sessions::{AccountKey, Whom};
 use kakehashi_control::store::Embedded;
@@ -15,8 +14,11 @@ use kakehashi_wire::id::DeviceId;
 use kakehashi_wire::limits::PASSWORD_BYTES_MAX;
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::SessionEnd;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use tokio::time::Instant;
 
 const NOW: UnixMs = UnixMs(1_700_000_000_000);
 const GOOD: &str = "correct horse battery";
@@ -40,16 +42,31 @@ async fn with_two_tenants(folder: &tempfile::TempDir) -> (Arc<Accounts>, Tenant,
     (accounts, acme, other)
 }
 
+/// A sign-in from an address that has not been heard of, hours after any other.
+pub(crate) async fn verify(
+    accounts: &Accounts,
+    tenant: &str,
+    login: &str,
+    password: &Password,
+) -> Result<Verified, SignInRefusal> {
+    static TURN: AtomicU32 = AtomicU32::new(0);
+    let turn = TURN.fetch_add(1, Ordering::Relaxed);
+    let since_start = Duration::from_secs(u64::from(turn) * 3600);
+    let from = IpAddr::from(turn.to_be_bytes());
+    let claim = Claim { tenant, login, password, from, device: None };
+    accounts.verify(claim, || Now { since_start, wall: NOW }).await
+}
+
 fn new(login: &str, typed: Option<&str>) -> NewAccount {
     let display = Some("受付 1".to_owned());
-    NewAccount { login: login.to_owned(), display, password: typed.map(password) }
+    NewAccount { login: login.to_owned(), display, password: typed.map(password), one_time: false }
 }
 
 #[tokio::test]
 async fn the_right_password_says_who_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let (accounts, acme, _) = with_two_tenants(&folder).await;
-    let verified = accounts.verify("ACME", "store-1", &password(GOOD)).await.unwrap();
+    let verified = verify(&accounts, "ACME", "store-1", &password(GOOD)).await.unwrap();
     let account = accounts.find_login(acme.id, "STORE-1").await.unwrap().unwrap();
     assert_eq!((verified.tenant, verified.account), (acme.id, account.id));
     assert_eq!((verified.login.as_str(), verified.display.as_str()), ("store-1", "受付 1"));
@@ -77,7 +94,7 @@ async fn every_wrong_sign_in_gets_the_same_answer() {
         ("0", "0", GOOD),
         ("acme\u{202e}", "store-1\n", GOOD),
     ] {
-        let refused = accounts.verify(tenant, login, &password(text)).await;
+        let refused = verify(&accounts, tenant, login, &password(text)).await;
         assert_eq!(refused, Err(SignInRefusal::BadCredentials), "{tenant} {login}");
     }
     assert_eq!(accounts.find_login(acme.id, "concierge").await.unwrap(), None);
@@ -100,8 +117,8 @@ async fn wrong_unknown_and_suspended_take_equally_long() {
     let mut times = [const { Vec::new() }; 5];
     for _ in 0..9 {
         for (kind, (tenant, login, text)) in kinds.iter().enumerate() {
-            let started = tokio::time::Instant::now();
-            accounts.verify(tenant, login, &password(text)).await.err().unwrap();
+            let started = Instant::now();
+            verify(&accounts, tenant, login, &password(text)).await.err().unwrap();
             times[kind].push(started.elapsed());
         }
     }
@@ -115,6 +132,41 @@ async fn wrong_unknown_and_suspended_take_equally_long() {
     assert!(*least > Duration::from_millis(2), "{median:?}: nothing was hashed");
 }
 
+/// An account that is there and one that is not are refused alike, and early.
+#[tokio::test]
+async fn whoever_guesses_too_often_is_refused_before_the_hash_whether_there_is_an_account_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (accounts, ..) = with_two_tenants(&folder).await;
+    let wrong = password("wrong horse battery");
+    let mut refusals = Vec::new();
+    for login in ["store-1", "nobody"] {
+        for turn in 0..6_u32 {
+            let from = IpAddr::from(turn.to_be_bytes());
+            let claim = Claim { tenant: "acme", login, password: &wrong, from, device: None };
+            refusals.push(accounts.verify(claim, Now::default).await);
+        }
+        let (begun, good) = (Instant::now(), password(GOOD));
+        let from = IpAddr::from([192, 0, 2, 1]);
+        let claim = Claim { tenant: "ACME", login, password: &good, from, device: None };
+        let refused = accounts.verify(claim, Now::default).await;
+        println!("refused after {:?}", begun.elapsed());
+        refusals.push(refused);
+    }
+    let busy = Err(SignInRefusal::Busy { retry_after_ms: 1000 });
+    let mut expected = vec![Err(SignInRefusal::BadCredentials); 5];
+    expected.extend([busy.clone(), busy]);
+    assert_eq!(refusals, [expected.clone(), expected].concat());
+    let good = password(GOOD);
+    let from = IpAddr::from([192, 0, 2, 1]);
+    let claim = Claim { tenant: "acme", login: "store-1", password: &good, from, device: None };
+    assert!(
+        accounts
+            .verify(claim, || Now { since_start: Duration::from_secs(1), wall: NOW })
+            .await
+            .is_ok()
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_sign_ins_is_refused_early_and_passes() {
     let folder = tempfile::tempdir().unwrap();
@@ -122,11 +174,20 @@ async fn a_storm_of_sign_ins_is_refused_early_and_passes() {
     let accounts = open(&folder, config);
     let limits = TenantLimits::default();
     let tenant = accounts.add_tenant("acme", limits, NOW).await.unwrap();
-    accounts.add_account(tenant.id, new("a", Some(GOOD)), NOW).await.unwrap();
+    // Of several accounts: what one may try at once is less than the queue would take.
+    for n in 0..8 {
+        accounts.add_account(tenant.id, new(&format!("a{n}"), Some(GOOD)), NOW).await.unwrap();
+    }
+    let from = IpAddr::from([192, 0, 2, 1]);
     let storm: Vec<_> = (0..40)
-        .map(|_| {
+        .map(|n| {
             let accounts = Arc::clone(&accounts);
-            tokio::spawn(async move { accounts.verify("acme", "a", &password(GOOD)).await })
+            tokio::spawn(async move {
+                let (login, good) = (format!("a{}", n % 8), password(GOOD));
+                let claim =
+                    Claim { tenant: "acme", login: &login, password: &good, from, device: None };
+                accounts.verify(claim, Now::default).await
+            })
         })
         .collect();
     let (mut good, mut busy) = (0, 0);
@@ -141,7 +202,7 @@ async fn a_storm_of_sign_ins_is_refused_early_and_passes() {
         }
     }
     assert!(good >= 3 && busy >= 20, "{good} good, {busy} busy");
-    accounts.verify("acme", "a", &password(GOOD)).await.unwrap();
+    verify(&accounts, "acme", "a1", &password(GOOD)).await.unwrap();
 }
 
 #[tokio::test]
@@ -162,6 +223,14 @@ async fn names_passwords_and_doubles_are_refused_by_name() {
     assert_eq!(error(add(acme.id, new("a b", None)).await), AccountError::Login(BadName::Login));
     let short = error(add(acme.id, new("b", Some("fourteen chars"))).await);
     assert_eq!(short, AccountError::Password(BadPassword::Short));
+    for (typed, why) in [
+        ("password 12345678", BadPassword::Common),
+        ("umbrella in Acme teapot", BadPassword::Names),
+        ("umbrella b teapot kakehashi", BadPassword::Names),
+    ] {
+        let refused = error(add(acme.id, new("b", Some(typed))).await);
+        assert_eq!(refused, AccountError::Password(why));
+    }
     let disguised = NewAccount { display: Some("a\u{202e}".into()), ..new("b", None) };
     assert_eq!(error(add(acme.id, disguised).await), AccountError::Display(BadName::Display));
     let nowhere = add(kakehashi_wire::id::TenantId(42), new("b", None)).await;
@@ -175,13 +244,13 @@ async fn names_passwords_and_doubles_are_refused_by_name() {
 async fn a_new_password_ends_the_old_one_and_raises_the_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let (accounts, acme, _) = with_two_tenants(&folder).await;
-    let added = accounts.set_password(acme.id, "store-1", None).await.unwrap();
+    let added = accounts.set_password(acme.id, "store-1", None, true).await.unwrap();
     let generated = added.generated.unwrap();
     assert_eq!(added.account.epoch, 2);
-    assert!(accounts.verify("acme", "store-1", &generated).await.is_ok());
-    let old = accounts.verify("acme", "store-1", &password(GOOD)).await;
+    assert!(verify(&accounts, "acme", "store-1", &generated).await.is_ok());
+    let old = verify(&accounts, "acme", "store-1", &password(GOOD)).await;
     assert_eq!(old, Err(SignInRefusal::BadCredentials));
-    let nobody = accounts.set_password(acme.id, "nobody", None).await;
+    let nobody = accounts.set_password(acme.id, "nobody", None, true).await;
     assert!(matches!(nobody, Err(AccountError::NoSuchAccount(_))));
     // Neither is anywhere in the file.
     drop(accounts);
@@ -204,7 +273,7 @@ fn device(number: u64) -> Subject {
 async fn who_is_suspended_is_refused_as_if_the_password_were_wrong_until_active_again() {
     let folder = tempfile::tempdir().unwrap();
     let (accounts, acme, other) = with_two_tenants(&folder).await;
-    let sign_in = async |tenant, login| accounts.verify(tenant, login, &password(GOOD)).await;
+    let sign_in = async |tenant, login| verify(&accounts, tenant, login, &password(GOOD)).await;
     let refused = Err(SignInRefusal::BadCredentials);
     let store_1 = accounts.find_login(acme.id, "store-1").await.unwrap().unwrap();
     let key = AccountKey { tenant: acme.id, account: store_1.id };
@@ -246,7 +315,7 @@ async fn who_is_suspended_is_refused_as_if_the_password_were_wrong_until_active_
 async fn a_suspended_device_is_one_of_a_bounded_list() {
     let folder = tempfile::tempdir().unwrap();
     let (accounts, acme, _) = with_two_tenants(&folder).await;
-    let verified = async || accounts.verify("acme", "store-1", &password(GOOD)).await.unwrap();
+    let verified = async || verify(&accounts, "acme", "store-1", &password(GOOD)).await.unwrap();
     let before = verified().await;
     let revocation = accounts.suspend(&device(7), NOW).await.unwrap();
     assert!(matches!(revocation.whom, Whom::Device(_, DeviceId(7))));

@@ -1,6 +1,6 @@
 //! The local admin over a real socket: what it does, and whom it refuses.
 
-use super::accounts::{open, password};
+use super::accounts::{open, password, verify};
 use super::namespace::{is_inside, is_root};
 use kakehashi_control::accounts::{AccountsConfig, Subject};
 use kakehashi_control::admin::client::{ClientError, request};
@@ -123,7 +123,8 @@ async fn ask(socket: &Path, what: Request) -> Answer {
 
 fn add(login: &str, typed: Option<&str>) -> Request {
     let (tenant, login) = ("acme".to_owned(), login.to_owned());
-    Request::AccountAdd { tenant, login, display: None, password: typed.map(password) }
+    let password = typed.map(password);
+    Request::AccountAdd { tenant, login, display: None, password, permanent: false }
 }
 
 #[tokio::test]
@@ -144,13 +145,13 @@ async fn an_operator_adds_a_tenant_and_accounts_that_can_sign_in() {
     };
     assert_eq!(account.login, "a");
     let accounts = &running.service.accounts;
-    assert!(accounts.verify("acme", "a", &generated).await.is_ok());
+    assert!(verify(accounts, "acme", "a", &generated).await.is_ok());
     let given = "one two three four";
     let Answer::AccountAdded { password: None, .. } = ask(socket, add("b", Some(given))).await
     else {
         panic!("a password that was given comes back")
     };
-    assert!(accounts.verify("acme", "b", &password(given)).await.is_ok());
+    assert!(verify(accounts, "acme", "b", &password(given)).await.is_ok());
     let full = request(socket, add("c", None)).await.err().unwrap();
     assert!(full.to_string().contains("limit of 2 accounts"), "{full}");
     let Answer::Accounts { rows } =
@@ -165,9 +166,10 @@ async fn an_operator_adds_a_tenant_and_accounts_that_can_sign_in() {
         tenant: "acme".into(),
         login: "a".into(),
         password: Some(password("five six seven eight")),
+        permanent: true,
     };
     ask(socket, change).await;
-    assert!(accounts.verify("acme", "a", &generated).await.is_err());
+    assert!(verify(accounts, "acme", "a", &generated).await.is_err());
 }
 
 #[tokio::test]
@@ -212,7 +214,7 @@ async fn an_operator_suspends_and_activates_again() {
     let given = "one two three four";
     ask(socket, add("a", Some(given))).await;
     let accounts = &running.service.accounts;
-    let sign_in = async || accounts.verify("acme", "a", &password(given)).await;
+    let sign_in = async || verify(accounts, "acme", "a", &password(given)).await;
     let (tenant, login) = ("acme".to_owned(), "a".to_owned());
     let (name, device) = (tenant.clone(), DeviceId(0xab));
     let subjects = [

@@ -7,7 +7,7 @@ use crate::steady::{self, Rate};
 use anyhow::{Context, Result, ensure};
 use core::time::Duration;
 use kakehashi_terminal::program::read_password_file;
-use kakehashi_terminal::{Settings, Timing};
+use kakehashi_terminal::{DeviceSecret, Settings, Timing};
 use kakehashi_wire::id::DeviceId;
 use std::path::{Path, PathBuf};
 
@@ -58,6 +58,7 @@ pub(super) async fn run(args: SteadyArgs) -> Result<()> {
             login: login.to_owned(),
             password: read_password_file(password)?,
             device: DeviceId(u64::from(std::process::id())),
+            device_secret: DeviceSecret::from_seed(rand::random()),
             software: concat!("kakehashi-loadgen ", env!("CARGO_PKG_VERSION")).to_owned(),
             timing: Timing::default(),
         })

@@ -38,6 +38,8 @@ Examples:
     kakehashi-terminal ... --rtp-in video=5006 call concierge-1
 
 The password comes from --password-file, from KAKEHASHI_PASSWORD, or is asked for.
+A one-time password is changed at the first sign-in: the new one comes from
+KAKEHASHI_NEW_PASSWORD, or is asked for.
 KAKEHASHI_LOG (such as info, or kakehashi_terminal=debug) makes the program tell more.")]
 pub struct Args {
     /// The settings.
@@ -84,6 +86,13 @@ pub enum TerminalCommand {
     },
     /// Shows who of the tenant is there, and ends
     Presence,
+    /// Changes the account's password, and ends
+    Password {
+        /// File whose first line is the new password; without it the environment's
+        /// KAKEHASHI_NEW_PASSWORD is taken, or the new password is asked for
+        #[arg(long, value_name = "FILE")]
+        new_password_file: Option<PathBuf>,
+    },
 }
 
 /// Runs the terminal; prints why if it cannot.
@@ -109,11 +118,13 @@ fn try_run(args: Args, voice: Voice) -> Result<()> {
         print!("{}", config.to_toml()?);
         return Ok(());
     }
-    let goal = match args.command.context("say what to do: wait, call LOGIN, or presence")? {
-        TerminalCommand::Wait { reject, calls } => Goal::Wait { reject, calls },
-        TerminalCommand::Call { callee, seconds } => Goal::Call { login: callee, seconds },
-        TerminalCommand::Presence => Goal::Presence,
-    };
+    let goal =
+        match args.command.context("say what to do: wait, call LOGIN, presence or password")? {
+            TerminalCommand::Wait { reject, calls } => Goal::Wait { reject, calls },
+            TerminalCommand::Call { callee, seconds } => Goal::Call { login: callee, seconds },
+            TerminalCommand::Presence => Goal::Presence,
+            TerminalCommand::Password { new_password_file } => Goal::Password { new_password_file },
+        };
     log_to_stderr();
     let settings = settings(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -122,8 +133,9 @@ fn try_run(args: Args, voice: Voice) -> Result<()> {
         .build()
         .context("cannot start the runtime")?;
     runtime.block_on(async {
+        let password = settings.password.clone();
         let (terminal, events) = Terminal::start(settings)?;
-        Runner::new(terminal, events, voice, config, goal).run().await
+        Runner::new(terminal, events, voice, (config, password), goal).run().await
     })
 }
 
@@ -134,12 +146,10 @@ fn settings(config: &Config) -> Result<Settings> {
     let ca_pem = read_bounded(&ca, CONFIG_FILE_BYTES_MAX)
         .context("the CA file tells whom to trust; give control's ca.pem with --ca FILE")?;
     authorities(&ca_pem).with_context(|| ca.display().to_string())?;
+    let folder = config.state.clone().map_or_else(device::default_folder, Ok)?;
     let device = match &config.device {
         Some(text) => device::parse(text).context("--device")?,
-        None => {
-            let folder = config.state.clone().map_or_else(device::default_folder, Ok)?;
-            device::remember(&folder, rand::random())?
-        }
+        None => device::remember(&folder, rand::random())?,
     };
     Ok(Settings {
         control: config.control.clone().unwrap_or_default(),
@@ -149,6 +159,7 @@ fn settings(config: &Config) -> Result<Settings> {
         password: password::find(config.password_file.as_deref(), &login)?,
         login,
         device,
+        device_secret: device::remember_secret(&folder, rand::random())?,
         software: concat!("kakehashi-terminal ", env!("CARGO_PKG_VERSION")).to_owned(),
         timing: Timing::default(),
     })

@@ -21,11 +21,36 @@ pub(super) fn find(file: Option<&Path>, login: &str) -> Result<Password> {
         return Ok(Password::new(text));
     }
     if isatty(std::io::stdin()) {
-        return ask(login);
+        return ask("Password", login);
     }
     bail!(
         "no password: give --password-file FILE, set {VARIABLE}, or start in a terminal to be asked"
     )
+}
+
+/// The environment variable that may hold the new password.
+pub(super) const NEW_VARIABLE: &str = "KAKEHASHI_NEW_PASSWORD";
+
+/// Finds the password that `login` is to have from now on.
+pub(super) fn find_new(file: Option<&Path>, login: &str) -> Result<Password> {
+    if let Some(path) = file {
+        return read_password_file(path);
+    }
+    if let Ok(text) = std::env::var(NEW_VARIABLE) {
+        return Ok(Password::new(text));
+    }
+    if !isatty(std::io::stdin()) {
+        bail!(
+            "the password of {login} must be changed: set {NEW_VARIABLE}, use the command \
+             `password --new-password-file FILE`, or start in a terminal to be asked"
+        )
+    }
+    eprintln!("Choose a new password: 15 characters or more, such as four or five words.");
+    let (new, again) = (ask("New password", login)?, ask("Once more, new password", login)?);
+    if new.expose() != again.expose() {
+        bail!("the two new passwords are not the same: nothing was changed");
+    }
+    Ok(new)
 }
 
 /// The password in the first line of a file. The file is bounded, and what was read is wiped.
@@ -43,12 +68,12 @@ pub fn read_password_file(path: &Path) -> Result<Password> {
     Ok(Password::new(line.to_owned()))
 }
 
-fn ask(login: &str) -> Result<Password> {
+fn ask(what: &str, login: &str) -> Result<Password> {
     let stdin = std::io::stdin();
     let before = tcgetattr(&stdin).context("cannot read the terminal's settings")?;
     let mut silent = before.clone();
     silent.local_modes.remove(LocalModes::ECHO);
-    eprint!("Password of {login}: ");
+    eprint!("{what} of {login}: ");
     std::io::stderr().flush()?;
     tcsetattr(&stdin, OptionalActions::Flush, &silent).context("cannot switch the echo off")?;
     let mut line = Zeroizing::new(String::new());
@@ -69,6 +94,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "correct horse\r\nrest").unwrap();
         assert_eq!(find(Some(file.path()), "x").unwrap().expose(), "correct horse");
+        assert_eq!(find_new(Some(file.path()), "x").unwrap().expose(), "correct horse");
         std::fs::write(file.path(), "\n").unwrap();
         assert!(find(Some(file.path()), "x").is_err());
         std::fs::write(file.path(), vec![b'a'; 1000]).unwrap();

@@ -1,7 +1,7 @@
 //! Lives a session for a goal: waits for calls, makes one, or looks who is there.
 
-use super::streams;
 use super::voice::{Note, Voice, end_sentence};
+use super::{password, streams};
 use crate::config::Config;
 use crate::congestion::RateLimits;
 use crate::media::{CallMedia, CallOptions, CallSummary, MediaError, MediaInput, Phase};
@@ -9,10 +9,12 @@ use crate::session::{Event, Events, Terminal, TerminalError};
 use anyhow::{Context as _, Result, anyhow, bail};
 use core::time::Duration;
 use kakehashi_wire::id::CallId;
+use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
-    CallEnd, CallReady, Incoming, PathRenewed, Presence, PresenceEntry, ReportQuality,
+    CallEnd, CallReady, Incoming, PathRenewed, Presence, PresenceEntry, ReportQuality, SessionEnd,
 };
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How often a running call shows its numbers.
@@ -26,6 +28,8 @@ pub(super) enum Goal {
     Call { login: String, seconds: Option<u64> },
     /// Show presence once.
     Presence,
+    /// Change the password.
+    Password { new_password_file: Option<PathBuf> },
 }
 
 /// A call as this program sees it.
@@ -45,6 +49,7 @@ pub(super) struct Runner {
     events: Events,
     voice: Voice,
     config: Config,
+    password: Password,
     goal: Goal,
     accounts: BTreeMap<String, PresenceEntry>,
     changed: Vec<String>,
@@ -62,7 +67,7 @@ impl Runner {
         terminal: Terminal,
         events: Events,
         voice: Voice,
-        config: Config,
+        (config, password): (Config, Password),
         goal: Goal,
     ) -> Self {
         Self {
@@ -70,6 +75,7 @@ impl Runner {
             events,
             voice,
             config,
+            password,
             goal,
             accounts: BTreeMap::new(),
             changed: Vec::new(),
@@ -113,6 +119,9 @@ impl Runner {
 
     async fn on_event(&mut self, event: Event) -> Result<()> {
         match event {
+            Event::SignedIn(signed_in) if signed_in.must_change_password => {
+                self.change_password().await?;
+            }
             Event::SignedIn(signed_in) => {
                 let login = self.config.login.as_deref().unwrap_or_default();
                 self.voice.say(&Note::SignedIn { login, display: &signed_in.display });
@@ -138,6 +147,10 @@ impl Runner {
 
     /// A caller wants to know at once; a terminal that waits keeps trying.
     fn on_trouble(&self, why: TerminalError, next_try: Duration) -> Result<()> {
+        let reason = SessionEnd::PasswordChanged;
+        if why == (TerminalError::SessionEnded { reason }) {
+            return Ok(());
+        }
         if !self.was_signed_in && !matches!(self.goal, Goal::Wait { .. }) {
             return Err(why.into());
         }
@@ -162,8 +175,31 @@ impl Runner {
         self.count_call().await
     }
 
+    /// Gives the account a new password. The session signs in with it by itself.
+    async fn change_password(&mut self) -> Result<()> {
+        let login = self.config.login.as_deref().unwrap_or_default();
+        let file = match &self.goal {
+            Goal::Password { new_password_file } => new_password_file.as_deref(),
+            _ => None,
+        };
+        let new = match password::find_new(file, login) {
+            Ok(new) => new,
+            Err(error) => return self.stop(Err(error)).await,
+        };
+        let old = core::mem::replace(&mut self.password, new.clone());
+        if let Err(error) = self.terminal.change_password(old, new).await {
+            return self.stop(Err(error.into())).await;
+        }
+        self.voice.say(&Note::PasswordChanged { login });
+        match self.goal {
+            Goal::Password { .. } => self.stop(Ok(())).await,
+            _ => Ok(()),
+        }
+    }
+
     async fn begin(&mut self) -> Result<()> {
         match &self.goal {
+            Goal::Password { .. } => self.change_password().await,
             Goal::Wait { .. } | Goal::Presence => Ok(self.terminal.watch_presence().await?),
             Goal::Call { login, .. } => {
                 let login = login.clone();

@@ -30,6 +30,7 @@ pub(super) enum Note<'a> {
     Ended { call: &'a str, reason: CallEnd },
     Reconnecting { why: &'a str, next_try: Duration },
     Trouble { why: &'a str },
+    PasswordChanged { login: &'a str },
     SignedOut,
 }
 
@@ -77,6 +78,7 @@ fn json(note: &Note<'_>) -> Value {
             json!({"event": "reconnecting", "why": why, "next_try_ms": next_try.as_millis()})
         }
         Note::Trouble { why } => json!({"event": "error", "message": why}),
+        Note::PasswordChanged { login } => json!({"event": "password_changed", "login": login}),
         Note::SignedOut => json!({"event": "signed_out"}),
     }
 }
@@ -101,6 +103,7 @@ fn text(note: &Note<'_>) -> String {
             format!("{}. Trying again in {:.1} s.", capital(why), next_try.as_secs_f64())
         }
         Note::Trouble { why } => format!("{}.", capital(why)),
+        Note::PasswordChanged { login } => format!("The password of {login} is changed."),
         Note::SignedOut => "Signed out.".to_owned(),
     }
 }

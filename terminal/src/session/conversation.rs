@@ -4,6 +4,7 @@ use super::dial::{Dialler, connection_error};
 use super::error::TerminalError;
 use crate::capacity::INBOUND_MESSAGES_MAX;
 use core::time::Duration;
+use kakehashi_wire::device::{EXPORT_LABEL, EXPORTED_BYTES};
 use kakehashi_wire::frame::Reader;
 use kakehashi_wire::terminal::{FromTerminal, ToTerminal};
 use quinn::{Connection, Endpoint, ReadError, RecvStream, SendStream, VarInt, WriteError};
@@ -35,6 +36,15 @@ impl Conversation {
         let (found, inbound) = mpsc::channel(INBOUND_MESSAGES_MAX);
         let reader = tokio::spawn(read_all(incoming, found));
         Ok(Self { endpoint, connection, stream, inbound, reader })
+    }
+
+    /// What proofs for this connection are made over.
+    pub(super) fn exported(&self) -> Result<[u8; EXPORTED_BYTES], TerminalError> {
+        let mut exported = [0; EXPORTED_BYTES];
+        match self.connection.export_keying_material(&mut exported, EXPORT_LABEL, b"") {
+            Ok(()) => Ok(exported),
+            Err(error) => Err(TerminalError::Lost { why: format!("no keys: {error:?}") }),
+        }
     }
 
     /// Sends a message. After an error the conversation cannot be used.

@@ -10,6 +10,7 @@ use super::terminal::{Build, Command, Event, Reply, Settings};
 use crate::clock::Clock;
 use core::time::Duration;
 use kakehashi_wire::id::{CallId, RequestId};
+use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
     Cancel, FromTerminal, SignIn, SignOut, SignedIn, ToTerminal, WatchPresence,
 };
@@ -43,6 +44,7 @@ pub(super) fn spawn(
         conversation: None,
         requests: Requests::new(),
         watching: false,
+        changing: None,
         admitted: None,
         signed_in_before: false,
         fault: None,
@@ -65,6 +67,8 @@ struct Driver {
     admitted: Option<SignedIn>,
     // Over all connections.
     watching: bool,
+    /// The password that will hold if the request for it is done.
+    changing: Option<(RequestId, Password)>,
     signed_in_before: bool,
     fault: Option<TerminalError>,
 }
@@ -126,17 +130,20 @@ impl Driver {
 
     async fn sign_in(&mut self) -> Result<Signal, TerminalError> {
         let settings = &self.settings;
+        let Some(conversation) = &mut self.conversation else {
+            return Err(TerminalError::NotConnected);
+        };
+        let (device_key, device_proof) = settings.device_secret.prove(&conversation.exported()?);
         let message = FromTerminal::from(SignIn {
             request: self.requests.number(),
             tenant: settings.tenant.clone(),
             login: settings.login.clone(),
             password: settings.password.clone(),
             device: settings.device,
+            device_key,
+            device_proof,
             software: settings.software.clone(),
         });
-        let Some(conversation) = &mut self.conversation else {
-            return Err(TerminalError::NotConnected);
-        };
         let reply = settings.timing.reply;
         let exchange = async {
             conversation.say(&message).await?;
@@ -205,6 +212,9 @@ impl Driver {
         };
         let message = build(request);
         self.watching |= matches!(message, FromTerminal::WatchPresence(_));
+        if let FromTerminal::ChangePassword(change) = &message {
+            self.changing = Some((request, change.new.clone()));
+        }
         match self.say(message).await {
             // Only this message is unusable, not the session.
             Err(error @ TerminalError::Settings { .. }) => {
@@ -218,6 +228,9 @@ impl Driver {
     async fn handle(&mut self, message: ToTerminal) -> Result<(), TerminalError> {
         let event = match message {
             ToTerminal::Done(done) => {
+                if let Some((_, new)) = self.changing.take_if(|(asked, _)| *asked == done.request) {
+                    self.settings.password = new;
+                }
                 self.answer(done.request, Ok(Reply::Done));
                 return Ok(());
             }

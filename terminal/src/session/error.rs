@@ -109,6 +109,12 @@ pub fn sentence(reason: Refusal) -> &'static str {
         Refusal::StoreUnavailable => "control's store does not answer; nothing was changed",
         Refusal::CallsItself => "an account cannot call itself",
         Refusal::BadRequest => "control does not accept the request as it stands",
+        Refusal::PasswordMustChange => "the password was for one time: change it first",
+        Refusal::BadPassword => {
+            "the new password is not taken: use 15 characters or more, such as four or five words \
+             that are not common passwords, without the names of tenant, account and service, and \
+             not the old one"
+        }
     }
 }
 
@@ -125,6 +131,7 @@ fn farewell(reason: SessionEnd) -> &'static str {
         SessionEnd::Replaced => "the same device signed in again elsewhere: this session is over",
         SessionEnd::NodeStopping => "the control node is shutting down",
         SessionEnd::Protocol => "control says that this terminal broke the protocol",
+        SessionEnd::PasswordChanged => "the password was changed: sign in with the new one",
         SessionEnd::Suspended => "suspended: ask whoever manages this terminal's account",
         SessionEnd::TooSlow => "this terminal read too slowly for what it asked to be told",
     }

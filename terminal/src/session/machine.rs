@@ -111,7 +111,11 @@ impl Signal {
                 *retry_after_ms > 0 || matches!(reason, Refusal::Busy | Refusal::StoreUnavailable)
             }
             TerminalError::SessionEnded { reason } => {
-                matches!(reason, SessionEnd::NodeStopping | SessionEnd::TooSlow)
+                // With the new password, if it was changed from here.
+                matches!(
+                    reason,
+                    SessionEnd::NodeStopping | SessionEnd::TooSlow | SessionEnd::PasswordChanged
+                )
             }
             _ => true,
         };
@@ -174,6 +178,7 @@ Leaving   Left      -> Over      Finish
         assert_eq!(Signal::of(&ended(SessionEnd::Replaced), true), Signal::Denied);
         assert_eq!(Signal::of(&ended(SessionEnd::Suspended), true), Signal::Denied);
         assert_eq!(Signal::of(&ended(SessionEnd::NodeStopping), true), Signal::Failed);
+        assert_eq!(Signal::of(&ended(SessionEnd::PasswordChanged), true), Signal::Failed);
         assert_eq!(Signal::of(&TerminalError::Version { why: "2".into() }, true), Signal::Denied);
         let untrusted = TerminalError::NotTrusted { why: "unknown issuer".into() };
         assert_eq!(Signal::of(&untrusted, false), Signal::Denied);

@@ -6,6 +6,7 @@
 
 pub mod backoff;
 mod conversation;
+mod device_secret;
 mod dial;
 mod driver;
 pub mod error;
@@ -13,6 +14,7 @@ pub mod machine;
 pub mod requests;
 mod terminal;
 
+pub use device_secret::{DeviceSecret, SEED_BYTES};
 pub(crate) use dial::authorities;
 pub use error::TerminalError;
 pub use terminal::{Event, Events, Settings, Terminal, Timing};

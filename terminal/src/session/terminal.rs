@@ -1,5 +1,6 @@
 //! What an application holds: a [`Terminal`] to ask with, [`Events`] to be told by.
 
+use super::device_secret::DeviceSecret;
 use super::driver;
 use super::error::TerminalError;
 use crate::capacity::{COMMANDS_MAX, EVENTS_MAX};
@@ -8,8 +9,8 @@ use kakehashi_wire::id::{CallId, DeviceId, RequestId};
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
-    Accept, CallEnd, CallReady, Cancel, FromTerminal, HangUp, Incoming, Invite, PathRenewed,
-    Presence, Reject, ReportQuality, SignedIn,
+    Accept, CallEnd, CallReady, Cancel, ChangePassword, FromTerminal, HangUp, Incoming, Invite,
+    PathRenewed, Presence, Reject, ReportQuality, SignedIn,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -30,6 +31,8 @@ pub struct Settings {
     pub password: Password,
     /// This device, stable over restarts.
     pub device: DeviceId,
+    /// Its key, as stable.
+    pub device_secret: DeviceSecret,
     /// Name and version of the application.
     pub software: String,
     /// How long to wait for what.
@@ -216,6 +219,15 @@ impl Terminal {
     /// [`TerminalError`] as control or the connection has it.
     pub async fn hang_up(&self, call: CallId) -> Result<(), TerminalError> {
         self.ask(move |request| HangUp { request, call }.into()).await
+    }
+
+    /// Changes the account's password. The session then signs in with the new one by itself;
+    /// whoever gave the old one in [`Settings`] must keep the new one for the next start.
+    ///
+    /// # Errors
+    /// [`TerminalError::Refused`] if one of them is not taken, else as the connection has it.
+    pub async fn change_password(&self, old: Password, new: Password) -> Result<(), TerminalError> {
+        self.ask(move |request| ChangePassword { request, old, new }.into()).await
     }
 
     /// Says how a call's media arrived; not answered.

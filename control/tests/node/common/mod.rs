@@ -91,6 +91,7 @@ async fn add(node: &Node, tenant: &str, logins: &[&str]) {
             login: (*login).to_owned(),
             display: Some(format!("Display {login}")),
             password: Some(Password::new(PASSWORD.into())),
+            one_time: false,
         };
         node.accounts.add_account(tenant.id, new, UnixMs::now()).await.unwrap();
     }

@@ -1,6 +1,8 @@
 //! A terminal as small as it can be.
 
 use super::{frame, within};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use kakehashi_wire::device::{DeviceKey, DeviceProof, EXPORT_LABEL, EXPORTED_BYTES};
 use kakehashi_wire::id::{CallId, DeviceId, RequestId};
 use kakehashi_wire::media::{Codec, StreamKind, StreamOffer};
 use kakehashi_wire::secret::Password;
@@ -11,6 +13,17 @@ use kakehashi_wire::terminal::{
 use quinn::{Connection, RecvStream, SendStream};
 
 pub const AUDIO: StreamOffer = StreamOffer { kind: StreamKind::Audio, codec: Codec::Opus };
+
+/// The key of `device`, and the proof of it for `connection`.
+pub fn prove(connection: &Connection, device: u64) -> (DeviceKey, DeviceProof) {
+    let seed: [u8; 32] = core::array::from_fn(|at| device.to_le_bytes()[at % 8]);
+    let pair = Ed25519KeyPair::from_seed_unchecked(&seed).unwrap();
+    let mut exported = [0; EXPORTED_BYTES];
+    connection.export_keying_material(&mut exported, EXPORT_LABEL, b"").unwrap();
+    let proof = pair.sign(&exported);
+    let key = pair.public_key().as_ref().try_into().unwrap();
+    (DeviceKey(key), DeviceProof(proof.as_ref().try_into().unwrap()))
+}
 
 pub struct Terminal {
     pub connection: Connection,
@@ -52,12 +65,15 @@ impl Terminal {
         device: u64,
     ) -> Result<SignedIn, Refused> {
         let request = self.request();
+        let (device_key, device_proof) = prove(&self.connection, device);
         self.say(SignIn {
             request,
             tenant: tenant.into(),
             login: login.into(),
             password: Password::new(password.into()),
             device: DeviceId(device),
+            device_key,
+            device_proof,
             software: "test".into(),
         })
         .await;
@@ -87,6 +103,22 @@ impl Terminal {
     pub async fn done(&mut self, request: RequestId) {
         match self.hear().await {
             Some(ToTerminal::Done(it)) => assert_eq!(it.request, request),
+            other => panic!("{:?}", other.map(|it| it.name())),
+        }
+    }
+
+    /// Whether a request was done, or why not.
+    pub async fn answer(&mut self, request: RequestId) -> Result<(), Refusal> {
+        match self.hear().await {
+            Some(ToTerminal::Done(it)) if it.request == request => Ok(()),
+            Some(ToTerminal::Refused(it)) if it.request == request => Err(it.reason),
+            other => panic!("{:?}", other.map(|it| it.name())),
+        }
+    }
+
+    pub async fn signed_in(&mut self) -> SignedIn {
+        match self.hear().await {
+            Some(ToTerminal::SignedIn(it)) => it,
             other => panic!("{:?}", other.map(|it| it.name())),
         }
     }

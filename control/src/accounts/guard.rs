@@ -1,0 +1,255 @@
+//! How often passwords may be guessed. Pure.
+//!
+//! Each account, address and tenant has a bucket that a guess fills by one and that drains at a
+//! steady rate; a full one refuses. So in any hour no more than [`GuessRate::burst`] +
+//! [`GuessRate::per_hour`] wrong guesses get to a password, wherever they come from. Above
+//! [`GuessRate::free`] each wrong guess also costs a wait, twice as long as the one before. A
+//! device that the account knows has one bucket of its own instead: its owner gets in while others
+//! guess.
+//!
+//! **The names that may be guessed at are without number, the memory is not.** A bucket is looked
+//! for in one cell of each of [`GUESS_ROWS`] rows, drawn by a hash whose seed nobody knows, and is
+//! taken to be as full as the emptiest of them (a count-min sketch). Cells are shared, never
+//! forgotten: nobody can wash an account's guesses away by guessing at a million others. What
+//! shares all its cells with others is refused early at worst.
+
+use crate::capacity::{
+    GUESS_CELLS, GUESS_ROWS, GUESSES_OF_ACCOUNT, GUESSES_OF_ADDRESS, GUESSES_OF_DEVICE,
+    GUESSES_OF_TENANT,
+};
+use crate::sessions::AccountKey;
+use crate::site::Site;
+use aws_lc_rs::digest::{Context, SHA256};
+use kakehashi_wire::device::DeviceKey;
+use std::time::Duration;
+
+/// How fast a bucket fills and drains.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GuessRate {
+    /// Wrong guesses it holds.
+    pub burst: u32,
+    /// Wrong guesses in it up to which the next may follow at once.
+    pub free: u32,
+    /// Wrong guesses that drain from it in an hour.
+    pub per_hour: u32,
+}
+
+impl GuessRate {
+    /// Milliseconds in which one guess drains.
+    const fn interval_ms(self) -> u64 {
+        3_600_000 / self.per_hour as u64
+    }
+
+    /// Milliseconds to wait after a wrong guess that leaves `level` in the bucket. Never longer
+    /// than one takes to drain: from there on the bucket itself is the limit.
+    fn back_off_ms(self, level: u64) -> u64 {
+        match level.checked_sub(self.free.into()) {
+            Some(over) => (1000 << over.min(16)).min(self.interval_ms()),
+            None => 0,
+        }
+    }
+}
+
+/// Whose password somebody wants to try, and from where.
+#[derive(Clone, Copy)]
+pub(super) struct Guess<'a> {
+    /// The tenant's name as it was typed.
+    pub(super) tenant: &'a str,
+    /// The login ID as it was typed.
+    pub(super) login: &'a str,
+    /// From where.
+    pub(super) from: Origin,
+}
+
+/// Where a guess comes from.
+#[derive(Clone, Copy)]
+pub(super) enum Origin {
+    /// From an address.
+    Stranger(Site),
+    /// From a device that the account knows and that has proven its key.
+    Known(DeviceKey),
+    /// From a session of the account, whatever names are given.
+    Session(AccountKey),
+}
+
+/// What became of a guess.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Outcome {
+    /// It was the password.
+    Right,
+    /// It was not, or there is no such account.
+    Wrong,
+    /// Nothing was tried.
+    Untried,
+}
+
+/// A guess that was let through and counts as wrong until it is settled otherwise.
+#[must_use = "a guess that is not settled counts as wrong"]
+pub(super) struct Ticket {
+    places: [Option<Places>; KINDS],
+    since_start: Duration,
+}
+
+/// A guess that was not let through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct TooOften {
+    /// When the next may be.
+    pub(super) retry_after: Duration,
+}
+
+/// Of the account, the address, the tenant and the device.
+const KINDS: usize = 4;
+
+/// One cell of each row.
+type Places = [usize; GUESS_ROWS];
+
+/// All that is remembered of guesses.
+pub(super) struct Guard {
+    seed: [u8; 32],
+    sketches: [Sketch; KINDS],
+}
+
+impl Guard {
+    /// Remembers nothing. The `seed` must be unpredictable.
+    pub(super) fn new(seed: [u8; 32]) -> Self {
+        let rates = [GUESSES_OF_ACCOUNT, GUESSES_OF_ADDRESS, GUESSES_OF_TENANT, GUESSES_OF_DEVICE];
+        Self { seed, sketches: rates.map(Sketch::new) }
+    }
+
+    /// Whether `guess` may be tried. It fills all its buckets, or none.
+    pub(super) fn admit(
+        &mut self,
+        guess: Guess<'_>,
+        since_start: Duration,
+    ) -> Result<Ticket, TooOften> {
+        let places = self.places(guess);
+        let now_ms = millis(since_start);
+        let concerned = self.sketches.iter().zip(&places);
+        let waits = concerned.filter_map(|(sketch, at)| Some(sketch.wait_ms(at.as_ref()?, now_ms)));
+        let wait_ms = waits.max().unwrap_or(0);
+        if wait_ms > 0 {
+            return Err(TooOften { retry_after: Duration::from_millis(wait_ms) });
+        }
+        for (sketch, at) in self.sketches.iter_mut().zip(&places) {
+            if let Some(at) = at {
+                sketch.fill(at, now_ms);
+            }
+        }
+        Ok(Ticket { places, since_start })
+    }
+
+    /// Takes in what became of a guess.
+    pub(super) fn settle(&mut self, ticket: &Ticket, outcome: Outcome, since_start: Duration) {
+        let (then_ms, now_ms) = (millis(ticket.since_start), millis(since_start));
+        for (sketch, at) in self.sketches.iter_mut().zip(&ticket.places) {
+            let Some(at) = at else { continue };
+            match outcome {
+                Outcome::Right | Outcome::Untried => sketch.take_back(at, then_ms, now_ms),
+                Outcome::Wrong => sketch.back_off(at, now_ms),
+            }
+        }
+    }
+
+    fn places(&self, guess: Guess<'_>) -> [Option<Places>; KINDS] {
+        // Spelled as `Login::parse` folds them; what it does not take counts all the same.
+        let tenant = guess.tenant.to_ascii_lowercase();
+        let login = guess.login.to_ascii_lowercase();
+        let (tenant, login) = (tenant.as_bytes(), login.as_bytes());
+        let address = match guess.from {
+            Origin::Known(key) => {
+                return [None, None, None, Some(self.draw(&[b"device", tenant, login, &key.0]))];
+            }
+            Origin::Session(AccountKey { tenant, account }) => {
+                let ids = [tenant.0.to_le_bytes(), account.0.to_le_bytes()];
+                return [None, None, None, Some(self.draw(&[b"session", &ids[0], &ids[1]]))];
+            }
+            Origin::Stranger(Site::V4(address)) => self.draw(&[b"v4", &address.octets()]),
+            Origin::Stranger(Site::V6(network)) => self.draw(&[b"v6", &network.to_be_bytes()]),
+        };
+        let account = self.draw(&[b"account", tenant, login]);
+        [Some(account), Some(address), Some(self.draw(&[b"tenant", tenant])), None]
+    }
+
+    fn draw(&self, parts: &[&[u8]]) -> Places {
+        let mut hash = Context::new(&SHA256);
+        hash.update(&self.seed);
+        for part in parts {
+            hash.update(&(part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        let hash = hash.finish();
+        let (words, _) = hash.as_ref().as_chunks::<8>();
+        let mut places = [0; GUESS_ROWS];
+        for ((row, place), word) in places.iter_mut().enumerate().zip(words) {
+            let drawn = u64::from_le_bytes(*word) % GUESS_CELLS as u64;
+            *place = row * GUESS_CELLS + usize::try_from(drawn).unwrap_or(0);
+        }
+        places
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The buckets of one kind.
+struct Sketch {
+    rate: GuessRate,
+    cells: Vec<Cell>,
+}
+
+/// In milliseconds since the node started.
+#[derive(Clone, Copy, Default)]
+struct Cell {
+    /// When it will have drained.
+    empty_at_ms: u64,
+    /// When the wait after a wrong guess is over.
+    ready_at_ms: u64,
+}
+
+impl Sketch {
+    fn new(rate: GuessRate) -> Self {
+        Self { rate, cells: vec![Cell::default(); GUESS_ROWS * GUESS_CELLS] }
+    }
+
+    fn least(&self, places: &Places, of: impl Fn(&Cell) -> u64) -> u64 {
+        places.iter().map(|&place| of(&self.cells[place])).min().unwrap_or(0)
+    }
+
+    /// How long until the bucket takes one more.
+    fn wait_ms(&self, places: &Places, now_ms: u64) -> u64 {
+        let others_ms = u64::from(self.rate.burst.saturating_sub(1)) * self.rate.interval_ms();
+        let room_at = self.least(places, |cell| cell.empty_at_ms).saturating_sub(others_ms);
+        let ready_at = self.least(places, |cell| cell.ready_at_ms);
+        room_at.max(ready_at).saturating_sub(now_ms)
+    }
+
+    fn fill(&mut self, places: &Places, now_ms: u64) {
+        for &place in places {
+            let cell = &mut self.cells[place];
+            cell.empty_at_ms = cell.empty_at_ms.max(now_ms) + self.rate.interval_ms();
+        }
+    }
+
+    /// Takes a guess out again: what must still be left of it, so that no other is taken out.
+    fn take_back(&mut self, places: &Places, then_ms: u64, now_ms: u64) {
+        let left_ms = self.rate.interval_ms().saturating_sub(now_ms.saturating_sub(then_ms));
+        for &place in places {
+            let cell = &mut self.cells[place];
+            cell.empty_at_ms = cell.empty_at_ms.saturating_sub(left_ms);
+        }
+    }
+
+    fn back_off(&mut self, places: &Places, now_ms: u64) {
+        let full_ms = self.least(places, |cell| cell.empty_at_ms).saturating_sub(now_ms);
+        let wait_ms = self.rate.back_off_ms(full_ms.div_ceil(self.rate.interval_ms()));
+        for &place in places {
+            let cell = &mut self.cells[place];
+            cell.ready_at_ms = cell.ready_at_ms.max(now_ms + wait_ms);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "guard_tests.rs"]
+mod tests;

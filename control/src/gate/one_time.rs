@@ -1,0 +1,80 @@
+//! Changing passwords, and what a one-time password opens: nothing but its change.
+
+use super::connection::Gate;
+use super::pace::Pace;
+use super::sign_in::{NoSession, request_of};
+use crate::accounts::ChangeRefusal;
+use crate::coordinator::{Rejection, retry_after_ms};
+use crate::framing;
+use crate::sessions::AccountKey;
+use kakehashi_wire::id::{RequestId, SessionId};
+use kakehashi_wire::terminal::{
+    ChangePassword, Done, FromTerminal, Refusal, Refused, SessionEnd, SignedIn, ToTerminal,
+};
+use quinn::{RecvStream, SendStream};
+
+/// A good sign-in with a one-time password. The core never hears of it: nobody sees or calls the
+/// account before it has a password of its own.
+pub(super) struct OneTime {
+    pub(super) request: RequestId,
+    pub(super) session: SessionId,
+    pub(super) account: AccountKey,
+    pub(super) display: String,
+}
+
+/// Waits until the password is changed, or the terminal signs out. The caller limits the time.
+pub(super) async fn until_changed(
+    send: &mut SendStream,
+    recv: &mut RecvStream,
+    one_time: OneTime,
+    gate: &Gate,
+) -> Result<SessionEnd, NoSession> {
+    let OneTime { request, session, account: AccountKey { tenant, account }, display } = one_time;
+    let must_change_password = true;
+    let begun = SignedIn { request, session, tenant, account, display, must_change_password };
+    framing::write(send, ToTerminal::from(begun).encode()).await?;
+    let mut pace = Pace::new();
+    loop {
+        pace.wait().await;
+        let message = framing::read(recv, FromTerminal::decode).await?;
+        let request = request_of(&message);
+        let refused = match message {
+            FromTerminal::SignOut(_) => return Ok(SessionEnd::SignedOut),
+            FromTerminal::ReportQuality(_) => continue,
+            FromTerminal::ChangePassword(ask) => match change(ask, one_time.account, gate).await {
+                Ok(()) => {
+                    framing::write(send, ToTerminal::from(Done { request }).encode()).await?;
+                    return Ok(SessionEnd::PasswordChanged);
+                }
+                Err(rejection) => rejection,
+            },
+            _ => Rejection { reason: Refusal::PasswordMustChange, retry_after_ms: 0 },
+        };
+        let Rejection { reason, retry_after_ms } = refused;
+        let refused = ToTerminal::from(Refused { request, reason, retry_after_ms });
+        framing::write(send, refused.encode()).await?;
+    }
+}
+
+/// Changes the password of `account`.
+pub(super) async fn change(
+    ask: ChangePassword,
+    account: AccountKey,
+    gate: &Gate,
+) -> Result<(), Rejection> {
+    let ChangePassword { old, new, .. } = ask;
+    let changed = gate.accounts.change_password(account, &old, new, || gate.clock.now()).await;
+    changed.map_err(|refusal| {
+        let reason = match refusal {
+            ChangeRefusal::WrongPassword => Refusal::BadCredentials,
+            ChangeRefusal::Same | ChangeRefusal::Bad(_) => Refusal::BadPassword,
+            ChangeRefusal::Busy { .. } => Refusal::Busy,
+            ChangeRefusal::StoreUnavailable => Refusal::StoreUnavailable,
+        };
+        let retry_after_ms = match refusal {
+            ChangeRefusal::Busy { retry_after_ms } => retry_after_ms,
+            _ => retry_after_ms(reason),
+        };
+        Rejection { reason, retry_after_ms }
+    })
+}
