@@ -86,6 +86,10 @@ pub const OUTBOX_MESSAGES_MAX: usize = 256;
 /// Sessions of one node.
 pub const SESSIONS_MAX: usize = CONNECTIONS_MAX;
 
+/// Sessions of one account at once: a person's telephone, tablet and desk, a counter with a spare,
+/// and no more than a ringing call can tell in one turn.
+pub const SESSIONS_PER_ACCOUNT_MAX: usize = 8;
+
 /// Calls of one node: half the sessions could be calling the other half.
 pub const CALLS_MAX: usize = SESSIONS_MAX / 2;
 

@@ -40,6 +40,10 @@ id!(
     LegId(u64), "16"
 );
 id!(
+    /// A member of one call: its place among the members, the caller's is 0.
+    MemberId(u8), "2"
+);
+id!(
     /// A relay, by the number its certificate names.
     RelayId(u32), "8"
 );

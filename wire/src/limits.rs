@@ -45,6 +45,9 @@ pub const RELAYS_PER_CALL_MAX: usize = 2;
 /// names at their longest only half as many do, so control sends 128 a message.
 pub const PRESENCE_ENTRIES_MAX: usize = 256;
 
+/// Members one message may list: as many as a call may have legs at a relay.
+pub const MEMBERS_PER_MESSAGE_MAX: usize = LEGS_PER_CALL_MAX;
+
 /// Orders one batch may carry: 32 of the longest take two thirds of a message.
 pub const ORDERS_PER_BATCH_MAX: usize = 32;
 

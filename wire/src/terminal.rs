@@ -5,6 +5,10 @@
 //! [`RequestId`]; each is answered exactly once, by [`Done`], [`Refused`], or the message its
 //! documentation names.
 
+mod within;
+
+pub use within::{ChooseLayer, Hold, Layer, MemberPhase, MemberState, Members, Mute, Share};
+
 use crate::device::{DeviceKey, DeviceProof};
 use crate::id::{AccountId, CallId, DeviceId, Epoch, LegId, RequestId, SessionId, TenantId};
 use crate::limits::{
@@ -39,6 +43,14 @@ messages! {
         0x0109 ReportQuality,
         /// Changes the account's password.
         0x010b ChangePassword,
+        /// Puts a call on hold, or takes it back.
+        0x010e Hold,
+        /// Mutes this member, or not.
+        0x010f Mute,
+        /// Starts or stops sharing the screen.
+        0x0110 Share,
+        /// Chooses which layer of another's camera to receive.
+        0x0111 ChooseLayer,
     }
 }
 
@@ -65,6 +77,10 @@ messages! {
         0x0209 SessionEnded,
         /// A relay began a new life of a sealed leg.
         0x020a PathRenewed,
+        /// Who is in a call and how.
+        0x020d Members,
+        /// Another device of the account has the call.
+        0x020e Taken,
     }
 }
 
@@ -79,8 +95,8 @@ pub struct SignIn {
     pub login: String,
     /// The account's password.
     pub password: Password,
-    /// Which device signs in. The same device replaces its own older session; another device is
-    /// refused while a session lives.
+    /// Which device signs in. It replaces its own older session; other devices of the account keep
+    /// theirs, up to a limit of control's.
     pub device: DeviceId,
     /// The device's public key.
     pub device_key: DeviceKey,
@@ -126,7 +142,8 @@ pub struct Accept {
     pub streams: Vec<StreamOffer>,
 }
 
-/// Declines the call. Answer: [`Done`].
+/// Declines the call on this device: others of the account ring on, and this one hears no more of
+/// the call. Where no other rings, the call is over. Answer: [`Done`].
 #[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct Reject {
     /// Pairs the answer.
@@ -228,7 +245,7 @@ pub enum Refusal {
     Busy = 2,
     /// The first message must be a sign-in.
     NotSignedIn = 3,
-    /// Another device holds a session of this account.
+    /// As many other devices as may be hold sessions of this account.
     SignedInElsewhere = 4,
     /// No such login ID in this tenant.
     NoSuchLogin = 5,
@@ -238,7 +255,7 @@ pub enum Refusal {
     InAnotherCall = 7,
     /// No such call, or none that the session is part of.
     NoSuchCall = 8,
-    /// The call is past the point where that can be done.
+    /// The call is past the point where that can be done, or has not come to it.
     TooLate = 9,
     /// No relay is ready to carry the call.
     NoRelay = 10,
@@ -297,7 +314,8 @@ pub struct Ringing {
     pub call: CallId,
 }
 
-/// Someone calls. Answer with [`Accept`] or [`Reject`].
+/// Someone calls; every device of the called account hears this, and the first [`Accept`] has the
+/// call. Answer with [`Accept`] or [`Reject`].
 #[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct Incoming {
     /// The call.
@@ -335,6 +353,13 @@ pub struct PathRenewed {
     pub leg: LegId,
     /// The leg's new life.
     pub epoch: Epoch,
+}
+
+/// Another device of the account has taken the call: stop ringing. Nothing more is said of it here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct Taken {
+    /// The call.
+    pub call: CallId,
 }
 
 /// A call is over.
@@ -451,6 +476,7 @@ impl Check for Done {}
 impl Check for Refused {}
 impl Check for Ringing {}
 impl Check for PathRenewed {}
+impl Check for Taken {}
 impl Check for CallEnded {}
 impl Check for SessionEnded {}
 

@@ -9,8 +9,8 @@ use kakehashi_wire::DecodeError;
 use kakehashi_wire::device::{DeviceKey, DeviceProof};
 use kakehashi_wire::frame::FrameHeader;
 use kakehashi_wire::id::{
-    AccountId, CallId, DeviceId, Epoch, Generation, Incarnation, LegId, RelayId, RequestId,
-    SessionId, ShardIndex, TenantId,
+    AccountId, CallId, DeviceId, Epoch, Generation, Incarnation, LegId, MemberId, RelayId,
+    RequestId, SessionId, ShardIndex, TenantId,
 };
 use kakehashi_wire::media::{
     Codec, RelayPath, RelayRole, SealedDownlink, Sender, StreamKind, StreamOffer, StreamPlan,
@@ -23,10 +23,10 @@ use kakehashi_wire::relay::{
 use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::{DownlinkSecret, IcePassword, MasterKey, Password, Suite};
 use kakehashi_wire::terminal::{
-    Accept, CallEnd, CallEnded, CallReady, Cancel, ChangePassword, Done, FromTerminal, HangUp,
-    Incoming, Invite, PathRenewed, Presence, PresenceEntry, PresenceState, Refusal, Refused,
-    Reject, ReportQuality, Ringing, SessionEnd, SessionEnded, SignIn, SignOut, SignedIn,
-    ToTerminal, WatchPresence,
+    Accept, CallEnd, CallEnded, CallReady, Cancel, ChangePassword, ChooseLayer, Done, FromTerminal,
+    HangUp, Hold, Incoming, Invite, Layer, MemberPhase, MemberState, Members, Mute, PathRenewed,
+    Presence, PresenceEntry, PresenceState, Refusal, Refused, Reject, ReportQuality, Ringing,
+    SessionEnd, SessionEnded, Share, SignIn, SignOut, SignedIn, Taken, ToTerminal, WatchPresence,
 };
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -116,7 +116,25 @@ fn from_terminal() -> Vec<FromTerminal> {
             new: Password::new("tangerine umbrella".into()),
         }
         .into(),
+        Hold { request: REQUEST, call: CALL, on: true }.into(),
+        Mute { request: REQUEST, call: CALL, on: false }.into(),
+        Share { request: REQUEST, call: CALL, on: true }.into(),
+        ChooseLayer { request: REQUEST, call: CALL, member: MemberId(1), layer: Layer::Low }.into(),
     ]
+}
+
+fn members() -> Members {
+    let member = |member, login: &str, phase| MemberState {
+        member: MemberId(member),
+        login: login.into(),
+        display: "案内係".into(),
+        phase,
+        muted: member == 0,
+        sharing: true,
+    };
+    let members =
+        vec![member(0, "store-1", MemberPhase::In), member(1, "concierge-1", MemberPhase::Held)];
+    Members { call: CALL, members }
 }
 
 fn to_terminal() -> Vec<ToTerminal> {
@@ -162,6 +180,8 @@ fn to_terminal() -> Vec<ToTerminal> {
         CallEnded { call: CALL, reason: CallEnd::HungUp }.into(),
         SessionEnded { reason: SessionEnd::Replaced }.into(),
         PathRenewed { call: CALL, leg: LegId(5), epoch: epoch() }.into(),
+        members().into(),
+        Taken { call: CALL }.into(),
     ]
 }
 

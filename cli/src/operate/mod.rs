@@ -12,7 +12,7 @@ use crate::platform::SOCKET_FILE;
 use anyhow::{Context, Result, bail};
 use kakehashi_control::accounts::Standing;
 use kakehashi_control::admin::{Answer, CallRow, RelayRow, Request, client};
-use kakehashi_control::records::{Quality, RecordState};
+use kakehashi_control::records::{PartyRole, Quality, RecordState};
 use kakehashi_terminal::program::read_password_file;
 use standing::Act;
 use std::path::Path;
@@ -168,15 +168,14 @@ fn call_cells(row: &CallRow) -> [String; 8] {
         (Some(from), Some(to)) => format!("{}", to.0.saturating_sub(from.0) / 1000),
         _ => String::from("-"),
     };
-    let quality: Vec<Quality> =
-        [&record.caller, &record.callee].into_iter().filter_map(|party| party.quality).collect();
+    let quality: Vec<Quality> = record.members.iter().filter_map(|party| party.quality).collect();
     let lost = quality.iter().map(|quality| quality.packets_lost).sum::<u64>();
     let round_trip_us = quality.iter().map(|quality| quality.round_trip_us).max().unwrap_or(0);
     [
         row.tenant_name.clone(),
         record.call.to_string(),
-        record.caller.login.clone(),
-        record.callee.login.clone(),
+        record.login(PartyRole::Caller).to_owned(),
+        record.login(PartyRole::Callee).to_owned(),
         state,
         seconds,
         if quality.is_empty() { String::from("-") } else { lost.to_string() },

@@ -1,50 +1,45 @@
-//! One call: its state, its two members, its media. Dispatches, decides nothing by itself.
+//! One call: its state, its members, its media. Dispatches, decides nothing by itself.
 
-use super::{CallMedia, Event, State, Step, step};
+use super::{
+    CallMedia, Event, Member, MemberEvent, Standing, State, Step, limits, step, subscriptions,
+};
 use crate::clock::{Now, UnixMs};
-use crate::records::{CallRecord, Party, Quality, RecordState};
-use crate::sessions::{AccountKey, Session};
-use kakehashi_wire::id::{CallId, Epoch, LegId, RelayId, RequestId, SessionId, TenantId};
+use crate::fleet::WantedLeg;
+use crate::records::{CallRecord, RecordState};
+use crate::sessions::Session;
+use kakehashi_wire::id::{CallId, Epoch, LegId, MemberId, RelayId, RequestId, SessionId, TenantId};
 use kakehashi_wire::media::StreamOffer;
-use kakehashi_wire::terminal::{CallReady, PathRenewed, ReportQuality};
+use kakehashi_wire::relay::Subscription;
+use kakehashi_wire::terminal::{CallReady, Members, PathRenewed, Refusal, ReportQuality};
 use std::time::Duration;
 
-/// A terminal's part in a call.
-pub struct Member {
-    /// Through which session.
-    pub session: SessionId,
-    /// For which account.
-    pub account: AccountKey,
-    /// Its login ID.
-    pub login: String,
-    /// Its name for others.
-    pub display: String,
-    /// What it offers to send.
-    pub streams: Vec<StreamOffer>,
-    /// What it last reported.
-    pub quality: Option<Quality>,
+/// Where the caller stands among the members.
+pub const CALLER: usize = 0;
+
+/// Where who was called stands among the members.
+pub const CALLEE: usize = 1;
+
+/// What a member receives, and over which legs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Received {
+    legs: Vec<(RelayId, LegId)>,
+    streams: Vec<Subscription>,
 }
 
-impl Member {
-    /// The terminal of `session`, offering `streams`.
-    pub fn new(session: &Session, streams: Vec<StreamOffer>) -> Self {
-        Self {
-            session: session.id,
-            account: session.account,
-            login: session.login.clone(),
-            display: session.display.clone(),
-            streams,
-            quality: None,
-        }
+impl Received {
+    /// What each relay is to be told.
+    pub fn at_each_relay(self) -> impl Iterator<Item = ((RelayId, LegId), Vec<Subscription>)> {
+        let Self { legs, streams } = self;
+        legs.into_iter().map(move |leg| (leg, streams.clone()))
     }
 }
 
-/// A call between two terminals.
+/// A call between accounts of one tenant.
 pub struct Call {
     id: CallId,
     state: State,
-    /// The caller first.
-    members: [Member; 2],
+    /// The caller first, then who was called.
+    members: Vec<Member>,
     invite: RequestId,
     media: Option<CallMedia>,
     /// When the present state began.
@@ -56,11 +51,16 @@ pub struct Call {
 
 impl Call {
     /// An invitation that was found to be allowed.
-    pub fn new(id: CallId, invite: RequestId, members: [Member; 2], now: Now) -> Self {
+    pub fn new(
+        (id, invite): (CallId, RequestId),
+        caller: Member,
+        callee: Member,
+        now: Now,
+    ) -> Self {
         Self {
             id,
             state: State::Inviting,
-            members,
+            members: vec![caller, callee],
             invite,
             media: None,
             entered: now.since_start,
@@ -79,10 +79,23 @@ impl Call {
         };
         self.state = next;
         self.entered = now.since_start;
-        if next == State::Preparing {
-            self.answered = Some(now.wall);
+        match next {
+            State::Preparing => {
+                self.answered = Some(now.wall);
+                self.apply_to(&[CALLEE], MemberEvent::Accept, now.wall);
+            }
+            State::Connected => self.apply_to(&[CALLER, CALLEE], MemberEvent::Ready, now.wall),
+            State::Ended => self.apply_to(&[CALLER, CALLEE], MemberEvent::Leave, now.wall),
+            State::Inviting | State::Ringing => {}
         }
         step
+    }
+
+    fn apply_to(&mut self, members: &[usize], event: MemberEvent, at: UnixMs) {
+        for nth in members {
+            // The member's table refuses only what members ask for.
+            let _moved = self.members[*nth].apply(event, at);
+        }
     }
 
     /// Its number.
@@ -105,19 +118,19 @@ impl Call {
         self.invite
     }
 
-    /// The members, caller first.
-    pub fn members(&self) -> &[Member; 2] {
+    /// The members: the caller, then who was called.
+    pub fn members(&self) -> &[Member] {
         &self.members
     }
 
     /// Who calls.
     pub fn caller(&self) -> &Member {
-        &self.members[0]
+        &self.members[CALLER]
     }
 
     /// Who is called.
     pub fn callee(&self) -> &Member {
-        &self.members[1]
+        &self.members[CALLEE]
     }
 
     /// The tenant of all members.
@@ -125,9 +138,34 @@ impl Call {
         self.caller().account.tenant
     }
 
-    /// What the called side offers to send, known when it takes the call.
-    pub fn set_callee_streams(&mut self, streams: Vec<StreamOffer>) {
-        self.members[1].streams = streams;
+    /// Where the account of `session` stands among the members, and what the session has to do with
+    /// the call; `None` if the account has no part in it.
+    pub fn standing(&self, session: &Session) -> Option<(usize, Standing)> {
+        let nth = self.members.iter().position(|member| member.account == session.account)?;
+        Some((nth, self.members[nth].standing(session.id)))
+    }
+
+    /// `session` rings too if its account is called and nobody has taken the call.
+    pub fn ring_also(&mut self, session: &Session) -> bool {
+        let callee = &mut self.members[CALLEE];
+        let rings = callee.account == session.account
+            && matches!(self.state, State::Inviting | State::Ringing);
+        if rings {
+            callee.ring(session.id);
+        }
+        rings
+    }
+
+    /// `session` of the called account rings no more; `true` if others do.
+    pub fn stop_ringing(&mut self, session: SessionId) -> bool {
+        self.members[CALLEE].stop_ringing(session);
+        !self.members[CALLEE].sessions().is_empty()
+    }
+
+    /// `session` of the called account has the call, offering `streams`. Returns the account's
+    /// other sessions that rang.
+    pub fn answered_by(&mut self, session: SessionId, streams: Vec<StreamOffer>) -> Vec<SessionId> {
+        self.members[CALLEE].answer(session, streams)
     }
 
     /// The media, once the call is taken.
@@ -145,17 +183,63 @@ impl Call {
         self.media = Some(media);
     }
 
+    /// All legs as the relays should hold them, once the call has media.
+    pub fn wanted(&self) -> Vec<(RelayId, WantedLeg)> {
+        let Some(media) = &self.media else { return Vec::new() };
+        let mut wanted = Vec::new();
+        for (place, seat) in media.seats().enumerate() {
+            for (nth, mut leg) in media.wanted_at(place, self.id).into_iter().enumerate() {
+                leg.subscriptions = limits(&self.members, media, nth);
+                wanted.push((seat.relay, leg));
+            }
+        }
+        wanted
+    }
+
+    /// What each member receives, once the call has media.
+    pub fn received(&self) -> Vec<Received> {
+        let Some(media) = &self.media else { return Vec::new() };
+        let of = |nth| Received {
+            legs: media.legs_of(nth),
+            streams: subscriptions(&self.members, media, nth),
+        };
+        (0..self.members.len()).map(of).collect()
+    }
+
+    /// What its members are told of each other.
+    pub fn seen(&self) -> Members {
+        let numbers = (0..=u8::MAX).map(MemberId);
+        let members = self.members.iter().zip(numbers);
+        let members = members.filter_map(|(member, number)| member.seen(number)).collect();
+        Members { call: self.id, members }
+    }
+
+    /// Changes the member whose account has `session`.
+    ///
+    /// # Errors
+    /// As `change` says, or if there is none.
+    pub fn change(
+        &mut self,
+        session: &Session,
+        change: impl FnOnce(&mut Member) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let member = self.members.iter_mut().find(|member| member.account == session.account);
+        change(member.ok_or(Refusal::NoSuchCall)?)
+    }
+
     /// What each member is told when the relays are ready; `epoch` is the life of a leg at a relay.
     pub fn ready(
         &mut self,
         epoch: impl Fn(RelayId, LegId) -> Option<Epoch>,
     ) -> Vec<(SessionId, CallReady)> {
-        let logins = self.members.each_ref().map(|member| member.login.as_str());
+        let logins: Vec<_> = self.members.iter().map(|member| member.login.as_str()).collect();
         let Some(media) = &mut self.media else { return Vec::new() };
         media.note_lives(epoch);
         let members = self.members.iter().enumerate();
         members
-            .filter_map(|(nth, member)| Some((member.session, media.ready(nth, self.id, &logins)?)))
+            .filter_map(|(nth, member)| {
+                Some((member.session()?, media.ready(nth, self.id, &logins)?))
+            })
             .collect()
     }
 
@@ -168,7 +252,7 @@ impl Call {
         let lives = media.note_lives(epoch).into_iter();
         let told = lives.filter_map(|life| {
             let (leg, epoch) = (life.leg, life.epoch);
-            let session = self.members.get(life.member)?.session;
+            let session = self.members.get(life.member)?.session()?;
             Some((session, PathRenewed { call: self.id, leg, epoch }))
         });
         told.collect()
@@ -176,29 +260,19 @@ impl Call {
 
     /// Notes how media arrived at a member.
     pub fn report(&mut self, session: SessionId, report: &ReportQuality) {
-        if let Some(member) = self.members.iter_mut().find(|member| member.session == session) {
-            member.quality = Some(Quality {
-                packets_sent: report.packets_sent,
-                packets_received: report.packets_received,
-                packets_lost: report.packets_lost,
-                jitter_us: report.jitter_us,
-                round_trip_us: report.round_trip_us,
-            });
+        if let Some(member) =
+            self.members.iter_mut().find(|member| member.session() == Some(session))
+        {
+            member.report(report);
         }
     }
 
     /// The record of the call as it stands.
     pub fn record(&self) -> CallRecord {
-        let party = |member: &Member| Party {
-            account: member.account.account,
-            login: member.login.clone(),
-            quality: member.quality,
-        };
         CallRecord {
             call: self.id,
             tenant: self.tenant(),
-            caller: party(self.caller()),
-            callee: party(self.callee()),
+            members: self.members.iter().map(Member::party).collect(),
             state: match self.state {
                 State::Inviting | State::Ringing => RecordState::Ringing,
                 State::Preparing | State::Connected => RecordState::Active,

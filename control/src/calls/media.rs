@@ -6,7 +6,7 @@ use crate::placement::{Placement, Seat};
 use crate::policy::MediaTerms;
 use kakehashi_wire::id::{CallId, Epoch, LegId, RelayId};
 use kakehashi_wire::media::{
-    Address, RelayPath, RelayRole, SealedDownlink, Sender, StreamOffer, StreamPlan,
+    Address, RelayPath, RelayRole, SealedDownlink, Sender, StreamKind, StreamOffer, StreamPlan,
 };
 use kakehashi_wire::relay::{LegLane, LegStream, SealLane};
 use kakehashi_wire::rtp::Ssrc;
@@ -161,6 +161,22 @@ impl CallMedia {
             subscriptions: None,
         })
         .collect()
+    }
+
+    /// What the `nth` member sends.
+    pub fn streams(&self, nth: usize) -> &[StreamPlan] {
+        self.members.get(nth).map_or(&[], |member| &member.streams)
+    }
+
+    /// How many cameras the `nth` member sends.
+    pub fn cameras(&self, nth: usize) -> usize {
+        self.streams(nth).iter().filter(|stream| stream.kind == StreamKind::Camera).count()
+    }
+
+    /// The `nth` member's leg at each relay.
+    pub fn legs_of(&self, nth: usize) -> Vec<(RelayId, LegId)> {
+        let legs = self.members.get(nth).into_iter().flat_map(|member| &member.legs);
+        self.seats().map(|seat| seat.relay).zip(legs.map(|leg| leg.leg)).collect()
     }
 
     /// Goes on without the `nth` relay; the next one moves up.

@@ -2,10 +2,14 @@
 
 mod call;
 mod media;
+mod member;
+mod receives;
 mod registry;
 mod state;
 
-pub use call::{Call, Member};
+pub use call::{CALLEE, CALLER, Call, Received};
 pub use media::{CallMedia, NewLife, Offers, Ssrcs};
+pub use member::{Member, MemberEvent, MemberStep, Phase, Standing};
+pub use receives::{Manner, limits, subscriptions};
 pub use registry::Calls;
 pub use state::{Event, State, Step, step};

@@ -32,8 +32,10 @@ pub enum Event {
     StoreFailed,
     /// The called side takes it.
     Accept,
-    /// The called side declines.
+    /// The called side declines, and no other device of it rings.
     Reject,
+    /// One of several ringing devices of the called side declines.
+    RejectOne,
     /// The caller gives up.
     Cancel,
     /// A member hangs up.
@@ -48,6 +50,8 @@ pub enum Event {
     MemberLost,
     /// A member was suspended.
     Suspended,
+    /// The node shuts down.
+    Stop,
 }
 
 /// What an event does.
@@ -73,11 +77,12 @@ impl State {
 
 impl Event {
     /// All of them, in the order of the table's columns.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Stored,
         Self::StoreFailed,
         Self::Accept,
         Self::Reject,
+        Self::RejectOne,
         Self::Cancel,
         Self::HangUp,
         Self::NoAnswer,
@@ -85,6 +90,7 @@ impl Event {
         Self::LegsRefused,
         Self::MemberLost,
         Self::Suspended,
+        Self::Stop,
     ];
 }
 
@@ -101,6 +107,7 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
     const HUNG_UP: Step = end(End::HungUp);
     const NO_RELAY: Step = end(End::NoRelay);
     const BARRED: Step = end(End::Suspended);
+    const STOP: Step = end(End::ControlRestarted);
     [
         // Inviting: neither side has been told the call's number yet.
         [
@@ -110,11 +117,13 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             UNKNOWN,
             UNKNOWN,
             UNKNOWN,
+            UNKNOWN,
             Stay,
             Stay,
             Stay,
             Withdraw(Refusal::NotAvailable),
             Withdraw(Refusal::NotAvailable),
+            STOP,
         ],
         // Ringing
         [
@@ -122,6 +131,7 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             Stay,
             To(State::Preparing),
             end(End::Rejected),
+            Stay,
             end(End::Cancelled),
             HUNG_UP,
             end(End::NoAnswer),
@@ -129,11 +139,13 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             Stay,
             LOST,
             BARRED,
+            STOP,
         ],
         // Preparing: a cancel that crossed the accept ends the call all the same.
         [
             Stay,
             Stay,
+            LATE,
             LATE,
             LATE,
             HUNG_UP,
@@ -143,11 +155,15 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             NO_RELAY,
             LOST,
             BARRED,
+            STOP,
         ],
         // Connected: losing a relay is the terminals' business, they have a standby.
-        [Stay, Stay, LATE, LATE, HUNG_UP, HUNG_UP, Stay, Stay, Stay, LOST, BARRED],
+        [Stay, Stay, LATE, LATE, LATE, HUNG_UP, HUNG_UP, Stay, Stay, Stay, LOST, BARRED, STOP],
         // Ended
-        [Stay, Stay, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, Stay, Stay, Stay, Stay, Stay],
+        [
+            Stay, Stay, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, Stay, Stay, Stay, Stay, Stay,
+            Stay,
+        ],
     ]
 };
 
@@ -162,25 +178,28 @@ mod tests {
     use std::fmt::Write;
 
     /// `>` another state, `!` the end, `~` the invitation is refused, `?` the request is refused.
+    /// `Restarted` is short for `ControlRestarted`.
     const EXPECTED: &str = "
-             | Inviting          | Ringing     | Preparing   | Connected   | Ended
-Stored       | >Ringing          | -           | -           | -           | -
-StoreFailed  | ~StoreUnavailable | -           | -           | -           | -
-Accept       | ?NoSuchCall       | >Preparing  | ?TooLate    | ?TooLate    | ?NoSuchCall
-Reject       | ?NoSuchCall       | !Rejected   | ?TooLate    | ?TooLate    | ?NoSuchCall
-Cancel       | ?NoSuchCall       | !Cancelled  | !HungUp     | !HungUp     | ?NoSuchCall
-HangUp       | ?NoSuchCall       | !HungUp     | !HungUp     | !HungUp     | ?NoSuchCall
-NoAnswer     | -                 | !NoAnswer   | -           | -           | -
-LegsReady    | -                 | -           | >Connected  | -           | -
-LegsRefused  | -                 | -           | !NoRelay    | -           | -
-MemberLost   | ~NotAvailable     | !PeerLost   | !PeerLost   | !PeerLost   | -
-Suspended    | ~NotAvailable     | !Suspended  | !Suspended  | !Suspended  | -
+             | Inviting          | Ringing    | Preparing  | Connected  | Ended
+Stored       | >Ringing          | -          | -          | -          | -
+StoreFailed  | ~StoreUnavailable | -          | -          | -          | -
+Accept       | ?NoSuchCall       | >Preparing | ?TooLate   | ?TooLate   | ?NoSuchCall
+Reject       | ?NoSuchCall       | !Rejected  | ?TooLate   | ?TooLate   | ?NoSuchCall
+RejectOne    | ?NoSuchCall       | -          | ?TooLate   | ?TooLate   | ?NoSuchCall
+Cancel       | ?NoSuchCall       | !Cancelled | !HungUp    | !HungUp    | ?NoSuchCall
+HangUp       | ?NoSuchCall       | !HungUp    | !HungUp    | !HungUp    | ?NoSuchCall
+NoAnswer     | -                 | !NoAnswer  | -          | -          | -
+LegsReady    | -                 | -          | >Connected | -          | -
+LegsRefused  | -                 | -          | !NoRelay   | -          | -
+MemberLost   | ~NotAvailable     | !PeerLost  | !PeerLost  | !PeerLost  | -
+Suspended    | ~NotAvailable     | !Suspended | !Suspended | !Suspended | -
+Stop         | !Restarted        | !Restarted | !Restarted | !Restarted | -
 ";
 
     fn cell(step: Step) -> String {
         match step {
             Step::To(state) => format!(">{state:?}"),
-            Step::End(end) => format!("!{end:?}"),
+            Step::End(end) => format!("!{end:?}").replace("Control", ""),
             Step::Withdraw(refusal) => format!("~{refusal:?}"),
             Step::Refuse(refusal) => format!("?{refusal:?}"),
             Step::Stay => "-".into(),
@@ -189,7 +208,7 @@ Suspended    | ~NotAvailable     | !Suspended  | !Suspended  | !Suspended  | -
 
     #[test]
     fn the_table_is_as_printed() {
-        const WIDTHS: [usize; 5] = [17, 11, 11, 11, 0];
+        const WIDTHS: [usize; 5] = [17, 10, 10, 10, 0];
         let mut table = format!("\n{:12}", "");
         for (state, width) in State::ALL.iter().zip(WIDTHS) {
             write!(table, " | {:width$}", format!("{state:?}")).unwrap();

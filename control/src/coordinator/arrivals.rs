@@ -1,11 +1,11 @@
 //! Sessions come and go.
 
 use super::{Arrival, Coordinator, Output, Rejection, retry_after_ms};
-use crate::calls::{Call, Event};
+use crate::calls::Event;
 use crate::clock::Now;
 use crate::sessions::{Admission, Session};
-use kakehashi_wire::id::{CallId, RequestId, SessionId};
-use kakehashi_wire::terminal::{CallEnd, Refusal, SessionEnd, SignedIn};
+use kakehashi_wire::id::{RequestId, SessionId};
+use kakehashi_wire::terminal::{Refusal, SessionEnd, SignedIn};
 
 impl Coordinator {
     pub(super) fn arrived(&mut self, arrival: Arrival, now: Now) {
@@ -22,7 +22,7 @@ impl Coordinator {
             Admission::Replaces(older) => {
                 self.out.push(Output::End(older.id, SessionEnd::Replaced));
                 self.presences.unwatch(&older);
-                self.leave_calls(&older, now);
+                self.member_detached(&older, Event::MemberLost, now);
                 Ok(())
             }
             Admission::Elsewhere => Err(Refusal::SignedInElsewhere),
@@ -38,13 +38,14 @@ impl Coordinator {
                 SignedIn { request, session: id, tenant, account, display, must_change_password };
             self.say(id, signed_in);
             self.announce(&session);
+            self.ring_also(&session);
         }
     }
 
     pub(super) fn gone(&mut self, id: SessionId, now: Now) {
         let Some(session) = self.sessions.remove(id) else { return };
         self.presences.unwatch(&session);
-        self.leave_calls(&session, now);
+        self.member_detached(&session, Event::MemberLost, now);
         self.announce(&session);
     }
 
@@ -53,18 +54,21 @@ impl Coordinator {
         self.out.push(Output::End(id, SessionEnd::SignedOut));
     }
 
-    /// What was granted with the old password ends with it.
-    pub(super) fn password_changed(&mut self, id: SessionId, request: RequestId, now: Now) {
-        self.done(id, request);
-        self.gone(id, now);
-        self.out.push(Output::End(id, SessionEnd::PasswordChanged));
+    /// What was granted with the old password ends with it, on all the account's devices.
+    pub(super) fn password_changed(&mut self, session: &Session, request: RequestId, now: Now) {
+        self.done(session.id, request);
+        let devices: Vec<_> = self.sessions.of(session.account).map(|device| device.id).collect();
+        for device in devices {
+            self.gone(device, now);
+            self.out.push(Output::End(device, SessionEnd::PasswordChanged));
+        }
     }
 
     /// Everybody is told, in good order. Relays drop the legs when they connect to the next node.
     pub(super) fn stop(&mut self, now: Now) {
         let calls: Vec<_> = self.calls.iter().map(|call| call.id()).collect();
         for call in calls {
-            self.end_call(call, CallEnd::ControlRestarted, now);
+            self.happen(call, Event::Stop, now);
         }
         let sessions: Vec<_> = self.sessions.iter().cloned().collect();
         for session in &sessions {
@@ -72,18 +76,5 @@ impl Coordinator {
             self.presences.unwatch(session);
             self.out.push(Output::End(session.id, SessionEnd::NodeStopping));
         }
-    }
-
-    /// A session that ends takes its account out of its calls.
-    fn leave_calls(&mut self, session: &Session, now: Now) {
-        for call in self.calls_of(session) {
-            self.happen(call, Event::MemberLost, now);
-        }
-    }
-
-    /// The calls that a session takes part in.
-    pub(super) fn calls_of(&self, session: &Session) -> Vec<CallId> {
-        let takes_part = |call: &&Call| call.members().iter().any(|m| m.session == session.id);
-        self.calls.of(session.account).filter(takes_part).map(Call::id).into_iter().collect()
     }
 }

@@ -13,8 +13,10 @@ impl Coordinator {
         self.release_media(&call);
         self.write(call.record().ended(now.wall, reason));
         for member in call.members() {
-            if self.sessions.get(member.session).is_some() {
-                self.say(member.session, CallEnded { call: id, reason: told(reason) });
+            for session in member.sessions() {
+                if self.sessions.get(session).is_some() {
+                    self.say(session, CallEnded { call: id, reason: told(reason) });
+                }
             }
             self.announce_account(member.account);
         }
@@ -24,8 +26,9 @@ impl Coordinator {
     pub(super) fn withdraw_call(&mut self, id: CallId, reason: Refusal) {
         let Some(call) = self.calls.remove(id) else { return };
         self.out.push(Output::Write(Write::Forget(call.record())));
-        if self.sessions.get(call.caller().session).is_some() {
-            self.refuse(call.caller().session, call.invite(), reason);
+        let caller = call.caller().session().filter(|caller| self.sessions.get(*caller).is_some());
+        if let Some(caller) = caller {
+            self.refuse(caller, call.invite(), reason);
         }
         for member in call.members() {
             self.announce_account(member.account);

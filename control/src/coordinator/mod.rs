@@ -6,7 +6,9 @@
 //! until that write is on disk.
 
 mod arrivals;
+mod devices;
 mod ending;
+mod holding;
 mod media;
 mod progress;
 mod requests;
@@ -25,8 +27,8 @@ use kakehashi_wire::id::{AccountId, CallId, DeviceId, RequestId, SessionId, Tena
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::relay::{FromRelay, Hello};
 use kakehashi_wire::terminal::{
-    Accept, Cancel, Done, HangUp, Presence, PresenceEntry, PresenceState, Refusal, Refused, Reject,
-    ReportQuality, SessionEnd, ToTerminal,
+    Accept, Cancel, ChooseLayer, Done, HangUp, Hold, Mute, Presence, PresenceEntry, PresenceState,
+    Refusal, Refused, Reject, ReportQuality, SessionEnd, Share, ToTerminal,
 };
 use std::time::Duration;
 use unsaved::Unsaved;
@@ -92,6 +94,14 @@ pub enum Request {
     Refuse(RequestId, Refusal),
     /// Nothing; it reports.
     Report(ReportQuality),
+    /// To put a call on hold, or take it back.
+    Hold(Hold),
+    /// To be muted, or not.
+    Mute(Mute),
+    /// To share its screen, or not.
+    Share(Share),
+    /// To receive one layer of another's cameras.
+    ChooseLayer(ChooseLayer),
 }
 
 /// What can happen to the node.
@@ -253,9 +263,9 @@ impl Coordinator {
         self.out.extend(said.into_iter().map(Output::Link));
     }
 
-    /// What an account is doing, from its session and its call.
+    /// What an account is doing, from its sessions and its call.
     fn doing(&self, account: AccountKey) -> PresenceState {
-        if self.sessions.of(account).is_none() {
+        if !self.sessions.is_there(account) {
             return PresenceState::Offline;
         }
         match self.calls.of(account).map(|call| call.state()) {
@@ -280,7 +290,8 @@ impl Coordinator {
     }
 
     fn announce_account(&mut self, account: AccountKey) {
-        if let Some(session) = self.sessions.of(account).cloned() {
+        let session = self.sessions.of(account).next().cloned();
+        if let Some(session) = session {
             self.announce(&session);
         }
     }
@@ -300,7 +311,7 @@ impl Coordinator {
 pub fn retry_after_ms(reason: Refusal) -> u32 {
     match reason {
         Refusal::Busy | Refusal::NoRelay | Refusal::StoreUnavailable => 1_000,
-        // By then a session whose terminal died has been noticed.
+        // By then sessions whose terminals died have been noticed.
         Refusal::SignedInElsewhere => {
             u32::try_from(crate::capacity::IDLE_TIMEOUT.as_millis()).unwrap_or(u32::MAX)
         }

@@ -9,8 +9,7 @@ use crate::fleet::{LegNews, Together};
 use crate::placement::choose;
 use crate::policy::media_terms;
 use kakehashi_wire::id::{CallId, RequestId, SessionId};
-use kakehashi_wire::media::StreamOffer;
-use kakehashi_wire::terminal::{Done, Incoming, Ringing};
+use kakehashi_wire::terminal::Done;
 
 /// What to do with a call whose legs are being installed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,11 +28,6 @@ impl Coordinator {
         let step = call.apply(event, now);
         match step {
             Step::To(State::Ringing) => self.ring(id, now),
-            Step::To(State::Preparing) => {
-                let record = call.record();
-                self.write(record);
-                self.announce_members(id);
-            }
             Step::To(State::Connected) => self.connect(id),
             Step::End(reason) => self.end_call(id, reason, now),
             Step::Withdraw(reason) => self.withdraw_call(id, reason),
@@ -49,29 +43,13 @@ impl Coordinator {
         self.out.insert(at, Output::Say(session, Done { request }.into()));
     }
 
-    fn ring(&mut self, id: CallId, now: Now) {
-        let Some(call) = self.calls.get(id) else { return };
-        let caller = call.caller();
-        let incoming = Incoming {
-            call: id,
-            login: caller.login.clone(),
-            display: caller.display.clone(),
-            streams: caller.streams.clone(),
-        };
-        let (caller, callee) = (caller.session, call.callee().session);
-        let ringing = Ringing { request: call.invite(), call: id };
-        self.say(callee, incoming);
-        self.say(caller, ringing);
-        self.calls.set_timer(id, Some(now.since_start + self.settings.no_answer));
-    }
-
     /// Places a call that was taken, draws its keys, and wants its legs at the relays.
-    pub(super) fn prepare(&mut self, id: CallId, streams: Vec<StreamOffer>, now: Now) {
+    pub(super) fn prepare(&mut self, id: CallId, now: Now) {
         let placement = choose(&self.fleet.candidates(now.since_start), LEGS);
         let terms = media_terms(&self.settings.media);
         let Some(call) = self.calls.get_mut(id) else { return };
-        call.set_callee_streams(streams);
-        let offers = call.members().each_ref().map(|member| member.streams.as_slice());
+        let offers: Vec<_> =
+            call.members().iter().map(|member| member.streams.as_slice()).collect();
         let media = placement.and_then(|placement| {
             let address = |seat: crate::placement::Seat| self.fleet.address(seat.relay, seat.shard);
             let random = (&self.entropy, &mut self.ssrcs);
@@ -81,12 +59,10 @@ impl Coordinator {
             self.happen(id, Event::LegsRefused, now);
             return;
         };
-        for (nth, seat) in media.seats().enumerate() {
-            for leg in media.wanted_at(nth, id) {
-                self.fleet.want(seat.relay, leg);
-            }
-        }
         call.set_media(media);
+        for (relay, leg) in call.wanted() {
+            self.fleet.want(relay, leg);
+        }
         self.calls.set_timer(id, Some(now.since_start + STANDBY_TIMEOUT));
     }
 
@@ -167,7 +143,8 @@ impl Coordinator {
 
     pub(super) fn announce_members(&mut self, id: CallId) {
         let Some(call) = self.calls.get(id) else { return };
-        for account in call.members().each_ref().map(|member| member.account) {
+        let accounts: Vec<_> = call.members().iter().map(|member| member.account).collect();
+        for account in accounts {
             self.announce_account(account);
         }
     }

@@ -1,21 +1,21 @@
 //! What sessions ask for.
 
 use super::{Coordinator, Request};
-use crate::calls::{Call, Event, Member, Step};
+use crate::calls::{CALLEE, CALLER, Call, Event, Member, Standing, Step};
 use crate::clock::Now;
 use crate::placement::choose;
 use crate::policy::{CallFacts, Callee, acceptable, may_call};
 use crate::sessions::{AccountKey, Session};
 use kakehashi_wire::id::{AccountId, CallId, RequestId, SessionId};
 use kakehashi_wire::media::StreamOffer;
-use kakehashi_wire::terminal::{Accept, Refusal, ReportQuality};
+use kakehashi_wire::terminal::{Refusal, ReportQuality};
 
 /// Legs a call between two terminals has at each relay.
 pub(super) const LEGS: u32 = 2;
 
 /// Which member may do something to a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum By {
+pub(super) enum By {
     Caller,
     Callee,
     Either,
@@ -39,19 +39,21 @@ impl Coordinator {
                     self.refuse(id, request, reason);
                 }
             }
-            Request::Accept(accept) => self.accept(id, accept, now),
-            Request::Reject(ask) => {
-                self.act((id, ask.request, ask.call), By::Callee, Event::Reject, now);
-            }
+            Request::Accept(accept) => self.accept(&session, accept, now),
+            Request::Reject(ask) => self.reject(&session, ask, now),
             Request::Cancel(ask) => {
-                self.act((id, ask.request, ask.call), By::Caller, Event::Cancel, now);
+                self.act((&session, ask.request, ask.call), By::Caller, Event::Cancel, now);
             }
             Request::HangUp(ask) => {
-                self.act((id, ask.request, ask.call), By::Either, Event::HangUp, now);
+                self.act((&session, ask.request, ask.call), By::Either, Event::HangUp, now);
             }
-            Request::PasswordChanged(request) => self.password_changed(id, request, now),
+            Request::PasswordChanged(request) => self.password_changed(&session, request, now),
             Request::Refuse(request, reason) => self.refuse(id, request, reason),
             Request::Report(report) => self.report(id, &report),
+            Request::Hold(ask) => self.hold(&session, ask, now),
+            Request::Mute(ask) => self.mute(&session, ask, now),
+            Request::Share(ask) => self.share(&session, ask, now),
+            Request::ChooseLayer(ask) => self.choose_layer(&session, ask, now),
         }
     }
 
@@ -71,15 +73,12 @@ impl Coordinator {
         if !self.calls.has_room() {
             return Err(Refusal::Busy);
         }
-        let Some(callee) = self.sessions.of(callee) else { return Err(Refusal::NotAvailable) };
-        let members = [Member::new(session, streams), Member::new(callee, Vec::new())];
-        let accounts = members.each_ref().map(|member| member.account);
-        let call = Call::new(self.fresh_call_id(), request, members, now);
+        let callee = Member::called(self.sessions.of(callee)).ok_or(Refusal::NotAvailable)?;
+        let id = self.fresh_call_id();
+        let call = Call::new((id, request), Member::calling(session, streams), callee, now);
         self.write(call.record());
         self.calls.insert(call);
-        for account in accounts {
-            self.announce_account(account);
-        }
+        self.announce_members(id);
         Ok(())
     }
 
@@ -87,7 +86,7 @@ impl Coordinator {
         let busy = |account| self.calls.of(account).is_some();
         let callee = callee.map(|account| {
             let account = AccountKey { tenant: session.account.tenant, account };
-            let is_there = self.sessions.of(account).is_some();
+            let is_there = self.sessions.is_there(account);
             Callee { account, is_there, is_busy: busy(account) }
         });
         CallFacts {
@@ -107,47 +106,39 @@ impl Coordinator {
         }
     }
 
-    fn accept(&mut self, id: SessionId, ask: Accept, now: Now) {
-        let Accept { request, call, streams } = ask;
-        if !acceptable(&streams) {
-            self.refuse(id, request, Refusal::BadRequest);
-            return;
-        }
-        let step = self.act((id, request, call), By::Callee, Event::Accept, now);
-        if matches!(step, Some(Step::To(_))) {
-            self.prepare(call, streams, now);
-        }
-    }
-
     /// Lets a member's wish happen to its call, and answers it.
-    fn act(
+    pub(super) fn act(
         &mut self,
-        (session, request, call): (SessionId, RequestId, CallId),
+        (session, request, call): (&Session, RequestId, CallId),
         by: By,
         event: Event,
         now: Now,
     ) -> Option<Step> {
-        // Of another's call, or another tenant's, is said what is said of none.
-        let allowed = self.calls.get(call).map_or(Err(Refusal::NoSuchCall), |call| {
-            let nth = call.members().iter().position(|member| member.session == session);
-            match (nth, by) {
-                (None, _) => Err(Refusal::NoSuchCall),
-                (Some(0), By::Callee) | (Some(1), By::Caller) => Err(Refusal::BadRequest),
-                _ => Ok(()),
-            }
-        });
-        if let Err(reason) = allowed {
-            self.refuse(session, request, reason);
+        if let Err(reason) = self.permitted(session, call, by) {
+            self.refuse(session.id, request, reason);
             return None;
         }
         let at = self.out.len();
         let step = self.happen(call, event, now)?;
         match step {
-            Step::Refuse(reason) => self.refuse(session, request, reason),
+            Step::Refuse(reason) => self.refuse(session.id, request, reason),
             // Behind the record it promises, before what follows from it.
-            _ => self.answer_done_at(at, session, request),
+            _ => self.answer_done_at(at, session.id, request),
         }
         Some(step)
+    }
+
+    /// Whether a session may do something to a call that `by` may do.
+    pub(super) fn permitted(&self, session: &Session, call: CallId, by: By) -> Result<(), Refusal> {
+        // Of another's call, or another tenant's, is said what is said of none.
+        let standing = self.calls.get(call).and_then(|call| call.standing(session));
+        match (standing.ok_or(Refusal::NoSuchCall)?, by) {
+            // The account has answered on another device, or this one has declined.
+            ((CALLEE, Standing::Aside), By::Callee) => Err(Refusal::TooLate),
+            ((_, Standing::Aside), _) => Err(Refusal::NoSuchCall),
+            ((CALLER, _), By::Callee) | ((CALLEE, _), By::Caller) => Err(Refusal::BadRequest),
+            _ => Ok(()),
+        }
     }
 
     fn report(&mut self, session: SessionId, report: &ReportQuality) {

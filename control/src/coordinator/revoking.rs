@@ -4,12 +4,11 @@
 //! for: whoever is suspended must not go on speaking while a disk is slow.
 
 use super::{Coordinator, Output};
-use crate::calls::{Call, Event, State};
+use crate::calls::{Event, Standing, State};
 use crate::clock::Now;
 use crate::sessions::{Revocation, Session};
 use kakehashi_wire::id::{CallId, SessionId};
 use kakehashi_wire::terminal::{CallEnd, CallEnded};
-use std::collections::BTreeSet;
 
 impl Coordinator {
     pub(super) fn revoke(&mut self, revocation: &Revocation, now: Now) {
@@ -20,14 +19,12 @@ impl Coordinator {
             self.sessions.remove(session.id);
             self.presences.unwatch(session);
         }
-        let mut lost = Vec::new();
-        for call in self.calls_of_any(&sessions) {
-            lost.extend(
-                self.calls.get(call).into_iter().flat_map(|call| heard_of(call, &sessions)),
-            );
-            self.happen(call, Event::Suspended, now);
+        // Said by the standing before any of them leaves: they may be in one call.
+        let heard: Vec<_> = sessions.iter().filter_map(|session| self.heard_of(session)).collect();
+        for session in &sessions {
+            self.member_detached(session, Event::Suspended, now);
         }
-        for (session, call) in lost {
+        for (session, call) in heard {
             self.say(session, CallEnded { call, reason: CallEnd::Suspended });
         }
         for session in &sessions {
@@ -39,17 +36,13 @@ impl Coordinator {
         self.out.extend(follows);
     }
 
-    fn calls_of_any(&self, sessions: &[Session]) -> BTreeSet<CallId> {
-        sessions.iter().flat_map(|session| self.calls_of(session)).collect()
+    /// The call that a session takes part in and knows of.
+    fn heard_of(&self, session: &Session) -> Option<(SessionId, CallId)> {
+        let call = self.calls.of(session.account)?;
+        let takes_part = match call.standing(session)?.1 {
+            Standing::Takes | Standing::Rings => call.state() != State::Inviting,
+            Standing::Aside => false,
+        };
+        takes_part.then(|| (session.id, call.id()))
     }
-}
-
-/// Which of `sessions` take part in a call and know it.
-fn heard_of(call: &Call, sessions: &[Session]) -> Vec<(SessionId, CallId)> {
-    if call.state() == State::Inviting {
-        return Vec::new();
-    }
-    let members = call.members().iter().map(|member| member.session);
-    let ended = members.filter(|member| sessions.iter().any(|session| session.id == *member));
-    ended.map(|member| (member, call.id())).collect()
 }

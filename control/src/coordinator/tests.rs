@@ -1,6 +1,8 @@
 //! Tests of the core: whole calls without a socket, a disk or a clock.
 
 mod calls;
+mod devices;
+mod holding;
 mod lanes;
 mod random;
 mod store;
@@ -14,7 +16,8 @@ use crate::records::RecordState;
 use kakehashi_wire::id::{Incarnation, RelayId, ShardIndex};
 use kakehashi_wire::media::{Codec, StreamKind};
 use kakehashi_wire::relay::{
-    InstallLeg, Order, OrderResult, OrdersDone, Outcome, RelayHeartbeat, ShardOffer, ToRelay,
+    InstallLeg, Order, OrderResult, OrdersDone, Outcome, RelayHeartbeat, ShardOffer, Subscription,
+    ToRelay,
 };
 use kakehashi_wire::secret::Suite;
 use kakehashi_wire::terminal::{CallEnd, CallReady};
@@ -26,6 +29,8 @@ pub(super) const AUDIO: StreamOffer = StreamOffer { kind: StreamKind::Audio, cod
 #[derive(Default)]
 pub(super) struct PlayedRelay {
     pub(super) held: BTreeMap<LegIdOf, InstallLeg>,
+    /// What legs were told to receive; the others receive everything.
+    pub(super) receives: BTreeMap<LegIdOf, Vec<Subscription>>,
     pub(super) unanswered: Vec<Vec<Order>>,
     pub(super) refuses: Option<Outcome>,
 }
@@ -312,11 +317,14 @@ impl PlayedRelay {
             (Order::Install(_), Some(outcome)) => outcome,
             (Order::Install(it), None) => {
                 self.held.insert(leg.0, it.clone());
+                self.receives.remove(&leg.0);
                 Outcome::Applied
             }
-            (Order::Renew(_) | Order::Subscribe(_), _) if self.held.contains_key(&leg.0) => {
+            (Order::Subscribe(it), _) if self.held.contains_key(&leg.0) => {
+                self.receives.insert(leg.0, it.streams.clone());
                 Outcome::Applied
             }
+            (Order::Renew(_), _) if self.held.contains_key(&leg.0) => Outcome::Applied,
             (Order::Renew(_) | Order::Subscribe(_), _) => Outcome::NoSuchLeg,
             (Order::Remove(_), _) => {
                 self.held.remove(&leg.0);

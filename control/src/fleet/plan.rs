@@ -11,6 +11,7 @@ use kakehashi_wire::id::{CallId, Epoch, Generation, Incarnation, LegId, ShardInd
 use kakehashi_wire::limits::ORDERS_PER_BATCH_MAX;
 use kakehashi_wire::relay::{
     LegStream, Order, OrderResult, Outcome, RESYNC_LEGS_MAX, RemoveLeg, RenewLeg, Resync,
+    Subscription,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -137,6 +138,23 @@ impl Plan {
             self.forget(leg);
         } else if self.legs.contains_key(&leg) {
             self.enter(leg, Phase::Unwanted);
+        }
+    }
+
+    /// A leg should receive these streams from now on.
+    pub fn resubscribe(&mut self, leg: LegId, subscriptions: Vec<Subscription>) {
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
+        entry.leg.subscriptions = Some(subscriptions);
+        entry.subscribed = false;
+        match entry.phase {
+            // What is under way says what it should have received before, or nothing of it.
+            Phase::Subscribing(_) | Phase::InForce(_) | Phase::Ageing | Phase::Renewing(_) => {
+                self.enter(leg, Phase::Unsubscribed);
+            }
+            // It is said when the leg is there.
+            Phase::Missing | Phase::Installing(_) | Phase::Unsubscribed => {}
+            Phase::Refused(_) | Phase::Unfit(_) | Phase::Discarding(..) => {}
+            Phase::Unwanted | Phase::Removing(_) => {}
         }
     }
 

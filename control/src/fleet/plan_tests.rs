@@ -100,6 +100,8 @@ struct World {
     now: Duration,
     wished: BTreeSet<LegId>,
     old_batches: Vec<Vec<Order>>,
+    /// What legs are to receive that were told anew.
+    anew: HashMap<LegId, Vec<Subscription>>,
     /// Every life any leg ever had.
     epochs: HashSet<Epoch>,
 }
@@ -108,6 +110,8 @@ struct World {
 enum Act {
     Want(u64),
     Release(u64),
+    /// A leg is to receive so many streams from now on.
+    Resubscribe(u64, u32),
     /// Orders arrive and their answer does.
     Exchange,
     /// Orders arrive, the link breaks before the answer does.
@@ -126,6 +130,7 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         4 => (0_u64..24).prop_map(Act::Want),
         3 => (0_u64..24).prop_map(Act::Release),
+        3 => (0_u64..24, 0_u32..3).prop_map(|(nth, many)| Act::Resubscribe(nth, many)),
         4 => Just(Act::Exchange),
         1 => Just(Act::LoseAnswer),
         1 => Just(Act::LoseOrders),
@@ -144,6 +149,7 @@ impl World {
             now: Duration::ZERO,
             wished: BTreeSet::new(),
             old_batches: Vec::new(),
+            anew: HashMap::new(),
             epochs: HashSet::new(),
         };
         world.relink();
@@ -180,6 +186,7 @@ impl World {
             Act::Want(leg) => {
                 let fresh = LegId(leg + 24 * self.old_batches.len() as u64);
                 if self.wished.insert(fresh) {
+                    self.anew.remove(&fresh);
                     self.plan.want(wanted(fresh.0));
                 }
             }
@@ -188,6 +195,15 @@ impl World {
                 if let Some(leg) = leg {
                     self.wished.remove(&leg);
                     self.plan.release(leg);
+                }
+            }
+            Act::Resubscribe(nth, many) => {
+                let leg = self.wished.iter().nth(nth as usize).copied();
+                if let Some(leg) = leg {
+                    let stream = |n| Subscription { source: Ssrc(n), shown_as: Ssrc(n) };
+                    let streams: Vec<_> = (0..many).map(stream).collect();
+                    self.anew.insert(leg, streams.clone());
+                    self.plan.resubscribe(leg, streams);
                 }
             }
             Act::Exchange => {
@@ -225,9 +241,14 @@ impl World {
             let told = self.plan.epoch(*leg);
             prop_assert!(told.is_none_or(|epoch| epoch == held.epoch), "another life");
             let in_force = self.plan.standing(*leg) == Standing::InForce;
-            prop_assert!(!in_force || held.subscriptions == subscriptions(leg.0));
+            prop_assert!(!in_force || held.subscriptions == self.receives(*leg));
         }
         Ok(())
+    }
+
+    /// What a leg is to receive.
+    fn receives(&self, leg: LegId) -> Option<Vec<Subscription>> {
+        self.anew.get(&leg).cloned().or_else(|| subscriptions(leg.0))
     }
 
     fn held(&mut self) -> BTreeSet<LegId> {
@@ -260,7 +281,7 @@ proptest! {
             let held = &world.model.held[leg];
             prop_assert_eq!(world.plan.standing(*leg), Standing::InForce);
             prop_assert_eq!(world.plan.epoch(*leg), Some(held.epoch));
-            prop_assert_eq!(&held.subscriptions, &subscriptions(leg.0));
+            prop_assert_eq!(&held.subscriptions, &world.receives(*leg));
         }
         prop_assert!(world.plan.legs.len() == world.wished.len(), "nothing else is remembered");
         prop_assert_eq!(world.plan.legs_on(ShardIndex(0)) as usize, world.wished.len());

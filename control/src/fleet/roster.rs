@@ -5,7 +5,7 @@ use crate::capacity::{ORDERS_ANSWER_TIMEOUT, RELAYS_MAX};
 use crate::placement::Candidate;
 use kakehashi_wire::id::{CallId, Epoch, LegId, RelayId, ShardIndex};
 use kakehashi_wire::media::Address;
-use kakehashi_wire::relay::{FromRelay, Hello, LegStream, Orders, ToRelay};
+use kakehashi_wire::relay::{FromRelay, Hello, LegStream, Orders, Subscription, ToRelay};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -82,6 +82,13 @@ impl Fleet {
     pub fn want(&mut self, relay: RelayId, leg: WantedLeg) {
         if let Some(relay) = self.relays.get_mut(&relay) {
             relay.plan.want(leg);
+        }
+    }
+
+    /// A leg should receive these streams from now on.
+    pub fn resubscribe(&mut self, relay: RelayId, leg: LegId, subscriptions: Vec<Subscription>) {
+        if let Some(relay) = self.relays.get_mut(&relay) {
+            relay.plan.resubscribe(leg, subscriptions);
         }
     }
 

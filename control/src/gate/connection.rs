@@ -239,6 +239,10 @@ async fn with_facts(message: FromTerminal, account: AccountKey, gate: &Gate) -> 
             }
         }
         FromTerminal::ReportQuality(report) => Request::Report(report),
+        FromTerminal::Hold(ask) => Request::Hold(ask),
+        FromTerminal::Mute(ask) => Request::Mute(ask),
+        FromTerminal::Share(ask) => Request::Share(ask),
+        FromTerminal::ChooseLayer(ask) => Request::ChooseLayer(ask),
     }
 }
 

@@ -5,6 +5,7 @@
 //! is kept beyond login IDs.
 
 mod end;
+mod first;
 
 use crate::capacity::{
     CALL_RECORDS_PER_TENANT_MAX, CALL_RECORDS_PRUNE_EVERY, STORE_OPERATIONS_MAX, TENANTS_MAX,
@@ -20,6 +21,16 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+/// What a member was in a call.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartyRole {
+    /// It called.
+    Caller,
+    /// It was called.
+    Callee,
+}
+
 /// One member of a recorded call.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Party {
@@ -28,6 +39,12 @@ pub struct Party {
     pub account: AccountId,
     /// Its login ID at the time.
     pub login: String,
+    /// What it was.
+    pub role: PartyRole,
+    /// When its media began; none if it never did.
+    pub joined: Option<UnixMs>,
+    /// When it was no longer part of the call.
+    pub left: Option<UnixMs>,
     /// How the call's media arrived at this member, as it said last.
     pub quality: Option<Quality>,
 }
@@ -61,6 +78,7 @@ pub enum RecordState {
 
 /// One call.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "first::Stored")]
 pub struct CallRecord {
     /// The call.
     #[serde(with = "hex_id")]
@@ -68,10 +86,8 @@ pub struct CallRecord {
     /// Its tenant.
     #[serde(with = "hex_id")]
     pub tenant: TenantId,
-    /// Who called.
-    pub caller: Party,
-    /// Who was called.
-    pub callee: Party,
+    /// Whoever was part of it, the caller first.
+    pub members: Vec<Party>,
     /// How far it has come.
     pub state: RecordState,
     /// When it was asked for.
@@ -86,7 +102,7 @@ pub struct CallRecord {
 }
 
 impl Record for CallRecord {
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 }
 
 impl CallRecord {
@@ -98,9 +114,18 @@ impl CallRecord {
         key(self.tenant, format_args!("call/{:016x}-{}", self.started.0, self.call))
     }
 
-    /// The same call, over.
+    /// The login ID of the member that was `role`; empty if there was none.
+    pub fn login(&self, role: PartyRole) -> &str {
+        let member = self.members.iter().find(|member| member.role == role);
+        member.map_or("", |member| &member.login)
+    }
+
+    /// The same call, over, and nobody in it any more.
     #[must_use]
     pub fn ended(mut self, at: UnixMs, reason: CallEnd) -> Self {
+        for member in &mut self.members {
+            member.left = member.left.or(Some(at));
+        }
         self.state = RecordState::Ended;
         self.ended = Some(at);
         self.reason = Some(reason);

@@ -5,16 +5,21 @@ use crate::store::Embedded;
 use std::sync::Arc;
 
 fn record(call: u64, started: u64) -> CallRecord {
-    let party = |account: u64, login: &str| Party {
+    let party = |account: u64, login: &str, role| Party {
         account: AccountId(account),
         login: login.into(),
+        role,
+        joined: None,
+        left: None,
         quality: None,
     };
     CallRecord {
         call: CallId(call),
         tenant: TenantId(1),
-        caller: party(1, "store-1"),
-        callee: party(2, "concierge"),
+        members: vec![
+            party(1, "store-1", PartyRole::Caller),
+            party(2, "concierge", PartyRole::Callee),
+        ],
         state: RecordState::Ringing,
         started: UnixMs(started),
         answered: None,
@@ -39,14 +44,17 @@ async fn a_call_is_live_until_it_has_ended_and_keeps_its_quality() {
     records.put(&call).await.unwrap();
     assert_eq!(records.live(TenantId(1)).await.unwrap(), [call.clone()]);
     assert_eq!(records.live(TenantId(2)).await.unwrap(), []);
-    call.callee.quality = Some(Quality {
+    call.members[1].quality = Some(Quality {
         packets_sent: 10,
         packets_received: 9,
         packets_lost: 1,
         jitter_us: 300,
         round_trip_us: 900,
     });
+    call.members[0].left = Some(UnixMs(8000));
     let call = call.ended(UnixMs(9000), CallEnd::HungUp);
+    let left: Vec<_> = call.members.iter().map(|member| member.left).collect();
+    assert_eq!(left, [Some(UnixMs(8000)), Some(UnixMs(9000))]);
     records.put(&call).await.unwrap();
     assert_eq!(records.live(TenantId(1)).await.unwrap(), []);
     assert_eq!(records.ended(TenantId(1), 10).await.unwrap(), [call]);

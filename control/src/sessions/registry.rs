@@ -1,7 +1,7 @@
-//! The live sessions of the node: one for each account at most.
+//! The live sessions of the node: one for each device, a few for each account.
 
 use super::{AccountKey, Whom};
-use crate::capacity::SESSIONS_MAX;
+use crate::capacity::{SESSIONS_MAX, SESSIONS_PER_ACCOUNT_MAX};
 use kakehashi_wire::id::{DeviceId, SessionId};
 use std::collections::HashMap;
 
@@ -29,7 +29,7 @@ pub enum Admission {
     New,
     /// It is in, and the same device's older session is out.
     Replaces(Box<Session>),
-    /// Another device holds a session.
+    /// Other devices hold all the sessions that an account may have.
     Elsewhere,
     /// The node holds as many sessions as it can.
     Full,
@@ -39,23 +39,25 @@ pub enum Admission {
 #[derive(Debug, Default)]
 pub struct Registry {
     by_id: HashMap<SessionId, Session>,
-    by_account: HashMap<AccountKey, SessionId>,
+    by_account: HashMap<AccountKey, Vec<SessionId>>,
 }
 
 impl Registry {
     /// Admits `session` if it may be.
     pub fn admit(&mut self, session: Session) -> Admission {
-        let older = self.of(session.account).cloned();
-        if older.as_ref().is_some_and(|older| older.device != session.device) {
-            return Admission::Elsewhere;
-        }
-        if older.is_none() && self.by_id.len() >= SESSIONS_MAX {
-            return Admission::Full;
+        let older = self.of(session.account).find(|older| older.device == session.device).cloned();
+        if older.is_none() {
+            if self.of(session.account).count() >= SESSIONS_PER_ACCOUNT_MAX {
+                return Admission::Elsewhere;
+            }
+            if self.by_id.len() >= SESSIONS_MAX {
+                return Admission::Full;
+            }
         }
         if let Some(older) = &older {
-            self.by_id.remove(&older.id);
+            self.remove(older.id);
         }
-        self.by_account.insert(session.account, session.id);
+        self.by_account.entry(session.account).or_default().push(session.id);
         self.by_id.insert(session.id, session);
         older.map_or(Admission::New, |older| Admission::Replaces(Box::new(older)))
     }
@@ -63,7 +65,12 @@ impl Registry {
     /// Forgets a session; `None` if it was gone already.
     pub fn remove(&mut self, id: SessionId) -> Option<Session> {
         let session = self.by_id.remove(&id)?;
-        self.by_account.remove(&session.account);
+        if let Some(sessions) = self.by_account.get_mut(&session.account) {
+            sessions.retain(|other| *other != id);
+            if sessions.is_empty() {
+                self.by_account.remove(&session.account);
+            }
+        }
         Some(session)
     }
 
@@ -72,9 +79,15 @@ impl Registry {
         self.by_id.get(&id)
     }
 
-    /// An account's session.
-    pub fn of(&self, account: AccountKey) -> Option<&Session> {
-        self.by_account.get(&account).and_then(|id| self.by_id.get(id))
+    /// An account's sessions, the oldest first.
+    pub fn of(&self, account: AccountKey) -> impl Iterator<Item = &Session> {
+        let sessions = self.by_account.get(&account).into_iter().flatten();
+        sessions.filter_map(|id| self.by_id.get(id))
+    }
+
+    /// Whether an account has a session.
+    pub fn is_there(&self, account: AccountKey) -> bool {
+        self.by_account.contains_key(&account)
     }
 
     /// The sessions of somebody whose rights end, in the order of their numbers.
@@ -108,17 +121,30 @@ mod tests {
     }
 
     #[test]
-    fn the_same_device_replaces_and_another_is_refused() {
+    fn each_device_has_one_session_and_an_account_a_few() {
         let mut registry = Registry::default();
+        let account = session(0, 7, 0).account;
         assert_eq!(registry.admit(session(1, 7, 70)), Admission::New);
-        assert_eq!(registry.admit(session(2, 7, 71)), Admission::Elsewhere);
+        assert_eq!(registry.admit(session(2, 7, 71)), Admission::New);
         let first = Box::new(session(1, 7, 70));
         assert_eq!(registry.admit(session(3, 7, 70)), Admission::Replaces(first));
         assert_eq!(registry.get(SessionId(1)), None);
-        assert_eq!(registry.of(session(0, 7, 0).account).unwrap().id, SessionId(3));
+        let ids = |registry: &Registry| registry.of(account).map(|it| it.id.0).collect::<Vec<_>>();
+        assert_eq!(ids(&registry), [2, 3]);
+        let most = SESSIONS_PER_ACCOUNT_MAX as u64;
+        for device in 2..most {
+            assert_eq!(registry.admit(session(10 + device, 7, 70 + device)), Admission::New);
+        }
+        assert_eq!(registry.admit(session(50, 7, 99)), Admission::Elsewhere);
+        let second = Box::new(session(2, 7, 71));
+        assert_eq!(registry.admit(session(51, 7, 71)), Admission::Replaces(second));
+        assert_eq!(registry.admit(session(52, 8, 99)), Admission::New, "accounts do not share");
         assert_eq!(registry.remove(SessionId(1)), None);
-        assert!(registry.remove(SessionId(3)).is_some());
-        assert_eq!(registry.iter().count(), 0);
-        assert_eq!(registry.admit(session(4, 7, 71)), Admission::New);
+        for id in ids(&registry) {
+            assert!(registry.is_there(account));
+            assert!(registry.remove(SessionId(id)).is_some());
+        }
+        assert!(!registry.is_there(account));
+        assert_eq!(registry.iter().count(), 1);
     }
 }

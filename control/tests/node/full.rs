@@ -5,7 +5,7 @@ use super::common::terminal::Terminal;
 use super::common::{PASSWORD, Platform, device_of, within};
 use super::namespace::{SmallDisk, is_where_it_may_mount};
 use kakehashi_control::clock::UnixMs;
-use kakehashi_control::records::{CallRecord, Party, RecordState};
+use kakehashi_control::records::{CallRecord, Party, PartyRole, RecordState};
 use kakehashi_control::store::StoreError;
 use kakehashi_wire::id::{AccountId, CallId, TenantId};
 use kakehashi_wire::terminal::{CallEnd, Cancel, HangUp, Refusal};
@@ -13,7 +13,14 @@ use std::time::Duration;
 
 /// Keeps records of a tenant that nobody is of until the store takes no more.
 async fn fill(platform: &Platform) -> StoreError {
-    let party = Party { account: AccountId(1), login: "x".repeat(4000), quality: None };
+    let party = Party {
+        account: AccountId(1),
+        login: "x".repeat(4000),
+        role: PartyRole::Caller,
+        joined: None,
+        left: None,
+        quality: None,
+    };
     for call in 0..10_000 {
         if let Err(full) = platform.node.records.put(&record(call, &party)).await {
             return full;
@@ -54,8 +61,7 @@ fn record(call: u64, party: &Party) -> CallRecord {
     CallRecord {
         call: CallId(call),
         tenant: TenantId(77),
-        caller: party.clone(),
-        callee: party.clone(),
+        members: vec![party.clone(), party.clone()],
         state: RecordState::Active,
         started: UnixMs(call),
         answered: None,

@@ -90,7 +90,7 @@ async fn a_call_from_sign_in_to_record() {
     let records = platform.node.records.ended(tenant.id, 10).await.unwrap();
     assert_eq!(records.len(), 1, "the answer came after the record");
     assert_eq!(records[0].reason, Some(CallEnd::HungUp));
-    assert_eq!(records[0].caller.quality.unwrap().packets_received, 499);
+    assert_eq!(records[0].members[0].quality.unwrap().packets_received, 499);
     for relay in &relays {
         relay.until_it_holds(0).await;
     }
@@ -170,16 +170,41 @@ async fn a_second_sign_in_replaces_its_own_device_only() {
     let platform = Platform::start().await;
     let mut first = platform.terminal("shop", "a").await;
     let mut other = Terminal::open(platform.connect().await).await;
-    let refused = other.sign_in("shop", "a", PASSWORD, 999).await.unwrap_err();
-    assert_eq!(refused.reason, Refusal::SignedInElsewhere);
-    assert!(refused.retry_after_ms > 0);
+    other.sign_in("shop", "a", PASSWORD, 999).await.unwrap();
     let mut second = platform.terminal("shop", "a").await;
     assert_eq!(first.session_ended().await, SessionEnd::Replaced);
     assert_eq!(close_code(&first.connection).await, CloseCode::Replaced as u64);
-    let request = second.request();
-    second.say(SignOut { request }).await;
-    assert_eq!(second.session_ended().await, SessionEnd::SignedOut);
-    other.sign_in("shop", "a", PASSWORD, 999).await.unwrap();
+    for terminal in [&mut second, &mut other] {
+        let request = terminal.request();
+        terminal.say(SignOut { request }).await;
+        assert_eq!(terminal.session_ended().await, SessionEnd::SignedOut);
+    }
+    platform.node.stop().await;
+}
+
+#[tokio::test]
+async fn all_devices_ring_and_the_first_has_the_call() {
+    let platform = Platform::start().await;
+    let _relay = Relay::start(&platform, 1).await;
+    let mut a = platform.terminal("shop", "a").await;
+    let mut b = platform.terminal("shop", "b").await;
+    let mut other = Terminal::open(platform.connect().await).await;
+    other.sign_in("shop", "b", PASSWORD, 999).await.unwrap();
+    let call = a.invite("b").await.unwrap();
+    assert_eq!((b.incoming().await, other.incoming().await), (call, call));
+    other.accept(call).await;
+    let Some(ToTerminal::Taken(taken)) = b.hear().await else { panic!("taken") };
+    assert_eq!(taken.call, call);
+    let request = b.request();
+    b.say(Reject { request, call }).await;
+    assert_eq!(b.refused(request).await, Refusal::TooLate);
+    let (_, _) = (a.ready().await, other.ready().await);
+    let request = other.request();
+    other.say(HangUp { request, call }).await;
+    other.done(request).await;
+    assert_eq!(a.call_ended().await, CallEnd::HungUp);
+    assert_eq!(other.call_ended().await, CallEnd::HungUp);
+    assert!(is_silent(&mut b).await);
     platform.node.stop().await;
 }
 

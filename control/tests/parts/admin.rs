@@ -11,7 +11,7 @@ use kakehashi_control::audit::Audit;
 use kakehashi_control::capacity::ADMIN_REQUEST_BYTES_MAX;
 use kakehashi_control::clock::UnixMs;
 use kakehashi_control::entropy::Entropy;
-use kakehashi_control::records::{CallRecord, Party, RecordState, Records};
+use kakehashi_control::records::{CallRecord, Party, PartyRole, RecordState, Records};
 use kakehashi_control::sessions::Revocation;
 use kakehashi_control::store::{Embedded, SharedStore};
 use kakehashi_wire::id::{AccountId, CallId, DeviceId, RelayId, SessionId, TenantId};
@@ -70,12 +70,18 @@ impl Live for Node {
 }
 
 fn record(tenant: TenantId, call: u64) -> CallRecord {
-    let party = |account| Party { account: AccountId(account), login: "a".into(), quality: None };
+    let party = |account, role| Party {
+        account: AccountId(account),
+        login: "a".into(),
+        role,
+        joined: None,
+        left: None,
+        quality: None,
+    };
     CallRecord {
         call: CallId(call),
         tenant,
-        caller: party(1),
-        callee: party(2),
+        members: vec![party(1, PartyRole::Caller), party(2, PartyRole::Callee)],
         state: RecordState::Active,
         started: UnixMs(1000 + call),
         answered: None,

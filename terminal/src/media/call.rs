@@ -6,7 +6,7 @@ use super::plain::{self, PlainPacket, PlainPort};
 use super::recorder::{Recorder, SinkFactory};
 use super::sockets::{open_socket, plain_outputs, socket_error};
 use super::summary::{CallSummary, Phase};
-use super::{Arrival, MediaError, MediaEvent, StreamId};
+use super::{Arrival, MediaError, MediaEvent, Paused, StreamId};
 use crate::capacity::{
     DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN_MAX, MEDIA_EVENTS_MAX, MEDIA_ORDERS_MAX, PLAIN_BYTES_MAX,
 };
@@ -50,7 +50,7 @@ pub struct CallOptions {
 /// The media of a call, running.
 pub struct CallMedia {
     leave: Arc<Notify>,
-    renewals: mpsc::Sender<(LegId, Epoch)>,
+    orders: mpsc::Sender<Order>,
     events: Option<mpsc::Receiver<MediaEvent>>,
     snapshot: watch::Receiver<CallSummary>,
     task: JoinHandle<Result<CallSummary, MediaError>>,
@@ -79,7 +79,7 @@ impl CallMedia {
         let addresses: Vec<SocketAddr> =
             ready.paths.iter().map(|path| path.address.into()).collect();
         let (packets, plain_in) = plain::channel();
-        let (renewals, renewed) = mpsc::channel(MEDIA_ORDERS_MAX);
+        let (orders, ordered) = mpsc::channel(MEDIA_ORDERS_MAX);
         let (tell, events) = mpsc::channel(MEDIA_EVENTS_MAX);
         let recorder = Recorder::start(output.sinks, engine.received_plans());
         let mut readers = JoinSet::new();
@@ -94,7 +94,7 @@ impl CallMedia {
             readers,
             recorder,
             leave: Arc::clone(&leave),
-            renewed,
+            ordered,
             tell,
             publish,
             next_snapshot: Moment::ZERO,
@@ -102,7 +102,7 @@ impl CallMedia {
             buffer: Box::new([0; DATAGRAM_BYTES_MAX]),
         };
         let task = tokio::spawn(running.run());
-        Ok(Self { leave, renewals, events: Some(events), snapshot, task })
+        Ok(Self { leave, orders, events: Some(events), snapshot, task })
     }
 
     /// Says goodbye and ends when what is under way has arrived.
@@ -112,8 +112,16 @@ impl CallMedia {
 
     /// Takes in control's `PathRenewed`: the relay of `leg` seals with another key from now on.
     pub fn renew_path(&self, leg: LegId, epoch: Epoch) {
-        if self.renewals.try_send((leg, epoch)).is_err() {
+        if self.orders.try_send(Order::Renew(leg, epoch)).is_err() {
             tracing::warn!(%leg, "the media task did not take a renewed path");
+        }
+    }
+
+    /// From now on `paused` does not leave, and everything else does. Control's `Members` says what
+    /// that is: see [`Paused::of`].
+    pub fn pause(&self, paused: Paused) {
+        if self.orders.try_send(Order::Pause(paused)).is_err() {
+            tracing::warn!(?paused, "the media task did not take what is paused");
         }
     }
 
@@ -166,6 +174,14 @@ impl MediaEvents {
     }
 }
 
+/// What the application wants of the media task.
+enum Order {
+    /// The relay of the leg began this life of it.
+    Renew(LegId, Epoch),
+    /// This is not sent.
+    Pause(Paused),
+}
+
 struct Running {
     clock: Clock,
     engine: Engine,
@@ -180,7 +196,7 @@ struct Running {
     plain_out: Vec<(StreamId, UdpSocket)>,
     recorder: Recorder,
     leave: Arc<Notify>,
-    renewed: mpsc::Receiver<(LegId, Epoch)>,
+    ordered: mpsc::Receiver<Order>,
     tell: mpsc::Sender<MediaEvent>,
     publish: watch::Sender<CallSummary>,
     next_snapshot: Moment,
@@ -221,7 +237,10 @@ impl Running {
             ready = self.socket.readable() => if ready.is_ok() { self.receive() },
             _ = self.socket.writable(), if self.blocked => self.blocked = false,
             Some(packet) = self.plain_in.recv() => self.pass(&packet),
-            Some((leg, epoch)) = self.renewed.recv() => self.renew(leg, epoch),
+            Some(order) = self.ordered.recv() => match order {
+                Order::Renew(leg, epoch) => self.renew(leg, epoch),
+                Order::Pause(paused) => self.engine.pause(paused),
+            },
             () = self.leave.notified() => self.engine.leave(self.clock.now()),
             () = tokio::time::sleep_until(due) => {}
         }

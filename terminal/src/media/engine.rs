@@ -14,7 +14,7 @@ use super::outbox::Outbox;
 use super::outgoing::Outgoing;
 use super::summary::{CallSummary, Drops, PathSummary, Phase, role_name};
 use super::timeline::{Due, Sight, Timeline};
-use super::{Arrival, MediaError, MediaEvent, StreamId, Transmit};
+use super::{Arrival, MediaError, MediaEvent, Paused, StreamId, Transmit};
 use crate::capacity::MEDIA_EVENTS_MAX;
 use crate::clock::Moment;
 use crate::congestion::RateLimits;
@@ -52,6 +52,8 @@ pub struct Engine {
     reported: Moment,
     next_feedback: Moment,
     standby_copied: Vec<Moment>,
+    /// What does not leave although there is a source.
+    paused: Paused,
     // What it found out.
     round_trip: Option<Duration>,
     drops: Drops,
@@ -107,6 +109,7 @@ impl Engine {
             reported: now,
             next_feedback: now,
             standby_copied: vec![now; ready.streams.len()],
+            paused: Paused::default(),
             round_trip: None,
             drops: Drops::default(),
             outbox: Outbox::new(ready.streams.len()),

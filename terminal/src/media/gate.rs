@@ -77,6 +77,13 @@ impl Gate {
         admission
     }
 
+    /// The next frame of a stream that leaves is a key frame, if it is video.
+    pub(super) fn break_off(&mut self, stream: usize) {
+        if let Some(broken) = self.broken.get_mut(stream) {
+            *broken = true;
+        }
+    }
+
     /// Counts what leaves, audio, too.
     pub(super) fn fill(&mut self, bytes: usize, target: Option<u64>, now: Moment) {
         self.drain(target, now);
@@ -122,6 +129,18 @@ mod tests {
         assert_eq!(admits(1, StreamKind::Camera, true, 200), Admission::Leaves);
         assert_eq!(admits(1, StreamKind::Camera, false, 200), Admission::Leaves);
         assert!(gate.is_hungry(ms(2_199)) && !gate.is_hungry(ms(2_200)));
+    }
+
+    #[test]
+    fn what_was_broken_off_goes_on_with_a_key_frame() {
+        let mut gate = Gate::new(2, ms(0));
+        gate.break_off(0);
+        gate.break_off(1);
+        let mut admits = |stream, kind, key| gate.admits(stream, kind, key, None, ms(1));
+        assert_eq!(admits(0, StreamKind::Audio, false), Admission::Leaves);
+        assert_eq!(admits(1, StreamKind::Screen, false), Admission::KeyWanted);
+        assert_eq!(admits(1, StreamKind::Screen, true), Admission::Leaves);
+        assert_eq!(admits(1, StreamKind::Screen, false), Admission::Leaves);
     }
 
     #[test]

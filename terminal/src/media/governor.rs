@@ -81,6 +81,14 @@ impl Governor {
         self.gate.admits(stream, plan.kind, key, self.limit(now), now)
     }
 
+    /// A stream was left out for a while: the next frame of it that leaves is a key frame.
+    pub(super) fn break_off(&mut self, stream: usize) {
+        self.gate.break_off(stream);
+        if let Some(passing) = self.passing.get_mut(stream) {
+            *passing = None;
+        }
+    }
+
     /// Whether a plain packet leaves: with its frame, which is known by its timestamp.
     pub(super) fn admits_packet(
         &mut self,

@@ -15,6 +15,7 @@ mod incoming;
 mod outbox;
 mod outgoing;
 pub mod pacer;
+mod paused;
 pub mod plain;
 mod rate;
 mod received;
@@ -28,6 +29,7 @@ pub use call::{CallMedia, CallOptions, MediaEvents, MediaOutput};
 pub use engine::Engine;
 pub use feeds::{Feed, MediaInput};
 pub use pacer::{FrameSource, SourceError, TimedFrame};
+pub use paused::Paused;
 pub use recorder::{FrameSink, SinkFactory};
 pub use summary::{CallSummary, Phase};
 

@@ -4,14 +4,15 @@ use super::voice::{Note, Voice, end_sentence};
 use super::{password, streams};
 use crate::config::Config;
 use crate::congestion::RateLimits;
-use crate::media::{CallMedia, CallOptions, CallSummary, MediaError, MediaInput, Phase};
+use crate::media::{CallMedia, CallOptions, CallSummary, MediaError, MediaInput, Paused, Phase};
 use crate::session::{Event, Events, Terminal, TerminalError};
 use anyhow::{Context as _, Result, anyhow, bail};
 use core::time::Duration;
 use kakehashi_wire::id::CallId;
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
-    CallEnd, CallReady, Incoming, PathRenewed, Presence, PresenceEntry, ReportQuality, SessionEnd,
+    CallEnd, CallReady, Incoming, Members, PathRenewed, Presence, PresenceEntry, Refusal,
+    ReportQuality, SessionEnd,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -138,6 +139,8 @@ impl Runner {
             }
             Event::Ready(ready) => self.on_ready(&ready).await?,
             Event::PathRenewed(renewed) => self.on_path_renewed(renewed),
+            Event::Members(members) => self.on_members(&members),
+            Event::Taken { call } => self.on_taken(call).await?,
             Event::Ended { call, reason } => self.on_ended(call, reason).await?,
             Event::Reconnecting { why, next_try } => self.on_trouble(why, next_try)?,
             Event::SessionEnded { .. } => {}
@@ -269,11 +272,34 @@ impl Runner {
         let offers = inputs.iter().map(MediaInput::offer).collect();
         let with = incoming.login;
         self.current = Some(Current { call, with, inputs, media: None, ended: false });
-        if let Err(error) = self.terminal.accept(call, offers).await {
-            self.voice.say(&Note::Trouble { why: &error.to_string() });
-            self.current = None;
+        match self.terminal.accept(call, offers).await {
+            // The call is there, or its end or its other taker is told of in a moment.
+            Ok(()) | Err(TerminalError::Refused { reason: Refusal::TooLate, .. }) => {}
+            Err(error) => {
+                self.voice.say(&Note::Trouble { why: &error.to_string() });
+                self.current = None;
+            }
         }
         Ok(())
+    }
+
+    /// What nobody would receive is not sent.
+    fn on_members(&self, members: &Members) {
+        let current = self.current.as_ref().filter(|current| current.call == members.call);
+        let Some(current) = current else { return };
+        self.voice.say(&Note::Members { members });
+        if let Some(media) = &current.media {
+            let own = self.config.login.as_deref().unwrap_or_default();
+            media.pause(Paused::of(members, own));
+        }
+    }
+
+    async fn on_taken(&mut self, call: CallId) -> Result<()> {
+        if self.current.take_if(|current| current.call == call).is_none() {
+            return Ok(());
+        }
+        self.voice.say(&Note::Taken { call: &call.to_string() });
+        self.count_call().await
     }
 
     async fn on_ready(&mut self, ready: &CallReady) -> Result<()> {

@@ -3,7 +3,9 @@
 use crate::media::CallSummary;
 use core::fmt::Write as _;
 use core::time::Duration;
-use kakehashi_wire::terminal::{CallEnd, PresenceEntry, PresenceState};
+use kakehashi_wire::terminal::{
+    CallEnd, MemberPhase, MemberState, Members, PresenceEntry, PresenceState,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -27,6 +29,8 @@ pub(super) enum Note<'a> {
     Connected { call: &'a str, with: &'a str },
     Progress(&'a CallSummary),
     Summary { with: &'a str, media: &'a CallSummary },
+    Members { members: &'a Members },
+    Taken { call: &'a str },
     Ended { call: &'a str, reason: CallEnd },
     Reconnecting { why: &'a str, next_try: Duration },
     Trouble { why: &'a str },
@@ -71,6 +75,15 @@ fn json(note: &Note<'_>) -> Value {
         Note::Summary { with, media } => {
             json!({"event": "summary", "login": with, "media": media})
         }
+        Note::Members { members } => {
+            let member = |member: &MemberState| {
+                json!({"login": member.login, "holds": member.phase == MemberPhase::Held,
+                       "muted": member.muted, "sharing": member.sharing})
+            };
+            let members: Vec<_> = members.members.iter().map(member).collect();
+            json!({"event": "members", "members": members})
+        }
+        Note::Taken { call } => json!({"event": "taken", "call": call}),
         Note::Ended { call, reason } => {
             json!({"event": "ended", "call": call, "reason": reason.name()})
         }
@@ -98,6 +111,8 @@ fn text(note: &Note<'_>) -> String {
         Note::Connected { with, .. } => format!("Connected with {with}."),
         Note::Progress(media) => progress(media),
         Note::Summary { with, media } => summary(with, media),
+        Note::Members { members } => in_call(members),
+        Note::Taken { .. } => "Another device took the call.".to_owned(),
         Note::Ended { reason, .. } => format!("Call over: {}.", end_sentence(*reason)),
         Note::Reconnecting { why, next_try } => {
             format!("{}. Trying again in {:.1} s.", capital(why), next_try.as_secs_f64())
@@ -145,6 +160,18 @@ fn changes(accounts: &BTreeMap<String, PresenceEntry>, changed: &[String]) -> St
         |entry: &PresenceEntry| format!("{} is {}.", plain(&entry.login), state(entry.state));
     let lines: Vec<_> = changed.iter().filter_map(|login| accounts.get(login)).map(line).collect();
     lines.join("\n")
+}
+
+fn in_call(members: &Members) -> String {
+    let line = |member: &MemberState| {
+        let holds = if member.phase == MemberPhase::Held { " has the call on hold" } else { "" };
+        let muted = if member.muted { " is muted" } else { "" };
+        let words = [holds, muted].into_iter().filter(|word| !word.is_empty());
+        let words = words.collect::<Vec<_>>().join(" and");
+        let words = if words.is_empty() { " is in the call".to_owned() } else { words };
+        format!("{}{words}.", plain(&member.login))
+    };
+    members.members.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn progress(media: &CallSummary) -> String {
@@ -271,6 +298,7 @@ mod tests {
             Note::Presence { accounts: &accounts, changed: None },
             Note::Progress(&media),
             Note::Summary { with: "a", media: &media },
+            Note::Taken { call: "1" },
             Note::Ended { call: "1", reason: CallEnd::NoAnswer },
             Note::SignedOut,
         ];

@@ -247,6 +247,8 @@ impl Driver {
             ToTerminal::Incoming(incoming) => Event::Incoming(incoming),
             ToTerminal::CallReady(ready) => Event::Ready(Box::new(ready)),
             ToTerminal::PathRenewed(renewed) => Event::PathRenewed(renewed),
+            ToTerminal::Members(members) => Event::Members(members),
+            ToTerminal::Taken(taken) => Event::Taken { call: taken.call },
             ToTerminal::CallEnded(end) => Event::Ended { call: end.call, reason: end.reason },
             ToTerminal::SessionEnded(end) => {
                 return Err(TerminalError::SessionEnded { reason: end.reason });

@@ -99,7 +99,7 @@ pub fn sentence(reason: Refusal) -> &'static str {
         Refusal::BadCredentials => "tenant, login ID or password is wrong",
         Refusal::Busy => "control is at its limit",
         Refusal::NotSignedIn => "control expected a sign-in first",
-        Refusal::SignedInElsewhere => "another device is signed in with this account",
+        Refusal::SignedInElsewhere => "as many devices as may be are signed in with this account",
         Refusal::NoSuchLogin => "there is no such login ID in this tenant",
         Refusal::NotAvailable => "the called account has no terminal waiting",
         Refusal::InAnotherCall => "the called account is in another call",

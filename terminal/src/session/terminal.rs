@@ -5,12 +5,13 @@ use super::driver;
 use super::error::TerminalError;
 use crate::capacity::{COMMANDS_MAX, EVENTS_MAX};
 use core::time::Duration;
-use kakehashi_wire::id::{CallId, DeviceId, RequestId};
+use kakehashi_wire::id::{CallId, DeviceId, MemberId, RequestId};
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
-    Accept, CallEnd, CallReady, Cancel, ChangePassword, FromTerminal, HangUp, Incoming, Invite,
-    PathRenewed, Presence, Reject, ReportQuality, SignedIn,
+    Accept, CallEnd, CallReady, Cancel, ChangePassword, ChooseLayer, FromTerminal, HangUp, Hold,
+    Incoming, Invite, Layer, Members, Mute, PathRenewed, Presence, Reject, ReportQuality, Share,
+    SignedIn,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -88,6 +89,14 @@ pub enum Event {
     /// A relay seals with another key from now on: hand it to the call's
     /// [`renew_path`](crate::media::CallMedia::renew_path).
     PathRenewed(PathRenewed),
+    /// Who is in a call and how, at each change: hand what comes of it to the call's
+    /// [`pause`](crate::media::CallMedia::pause).
+    Members(Members),
+    /// Another device of the account has taken the call; nothing more is said of it here.
+    Taken {
+        /// Which.
+        call: CallId,
+    },
     /// A call is over.
     Ended {
         /// Which.
@@ -197,7 +206,7 @@ impl Terminal {
         self.ask(move |request| Accept { request, call, streams }.into()).await
     }
 
-    /// Declines a call.
+    /// Declines a call on this device; others of the account ring on.
     ///
     /// # Errors
     /// [`TerminalError`] as control or the connection has it.
@@ -228,6 +237,45 @@ impl Terminal {
     /// [`TerminalError::Refused`] if one of them is not taken, else as the connection has it.
     pub async fn change_password(&self, old: Password, new: Password) -> Result<(), TerminalError> {
         self.ask(move |request| ChangePassword { request, old, new }.into()).await
+    }
+
+    /// Puts a call on hold, or takes it back; [`Event::Members`] follows if that is a change.
+    ///
+    /// # Errors
+    /// [`TerminalError`] as control or the connection has it.
+    pub async fn hold(&self, call: CallId, on: bool) -> Result<(), TerminalError> {
+        self.ask(move |request| Hold { request, call, on }.into()).await
+    }
+
+    /// Keeps this terminal's voice from everybody, or no longer; [`Event::Members`] follows if that
+    /// is a change.
+    ///
+    /// # Errors
+    /// [`TerminalError`] as control or the connection has it.
+    pub async fn mute(&self, call: CallId, on: bool) -> Result<(), TerminalError> {
+        self.ask(move |request| Mute { request, call, on }.into()).await
+    }
+
+    /// Shares the screen that was offered, or no longer; [`Event::Members`] follows if that is a
+    /// change.
+    ///
+    /// # Errors
+    /// [`TerminalError`] as control or the connection has it.
+    pub async fn share(&self, call: CallId, on: bool) -> Result<(), TerminalError> {
+        self.ask(move |request| Share { request, call, on }.into()).await
+    }
+
+    /// Receives one layer of another member's cameras from now on.
+    ///
+    /// # Errors
+    /// [`TerminalError`] as control or the connection has it.
+    pub async fn choose_layer(
+        &self,
+        call: CallId,
+        member: MemberId,
+        layer: Layer,
+    ) -> Result<(), TerminalError> {
+        self.ask(move |request| ChooseLayer { request, call, member, layer }.into()).await
     }
 
     /// Says how a call's media arrived; not answered.

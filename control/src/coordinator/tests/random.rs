@@ -3,19 +3,21 @@
 //! calls are over.
 
 use super::*;
+use crate::calls::Standing;
+use crate::calls::limits;
 use crate::sessions::Whom;
-use kakehashi_wire::id::Epoch;
+use kakehashi_wire::id::{Epoch, MemberId};
+use kakehashi_wire::terminal::Layer;
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet};
 
 #[derive(Clone, Debug)]
 enum Act {
-    SignIn {
-        slot: usize,
-        device: u64,
-    },
+    SignIn(usize),
+    /// The last one once more, as if an answer had been lost.
+    Again,
     Leave(usize),
-    /// An account, or its device 0, or its whole tenant is suspended, and active again at once.
+    /// An account, or one device, or the whole tenant is suspended, and active again at once.
     Suspend(usize, u8),
     Watch(usize),
     Invite {
@@ -43,16 +45,20 @@ enum Act {
 
 const ACCOUNTS: usize = 5;
 
+/// Each account has so many devices; a slot is one of them.
+const DEVICES: usize = 2;
+
 fn act() -> impl Strategy<Value = Act> {
-    let slot = 0..ACCOUNTS;
+    let slot = 0..ACCOUNTS * DEVICES;
     prop_oneof![
-        4 => (slot.clone(), 0_u64..2).prop_map(|(slot, device)| Act::SignIn { slot, device }),
+        5 => slot.clone().prop_map(Act::SignIn),
+        2 => Just(Act::Again),
         1 => slot.clone().prop_map(Act::Leave),
         1 => (slot.clone(), 0_u8..3).prop_map(|(slot, what)| Act::Suspend(slot, what)),
         1 => slot.clone().prop_map(Act::Watch),
         6 => (slot.clone(), 0_u64..6, 0_usize..3)
             .prop_map(|(from, to, streams)| Act::Invite { from, to, streams }),
-        9 => (slot, 0_usize..6, 0_u8..5).prop_map(|(who, nth, what)| Act::On { who, nth, what }),
+        9 => (slot, 0_usize..6, 0_u8..13).prop_map(|(who, nth, what)| Act::On { who, nth, what }),
         2 => (0_u64..60_000).prop_map(Act::Wait),
         1 => any::<bool>().prop_map(Act::Disk),
         1 => any::<bool>().prop_map(Act::RelaysAnswer),
@@ -66,7 +72,7 @@ fn act() -> impl Strategy<Value = Act> {
 
 struct Life {
     world: World,
-    sessions: [Option<u64>; ACCOUNTS],
+    sessions: [Option<u64>; ACCOUNTS * DEVICES],
     next_session: u64,
     calls: Vec<CallId>,
     asked: HashMap<RequestId, SessionId>,
@@ -74,6 +80,14 @@ struct Life {
     isolation: Isolation,
     /// Lives of legs that members were told of.
     lives: HashSet<Epoch>,
+    /// Who was told to ring and of what, and not of its end.
+    ringing: HashSet<(SessionId, CallId)>,
+    declines: HashMap<RequestId, CallId>,
+    last: Option<Act>,
+}
+
+fn account(slot: usize) -> usize {
+    slot / DEVICES
 }
 
 /// Accounts 0, 1, 2 are of tenant 1, the others of tenant 2.
@@ -81,26 +95,53 @@ fn tenant(account: usize) -> u64 {
     if account < 3 { 1 } else { 2 }
 }
 
+/// A request about a call, of the kind with this number.
+fn about(request: RequestId, call: CallId, what: u8) -> Request {
+    match what {
+        0 => Request::Accept(Accept { request, call, streams: vec![AUDIO] }),
+        1 => Request::Reject(Reject { request, call }),
+        2 => Request::Cancel(Cancel { request, call }),
+        3 => Request::HangUp(HangUp { request, call }),
+        4 => Request::Accept(Accept { request, call, streams: Vec::new() }),
+        5 | 6 => Request::Hold(Hold { request, call, on: what == 5 }),
+        7 | 8 => Request::Mute(Mute { request, call, on: what == 7 }),
+        9 | 10 => Request::Share(Share { request, call, on: what == 9 }),
+        _ => {
+            let (member, layer) = (MemberId(what - 11), Layer::None);
+            Request::ChooseLayer(ChooseLayer { request, call, member, layer })
+        }
+    }
+}
+
 impl Life {
     fn new(isolation: Isolation) -> Self {
         Self {
             world: World::with(2, isolation),
-            sessions: [None; ACCOUNTS],
+            sessions: [None; ACCOUNTS * DEVICES],
             next_session: 1,
             calls: Vec::new(),
             asked: HashMap::new(),
             answered: BTreeSet::new(),
             isolation,
             lives: HashSet::new(),
+            ringing: HashSet::new(),
+            declines: HashMap::new(),
+            last: None,
         }
     }
 
     fn act(&mut self, act: &Act) {
         match *act {
-            Act::SignIn { slot, device } => {
+            Act::Again => {
+                if let Some(last) = self.last.clone() {
+                    self.act(&last);
+                }
+            }
+            Act::SignIn(slot) => {
                 let session = self.next_session;
                 self.next_session += 1;
-                self.world.sign_in(session, tenant(slot), slot as u64, device);
+                let account = account(slot);
+                self.world.sign_in(session, tenant(account), account as u64, slot as u64);
                 if self.world.verdicts[&SessionId(session)].is_ok() {
                     self.sessions[slot] = Some(session);
                 }
@@ -112,32 +153,31 @@ impl Life {
             }
             Act::Suspend(slot, what) => self.suspend(slot, what),
             Act::Watch(slot) => {
-                let known = (0..ACCOUNTS).filter(|a| tenant(*a) == tenant(slot)).map(|account| {
-                    KnownAccount {
-                        account: AccountId(account as u64),
-                        login: format!("login-{account}"),
-                        display: String::new(),
-                    }
-                });
+                let known =
+                    (0..ACCOUNTS).filter(|a| tenant(*a) == tenant(account(slot))).map(|account| {
+                        KnownAccount {
+                            account: AccountId(account as u64),
+                            login: format!("login-{account}"),
+                            display: String::new(),
+                        }
+                    });
                 let known = known.collect();
                 self.ask(slot, |request, _| Request::Watch(request, known));
             }
             Act::Invite { from, to, streams } => {
                 // The gate finds accounts of the session's tenant only.
-                let same = to < ACCOUNTS as u64 && tenant(to as usize) == tenant(from);
+                let same = to < ACCOUNTS as u64 && tenant(to as usize) == tenant(account(from));
                 let callee = same.then_some(AccountId(to));
                 let streams = vec![AUDIO; streams];
                 self.ask(from, |request, _| Request::Invite(request, callee, streams));
             }
             Act::On { who, nth, what } => {
                 let Some(call) = self.calls.iter().rev().nth(nth).copied() else { return };
-                self.ask(who, |request, _| match what {
-                    0 => Request::Accept(Accept { request, call, streams: vec![AUDIO] }),
-                    1 => Request::Reject(Reject { request, call }),
-                    2 => Request::Cancel(Cancel { request, call }),
-                    3 => Request::HangUp(HangUp { request, call }),
-                    _ => Request::Accept(Accept { request, call, streams: Vec::new() }),
-                });
+                let decline = what == 1;
+                let request = self.ask(who, |request, _| about(request, call, what));
+                if let Some(request) = request.filter(|_| decline) {
+                    self.declines.insert(request, call);
+                }
             }
             Act::Wait(ms) => self.world.wait(Duration::from_millis(ms)),
             Act::Disk(full) => self.world.disk_full = full,
@@ -157,14 +197,13 @@ impl Life {
     }
 
     fn suspend(&mut self, slot: usize, what: u8) {
-        let key = |slot| {
-            let (tenant, account) = (TenantId(tenant(slot)), AccountId(slot as u64));
-            AccountKey { tenant, account }
-        };
+        let account = account(slot);
+        let tenant = TenantId(tenant(account));
+        let key = AccountKey { tenant, account: AccountId(account as u64) };
         let whom = match what {
-            0 => Whom::Account(key(slot)),
-            1 => Whom::Device(key(slot), DeviceId(0)),
-            _ => Whom::Tenant(key(slot).tenant),
+            0 => Whom::Account(key),
+            1 => Whom::Device(key, DeviceId(slot as u64)),
+            _ => Whom::Tenant(tenant),
         };
         self.world.suspend(whom);
         let lives = |id: &u64| self.world.core.sessions.get(SessionId(*id)).is_some();
@@ -173,11 +212,16 @@ impl Life {
         }
     }
 
-    fn ask(&mut self, slot: usize, request: impl FnOnce(RequestId, ()) -> Request) {
-        let Some(session) = self.sessions[slot] else { return };
+    fn ask(
+        &mut self,
+        slot: usize,
+        request: impl FnOnce(RequestId, ()) -> Request,
+    ) -> Option<RequestId> {
+        let session = self.sessions[slot]?;
         let id = self.world.request();
         self.asked.insert(id, SessionId(session));
         self.world.ask(session, request(id, ()));
+        Some(id)
     }
 
     fn check_keys(&mut self, ready: &CallReady) -> Result<(), TestCaseError> {
@@ -201,6 +245,7 @@ impl Life {
         };
         for (session, messages) in std::mem::take(&mut self.world.told) {
             for message in messages {
+                self.note_ringing(session, &message)?;
                 let answers = match &message {
                     ToTerminal::Done(it) => Some(it.request),
                     ToTerminal::Refused(it) => Some(it.request),
@@ -229,13 +274,83 @@ impl Life {
                 }
             }
         }
-        let mut members = BTreeSet::new();
+        self.check_members()?;
+        self.check_received()
+    }
+
+    /// A device that rings is told once to begin and once to stop.
+    fn note_ringing(
+        &mut self,
+        session: SessionId,
+        message: &ToTerminal,
+    ) -> Result<(), TestCaseError> {
+        match message {
+            ToTerminal::Incoming(it) => {
+                prop_assert!(self.ringing.insert((session, it.call)), "rings twice");
+            }
+            ToTerminal::Taken(it) => {
+                prop_assert!(self.ringing.remove(&(session, it.call)), "did not ring");
+            }
+            ToTerminal::CallEnded(it) => {
+                self.ringing.remove(&(session, it.call));
+            }
+            ToTerminal::Done(it) => {
+                if let Some(call) = self.declines.get(&it.request) {
+                    prop_assert!(self.ringing.remove(&(session, *call)), "declined nothing");
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Relays that have answered everything were told what each member receives now.
+    fn check_received(&self) -> Result<(), TestCaseError> {
+        let relays = &self.world.relays;
+        if relays.values().any(|relay| !relay.unanswered.is_empty()) {
+            return Ok(());
+        }
         for call in self.world.core.calls.iter() {
+            let Some(media) = call.media() else { continue };
+            for (nth, received) in call.received().into_iter().enumerate() {
+                let everything = limits(call.members(), media, nth).is_none();
+                for ((relay, leg), streams) in received.at_each_relay() {
+                    let relay = relays.get(&LinkId(relay.0.into()));
+                    let Some(relay) = relay.filter(|it| it.held.contains_key(&leg.0)) else {
+                        continue;
+                    };
+                    match relay.receives.get(&leg.0) {
+                        Some(told) => prop_assert_eq!(told, &streams),
+                        None => prop_assert!(everything, "receives too much"),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_members(&self) -> Result<(), TestCaseError> {
+        let core = &self.world.core;
+        let mut members = BTreeSet::new();
+        for call in core.calls.iter() {
             prop_assert_eq!(call.caller().account.tenant, call.callee().account.tenant);
+            let rings = matches!(call.state(), State::Inviting | State::Ringing);
+            prop_assert_eq!(call.callee().session().is_none(), rings);
             for member in call.members() {
                 prop_assert!(members.insert(member.account), "in two calls");
-                prop_assert!(self.world.core.sessions.get(member.session).is_some());
+                prop_assert!(!member.sessions().is_empty(), "a call without a member");
+                for session in member.sessions() {
+                    let session = core.sessions.get(session);
+                    prop_assert_eq!(session.map(|session| session.account), Some(member.account));
+                }
             }
+        }
+        for (session, id) in &self.ringing {
+            let Some(session) = core.sessions.get(*session) else { continue };
+            let standing = core.calls.get(*id).and_then(|call| call.standing(session));
+            let Some((_, Standing::Rings | Standing::Takes)) = standing else {
+                return Err(TestCaseError::fail("a device rings for nothing"));
+            };
         }
         Ok(())
     }
@@ -251,6 +366,9 @@ proptest! {
         let mut life = Life::new(isolation);
         for act in &acts {
             life.act(act);
+            if !matches!(act, Act::Again) {
+                life.last = Some(act.clone());
+            }
             life.check()?;
         }
         // Requests of sessions that lived on are all answered.
@@ -261,7 +379,7 @@ proptest! {
         // Everybody leaves, the disk and the relays come back: nothing is left.
         life.world.disk_full = false;
         life.world.relays_answer = true;
-        for slot in 0..ACCOUNTS {
+        for slot in 0..ACCOUNTS * DEVICES {
             life.act(&Act::Leave(slot));
         }
         life.world.link_up(1);

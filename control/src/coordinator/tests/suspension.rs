@@ -140,6 +140,45 @@ fn a_device_a_tenant_and_nobody() {
 }
 
 #[test]
+fn a_suspended_device_leaves_a_call_to_the_others_that_ring() {
+    let mut world = three(1);
+    world.sign_in(4, 1, 2, 14);
+    world.sign_in(5, 1, 2, 15);
+    world.told.clear();
+    let callee = account(1, 2);
+    let call = world.invite(1, 2).unwrap();
+    world.suspend(Whom::Device(callee, DeviceId(12)));
+    assert_eq!(world.heard(2), ["Incoming login-1", "CallEnded Suspended"]);
+    assert_eq!(world.heard(4), ["Incoming login-1"]);
+    assert!(world.heard(1).is_empty(), "others still ring");
+    // The call is one device's, which the others' rights do not touch.
+    world.accept(4, call);
+    world.told.clear();
+    world.suspend(Whom::Device(callee, DeviceId(15)));
+    assert!([1, 4, 5].iter().all(|session| world.heard(*session).is_empty()));
+    world.suspend(Whom::Device(callee, DeviceId(14)));
+    assert_eq!(world.heard(4), ["CallEnded Suspended"]);
+    assert_eq!(world.heard(1), ["CallEnded PeerLost"]);
+    assert_eq!(world.disk[&call].reason, Some(CallEnd::Suspended));
+    world.assert_clean();
+}
+
+#[test]
+fn a_suspended_account_stops_ringing_on_all_devices() {
+    let mut world = three(1);
+    world.sign_in(4, 1, 2, 14);
+    world.told.clear();
+    let call = world.invite(1, 2).unwrap();
+    world.suspend(Whom::Account(account(1, 2)));
+    for session in [2, 4] {
+        assert_eq!(world.heard(session), ["Incoming login-1", "CallEnded Suspended"]);
+    }
+    assert_eq!(world.heard(1), ["CallEnded PeerLost"]);
+    assert_eq!(world.disk[&call].reason, Some(CallEnd::Suspended));
+    world.assert_clean();
+}
+
+#[test]
 fn a_sign_in_that_was_checked_before_does_not_get_in_after() {
     for whom in [
         Whom::Account(account(1, 1)),

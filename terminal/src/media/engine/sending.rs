@@ -5,7 +5,7 @@ use crate::capacity::PLAIN_BYTES_MAX;
 use crate::clock::Moment;
 use crate::media::binding::Binding;
 use crate::media::gate::Admission;
-use crate::media::{MediaEvent, Transmit};
+use crate::media::{MediaEvent, Paused, Transmit};
 use crate::packets::{self, PacketiseError};
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -17,6 +17,20 @@ use kakehashi_wire::rtp::RtpView;
 const STANDBY_COPY_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Engine {
+    /// From now on `paused` does not leave, and everything else does.
+    pub fn pause(&mut self, paused: Paused) {
+        self.paused = paused;
+    }
+
+    /// Whether stream number `stream` does not leave now. If so, it goes on with a key frame.
+    fn keeps_back(&mut self, stream: usize) -> bool {
+        let keeps = self.plan(stream).is_some_and(|plan| self.paused.keeps(plan.kind));
+        if keeps {
+            self.governor.break_off(stream);
+        }
+        keeps
+    }
+
     /// Sends a frame of this terminal's stream number `stream`; nothing unless media flows, or if
     /// the network carries too little and the frame is held back.
     ///
@@ -29,6 +43,9 @@ impl Engine {
         timestamp: u32,
         now: Moment,
     ) -> Result<(), PacketiseError> {
+        if self.keeps_back(stream) {
+            return Ok(());
+        }
         let key = self.plan(stream).is_none_or(|plan| packets::is_key(plan.codec, data));
         let admission = self.governor.admits(stream, key, now);
         if admission != Admission::Leaves {
@@ -57,6 +74,10 @@ impl Engine {
         if packet.bytes().len() > PLAIN_BYTES_MAX {
             self.drops.too_long += 1;
             return Err(SrtpError::TooLong);
+        }
+        if self.keeps_back(stream) {
+            self.outgoing.hold_back_packet(stream, false);
+            return Ok(());
         }
         let admission = self.governor.admits_packet(stream, packet, now);
         if admission != Admission::Leaves {

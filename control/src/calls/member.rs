@@ -1,0 +1,352 @@
+//! A member of a call: its own states and every step between them, as a table, and its devices.
+//!
+//! ```text
+//!                                           --Hold-->
+//!  Ringing --Accept--> Joining --Ready--> In             Held
+//!     |                   |               | <-Resume--    |
+//!     +-------------------+---------------+---------------+----> Left
+//! ```
+//!
+//! The call's table decides what may happen; this one says what that is for each member.
+
+use super::Manner;
+use crate::clock::UnixMs;
+use crate::records::{Party, PartyRole, Quality};
+use crate::sessions::{AccountKey, Session};
+use kakehashi_wire::id::{MemberId, SessionId};
+use kakehashi_wire::media::{StreamKind, StreamOffer};
+use kakehashi_wire::terminal::{Layer, MemberPhase, MemberState, Refusal, ReportQuality};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where a member is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Phase {
+    /// Its terminal rings, or is about to.
+    Ringing,
+    /// It wants to be in the call and waits for its media.
+    Joining,
+    /// It has keys and paths.
+    In,
+    /// The same, and it has the call on hold: it neither receives nor is received.
+    Held,
+    /// It is no longer part of the call.
+    Left,
+}
+
+/// What can happen to a member.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum MemberEvent {
+    /// It takes the call.
+    Accept,
+    /// Its media is there.
+    Ready,
+    /// It puts the call on hold.
+    Hold,
+    /// It takes the call back.
+    Resume,
+    /// It mutes, shares its screen, or chooses what to receive.
+    Adjust,
+    /// It leaves, or the call is over.
+    Leave,
+}
+
+/// What an event does.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum MemberStep {
+    /// The member is elsewhere.
+    To(Phase),
+    /// It stays where it is: allowed, or too late to matter.
+    Stay,
+    /// A request that cannot be done there.
+    Refuse(Refusal),
+}
+
+impl Phase {
+    /// All of them, in the order of the table's rows.
+    pub const ALL: [Self; 5] = [Self::Ringing, Self::Joining, Self::In, Self::Held, Self::Left];
+
+    /// What `event` does to a member here.
+    #[must_use]
+    pub const fn step(self, event: MemberEvent) -> MemberStep {
+        TABLE[self as usize][event as usize]
+    }
+}
+
+impl MemberEvent {
+    /// All of them, in the order of the table's columns.
+    pub const ALL: [Self; 6] =
+        [Self::Accept, Self::Ready, Self::Hold, Self::Resume, Self::Adjust, Self::Leave];
+}
+
+/// The table: a row for each phase, a column for each event.
+const TABLE: [[MemberStep; MemberEvent::ALL.len()]; Phase::ALL.len()] = {
+    use MemberStep::{Refuse, Stay, To};
+    use Phase::{Held, In, Joining, Left};
+    const EARLY: MemberStep = Refuse(Refusal::TooLate);
+    const UNKNOWN: MemberStep = Refuse(Refusal::NoSuchCall);
+    [
+        // Ringing
+        [To(Joining), Stay, EARLY, EARLY, EARLY, To(Left)],
+        // Joining: without media there is nothing to hold yet.
+        [Stay, To(In), EARLY, EARLY, Stay, To(Left)],
+        // In
+        [Stay, Stay, To(Held), Stay, Stay, To(Left)],
+        // Held
+        [Stay, Stay, Stay, To(In), Stay, To(Left)],
+        // Left
+        [Stay, Stay, UNKNOWN, UNKNOWN, UNKNOWN, Stay],
+    ]
+};
+
+/// What a session of a member's account has to do with the call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// It is the account's session in the call.
+    Takes,
+    /// It rings.
+    Rings,
+    /// Nothing: another device has the call, or this one has declined it.
+    Aside,
+}
+
+/// Through which sessions an account is part of a call.
+enum Sessions {
+    /// All of these ring.
+    Ringing(BTreeSet<SessionId>),
+    /// This one has the call.
+    One(SessionId),
+}
+
+/// An account's part in a call.
+pub struct Member {
+    sessions: Sessions,
+    role: PartyRole,
+    /// For which account.
+    pub account: AccountKey,
+    /// Its login ID.
+    pub login: String,
+    /// Its name for others.
+    pub display: String,
+    /// What it offers to send.
+    pub streams: Vec<StreamOffer>,
+    /// Nobody is to receive its voice.
+    pub muted: bool,
+    /// Its screen, if it offers one, is to be received.
+    pub sharing: bool,
+    layers: BTreeMap<usize, Layer>,
+    phase: Phase,
+    // For the record.
+    joined: Option<UnixMs>,
+    left: Option<UnixMs>,
+    quality: Option<Quality>,
+}
+
+impl Member {
+    /// The terminal of `session` calls, offering `streams`.
+    pub fn calling(session: &Session, streams: Vec<StreamOffer>) -> Self {
+        let sessions = Sessions::One(session.id);
+        let (role, phase) = (PartyRole::Caller, Phase::Joining);
+        Self { sessions, role, streams, phase, ..Self::ringing(session) }
+    }
+
+    /// The account of `sessions` is called on all of them; `None` if there is none.
+    pub fn called<'a>(mut sessions: impl Iterator<Item = &'a Session>) -> Option<Self> {
+        let mut member = Self::ringing(sessions.next()?);
+        sessions.for_each(|session| member.ring(session.id));
+        Some(member)
+    }
+
+    fn ringing(session: &Session) -> Self {
+        Self {
+            sessions: Sessions::Ringing(BTreeSet::from([session.id])),
+            role: PartyRole::Callee,
+            account: session.account,
+            login: session.login.clone(),
+            display: session.display.clone(),
+            streams: Vec::new(),
+            muted: false,
+            sharing: true,
+            layers: BTreeMap::new(),
+            phase: Phase::Ringing,
+            joined: None,
+            left: None,
+            quality: None,
+        }
+    }
+
+    /// The account's session in the call, once one has it.
+    pub fn session(&self) -> Option<SessionId> {
+        match self.sessions {
+            Sessions::One(session) => Some(session),
+            Sessions::Ringing(_) => None,
+        }
+    }
+
+    /// The sessions that are told what becomes of the call.
+    pub fn sessions(&self) -> Vec<SessionId> {
+        match &self.sessions {
+            Sessions::One(session) => vec![*session],
+            Sessions::Ringing(sessions) => sessions.iter().copied().collect(),
+        }
+    }
+
+    /// What `session`, one of the account's, has to do with the call.
+    pub fn standing(&self, session: SessionId) -> Standing {
+        match &self.sessions {
+            Sessions::One(one) if *one == session => Standing::Takes,
+            Sessions::Ringing(sessions) if sessions.contains(&session) => Standing::Rings,
+            _ => Standing::Aside,
+        }
+    }
+
+    /// `session` rings too, unless one has the call.
+    pub fn ring(&mut self, session: SessionId) {
+        if let Sessions::Ringing(sessions) = &mut self.sessions {
+            sessions.insert(session);
+        }
+    }
+
+    /// `session` rings no more.
+    pub fn stop_ringing(&mut self, session: SessionId) {
+        if let Sessions::Ringing(sessions) = &mut self.sessions {
+            sessions.remove(&session);
+        }
+    }
+
+    /// `session` has the call and offers `streams`. Returns those that rang with it.
+    pub fn answer(&mut self, session: SessionId, streams: Vec<StreamOffer>) -> Vec<SessionId> {
+        self.stop_ringing(session);
+        self.streams = streams;
+        match core::mem::replace(&mut self.sessions, Sessions::One(session)) {
+            Sessions::Ringing(others) => others.into_iter().collect(),
+            Sessions::One(_) => Vec::new(),
+        }
+    }
+
+    /// Lets `event` happen at the time `at`.
+    ///
+    /// # Errors
+    /// Why it cannot happen; nothing has changed then.
+    pub fn apply(&mut self, event: MemberEvent, at: UnixMs) -> Result<(), Refusal> {
+        match self.phase.step(event) {
+            MemberStep::Refuse(reason) => return Err(reason),
+            MemberStep::Stay => {}
+            MemberStep::To(next) => {
+                match next {
+                    Phase::In => self.joined = self.joined.or(Some(at)),
+                    Phase::Left => self.left = self.left.or(Some(at)),
+                    Phase::Ringing | Phase::Joining | Phase::Held => {}
+                }
+                self.phase = next;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it offers to send a stream of this kind.
+    pub fn offers(&self, kind: StreamKind) -> bool {
+        self.streams.iter().any(|stream| stream.kind == kind)
+    }
+
+    /// From now on it receives this layer of the cameras of member number `whose`.
+    pub fn choose_layer(&mut self, whose: usize, layer: Layer) {
+        self.layers.insert(whose, layer);
+    }
+
+    /// Which layer it receives of the cameras of member number `whose`; `None` for all.
+    pub fn layer(&self, whose: usize) -> Option<Layer> {
+        self.layers.get(&whose).copied()
+    }
+
+    /// What it lets out, and takes in.
+    pub fn manner(&self) -> Manner {
+        let takes_part = !matches!(self.phase, Phase::Held | Phase::Left);
+        Manner { takes_part, muted: self.muted, sharing: self.sharing }
+    }
+
+    /// What members are told of it, as number `member` of the call; `None` if it has left.
+    pub fn seen(&self, member: MemberId) -> Option<MemberState> {
+        let phase = match self.phase {
+            Phase::Ringing => MemberPhase::Ringing,
+            Phase::Joining => MemberPhase::Joining,
+            Phase::In => MemberPhase::In,
+            Phase::Held => MemberPhase::Held,
+            Phase::Left => return None,
+        };
+        let (login, display) = (self.login.clone(), self.display.clone());
+        let sharing = self.sharing && self.offers(StreamKind::Screen);
+        Some(MemberState { member, login, display, phase, muted: self.muted, sharing })
+    }
+
+    /// Notes how media arrived at it.
+    pub fn report(&mut self, report: &ReportQuality) {
+        self.quality = Some(Quality {
+            packets_sent: report.packets_sent,
+            packets_received: report.packets_received,
+            packets_lost: report.packets_lost,
+            jitter_us: report.jitter_us,
+            round_trip_us: report.round_trip_us,
+        });
+    }
+
+    /// Its part of the call's record.
+    pub fn party(&self) -> Party {
+        Party {
+            account: self.account.account,
+            login: self.login.clone(),
+            role: self.role,
+            joined: self.joined,
+            left: self.left,
+            quality: self.quality,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write;
+
+    /// `>` another phase, `?` the request is refused.
+    const EXPECTED: &str = "
+        | Ringing  | Joining  | In      | Held    | Left
+Accept  | >Joining | -        | -       | -       | -
+Ready   | -        | >In      | -       | -       | -
+Hold    | ?TooLate | ?TooLate | >Held   | -       | ?NoSuchCall
+Resume  | ?TooLate | ?TooLate | -       | >In     | ?NoSuchCall
+Adjust  | ?TooLate | -        | -       | -       | ?NoSuchCall
+Leave   | >Left    | >Left    | >Left   | >Left   | -
+";
+
+    #[test]
+    fn the_table_is_as_printed() {
+        const WIDTHS: [usize; 5] = [8, 8, 7, 7, 0];
+        let mut table = format!("\n{:7}", "");
+        for (phase, width) in Phase::ALL.into_iter().zip(WIDTHS) {
+            write!(table, " | {:width$}", format!("{phase:?}")).unwrap();
+        }
+        for event in MemberEvent::ALL {
+            write!(table, "\n{:7}", format!("{event:?}")).unwrap();
+            for (phase, width) in Phase::ALL.into_iter().zip(WIDTHS) {
+                let cell = match phase.step(event) {
+                    MemberStep::To(next) => format!(">{next:?}"),
+                    MemberStep::Stay => "-".into(),
+                    MemberStep::Refuse(reason) => format!("?{reason:?}"),
+                };
+                write!(table, " | {cell:width$}").unwrap();
+            }
+        }
+        table.push('\n');
+        assert_eq!(table, EXPECTED, "the table changed; printed it is:{table}");
+    }
+
+    #[test]
+    fn rows_and_columns_are_where_the_enums_say() {
+        for (row, phase) in Phase::ALL.into_iter().enumerate() {
+            assert_eq!(phase as usize, row);
+        }
+        for (column, event) in MemberEvent::ALL.into_iter().enumerate() {
+            assert_eq!(event as usize, column);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Several devices of one account: all ring, the first to answer has the call, the others are told.
+
+use super::Coordinator;
+use super::requests::By;
+use crate::calls::{Call, Event, Standing, State, Step};
+use crate::clock::Now;
+use crate::policy::acceptable;
+use crate::sessions::Session;
+use kakehashi_wire::id::{CallId, SessionId};
+use kakehashi_wire::media::StreamOffer;
+use kakehashi_wire::terminal::{Accept, Incoming, Refusal, Reject, Ringing, Taken};
+
+impl Coordinator {
+    /// Every device of the called account rings, and the caller hears of it.
+    pub(super) fn ring(&mut self, id: CallId, now: Now) {
+        let Some(call) = self.calls.get(id) else { return };
+        let (incoming, request) = (incoming(call), call.invite());
+        let (caller, callee) = (call.caller().session(), call.callee().sessions());
+        for device in callee {
+            self.say(device, incoming.clone());
+        }
+        if let Some(caller) = caller {
+            self.say(caller, Ringing { request, call: id });
+        }
+        self.calls.set_timer(id, Some(now.since_start + self.settings.no_answer));
+    }
+
+    /// A device that signs in while its account is called rings too.
+    pub(super) fn ring_also(&mut self, session: &Session) {
+        let Some(id) = self.calls.of(session.account).map(Call::id) else { return };
+        let Some(call) = self.calls.get_mut(id) else { return };
+        // Before it rings anywhere, nobody has been told.
+        if call.ring_also(session) && call.state() == State::Ringing {
+            let incoming = incoming(call);
+            self.say(session.id, incoming);
+        }
+    }
+
+    pub(super) fn accept(&mut self, session: &Session, ask: Accept, now: Now) {
+        let Accept { request, call, streams } = ask;
+        let allowed = match acceptable(&streams) {
+            true => self.permitted(session, call, By::Callee),
+            false => Err(Refusal::BadRequest),
+        };
+        if let Err(reason) = allowed {
+            self.refuse(session.id, request, reason);
+            return;
+        }
+        let at = self.out.len();
+        match self.happen(call, Event::Accept, now) {
+            Some(Step::To(_)) => {
+                self.taken_by(session.id, call, streams);
+                self.answer_done_at(at, session.id, request);
+                self.prepare(call, now);
+            }
+            Some(Step::Refuse(reason)) => self.refuse(session.id, request, reason),
+            _ => {}
+        }
+    }
+
+    /// The call is recorded as taken; the account's other devices stop ringing.
+    fn taken_by(&mut self, session: SessionId, id: CallId, streams: Vec<StreamOffer>) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        let others = call.answered_by(session, streams);
+        let record = call.record();
+        self.write(record);
+        for other in others {
+            self.say(other, Taken { call: id });
+        }
+        self.announce_members(id);
+    }
+
+    /// A device declines. Where others ring, the call does not notice.
+    pub(super) fn reject(&mut self, session: &Session, ask: Reject, now: Now) {
+        let others_ring = self.calls.get(ask.call).is_some_and(|call| {
+            call.callee().sessions().iter().any(|ringing| *ringing != session.id)
+        });
+        let event = if others_ring { Event::RejectOne } else { Event::Reject };
+        let step = self.act((session, ask.request, ask.call), By::Callee, event, now);
+        if step == Some(Step::Stay)
+            && let Some(call) = self.calls.get_mut(ask.call)
+        {
+            call.stop_ringing(session.id);
+        }
+    }
+
+    /// A session that ends takes its account out of its call, as `event`, unless other devices
+    /// still ring.
+    pub(super) fn member_detached(&mut self, session: &Session, event: Event, now: Now) {
+        let Some(id) = self.calls.of(session.account).map(Call::id) else { return };
+        let Some(call) = self.calls.get_mut(id) else { return };
+        let lost = match call.standing(session) {
+            Some((_, Standing::Takes)) => true,
+            Some((_, Standing::Rings)) => !call.stop_ringing(session.id),
+            Some((_, Standing::Aside)) | None => false,
+        };
+        if lost {
+            self.happen(id, event, now);
+        }
+    }
+}
+
+/// What a device is told that rings.
+fn incoming(call: &Call) -> Incoming {
+    let caller = call.caller();
+    Incoming {
+        call: call.id(),
+        login: caller.login.clone(),
+        display: caller.display.clone(),
+        streams: caller.streams.clone(),
+    }
+}

@@ -1,0 +1,85 @@
+//! What members do within a call that goes on: hold, mute, share the screen, choose a layer.
+
+use super::Coordinator;
+use super::requests::By;
+use crate::calls::{Member, MemberEvent, State};
+use crate::clock::Now;
+use crate::sessions::Session;
+use kakehashi_wire::id::{CallId, RequestId};
+use kakehashi_wire::media::StreamKind;
+use kakehashi_wire::terminal::{ChooseLayer, Hold, Mute, Refusal, Share};
+
+impl Coordinator {
+    pub(super) fn hold(&mut self, session: &Session, ask: Hold, now: Now) {
+        let event = if ask.on { MemberEvent::Hold } else { MemberEvent::Resume };
+        let at = (session, ask.request, ask.call);
+        self.change(at, |member| member.apply(event, now.wall));
+    }
+
+    pub(super) fn mute(&mut self, session: &Session, ask: Mute, now: Now) {
+        self.change((session, ask.request, ask.call), |member| {
+            member.apply(MemberEvent::Adjust, now.wall)?;
+            member.muted = ask.on;
+            Ok(())
+        });
+    }
+
+    pub(super) fn share(&mut self, session: &Session, ask: Share, now: Now) {
+        self.change((session, ask.request, ask.call), |member| {
+            member.apply(MemberEvent::Adjust, now.wall)?;
+            if !member.offers(StreamKind::Screen) {
+                return Err(Refusal::BadRequest);
+            }
+            member.sharing = ask.on;
+            Ok(())
+        });
+    }
+
+    pub(super) fn choose_layer(&mut self, session: &Session, ask: ChooseLayer, now: Now) {
+        let whose = usize::from(ask.member.0);
+        let call = self.calls.get(ask.call);
+        let is_other = call.and_then(|call| call.members().get(whose)).is_some_and(|member| {
+            // Nobody has cameras of their own to receive.
+            member.account != session.account
+        });
+        self.change((session, ask.request, ask.call), |member| {
+            member.apply(MemberEvent::Adjust, now.wall)?;
+            if !is_other {
+                return Err(Refusal::BadRequest);
+            }
+            member.choose_layer(whose, ask.layer);
+            Ok(())
+        });
+    }
+
+    /// Changes the asking member, answers, and tells relays and members what comes of it: nothing
+    /// if it was so before.
+    fn change(
+        &mut self,
+        (session, request, id): (&Session, RequestId, CallId),
+        change: impl FnOnce(&mut Member) -> Result<(), Refusal>,
+    ) {
+        let allowed = self.permitted(session, id, By::Either);
+        let call = self.calls.get_mut(id).filter(|call| call.state() != State::Inviting);
+        let Some(call) = call.filter(|_| allowed.is_ok()) else {
+            let reason = allowed.err().unwrap_or(Refusal::NoSuchCall);
+            return self.refuse(session.id, request, reason);
+        };
+        let (seen, received) = (call.seen(), call.received());
+        if let Err(reason) = call.change(session, change) {
+            return self.refuse(session.id, request, reason);
+        }
+        let now_seen = (call.seen() != seen).then(|| call.seen());
+        let told: Vec<_> = call.members().iter().filter_map(Member::session).collect();
+        let news = call.received().into_iter().zip(received).filter(|(new, old)| new != old);
+        for (leg, subscriptions) in news.flat_map(|(new, _)| new.at_each_relay()) {
+            self.fleet.resubscribe(leg.0, leg.1, subscriptions);
+        }
+        self.done(session.id, request);
+        for session in told {
+            if let Some(members) = &now_seen {
+                self.say(session, members.clone());
+            }
+        }
+    }
+}
