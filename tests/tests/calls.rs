@@ -97,7 +97,7 @@ fn two_terminals_call_and_the_operator_sees_it() {
 #[test]
 fn what_cannot_be_is_refused_with_a_sentence() {
     let platform = Platform::start(1);
-    let (store, concierge) = platform.add_pair();
+    let (store, _concierge) = platform.add_pair();
     platform.add_tenant("umeda");
     let stranger = platform.add_account("umeda", "concierge-9");
 
@@ -130,17 +130,23 @@ fn what_cannot_be_is_refused_with_a_sentence() {
     assert!(password.contains("password"), "{password}");
     assert_eq!(password, login);
     assert_eq!(password, tenant);
+}
 
-    // A second sign-in from another device is told why.
-    let _waiting = Waiting::start(&platform, &concierge, &[]);
+#[test]
+fn another_device_of_an_account_signs_in_beside_the_first() {
+    let platform = Platform::start(1);
+    let (_store, concierge) = platform.add_pair();
+    let _first = Waiting::start(&platform, &concierge, &[]);
     let mut second = platform.terminal(&concierge);
     second.args(["--device", "77", "--json", "wait"]).stdout(Stdio::piped());
     let mut second = second.spawn().unwrap();
     let lines = Lines::of(second.stdout.take().unwrap());
-    let told = lines.until("reconnecting", SOON);
+    lines.until("signed_in", SOON);
+    let sessions = platform.run_well(&["sessions"]);
+    let held = sessions.lines().filter(|line| line.contains("concierge-1")).count();
     let _ = second.kill();
     let _ = second.wait();
-    assert!(told.contains("device"), "{told}");
+    assert_eq!(held, 2, "{sessions}");
 }
 
 #[test]
