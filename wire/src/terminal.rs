@@ -5,8 +5,10 @@
 //! [`RequestId`]; each is answered exactly once, by [`Done`], [`Refused`], or the message its
 //! documentation names.
 
+mod absence;
 mod within;
 
+pub use absence::SetAway;
 pub use within::{ChooseLayer, Hold, Layer, MemberPhase, MemberState, Members, Mute, Share};
 
 use crate::device::{DeviceKey, DeviceProof};
@@ -43,6 +45,8 @@ messages! {
         0x0109 ReportQuality,
         /// Changes the account's password.
         0x010b ChangePassword,
+        /// Says that nobody sits at the account's terminals, or somebody does again.
+        0x010c SetAway,
         /// Puts a call on hold, or takes it back.
         0x010e Hold,
         /// Mutes this member, or not.
@@ -303,6 +307,8 @@ pub enum PresenceState {
     Ringing = 3,
     /// In a call.
     InCall = 4,
+    /// Signed in and in no call, and nobody sits there.
+    Away = 5,
 }
 
 /// The other side rings.

@@ -26,7 +26,8 @@ use kakehashi_wire::terminal::{
     Accept, CallEnd, CallEnded, CallReady, Cancel, ChangePassword, ChooseLayer, Done, FromTerminal,
     HangUp, Hold, Incoming, Invite, Layer, MemberPhase, MemberState, Members, Mute, PathRenewed,
     Presence, PresenceEntry, PresenceState, Refusal, Refused, Reject, ReportQuality, Ringing,
-    SessionEnd, SessionEnded, Share, SignIn, SignOut, SignedIn, Taken, ToTerminal, WatchPresence,
+    SessionEnd, SessionEnded, SetAway, Share, SignIn, SignOut, SignedIn, Taken, ToTerminal,
+    WatchPresence,
 };
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -116,6 +117,7 @@ fn from_terminal() -> Vec<FromTerminal> {
             new: Password::new("tangerine umbrella".into()),
         }
         .into(),
+        SetAway { request: REQUEST, away: true }.into(),
         Hold { request: REQUEST, call: CALL, on: true }.into(),
         Mute { request: REQUEST, call: CALL, on: false }.into(),
         Share { request: REQUEST, call: CALL, on: true }.into(),

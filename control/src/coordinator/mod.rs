@@ -10,25 +10,26 @@ mod devices;
 mod ending;
 mod holding;
 mod media;
+mod presence;
 mod progress;
 mod requests;
 mod revoking;
 mod unsaved;
 mod view;
 
-use crate::calls::{Calls, Ssrcs, State};
+use crate::calls::{Calls, Ssrcs};
 use crate::clock::Now;
 use crate::entropy::Entropy;
 use crate::fleet::{Fleet, LinkId, ToLink};
 use crate::policy::MediaFacts;
 use crate::records::CallRecord;
-use crate::sessions::{AccountKey, Epochs, Presences, Registry, Revocation, Revoked, Session};
-use kakehashi_wire::id::{AccountId, CallId, DeviceId, RequestId, SessionId, TenantId};
+use crate::sessions::{AccountKey, Epochs, Presences, Registry, Revocation, Revoked};
+use kakehashi_wire::id::{AccountId, CallId, DeviceId, RequestId, SessionId};
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::relay::{FromRelay, Hello};
 use kakehashi_wire::terminal::{
-    Accept, Cancel, ChooseLayer, Done, HangUp, Hold, Mute, Presence, PresenceEntry, PresenceState,
-    Refusal, Refused, Reject, ReportQuality, SessionEnd, Share, ToTerminal,
+    Accept, Cancel, ChooseLayer, Done, HangUp, Hold, Mute, Refusal, Refused, Reject, ReportQuality,
+    SessionEnd, SetAway, Share, ToTerminal,
 };
 use std::time::Duration;
 use unsaved::Unsaved;
@@ -102,6 +103,8 @@ pub enum Request {
     Share(Share),
     /// To receive one layer of another's cameras.
     ChooseLayer(ChooseLayer),
+    /// To be away, or back.
+    Away(SetAway),
 }
 
 /// What can happen to the node.
@@ -261,49 +264,6 @@ impl Coordinator {
         let mut said = Vec::new();
         self.fleet.flush(now.since_start, &mut said);
         self.out.extend(said.into_iter().map(Output::Link));
-    }
-
-    /// What an account is doing, from its sessions and its call.
-    fn doing(&self, account: AccountKey) -> PresenceState {
-        if !self.sessions.is_there(account) {
-            return PresenceState::Offline;
-        }
-        match self.calls.of(account).map(|call| call.state()) {
-            None | Some(State::Ended) => PresenceState::Waiting,
-            Some(State::Inviting | State::Ringing) => PresenceState::Ringing,
-            Some(State::Preparing | State::Connected) => PresenceState::InCall,
-        }
-    }
-
-    /// Tells the watchers what the account of `session` is doing, if that is news.
-    fn announce(&mut self, session: &Session) {
-        let state = self.doing(session.account);
-        if !self.presences.set(session.account, state) {
-            return;
-        }
-        let entry =
-            PresenceEntry { login: session.login.clone(), display: session.display.clone(), state };
-        let told: Vec<_> = self.presences.watchers(session.account.tenant).collect();
-        for watcher in told {
-            self.say(watcher, Presence { complete: true, entries: vec![entry.clone()] });
-        }
-    }
-
-    fn announce_account(&mut self, account: AccountKey) {
-        let session = self.sessions.of(account).next().cloned();
-        if let Some(session) = session {
-            self.announce(&session);
-        }
-    }
-
-    /// The complete list for a new watcher.
-    fn all_presence(&self, tenant: TenantId, accounts: Vec<KnownAccount>) -> Vec<Presence> {
-        let entries = accounts.into_iter().map(|known| PresenceEntry {
-            state: self.doing(AccountKey { tenant, account: known.account }),
-            login: known.login,
-            display: known.display,
-        });
-        crate::sessions::pages(entries.collect())
     }
 }
 

@@ -54,6 +54,7 @@ impl Coordinator {
             Request::Mute(ask) => self.mute(&session, ask, now),
             Request::Share(ask) => self.share(&session, ask, now),
             Request::ChooseLayer(ask) => self.choose_layer(&session, ask, now),
+            Request::Away(ask) => self.set_away(&session, ask),
         }
     }
 

@@ -4,23 +4,25 @@ mod calls;
 mod devices;
 mod holding;
 mod lanes;
+mod presence;
 mod random;
 mod store;
 mod suspension;
 mod wraps;
 
 use super::*;
+use crate::calls::State;
 use crate::fleet::Generations;
 use crate::policy::Isolation;
 use crate::records::RecordState;
-use kakehashi_wire::id::{Incarnation, RelayId, ShardIndex};
+use kakehashi_wire::id::{Incarnation, RelayId, ShardIndex, TenantId};
 use kakehashi_wire::media::{Codec, StreamKind};
 use kakehashi_wire::relay::{
     InstallLeg, Order, OrderResult, OrdersDone, Outcome, RelayHeartbeat, ShardOffer, Subscription,
     ToRelay,
 };
 use kakehashi_wire::secret::Suite;
-use kakehashi_wire::terminal::{CallEnd, CallReady};
+use kakehashi_wire::terminal::{CallEnd, CallReady, PresenceEntry, PresenceState};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const AUDIO: StreamOffer = StreamOffer { kind: StreamKind::Audio, codec: Codec::Opus };

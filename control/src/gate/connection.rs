@@ -243,6 +243,7 @@ async fn with_facts(message: FromTerminal, account: AccountKey, gate: &Gate) -> 
         FromTerminal::Mute(ask) => Request::Mute(ask),
         FromTerminal::Share(ask) => Request::Share(ask),
         FromTerminal::ChooseLayer(ask) => Request::ChooseLayer(ask),
+        FromTerminal::SetAway(ask) => Request::Away(ask),
     }
 }
 

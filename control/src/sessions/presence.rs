@@ -4,13 +4,15 @@ use super::{AccountKey, Session};
 use crate::capacity::PRESENCE_PAGE;
 use kakehashi_wire::id::{SessionId, TenantId};
 use kakehashi_wire::terminal::{Presence, PresenceEntry, PresenceState};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The presence of every account that is not offline, and the watchers of every tenant.
 #[derive(Debug, Default)]
 pub struct Presences {
     states: HashMap<AccountKey, PresenceState>,
     watchers: HashMap<TenantId, BTreeSet<SessionId>>,
+    /// Accounts with a session whose people are elsewhere.
+    away: HashSet<AccountKey>,
 }
 
 impl Presences {
@@ -19,10 +21,28 @@ impl Presences {
         self.states.get(&account).copied().unwrap_or(PresenceState::Offline)
     }
 
+    /// Whether nobody sits at the account's terminals, as one of them said.
+    pub fn is_away(&self, account: AccountKey) -> bool {
+        self.away.contains(&account)
+    }
+
+    /// Notes whether somebody sits at the account's terminals. It counts until the account is
+    /// offline.
+    pub fn set_away(&mut self, account: AccountKey, away: bool) {
+        if away {
+            self.away.insert(account);
+        } else {
+            self.away.remove(&account);
+        }
+    }
+
     /// Notes what an account is doing; `true` if that is news.
     pub fn set(&mut self, account: AccountKey, state: PresenceState) -> bool {
         let before = match state {
-            PresenceState::Offline => self.states.remove(&account),
+            PresenceState::Offline => {
+                self.away.remove(&account);
+                self.states.remove(&account)
+            }
             _ => self.states.insert(account, state),
         };
         before.unwrap_or(PresenceState::Offline) != state

@@ -261,6 +261,7 @@ fn state(state: PresenceState) -> &'static str {
         PresenceState::Waiting => "available",
         PresenceState::Ringing => "ringing",
         PresenceState::InCall => "in a call",
+        PresenceState::Away => "away",
     }
 }
 

@@ -12,7 +12,7 @@ use core::time::Duration;
 use kakehashi_wire::id::{CallId, RequestId};
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
-    Cancel, FromTerminal, SignIn, SignOut, SignedIn, ToTerminal, WatchPresence,
+    Cancel, FromTerminal, SetAway, SignIn, SignOut, SignedIn, ToTerminal, WatchPresence,
 };
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info};
@@ -44,6 +44,7 @@ pub(super) fn spawn(
         conversation: None,
         requests: Requests::new(),
         watching: false,
+        away: false,
         changing: None,
         admitted: None,
         signed_in_before: false,
@@ -67,6 +68,7 @@ struct Driver {
     admitted: Option<SignedIn>,
     // Over all connections.
     watching: bool,
+    away: bool,
     /// The password that will hold if the request for it is done.
     changing: Option<(RequestId, Password)>,
     signed_in_before: bool,
@@ -180,6 +182,10 @@ impl Driver {
             let request = self.requests.number();
             self.say(WatchPresence { request }.into()).await?;
         }
+        if self.away {
+            let request = self.requests.number();
+            self.say(SetAway { request, away: true }.into()).await?;
+        }
         loop {
             let due = self.requests.next_deadline().map(|due| self.clock.instant(due));
             let Some(conversation) = &mut self.conversation else {
@@ -212,6 +218,9 @@ impl Driver {
         };
         let message = build(request);
         self.watching |= matches!(message, FromTerminal::WatchPresence(_));
+        if let FromTerminal::SetAway(set) = &message {
+            self.away = set.away;
+        }
         if let FromTerminal::ChangePassword(change) = &message {
             self.changing = Some((request, change.new.clone()));
         }

@@ -10,8 +10,8 @@ use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
     Accept, CallEnd, CallReady, Cancel, ChangePassword, ChooseLayer, FromTerminal, HangUp, Hold,
-    Incoming, Invite, Layer, Members, Mute, PathRenewed, Presence, Reject, ReportQuality, Share,
-    SignedIn,
+    Incoming, Invite, Layer, Members, Mute, PathRenewed, Presence, Reject, ReportQuality, SetAway,
+    Share, SignedIn,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -276,6 +276,15 @@ impl Terminal {
         layer: Layer,
     ) -> Result<(), TerminalError> {
         self.ask(move |request| ChooseLayer { request, call, member, layer }.into()).await
+    }
+
+    /// Says that nobody sits at the account's terminals, or that somebody does again; said anew
+    /// after every new sign-in, since control forgets it with the account's last session.
+    ///
+    /// # Errors
+    /// [`TerminalError`] as control or the connection has it.
+    pub async fn set_away(&self, away: bool) -> Result<(), TerminalError> {
+        self.ask(move |request| SetAway { request, away }.into()).await
     }
 
     /// Says how a call's media arrived; not answered.

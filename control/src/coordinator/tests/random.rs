@@ -20,6 +20,7 @@ enum Act {
     /// An account, or one device, or the whole tenant is suspended, and active again at once.
     Suspend(usize, u8),
     Watch(usize),
+    Away(usize, bool),
     Invite {
         from: usize,
         to: u64,
@@ -56,6 +57,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => slot.clone().prop_map(Act::Leave),
         1 => (slot.clone(), 0_u8..3).prop_map(|(slot, what)| Act::Suspend(slot, what)),
         1 => slot.clone().prop_map(Act::Watch),
+        1 => (slot.clone(), any::<bool>()).prop_map(|(slot, away)| Act::Away(slot, away)),
         6 => (slot.clone(), 0_u64..6, 0_usize..3)
             .prop_map(|(from, to, streams)| Act::Invite { from, to, streams }),
         9 => (slot, 0_usize..6, 0_u8..13).prop_map(|(who, nth, what)| Act::On { who, nth, what }),
@@ -163,6 +165,9 @@ impl Life {
                     });
                 let known = known.collect();
                 self.ask(slot, |request, _| Request::Watch(request, known));
+            }
+            Act::Away(slot, away) => {
+                self.ask(slot, |request, _| Request::Away(SetAway { request, away }));
             }
             Act::Invite { from, to, streams } => {
                 // The gate finds accounts of the session's tenant only.

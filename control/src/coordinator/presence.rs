@@ -1,0 +1,64 @@
+//! What accounts are doing, and who is told.
+
+use super::{Coordinator, KnownAccount};
+use crate::calls::State;
+use crate::sessions::{AccountKey, Session};
+use kakehashi_wire::id::TenantId;
+use kakehashi_wire::terminal::{Presence, PresenceEntry, PresenceState, SetAway};
+
+impl Coordinator {
+    /// What an account is doing, from its sessions and its call.
+    pub(super) fn doing(&self, account: AccountKey) -> PresenceState {
+        if !self.sessions.is_there(account) {
+            return PresenceState::Offline;
+        }
+        match self.calls.of(account).map(|call| call.state()) {
+            None | Some(State::Ended) if self.presences.is_away(account) => PresenceState::Away,
+            None | Some(State::Ended) => PresenceState::Waiting,
+            Some(State::Inviting | State::Ringing) => PresenceState::Ringing,
+            Some(State::Preparing | State::Connected) => PresenceState::InCall,
+        }
+    }
+
+    /// Tells the watchers what the account of `session` is doing, if that is news.
+    pub(super) fn announce(&mut self, session: &Session) {
+        let state = self.doing(session.account);
+        if !self.presences.set(session.account, state) {
+            return;
+        }
+        let entry =
+            PresenceEntry { login: session.login.clone(), display: session.display.clone(), state };
+        let told: Vec<_> = self.presences.watchers(session.account.tenant).collect();
+        for watcher in told {
+            self.say(watcher, Presence { complete: true, entries: vec![entry.clone()] });
+        }
+    }
+
+    /// Whoever sits at one of the account's terminals speaks for all of them.
+    pub(super) fn set_away(&mut self, session: &Session, ask: SetAway) {
+        self.done(session.id, ask.request);
+        self.presences.set_away(session.account, ask.away);
+        self.announce(session);
+    }
+
+    pub(super) fn announce_account(&mut self, account: AccountKey) {
+        let session = self.sessions.of(account).next().cloned();
+        if let Some(session) = session {
+            self.announce(&session);
+        }
+    }
+
+    /// The complete list for a new watcher.
+    pub(super) fn all_presence(
+        &self,
+        tenant: TenantId,
+        accounts: Vec<KnownAccount>,
+    ) -> Vec<Presence> {
+        let entries = accounts.into_iter().map(|known| PresenceEntry {
+            state: self.doing(AccountKey { tenant, account: known.account }),
+            login: known.login,
+            display: known.display,
+        });
+        crate::sessions::pages(entries.collect())
+    }
+}
