@@ -90,6 +90,10 @@ pub const SESSIONS_MAX: usize = CONNECTIONS_MAX;
 /// and no more than a ringing call can tell in one turn.
 pub const SESSIONS_PER_ACCOUNT_MAX: usize = 8;
 
+/// Calls of one account at once, all but one of them on hold: somebody who asks a colleague about
+/// one customer while a second and a third wait.
+pub const CALLS_PER_ACCOUNT_MAX: usize = 4;
+
 /// Calls of one node: half the sessions could be calling the other half.
 pub const CALLS_MAX: usize = SESSIONS_MAX / 2;
 

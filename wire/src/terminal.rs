@@ -124,7 +124,8 @@ pub struct WatchPresence {
     pub request: RequestId,
 }
 
-/// Calls `login` of the same tenant. Answer: [`Ringing`].
+/// Calls `login` of the same tenant. Answer: [`Ringing`]. If `login` calls this account at the same
+/// time, the call named there is that one, and is taken: [`CallReady`] follows.
 #[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct Invite {
     /// Pairs the answer.
@@ -255,7 +256,7 @@ pub enum Refusal {
     NoSuchLogin = 5,
     /// The account exists but has no terminal waiting.
     NotAvailable = 6,
-    /// The account is in another call.
+    /// The account, or the one it calls, is in another call that is not on hold.
     InAnotherCall = 7,
     /// No such call, or none that the session is part of.
     NoSuchCall = 8,
@@ -269,6 +270,8 @@ pub enum Refusal {
     CallsItself = 12,
     /// The request is not acceptable as it stands: an empty or doubled list, a limit passed.
     BadRequest = 13,
+    /// The account is part of as many calls as it may be.
+    TooManyCalls = 15,
     /// The one-time password must be changed first.
     PasswordMustChange = 18,
     /// The new password is too short, too common, the old one, or holds a name.

@@ -6,7 +6,7 @@ use super::{
 use crate::clock::{Now, UnixMs};
 use crate::fleet::WantedLeg;
 use crate::records::{CallRecord, RecordState};
-use crate::sessions::Session;
+use crate::sessions::{AccountKey, Session};
 use kakehashi_wire::id::{CallId, Epoch, LegId, MemberId, RelayId, RequestId, SessionId, TenantId};
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::relay::Subscription;
@@ -34,6 +34,16 @@ impl Received {
     }
 }
 
+/// An invitation that crossed the call's own: who was called has called the caller.
+pub struct Crossing {
+    /// Whose it is.
+    pub session: SessionId,
+    /// Its request.
+    pub request: RequestId,
+    /// What it offers to send.
+    pub streams: Vec<StreamOffer>,
+}
+
 /// A call between accounts of one tenant.
 pub struct Call {
     id: CallId,
@@ -42,6 +52,7 @@ pub struct Call {
     members: Vec<Member>,
     invite: RequestId,
     media: Option<CallMedia>,
+    crossing: Option<Crossing>,
     /// When the present state began.
     entered: Duration,
     // For the record.
@@ -63,6 +74,7 @@ impl Call {
             members: vec![caller, callee],
             invite,
             media: None,
+            crossing: None,
             entered: now.since_start,
             started: now.wall,
             answered: None,
@@ -145,6 +157,11 @@ impl Call {
         Some((nth, self.members[nth].standing(session.id)))
     }
 
+    /// Whether `account` has it on hold.
+    pub fn is_held_by(&self, account: AccountKey) -> bool {
+        self.members.iter().any(|member| member.account == account && member.holds())
+    }
+
     /// `session` rings too if its account is called and nobody has taken the call.
     pub fn ring_also(&mut self, session: &Session) -> bool {
         let callee = &mut self.members[CALLEE];
@@ -166,6 +183,18 @@ impl Call {
     /// other sessions that rang.
     pub fn answered_by(&mut self, session: SessionId, streams: Vec<StreamOffer>) -> Vec<SessionId> {
         self.members[CALLEE].answer(session, streams)
+    }
+
+    /// Keeps an invitation that crosses this one until it rings; `false` if another waits already.
+    pub fn cross(&mut self, crossing: Crossing) -> bool {
+        let is_first = self.crossing.is_none();
+        self.crossing.get_or_insert(crossing);
+        is_first
+    }
+
+    /// The invitation that waits for this one to ring.
+    pub fn take_crossing(&mut self) -> Option<Crossing> {
+        self.crossing.take()
     }
 
     /// The media, once the call is taken.

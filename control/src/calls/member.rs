@@ -243,6 +243,11 @@ impl Member {
         Ok(())
     }
 
+    /// Whether it has the call on hold.
+    pub fn holds(&self) -> bool {
+        self.phase == Phase::Held
+    }
+
     /// Whether it offers to send a stream of this kind.
     pub fn offers(&self, kind: StreamKind) -> bool {
         self.streams.iter().any(|stream| stream.kind == kind)

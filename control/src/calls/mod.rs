@@ -7,7 +7,7 @@ mod receives;
 mod registry;
 mod state;
 
-pub use call::{CALLEE, CALLER, Call, Received};
+pub use call::{CALLEE, CALLER, Call, Crossing, Received};
 pub use media::{CallMedia, NewLife, Offers, Ssrcs};
 pub use member::{Member, MemberEvent, MemberStep, Phase, Standing};
 pub use receives::{Manner, limits, subscriptions};

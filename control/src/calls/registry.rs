@@ -11,7 +11,7 @@ use std::time::Duration;
 #[derive(Default)]
 pub struct Calls {
     by_id: HashMap<CallId, Call>,
-    by_account: HashMap<AccountKey, CallId>,
+    by_account: HashMap<AccountKey, BTreeSet<CallId>>,
     timers: BTreeSet<(Duration, CallId)>,
     timer_of: HashMap<CallId, Duration>,
 }
@@ -27,22 +27,31 @@ impl Calls {
         self.by_id.contains_key(&id)
     }
 
-    /// Adds a call whose members are free.
+    /// Adds a call.
     pub fn insert(&mut self, call: Call) {
         for member in call.members() {
-            self.by_account.insert(member.account, call.id());
+            self.by_account.entry(member.account).or_default().insert(call.id());
         }
         self.by_id.insert(call.id(), call);
     }
 
-    /// Forgets a call; its members are free.
+    /// Forgets a call.
     pub fn remove(&mut self, id: CallId) -> Option<Call> {
         let call = self.by_id.remove(&id)?;
         for member in call.members() {
-            self.by_account.remove(&member.account);
+            self.part(member.account, id);
         }
         self.set_timer(id, None);
         Some(call)
+    }
+
+    fn part(&mut self, account: AccountKey, id: CallId) {
+        if let Some(calls) = self.by_account.get_mut(&account) {
+            calls.remove(&id);
+            if calls.is_empty() {
+                self.by_account.remove(&account);
+            }
+        }
     }
 
     /// A call by its number.
@@ -55,9 +64,15 @@ impl Calls {
         self.by_id.get_mut(&id)
     }
 
-    /// The call an account is in.
-    pub fn of(&self, account: AccountKey) -> Option<&Call> {
-        self.by_account.get(&account).and_then(|id| self.by_id.get(id))
+    /// The calls an account is part of, in the order of their numbers.
+    pub fn all_of(&self, account: AccountKey) -> impl Iterator<Item = &Call> {
+        let calls = self.by_account.get(&account).into_iter().flatten();
+        calls.filter_map(|id| self.by_id.get(id))
+    }
+
+    /// The one call that an account is part of and does not hold.
+    pub fn active_of(&self, account: AccountKey) -> Option<&Call> {
+        self.all_of(account).find(|call| !call.is_held_by(account))
     }
 
     /// All calls, in no order.

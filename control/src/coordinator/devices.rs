@@ -8,7 +8,9 @@ use crate::policy::acceptable;
 use crate::sessions::Session;
 use kakehashi_wire::id::{CallId, SessionId};
 use kakehashi_wire::media::StreamOffer;
-use kakehashi_wire::terminal::{Accept, Incoming, Refusal, Reject, Ringing, Taken};
+use kakehashi_wire::terminal::{
+    Accept, Done, Incoming, Refusal, Reject, Ringing, Taken, ToTerminal,
+};
 
 impl Coordinator {
     /// Every device of the called account rings, and the caller hears of it.
@@ -27,13 +29,18 @@ impl Coordinator {
 
     /// A device that signs in while its account is called rings too.
     pub(super) fn ring_also(&mut self, session: &Session) {
-        let Some(id) = self.calls.of(session.account).map(Call::id) else { return };
-        let Some(call) = self.calls.get_mut(id) else { return };
-        // Before it rings anywhere, nobody has been told.
-        if call.ring_also(session) && call.state() == State::Ringing {
-            let incoming = incoming(call);
-            self.say(session.id, incoming);
+        for id in self.calls_of(session) {
+            let Some(call) = self.calls.get_mut(id) else { continue };
+            // Before it rings anywhere, nobody has been told.
+            if call.ring_also(session) && call.state() == State::Ringing {
+                let incoming = incoming(call);
+                self.say(session.id, incoming);
+            }
         }
+    }
+
+    fn calls_of(&self, session: &Session) -> Vec<CallId> {
+        self.calls.all_of(session.account).map(Call::id).collect()
     }
 
     pub(super) fn accept(&mut self, session: &Session, ask: Accept, now: Now) {
@@ -46,16 +53,29 @@ impl Coordinator {
             self.refuse(session.id, request, reason);
             return;
         }
-        let at = self.out.len();
-        match self.happen(call, Event::Accept, now) {
-            Some(Step::To(_)) => {
-                self.taken_by(session.id, call, streams);
-                self.answer_done_at(at, session.id, request);
-                self.prepare(call, now);
-            }
-            Some(Step::Refuse(reason)) => self.refuse(session.id, request, reason),
-            _ => {}
+        if let Some(Step::Refuse(reason)) =
+            self.take(call, session.id, (streams, Done { request }), now)
+        {
+            self.refuse(session.id, request, reason);
         }
+    }
+
+    /// `session` of the called account takes the call with these streams, and is answered so.
+    pub(super) fn take(
+        &mut self,
+        call: CallId,
+        session: SessionId,
+        (streams, answer): (Vec<StreamOffer>, impl Into<ToTerminal>),
+        now: Now,
+    ) -> Option<Step> {
+        let at = self.out.len();
+        let step = self.happen(call, Event::Accept, now)?;
+        if let Step::To(_) = step {
+            self.taken_by(session, call, streams);
+            self.answer_at(at, session, answer);
+            self.prepare(call, now);
+        }
+        Some(step)
     }
 
     /// The call is recorded as taken; the account's other devices stop ringing.
@@ -84,18 +104,19 @@ impl Coordinator {
         }
     }
 
-    /// A session that ends takes its account out of its call, as `event`, unless other devices
+    /// A session that ends takes its account out of its calls, as `event`, unless other devices
     /// still ring.
     pub(super) fn member_detached(&mut self, session: &Session, event: Event, now: Now) {
-        let Some(id) = self.calls.of(session.account).map(Call::id) else { return };
-        let Some(call) = self.calls.get_mut(id) else { return };
-        let lost = match call.standing(session) {
-            Some((_, Standing::Takes)) => true,
-            Some((_, Standing::Rings)) => !call.stop_ringing(session.id),
-            Some((_, Standing::Aside)) | None => false,
-        };
-        if lost {
-            self.happen(id, event, now);
+        for id in self.calls_of(session) {
+            let Some(call) = self.calls.get_mut(id) else { continue };
+            let lost = match call.standing(session) {
+                Some((_, Standing::Takes)) => true,
+                Some((_, Standing::Rings)) => !call.stop_ringing(session.id),
+                Some((_, Standing::Aside)) | None => false,
+            };
+            if lost {
+                self.happen(id, event, now);
+            }
         }
     }
 }

@@ -24,11 +24,14 @@ impl Coordinator {
 
     /// The call never came to ring: its invitation is refused, and nothing of it is kept.
     pub(super) fn withdraw_call(&mut self, id: CallId, reason: Refusal) {
-        let Some(call) = self.calls.remove(id) else { return };
+        let Some(mut call) = self.calls.remove(id) else { return };
         self.out.push(Output::Write(Write::Forget(call.record())));
-        let caller = call.caller().session().filter(|caller| self.sessions.get(*caller).is_some());
-        if let Some(caller) = caller {
-            self.refuse(caller, call.invite(), reason);
+        let caller = call.caller().session().map(|caller| (caller, call.invite()));
+        let crossing = call.take_crossing().map(|it| (it.session, it.request));
+        for (session, request) in caller.into_iter().chain(crossing) {
+            if self.sessions.get(session).is_some() {
+                self.refuse(session, request, reason);
+            }
         }
         for member in call.members() {
             self.announce_account(member.account);

@@ -13,7 +13,12 @@ impl Coordinator {
     pub(super) fn hold(&mut self, session: &Session, ask: Hold, now: Now) {
         let event = if ask.on { MemberEvent::Hold } else { MemberEvent::Resume };
         let at = (session, ask.request, ask.call);
-        self.change(at, |member| member.apply(event, now.wall));
+        let other = self.calls.active_of(session.account).is_some_and(|call| call.id() != ask.call);
+        self.change(at, |member| match other && member.holds() && !ask.on {
+            // An account speaks in one call at a time.
+            true => Err(Refusal::InAnotherCall),
+            false => member.apply(event, now.wall),
+        });
     }
 
     pub(super) fn mute(&mut self, session: &Session, ask: Mute, now: Now) {

@@ -9,6 +9,7 @@ mod arrivals;
 mod devices;
 mod ending;
 mod holding;
+mod inviting;
 mod media;
 mod presence;
 mod progress;

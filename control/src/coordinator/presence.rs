@@ -7,16 +7,23 @@ use kakehashi_wire::id::TenantId;
 use kakehashi_wire::terminal::{Presence, PresenceEntry, PresenceState, SetAway};
 
 impl Coordinator {
-    /// What an account is doing, from its sessions and its call.
+    /// What an account is doing, from its sessions and its calls.
     pub(super) fn doing(&self, account: AccountKey) -> PresenceState {
         if !self.sessions.is_there(account) {
             return PresenceState::Offline;
         }
-        match self.calls.of(account).map(|call| call.state()) {
-            None | Some(State::Ended) if self.presences.is_away(account) => PresenceState::Away,
-            None | Some(State::Ended) => PresenceState::Waiting,
-            Some(State::Inviting | State::Ringing) => PresenceState::Ringing,
-            Some(State::Preparing | State::Connected) => PresenceState::InCall,
+        let mut ringing = false;
+        for call in self.calls.all_of(account) {
+            match call.state() {
+                State::Ended => {}
+                State::Inviting | State::Ringing => ringing = true,
+                State::Preparing | State::Connected => return PresenceState::InCall,
+            }
+        }
+        match (ringing, self.presences.is_away(account)) {
+            (true, _) => PresenceState::Ringing,
+            (false, true) => PresenceState::Away,
+            (false, false) => PresenceState::Waiting,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Calls move on: the one path from an invitation to media.
 
-use super::requests::LEGS;
+use super::inviting::LEGS;
 use super::{Coordinator, Output};
 use crate::calls::{CallMedia, Event, State, Step};
 use crate::capacity::{LEGS_TIMEOUT, STANDBY_TIMEOUT};
@@ -8,8 +8,8 @@ use crate::clock::Now;
 use crate::fleet::{LegNews, Together};
 use crate::placement::choose;
 use crate::policy::media_terms;
-use kakehashi_wire::id::{CallId, RequestId, SessionId};
-use kakehashi_wire::terminal::Done;
+use kakehashi_wire::id::{CallId, SessionId};
+use kakehashi_wire::terminal::ToTerminal;
 
 /// What to do with a call whose legs are being installed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,7 +27,10 @@ impl Coordinator {
         let call = self.calls.get_mut(id)?;
         let step = call.apply(event, now);
         match step {
-            Step::To(State::Ringing) => self.ring(id, now),
+            Step::To(State::Ringing) => {
+                self.ring(id, now);
+                self.meet_crossing(id, now);
+            }
             Step::To(State::Connected) => self.connect(id),
             Step::End(reason) => self.end_call(id, reason, now),
             Step::Withdraw(reason) => self.withdraw_call(id, reason),
@@ -37,10 +40,15 @@ impl Coordinator {
     }
 
     /// Puts the answer to a request behind the first write since output `at`.
-    pub(super) fn answer_done_at(&mut self, at: usize, session: SessionId, request: RequestId) {
+    pub(super) fn answer_at(
+        &mut self,
+        at: usize,
+        session: SessionId,
+        answer: impl Into<ToTerminal>,
+    ) {
         let written = self.out[at..].iter().position(|out| matches!(out, Output::Write(_)));
         let at = written.map_or(at, |nth| at + nth + 1);
-        self.out.insert(at, Output::Say(session, Done { request }.into()));
+        self.out.insert(at, Output::Say(session, answer.into()));
     }
 
     /// Places a call that was taken, draws its keys, and wants its legs at the relays.

@@ -1,17 +1,11 @@
 //! What sessions ask for.
 
 use super::{Coordinator, Request};
-use crate::calls::{CALLEE, CALLER, Call, Event, Member, Standing, Step};
+use crate::calls::{CALLEE, CALLER, Event, Standing, Step};
 use crate::clock::Now;
-use crate::placement::choose;
-use crate::policy::{CallFacts, Callee, acceptable, may_call};
-use crate::sessions::{AccountKey, Session};
-use kakehashi_wire::id::{AccountId, CallId, RequestId, SessionId};
-use kakehashi_wire::media::StreamOffer;
-use kakehashi_wire::terminal::{Refusal, ReportQuality};
-
-/// Legs a call between two terminals has at each relay.
-pub(super) const LEGS: u32 = 2;
+use crate::sessions::Session;
+use kakehashi_wire::id::{CallId, RequestId, SessionId};
+use kakehashi_wire::terminal::{Done, Refusal, ReportQuality};
 
 /// Which member may do something to a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,55 +52,6 @@ impl Coordinator {
         }
     }
 
-    /// Admits, decides and records an invitation; it rings when the record is on disk.
-    fn invite(
-        &mut self,
-        session: &Session,
-        request: RequestId,
-        callee: Option<AccountId>,
-        streams: Vec<StreamOffer>,
-        now: Now,
-    ) -> Result<(), Refusal> {
-        if !acceptable(&streams) {
-            return Err(Refusal::BadRequest);
-        }
-        let callee = may_call(&self.facts(session, callee, now))?;
-        if !self.calls.has_room() {
-            return Err(Refusal::Busy);
-        }
-        let callee = Member::called(self.sessions.of(callee)).ok_or(Refusal::NotAvailable)?;
-        let id = self.fresh_call_id();
-        let call = Call::new((id, request), Member::calling(session, streams), callee, now);
-        self.write(call.record());
-        self.calls.insert(call);
-        self.announce_members(id);
-        Ok(())
-    }
-
-    fn facts(&self, session: &Session, callee: Option<AccountId>, now: Now) -> CallFacts {
-        let busy = |account| self.calls.of(account).is_some();
-        let callee = callee.map(|account| {
-            let account = AccountKey { tenant: session.account.tenant, account };
-            let is_there = self.sessions.is_there(account);
-            Callee { account, is_there, is_busy: busy(account) }
-        });
-        CallFacts {
-            caller: session.account,
-            caller_is_busy: busy(session.account),
-            callee,
-            relay_ready: choose(&self.fleet.candidates(now.since_start), LEGS).is_some(),
-        }
-    }
-
-    fn fresh_call_id(&self) -> CallId {
-        loop {
-            let id = CallId(self.entropy.nonzero());
-            if !self.calls.contains(id) {
-                return id;
-            }
-        }
-    }
-
     /// Lets a member's wish happen to its call, and answers it.
     pub(super) fn act(
         &mut self,
@@ -124,7 +69,7 @@ impl Coordinator {
         match step {
             Step::Refuse(reason) => self.refuse(session.id, request, reason),
             // Behind the record it promises, before what follows from it.
-            _ => self.answer_done_at(at, session.id, request),
+            _ => self.answer_at(at, session.id, Done { request }),
         }
         Some(step)
     }
@@ -137,6 +82,8 @@ impl Coordinator {
             // The account has answered on another device, or this one has declined.
             ((CALLEE, Standing::Aside), By::Callee) => Err(Refusal::TooLate),
             ((_, Standing::Aside), _) => Err(Refusal::NoSuchCall),
+            // One that was called and has called itself may not know whose call it became.
+            ((CALLEE, Standing::Takes), By::Caller) => Ok(()),
             ((CALLER, _), By::Callee) | ((CALLEE, _), By::Caller) => Err(Refusal::BadRequest),
             _ => Ok(()),
         }

@@ -4,7 +4,7 @@
 //! for: whoever is suspended must not go on speaking while a disk is slow.
 
 use super::{Coordinator, Output};
-use crate::calls::{Event, Standing, State};
+use crate::calls::{Call, Event, Standing, State};
 use crate::clock::Now;
 use crate::sessions::{Revocation, Session};
 use kakehashi_wire::id::{CallId, SessionId};
@@ -20,7 +20,7 @@ impl Coordinator {
             self.presences.unwatch(session);
         }
         // Said by the standing before any of them leaves: they may be in one call.
-        let heard: Vec<_> = sessions.iter().filter_map(|session| self.heard_of(session)).collect();
+        let heard: Vec<_> = sessions.iter().flat_map(|session| self.heard_of(session)).collect();
         for session in &sessions {
             self.member_detached(session, Event::Suspended, now);
         }
@@ -36,13 +36,14 @@ impl Coordinator {
         self.out.extend(follows);
     }
 
-    /// The call that a session takes part in and knows of.
-    fn heard_of(&self, session: &Session) -> Option<(SessionId, CallId)> {
-        let call = self.calls.of(session.account)?;
-        let takes_part = match call.standing(session)?.1 {
-            Standing::Takes | Standing::Rings => call.state() != State::Inviting,
-            Standing::Aside => false,
+    /// The calls that a session takes part in and knows of.
+    fn heard_of(&self, session: &Session) -> Vec<(SessionId, CallId)> {
+        let knows = |call: &&Call| {
+            let standing = call.standing(session).map(|(_, standing)| standing);
+            let takes_part = matches!(standing, Some(Standing::Takes | Standing::Rings));
+            takes_part && call.state() != State::Inviting
         };
-        takes_part.then(|| (session.id, call.id()))
+        let calls = self.calls.all_of(session.account).filter(knows);
+        calls.map(|call| (session.id, call.id())).collect()
     }
 }

@@ -6,6 +6,7 @@ mod holding;
 mod lanes;
 mod presence;
 mod random;
+mod several;
 mod store;
 mod suspension;
 mod wraps;

@@ -6,6 +6,6 @@ mod call;
 mod media;
 mod streams;
 
-pub use call::{CallFacts, Callee, may_call};
+pub use call::{CallFacts, Callee, Engaged, MayCall, may_call};
 pub use media::{Isolation, MediaFacts, MediaTerms, media_terms};
 pub use streams::acceptable;

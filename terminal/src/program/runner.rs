@@ -249,6 +249,10 @@ impl Runner {
 
     async fn on_incoming(&mut self, incoming: Incoming) -> Result<()> {
         let call = incoming.call;
+        // Both have called each other: that call is taken already.
+        if self.current.as_ref().is_some_and(|current| current.call == call) {
+            return Ok(());
+        }
         self.voice.say(&Note::Incoming {
             call: &call.to_string(),
             login: &incoming.login,

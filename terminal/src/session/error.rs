@@ -102,13 +102,16 @@ pub fn sentence(reason: Refusal) -> &'static str {
         Refusal::SignedInElsewhere => "as many devices as may be are signed in with this account",
         Refusal::NoSuchLogin => "there is no such login ID in this tenant",
         Refusal::NotAvailable => "the called account has no terminal waiting",
-        Refusal::InAnotherCall => "the called account is in another call",
+        Refusal::InAnotherCall => {
+            "this account or the called one is in another call: put it on hold or end it first"
+        }
         Refusal::NoSuchCall => "there is no such call",
         Refusal::TooLate => "the call is past the point where that can be done",
         Refusal::NoRelay => "no relay is ready to carry the call",
         Refusal::StoreUnavailable => "control's store does not answer; nothing was changed",
         Refusal::CallsItself => "an account cannot call itself",
         Refusal::BadRequest => "control does not accept the request as it stands",
+        Refusal::TooManyCalls => "this account has as many calls as it may have: end one first",
         Refusal::PasswordMustChange => "the password was for one time: change it first",
         Refusal::BadPassword => {
             "the new password is not taken: use 15 characters or more, such as four or five words \

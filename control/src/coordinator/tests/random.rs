@@ -1,10 +1,11 @@
 //! Random lives of a small node: whatever happens, every request is answered exactly once, nobody
-//! is in two calls, tenants stay apart, keys stay where they belong, and nothing is left when all
-//! calls are over.
+//! speaks in two calls, tenants stay apart, keys stay where they belong, and nothing is left when
+//! all calls are over.
 
 use super::*;
 use crate::calls::Standing;
 use crate::calls::limits;
+use crate::capacity::CALLS_PER_ACCOUNT_MAX;
 use crate::sessions::Whom;
 use kakehashi_wire::id::{Epoch, MemberId};
 use kakehashi_wire::terminal::Layer;
@@ -342,7 +343,11 @@ impl Life {
             let rings = matches!(call.state(), State::Inviting | State::Ringing);
             prop_assert_eq!(call.callee().session().is_none(), rings);
             for member in call.members() {
-                prop_assert!(members.insert(member.account), "in two calls");
+                if !member.holds() {
+                    prop_assert!(members.insert(member.account), "speaks in two calls");
+                }
+                let calls = core.calls.all_of(member.account).count();
+                prop_assert!(calls <= CALLS_PER_ACCOUNT_MAX, "in too many calls");
                 prop_assert!(!member.sessions().is_empty(), "a call without a member");
                 for session in member.sessions() {
                     let session = core.sessions.get(session);
