@@ -116,7 +116,19 @@ pub const UNSAVED_MAX: usize = 10_000;
 /// How long the core waits before it offers a record again that the store did not take.
 pub const SAVE_RETRY: Duration = Duration::from_secs(1);
 
-/// Presence changes go out alone; a full list in pages of this many entries. Halved from the
+/// Watchers of a tenant up to which each change of presence is told at once. With 200 of them a
+/// change is 200 messages, and a call is ten changes: 2,000 messages, 10 ms of a core.
+pub const PRESENCE_AT_ONCE_MAX: usize = 200;
+
+/// How often a tenant with more watchers is told: a person does not see the difference, and a
+/// thousand terminals hear four messages a second instead of one for each change.
+pub const PRESENCE_PUSH_EVERY: Duration = Duration::from_millis(250);
+
+/// Changes of one tenant that wait; with so many they are told before their time. Eight full
+/// messages for each watcher, a thirtieth of what may wait for it.
+pub const PRESENCE_WAITING_MAX: usize = 8 * PRESENCE_PAGE;
+
+/// A list of presence goes out in pages of this many entries. Halved from the
 /// wire's limit so that 128-byte names stay below the body limit.
 pub const PRESENCE_PAGE: usize = kakehashi_wire::limits::PRESENCE_ENTRIES_MAX / 2;
 

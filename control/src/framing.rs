@@ -69,3 +69,11 @@ pub(crate) async fn write(
     let encoded = Zeroizing::new(encoded?);
     Ok(stream.write_all(&encoded).await?)
 }
+
+/// Sends a message that was encoded for many.
+pub(crate) async fn write_shared(
+    stream: &mut SendStream,
+    encoded: &[u8],
+) -> Result<(), WriteFailure> {
+    Ok(stream.write_all(encoded).await?)
+}

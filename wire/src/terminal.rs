@@ -281,7 +281,7 @@ pub enum Refusal {
 /// Who of the tenant is there.
 #[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct Presence {
-    /// `true` on the last message of a complete list; changes that follow carry `true` too.
+    /// `true` on the last message of a complete list, and of changes that are told together.
     pub complete: bool,
     /// The accounts, at most [`PRESENCE_ENTRIES_MAX`] a message.
     pub entries: Vec<PresenceEntry>,

@@ -24,13 +24,13 @@ use crate::entropy::Entropy;
 use crate::fleet::{Fleet, LinkId, ToLink};
 use crate::policy::MediaFacts;
 use crate::records::CallRecord;
-use crate::sessions::{AccountKey, Epochs, Presences, Registry, Revocation, Revoked};
+use crate::sessions::{AccountKey, Epochs, Presences, Pushes, Registry, Revocation, Revoked};
 use kakehashi_wire::id::{AccountId, CallId, DeviceId, RequestId, SessionId};
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::relay::{FromRelay, Hello};
 use kakehashi_wire::terminal::{
-    Accept, Cancel, ChooseLayer, Done, HangUp, Hold, Mute, Refusal, Refused, Reject, ReportQuality,
-    SessionEnd, SetAway, Share, ToTerminal,
+    Accept, Cancel, ChooseLayer, Done, HangUp, Hold, Mute, Presence, Refusal, Refused, Reject,
+    ReportQuality, SessionEnd, SetAway, Share, ToTerminal,
 };
 use std::time::Duration;
 use unsaved::Unsaved;
@@ -167,6 +167,8 @@ pub enum Output {
     Arrival(SessionId, Result<(), Rejection>),
     /// Says something to a terminal.
     Say(SessionId, ToTerminal),
+    /// Says one thing to many terminals.
+    Push(Vec<SessionId>, Presence),
     /// Ends a session: says why after all that was said before, then closes.
     End(SessionId, SessionEnd),
     /// Something for a relay.
@@ -182,6 +184,7 @@ pub struct Coordinator {
     sessions: Registry,
     revoked: Revoked,
     presences: Presences,
+    pushes: Pushes,
     calls: Calls,
     ssrcs: Ssrcs,
     fleet: Fleet,
@@ -198,6 +201,7 @@ impl Coordinator {
             sessions: Registry::default(),
             revoked: Revoked::default(),
             presences: Presences::default(),
+            pushes: Pushes::default(),
             calls: Calls::default(),
             ssrcs: Ssrcs::default(),
             fleet,
@@ -234,14 +238,19 @@ impl Coordinator {
         }
         self.look_at_timers(now);
         self.retry_writes(now);
+        self.push_presence(now);
         self.flush_fleet(now);
         std::mem::take(&mut self.out)
     }
 
     /// When an [`Input::Tick`] is due.
     pub fn next_deadline(&self) -> Option<Duration> {
-        let deadlines =
-            [self.calls.next_deadline(), self.fleet.next_deadline(), self.unsaved.next_retry()];
+        let deadlines = [
+            self.calls.next_deadline(),
+            self.fleet.next_deadline(),
+            self.unsaved.next_retry(),
+            self.pushes.next_due(),
+        ];
         deadlines.into_iter().flatten().min()
     }
 

@@ -1,7 +1,9 @@
 //! What accounts are doing, and who is told.
 
-use super::{Coordinator, KnownAccount};
+use super::{Coordinator, KnownAccount, Output};
 use crate::calls::State;
+use crate::capacity::PRESENCE_AT_ONCE_MAX;
+use crate::clock::Now;
 use crate::sessions::{AccountKey, Session};
 use kakehashi_wire::id::TenantId;
 use kakehashi_wire::terminal::{Presence, PresenceEntry, PresenceState, SetAway};
@@ -35,9 +37,27 @@ impl Coordinator {
         }
         let entry =
             PresenceEntry { login: session.login.clone(), display: session.display.clone(), state };
-        let told: Vec<_> = self.presences.watchers(session.account.tenant).collect();
-        for watcher in told {
-            self.say(watcher, Presence { complete: true, entries: vec![entry.clone()] });
+        if self.presences.watchers_count(session.account.tenant) > PRESENCE_AT_ONCE_MAX {
+            self.pushes.note(session.account, entry);
+            return;
+        }
+        self.pushes.told(session.account);
+        self.push(session.account.tenant, Presence { complete: true, entries: vec![entry] });
+    }
+
+    /// Tells what waited long enough.
+    pub(super) fn push_presence(&mut self, now: Now) {
+        while let Some((tenant, entries)) = self.pushes.due(now.since_start) {
+            for page in crate::sessions::pages(entries) {
+                self.push(tenant, page);
+            }
+        }
+    }
+
+    fn push(&mut self, tenant: TenantId, presence: Presence) {
+        let told: Vec<_> = self.presences.watchers(tenant).collect();
+        if !told.is_empty() {
+            self.out.push(Output::Push(told, presence));
         }
     }
 

@@ -56,6 +56,8 @@ pub(super) struct World {
     pub(super) life: u64,
     /// In which epochs sign-ins are let in.
     pub(super) epochs: Epochs,
+    /// Messages of presence that watchers were told.
+    pub(super) pushed: usize,
     requests: u32,
 }
 
@@ -80,6 +82,7 @@ impl World {
             relays_answer: true,
             life: 1,
             epochs: Epochs { tenant: 1, account: 1 },
+            pushed: 0,
             requests: 0,
         };
         for relay in 1..=relays {
@@ -155,6 +158,13 @@ impl World {
             }
             Output::Say(session, message) => {
                 self.told.entry(session).or_default().push(message);
+                None
+            }
+            Output::Push(sessions, presence) => {
+                self.pushed += sessions.len();
+                for session in sessions {
+                    self.told.entry(session).or_default().push(presence.clone().into());
+                }
                 None
             }
             Output::End(session, reason) => {

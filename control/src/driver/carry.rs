@@ -4,12 +4,12 @@ use super::{Attach, Seat, Turn, Verdict};
 use crate::capacity::TURNS_PER_COMMIT_MAX;
 use crate::coordinator::{Input, Output, Write};
 use crate::fleet::{LinkId, ToLink};
-use crate::gate::Outbox;
+use crate::gate::{Outbox, Said};
 use crate::records::Records;
 use crate::store::StoreError;
 use kakehashi_wire::id::{CallId, SessionId};
 use kakehashi_wire::relay::ToRelay;
-use kakehashi_wire::terminal::ToTerminal;
+use kakehashi_wire::terminal::{Presence, ToTerminal};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -131,7 +131,8 @@ impl Carrier {
                     let _gone = waiting.send(verdict.map(seat));
                 }
             }
-            Output::Say(session, message) => self.say(session, message),
+            Output::Say(session, message) => self.say(session, Said::Message(message)),
+            Output::Push(sessions, presence) => self.push(sessions, presence),
             Output::End(session, reason) => {
                 if let Some(outbox) = self.outboxes.remove(&session) {
                     outbox.end(reason);
@@ -155,9 +156,20 @@ impl Carrier {
         }
     }
 
-    fn say(&mut self, session: SessionId, message: ToTerminal) {
+    /// Encodes once what many hear.
+    fn push(&mut self, sessions: Vec<SessionId>, presence: Presence) {
+        let encoded: Arc<[u8]> = match ToTerminal::from(presence).encode() {
+            Ok(encoded) => encoded.into(),
+            Err(error) => return tracing::error!(%error, "presence was not told: report this"),
+        };
+        for session in sessions {
+            self.say(session, Said::Encoded(Arc::clone(&encoded)));
+        }
+    }
+
+    fn say(&mut self, session: SessionId, said: Said) {
         let Some(outbox) = self.outboxes.get(&session) else { return };
-        if outbox.say(message).is_err() {
+        if outbox.say(said).is_err() {
             tracing::warn!(%session, "ending: the terminal reads too slowly");
             self.outboxes.remove(&session);
             let _stopping = self.feedback.send(Input::Gone(session));

@@ -2,7 +2,7 @@
 
 use super::CloseCode;
 use super::one_time::{change, until_changed};
-use super::outbox::Waiting;
+use super::outbox::{Said, Waiting};
 use super::pace::Pace;
 use super::sign_in::{Begun, Caller, NoSession, SignedIn, sign_in};
 use crate::accounts::{Account, Accounts};
@@ -187,7 +187,10 @@ fn last_word(ended: &Ended, by_core: Option<SessionEnd>) -> (Option<SessionEnd>,
 /// Says everything that waits until nothing follows.
 async fn write_all(send: &mut SendStream, waiting: &mut Waiting) -> Result<(), WriteFailure> {
     while let Some(message) = waiting.next().await {
-        framing::write(send, message.encode()).await?;
+        match message {
+            Said::Message(message) => framing::write(send, message.encode()).await?,
+            Said::Encoded(bytes) => framing::write_shared(send, &bytes).await?,
+        }
     }
     Ok(())
 }

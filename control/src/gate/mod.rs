@@ -14,4 +14,4 @@ mod sign_in;
 pub use close::CloseCode;
 pub(crate) use connection::Gate;
 pub(crate) use crowd::Limits;
-pub use outbox::{Outbox, Overflow};
+pub use outbox::{Outbox, Overflow, Said};

@@ -5,15 +5,23 @@ use kakehashi_wire::terminal::{SessionEnd, ToTerminal};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{Notify, mpsc};
 
+/// One message.
+pub enum Said {
+    /// For this terminal alone.
+    Message(ToTerminal),
+    /// The same bytes go to many terminals; nothing in them is secret.
+    Encoded(Arc<[u8]>),
+}
+
 /// The core's side.
 pub struct Outbox {
-    messages: mpsc::Sender<ToTerminal>,
+    messages: mpsc::Sender<Said>,
     end: Arc<End>,
 }
 
 /// The connection's side.
 pub(super) struct Waiting {
-    messages: mpsc::Receiver<ToTerminal>,
+    messages: mpsc::Receiver<Said>,
     end: Arc<End>,
 }
 
@@ -39,7 +47,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`Overflow`] if too many wait already; the session is over then.
-    pub fn say(&self, message: ToTerminal) -> Result<(), Overflow> {
+    pub fn say(&self, message: Said) -> Result<(), Overflow> {
         match self.messages.try_send(message) {
             // A connection that is gone is noticed by its own task.
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
@@ -59,7 +67,7 @@ impl Outbox {
 
 impl Waiting {
     /// The next message; `None` when nothing follows.
-    pub(super) async fn next(&mut self) -> Option<ToTerminal> {
+    pub(super) async fn next(&mut self) -> Option<Said> {
         self.messages.recv().await
     }
 
@@ -81,8 +89,9 @@ mod tests {
     use kakehashi_wire::id::RequestId;
     use kakehashi_wire::terminal::Done;
 
-    fn done(n: usize) -> ToTerminal {
-        Done { request: RequestId(u32::try_from(n).unwrap()) }.into()
+    fn done(n: usize) -> Said {
+        let done = Done { request: RequestId(u32::try_from(n).unwrap()) };
+        Said::Message(done.into())
     }
 
     #[tokio::test]

@@ -1,11 +1,13 @@
 //! Who is signed in, and who is told about it. Pure.
 
 mod presence;
+mod pushes;
 mod registry;
 mod revoked;
 
 pub use presence::Presences;
 pub(crate) use presence::pages;
+pub use pushes::Pushes;
 pub use registry::{Admission, Registry, Session};
 pub use revoked::{Epochs, Revocation, Revoked, Whom};
 

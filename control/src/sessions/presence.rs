@@ -64,6 +64,11 @@ impl Presences {
         }
     }
 
+    /// How many are told of a tenant's changes.
+    pub fn watchers_count(&self, tenant: TenantId) -> usize {
+        self.watchers.get(&tenant).map_or(0, BTreeSet::len)
+    }
+
     /// Who is told of a tenant's changes.
     pub fn watchers(&self, tenant: TenantId) -> impl Iterator<Item = SessionId> + '_ {
         self.watchers.get(&tenant).into_iter().flatten().copied()
