@@ -6,7 +6,7 @@ use super::model::{AccountRecord, account_key};
 use super::rules::{self, BadPassword};
 use super::{Accounts, Revision, SignInRefusal, Standing, StoreError};
 use crate::clock::Now;
-use crate::sessions::AccountKey;
+use crate::sessions::{AccountKey, Revocation};
 use crate::store::{Expected, Transaction, encode};
 use kakehashi_wire::secret::Password;
 
@@ -64,14 +64,15 @@ impl From<StoreError> for ChangeRefusal {
 impl Accounts {
     /// Changes the password of `account` from `old` to `new`, which is for good, and raises the
     /// account's epoch, so that nothing granted with the old one counts any longer. Wrong ones are
-    /// limited as for a device that the account knows.
+    /// limited as for a device that the account knows. Sessions that are there end with what is
+    /// returned.
     pub async fn change_password(
         &self,
         account: AccountKey,
         old: &Password,
         new: Password,
         now: impl Fn() -> Now,
-    ) -> Result<(), ChangeRefusal> {
+    ) -> Result<Revocation, ChangeRefusal> {
         let key = account_key(account.tenant, account.account);
         let found: Option<(AccountRecord, Revision)> = self.read(&key).await?;
         let (mut record, revision) = found.ok_or(ChangeRefusal::WrongPassword)?;
@@ -96,6 +97,6 @@ impl Accounts {
             .compare(key.clone(), Expected::At(revision))
             .put(key, encode(&record));
         self.store.transact(change).await?;
-        Ok(())
+        Ok(Revocation::of_password(account, record.account.epoch))
     }
 }

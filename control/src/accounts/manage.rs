@@ -137,6 +137,7 @@ impl Accounts {
             created: now,
             standing: Standing::Active,
             suspended_devices: Vec::new(),
+            devices_epoch: 0,
         };
         let record = AccountRecord { account, password: hash, one_time: new.one_time };
         self.insert(&login, &record).await?;

@@ -163,6 +163,7 @@ impl Accounts {
             return Err(SignInRefusal::BadCredentials);
         };
         let AccountRecord { account, one_time, .. } = record;
+        let epochs = epochs(&account, &tenant);
         if let Some(device) = device {
             let account = AccountKey { tenant: account.tenant, account: account.id };
             if let Err(error) = self.remember(account, device, now().wall).await {
@@ -175,7 +176,7 @@ impl Accounts {
             login: account.login,
             display: account.display,
             must_change: one_time,
-            epochs: Epochs { tenant: tenant.epoch, account: account.epoch },
+            epochs,
             suspended_devices: account.suspended_devices,
         })
     }
@@ -292,4 +293,9 @@ impl Accounts {
         let found = store.get(key).await?;
         found.map(|entry| Ok((decode(&entry)?, entry.revision))).transpose()
     }
+}
+
+/// The epochs in which what `account` of `tenant` is granted now counts.
+fn epochs(account: &Account, tenant: &Tenant) -> Epochs {
+    Epochs { tenant: tenant.epoch, account: account.epoch, devices: account.devices_epoch }
 }

@@ -88,6 +88,10 @@ pub struct Account {
     /// On which devices it may not.
     #[serde(default)]
     pub suspended_devices: Vec<SuspendedDevice>,
+    /// Raised whenever one of its devices is suspended: what was granted to that one before no
+    /// longer counts.
+    #[serde(default)]
+    pub devices_epoch: u64,
 }
 
 /// An account as it is kept.

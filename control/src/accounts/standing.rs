@@ -68,7 +68,7 @@ impl Accounts {
             Subject::Device { tenant, login, device } => {
                 let change = |record: &mut AccountRecord| suspend_device(record, *device, now);
                 let record = self.change_account(tenant, login, change).await?;
-                (Whom::Device(key(&record), *device), record.account.epoch)
+                (Whom::Device(key(&record), *device), record.account.devices_epoch)
             }
         };
         Ok(Revocation { whom, epoch, why: SessionEnd::Suspended })
@@ -201,7 +201,7 @@ fn suspend_device(
         return Err(AccountError::Limit(SUSPENDED_DEVICES_MAX, "suspended devices of an account"));
     }
     account.suspended_devices.push(SuspendedDevice { device, since: now });
-    account.epoch += 1;
+    account.devices_epoch += 1;
     Ok(true)
 }
 

@@ -5,6 +5,7 @@ use super::{Answer, CallRow, Request, Service, StatusRow};
 use crate::accounts::{AccountError, Added, NewAccount, Tenant, TenantLimits};
 use crate::audit::Actor;
 use crate::capacity::ADMIN_ROWS_MAX;
+use crate::sessions::{AccountKey, Revocation};
 use kakehashi_wire::id::TenantId;
 use std::collections::HashMap;
 
@@ -52,7 +53,10 @@ async fn act(service: &Service, request: Request) -> Result<Answer, AccountError
         }
         Request::AccountPassword { tenant, login, password, permanent } => {
             let tenant = find(service, &tenant).await?;
-            added(accounts.set_password(tenant.id, &login, password, !permanent).await)
+            let set = accounts.set_password(tenant.id, &login, password, !permanent).await?;
+            let account = AccountKey { tenant: tenant.id, account: set.account.id };
+            service.live.revoke(Revocation::of_password(account, set.account.epoch)).await;
+            added(Ok(set))
         }
         Request::AccountList { tenant } => {
             let tenant = find(service, &tenant).await?;

@@ -4,7 +4,7 @@ use super::{Arrival, Coordinator, Output, Rejection, retry_after_ms};
 use crate::calls::Event;
 use crate::clock::Now;
 use crate::sessions::{Admission, Session};
-use kakehashi_wire::id::{RequestId, SessionId};
+use kakehashi_wire::id::SessionId;
 use kakehashi_wire::terminal::{Refusal, SessionEnd, SignedIn};
 
 impl Coordinator {
@@ -52,16 +52,6 @@ impl Coordinator {
     pub(super) fn sign_out(&mut self, id: SessionId, now: Now) {
         self.gone(id, now);
         self.out.push(Output::End(id, SessionEnd::SignedOut));
-    }
-
-    /// What was granted with the old password ends with it, on all the account's devices.
-    pub(super) fn password_changed(&mut self, session: &Session, request: RequestId, now: Now) {
-        self.done(session.id, request);
-        let devices: Vec<_> = self.sessions.of(session.account).map(|device| device.id).collect();
-        for device in devices {
-            self.gone(device, now);
-            self.out.push(Output::End(device, SessionEnd::PasswordChanged));
-        }
     }
 
     /// Everybody is told, in good order. Relays drop the legs when they connect to the next node.

@@ -91,7 +91,7 @@ pub enum Request {
     /// To end a call.
     HangUp(HangUp),
     /// Nothing more: it has changed its account's password.
-    PasswordChanged(RequestId),
+    PasswordChanged(RequestId, Revocation),
     /// What cannot be done, as was found out on the way here.
     Refuse(RequestId, Refusal),
     /// Nothing; it reports.

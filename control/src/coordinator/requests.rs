@@ -18,7 +18,13 @@ pub(super) enum By {
 impl Coordinator {
     pub(super) fn asked(&mut self, id: SessionId, request: Request, now: Now) {
         // A session that was ended meanwhile has been told so; nothing it said after counts.
-        let Some(session) = self.sessions.get(id).cloned() else { return };
+        let Some(session) = self.sessions.get(id).cloned() else {
+            // But its password is another all the same.
+            if let Request::PasswordChanged(_, revocation) = request {
+                self.revoke(&revocation, now);
+            }
+            return;
+        };
         match request {
             Request::SignOut => self.sign_out(id, now),
             Request::Watch(request, accounts) => {
@@ -41,7 +47,10 @@ impl Coordinator {
             Request::HangUp(ask) => {
                 self.act((&session, ask.request, ask.call), By::Either, Event::HangUp, now);
             }
-            Request::PasswordChanged(request) => self.password_changed(&session, request, now),
+            Request::PasswordChanged(request, revocation) => {
+                self.done(id, request);
+                self.revoke(&revocation, now);
+            }
             Request::Refuse(request, reason) => self.refuse(id, request, reason),
             Request::Report(report) => self.report(id, &report),
             Request::Hold(ask) => self.hold(&session, ask, now),

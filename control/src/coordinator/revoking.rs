@@ -8,7 +8,7 @@ use crate::calls::{Call, Event, Standing, State};
 use crate::clock::Now;
 use crate::sessions::{Revocation, Session};
 use kakehashi_wire::id::{CallId, SessionId};
-use kakehashi_wire::terminal::{CallEnd, CallEnded};
+use kakehashi_wire::terminal::{CallEnd, CallEnded, SessionEnd};
 
 impl Coordinator {
     pub(super) fn revoke(&mut self, revocation: &Revocation, now: Now) {
@@ -21,11 +21,15 @@ impl Coordinator {
         }
         // Said by the standing before any of them leaves: they may be in one call.
         let heard: Vec<_> = sessions.iter().flat_map(|session| self.heard_of(session)).collect();
+        let (event, reason) = match revocation.why {
+            SessionEnd::Suspended => (Event::Suspended, CallEnd::Suspended),
+            _ => (Event::MemberLost, CallEnd::PeerLost),
+        };
         for session in &sessions {
-            self.member_detached(session, Event::Suspended, now);
+            self.member_detached(session, event, now);
         }
         for (session, call) in heard {
-            self.say(session, CallEnded { call, reason: CallEnd::Suspended });
+            self.say(session, CallEnded { call, reason });
         }
         for session in &sessions {
             self.out.push(Output::End(session.id, revocation.why));

@@ -81,7 +81,7 @@ impl World {
             disk_full: false,
             relays_answer: true,
             life: 1,
-            epochs: Epochs { tenant: 1, account: 1 },
+            epochs: Epochs { tenant: 1, account: 1, devices: 1 },
             pushed: 0,
             requests: 0,
         };

@@ -237,7 +237,7 @@ async fn with_facts(message: FromTerminal, account: AccountKey, gate: &Gate) -> 
         FromTerminal::ChangePassword(ask) => {
             let request = ask.request;
             match change(ask, account, gate).await {
-                Ok(()) => Request::PasswordChanged(request),
+                Ok(revocation) => Request::PasswordChanged(request, revocation),
                 Err(rejection) => Request::Refuse(request, rejection.reason),
             }
         }

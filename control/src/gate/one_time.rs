@@ -4,9 +4,10 @@ use super::connection::Gate;
 use super::pace::Pace;
 use super::sign_in::{NoSession, request_of};
 use crate::accounts::ChangeRefusal;
+use crate::admin::Live;
 use crate::coordinator::{Rejection, retry_after_ms};
 use crate::framing;
-use crate::sessions::AccountKey;
+use crate::sessions::{AccountKey, Revocation};
 use kakehashi_wire::id::{RequestId, SessionId};
 use kakehashi_wire::terminal::{
     ChangePassword, Done, FromTerminal, Refusal, Refused, SessionEnd, SignedIn, ToTerminal,
@@ -42,7 +43,9 @@ pub(super) async fn until_changed(
             FromTerminal::SignOut(_) => return Ok(SessionEnd::SignedOut),
             FromTerminal::ReportQuality(_) => continue,
             FromTerminal::ChangePassword(ask) => match change(ask, one_time.account, gate).await {
-                Ok(()) => {
+                Ok(revocation) => {
+                    // Another device may have got in with the same password meanwhile.
+                    gate.core.revoke(revocation).await;
                     framing::write(send, ToTerminal::from(Done { request }).encode()).await?;
                     return Ok(SessionEnd::PasswordChanged);
                 }
@@ -56,12 +59,12 @@ pub(super) async fn until_changed(
     }
 }
 
-/// Changes the password of `account`.
+/// Changes the password of `account`; what its sessions are to end with is returned.
 pub(super) async fn change(
     ask: ChangePassword,
     account: AccountKey,
     gate: &Gate,
-) -> Result<(), Rejection> {
+) -> Result<Revocation, Rejection> {
     let ChangePassword { old, new, .. } = ask;
     let changed = gate.accounts.change_password(account, &old, new, || gate.clock.now()).await;
     changed.map_err(|refusal| {

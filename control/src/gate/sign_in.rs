@@ -189,7 +189,7 @@ mod tests {
             login: "a".into(),
             display: String::new(),
             device: DeviceId(device),
-            epochs: Epochs { tenant: 1, account: 1 },
+            epochs: Epochs { tenant: 1, account: 1, devices: 0 },
         }
     }
 

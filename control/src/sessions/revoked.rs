@@ -37,10 +37,17 @@ impl Whom {
 pub struct Revocation {
     /// Whose rights end.
     pub whom: Whom,
-    /// The epoch of the tenant, or else of the account, that begins with it.
+    /// The epoch of what is named that begins with it; see [`Epochs`].
     pub epoch: u64,
     /// What its sessions are told.
     pub why: SessionEnd,
+}
+
+impl Revocation {
+    /// What was granted with the password before `epoch` of the account counts no longer.
+    pub fn of_password(account: AccountKey, epoch: u64) -> Self {
+        Self { whom: Whom::Account(account), epoch, why: SessionEnd::PasswordChanged }
+    }
 }
 
 /// The epochs in which a right was granted.
@@ -50,6 +57,9 @@ pub struct Epochs {
     pub tenant: u64,
     /// The account's.
     pub account: u64,
+    /// That of the account's devices: raised when one of them is suspended, and no matter to the
+    /// others.
+    pub devices: u64,
 }
 
 /// The revocations of the last moments. There are as many as operators can have written to disk in
@@ -74,7 +84,7 @@ impl Revoked {
         let ended = |whom, held| self.recent.get(&whom).is_some_and(|(epoch, _)| held < *epoch);
         ended(Whom::Tenant(account.tenant), granted.tenant)
             || ended(Whom::Account(account), granted.account)
-            || ended(Whom::Device(account, device), granted.account)
+            || ended(Whom::Device(account, device), granted.devices)
     }
 }
 
@@ -95,11 +105,12 @@ mod tests {
 
     #[test]
     fn what_was_granted_before_ends_and_what_is_granted_after_counts() {
-        let granted = |tenant, account| Epochs { tenant, account };
+        let granted = |tenant, account| Epochs { tenant, account, devices: 9 };
+        let device = |devices| Epochs { tenant: 9, account: 9, devices };
         let other = DeviceId(8);
         for (whom, epochs) in [
             (Whom::Account(key(1, 2)), [granted(9, 4), granted(9, 5)]),
-            (Whom::Device(key(1, 2), DEVICE), [granted(9, 4), granted(9, 5)]),
+            (Whom::Device(key(1, 2), DEVICE), [device(4), device(5)]),
             (Whom::Tenant(TenantId(1)), [granted(4, 9), granted(5, 9)]),
         ] {
             let mut revoked = Revoked::default();
@@ -121,7 +132,7 @@ mod tests {
         revoked.note(&of(Whom::Account(key(1, 1)), 2), Duration::ZERO);
         let last = REVOKED_KEPT - Duration::from_millis(1);
         revoked.note(&of(Whom::Account(key(1, 2)), 2), last);
-        let old = Epochs { tenant: 1, account: 1 };
+        let old = Epochs { tenant: 1, account: 1, devices: 1 };
         assert!(revoked.ends(key(1, 1), DEVICE, old));
         revoked.note(&of(Whom::Account(key(1, 3)), 2), REVOKED_KEPT);
         assert!(!revoked.ends(key(1, 1), DEVICE, old));

@@ -2,6 +2,7 @@
 
 use crate::common::terminal::Terminal;
 use crate::common::{PASSWORD, Platform, device_of};
+use kakehashi_control::admin::{Answer, Request, client};
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{ChangePassword, Refusal, SessionEnd};
 
@@ -63,6 +64,33 @@ async fn a_session_changes_its_password_and_ends() {
     assert_eq!(refused_sign_in(&platform, PASSWORD).await, Refusal::BadCredentials);
     let mut a = Terminal::open(platform.connect().await).await;
     assert!(a.sign_in("shop", "a", NEW, device_of("a")).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_password_ends_the_sessions_of_every_device_whoever_gave_it() {
+    let platform = Platform::start().await;
+    let mut a = platform.terminal("shop", "a").await;
+    let mut b = platform.terminal("shop", "b").await;
+    let socket = platform.folder.path().join("admin.sock");
+    let (tenant, login) = ("shop".to_owned(), "a".to_owned());
+    let once = Some(password("one-time umbrella"));
+    let reset = Request::AccountPassword { tenant, login, password: once, permanent: false };
+    let answer = client::request(&socket, reset).await.unwrap();
+    assert!(matches!(answer, Answer::AccountAdded { .. }));
+    assert_eq!(a.session_ended().await, SessionEnd::PasswordChanged);
+    assert_eq!(b.invite("a").await, Err(Refusal::NotAvailable), "and nobody else's");
+
+    let mut first = Terminal::open(platform.connect().await).await;
+    first.sign_in("shop", "a", "one-time umbrella", 1).await.unwrap();
+    assert_eq!(change(&mut first, "one-time umbrella", PASSWORD).await, None);
+    assert_eq!(first.session_ended().await, SessionEnd::PasswordChanged);
+    let mut first = Terminal::open(platform.connect().await).await;
+    first.sign_in("shop", "a", PASSWORD, 1).await.unwrap();
+    let mut second = Terminal::open(platform.connect().await).await;
+    second.sign_in("shop", "a", PASSWORD, 2).await.unwrap();
+    assert_eq!(change(&mut first, PASSWORD, NEW).await, None);
+    assert_eq!(first.session_ended().await, SessionEnd::PasswordChanged);
+    assert_eq!(second.session_ended().await, SessionEnd::PasswordChanged);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -319,9 +319,10 @@ async fn a_suspended_device_is_one_of_a_bounded_list() {
     let before = verified().await;
     let revocation = accounts.suspend(&device(7), NOW).await.unwrap();
     assert!(matches!(revocation.whom, Whom::Device(_, DeviceId(7))));
-    assert!(before.epochs.account < revocation.epoch);
+    assert!(before.epochs.devices < revocation.epoch);
     assert_eq!(accounts.suspend(&device(7), NOW).await.unwrap(), revocation);
     let suspended = verified().await;
+    assert_eq!(suspended.epochs.account, before.epochs.account, "no matter to other devices");
     assert!(!suspended.may_use(DeviceId(7)) && suspended.may_use(DeviceId(8)));
     for number in 1..u64::from(SUSPENDED_DEVICES_MAX) {
         accounts.suspend(&device(100 + number), NOW).await.unwrap();

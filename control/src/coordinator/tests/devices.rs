@@ -145,10 +145,20 @@ fn a_changed_password_ends_the_sessions_of_all_the_accounts_devices() {
     let mut world = three_devices();
     world.invite(1, 2).unwrap();
     let request = world.request();
-    world.ask(3, Request::PasswordChanged(request));
-    assert_eq!(world.heard(3), ["Incoming login-1", "Done"]);
+    let account = AccountKey { tenant: TenantId(1), account: AccountId(2) };
+    let revocation = Revocation::of_password(account, world.epochs.account + 1);
+    world.ask(3, Request::PasswordChanged(request, revocation));
+    assert_eq!(world.heard(3), ["Incoming login-1", "Done", "CallEnded PeerLost"]);
     assert_eq!(world.heard(1), ["CallEnded PeerLost"]);
     let ended = [2, 3, 4].map(|session| (SessionId(session), SessionEnd::PasswordChanged));
     assert_eq!(world.ended, BTreeMap::from(ended));
+    assert!(world.disk.values().all(|record| record.reason == Some(CallEnd::PeerLost)));
     world.assert_clean();
+    // What was checked against the old password and arrives only now does not count.
+    world.sign_in(5, 1, 2, 14);
+    let rejection = world.verdicts[&SessionId(5)].unwrap_err();
+    assert_eq!(rejection.reason, Refusal::BadCredentials);
+    world.epochs.account += 1;
+    world.sign_in(6, 1, 2, 14);
+    assert_eq!(world.verdicts[&SessionId(6)], Ok(()));
 }

@@ -21,7 +21,7 @@ impl World {
     /// Suspends; the epochs in which sign-ins are let in from here on are the next ones.
     pub(super) fn suspend(&mut self, whom: Whom) {
         let epoch = self.epochs.account + 1;
-        self.epochs = Epochs { tenant: epoch, account: epoch };
+        self.epochs = Epochs { tenant: epoch, account: epoch, devices: epoch };
         let why = SessionEnd::Suspended;
         self.input(Input::Revoked(Revocation { whom, epoch, why }));
     }
