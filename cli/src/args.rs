@@ -2,6 +2,7 @@
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use kakehashi_control::capacity::LEG_RATE_MAX_KBPS_DEFAULT;
+use kakehashi_control::desks::{Overflow, OverflowChange};
 use kakehashi_wire::id::DeviceId;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Tenant(TenantArgs),
     /// Adds, lists and suspends accounts of a tenant.
     Account(AccountArgs),
+    /// Adds, changes, lists and removes desks: names that many agents answer to.
+    Desk(DeskArgs),
     /// Lists who is signed in, and on which device.
     Sessions(CallsArgs),
     /// Lists calls: those going on, then those that ended, newest first.
@@ -211,6 +214,100 @@ pub(crate) struct WhoArgs {
 fn device(text: &str) -> Result<DeviceId, String> {
     let number = (text.len() <= 16).then(|| u64::from_str_radix(text, 16).ok()).flatten();
     number.map(DeviceId).ok_or_else(|| "give up to 16 hexadecimal digits".to_owned())
+}
+
+/// What to do with desks.
+#[derive(ClapArgs)]
+pub(crate) struct DeskArgs {
+    /// The folder.
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Prints one JSON object a desk.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: DeskCommand,
+}
+
+/// What to do with desks.
+#[derive(Subcommand)]
+pub(crate) enum DeskCommand {
+    /// Adds a desk.
+    Add {
+        /// Which.
+        #[command(flatten)]
+        which: WhichDesk,
+        /// How it is.
+        #[command(flatten)]
+        settings: DeskSettings,
+    },
+    /// Changes a desk; what is not named stays. Calls and agents notice at once.
+    Set {
+        /// Which.
+        #[command(flatten)]
+        which: WhichDesk,
+        /// What is to be different.
+        #[command(flatten)]
+        settings: DeskSettings,
+    },
+    /// Lists a tenant's desks.
+    List {
+        /// The tenant's name.
+        tenant: String,
+    },
+    /// Shows everything of a desk.
+    Show(WhichDesk),
+    /// Removes a desk; calls that wait there end.
+    Remove(WhichDesk),
+}
+
+/// A desk.
+#[derive(ClapArgs)]
+pub(crate) struct WhichDesk {
+    /// The tenant's name.
+    pub(crate) tenant: String,
+    /// The desk's name within the tenant.
+    pub(crate) desk: String,
+}
+
+/// How a desk is.
+#[derive(ClapArgs)]
+pub(crate) struct DeskSettings {
+    /// Login IDs of all who answer, with commas between them.
+    #[arg(long, value_name = "LOGINS", value_delimiter = ',')]
+    pub(crate) agents: Option<Vec<String>>,
+    /// Whose turn it is: the agent who is free for longest, each in turn, or all at once.
+    #[arg(long, value_name = "ORDER",
+          value_parser = ["longest-idle", "round-robin", "ring-all"])]
+    pub(crate) order: Option<String>,
+    /// Calls that may wait at once; more are refused.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) queue: Option<u32>,
+    /// How long an agent rings before the next one does, in seconds.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) ring: Option<u32>,
+    /// How long an agent is left alone after a call, in seconds.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) wrap_up: Option<u32>,
+    /// How long a call waits before it ends unanswered, in seconds.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) wait: Option<u32>,
+    /// Another desk and after how many seconds calls go there ("second:60"), or "none".
+    #[arg(long, value_name = "DESK:SECONDS", value_parser = overflow)]
+    pub(crate) overflow: Option<OverflowChange>,
+    /// Whether terminals are asked to play their announcement while they wait.
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) announce: Option<bool>,
+}
+
+fn overflow(text: &str) -> Result<OverflowChange, String> {
+    if text == "none" {
+        return Ok(OverflowChange::Nowhere {});
+    }
+    let parts = text.split_once(':').and_then(|(desk, after)| Some((desk, after.parse().ok()?)));
+    let (desk, after_s) = parts.ok_or("give a desk and seconds, as `second:60`, or `none`")?;
+    Ok(OverflowChange::To(Overflow { desk: desk.to_owned(), after_s }))
 }
 
 /// How to print a list.

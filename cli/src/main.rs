@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Command::Up(args) => up::run(&args),
         Command::Tenant(args) => operate::tenant(&args),
         Command::Account(args) => operate::account(&args),
+        Command::Desk(args) => operate::desk(&args),
         Command::Sessions(args) => operate::sessions(&args),
         Command::Calls(args) => operate::calls(&args),
         Command::Relays(args) => operate::relays(&args),

@@ -6,6 +6,7 @@
 //! connection that has not signed in holds one header and at most one sign-in message.
 
 use crate::accounts::guard::GuessRate;
+use crate::accounts::names::LOGIN_BYTES_MAX;
 use kakehashi_wire::limits::MESSAGE_BODY_BYTES_MAX;
 use std::time::Duration;
 
@@ -294,6 +295,45 @@ pub const GUESS_CELLS: usize = 1 << 14;
 
 /// Rows of counters; with [`GUESS_CELLS`], four kinds of limits hold 4 MiB whatever happens.
 pub const GUESS_ROWS: usize = 4;
+
+// ---- desks ----
+
+/// Desks of one tenant: a large company's departments.
+pub const DESKS_PER_TENANT_MAX: usize = 100;
+
+/// Agents of one desk: their login IDs fit an admin request, their records half a value.
+pub const AGENTS_PER_DESK_MAX: usize = 200;
+
+const _: () =
+    assert!(AGENTS_PER_DESK_MAX * (LOGIN_BYTES_MAX + 3) + 1024 <= ADMIN_REQUEST_BYTES_MAX);
+const _: () = assert!(AGENTS_PER_DESK_MAX * (LOGIN_BYTES_MAX + 64) <= STORE_VALUE_BYTES_MAX / 2);
+
+/// Calls that wait at one desk unless its settings say otherwise.
+pub const DESK_QUEUE_DEFAULT: u32 = 50;
+
+/// Calls that may be let wait at one desk: each is told of its place once a second at most.
+pub const DESK_QUEUE_MAX: u32 = 500;
+
+/// How long an agent rings before the next one does, in seconds, unless set otherwise: five rings.
+pub const DESK_RING_DEFAULT_S: u32 = 20;
+
+/// The shortest that may be set: who is not faster than this is not asked.
+pub const DESK_RING_MIN_S: u32 = 3;
+
+/// The longest that may be set: a caller who waits longer for one agent has hung up.
+pub const DESK_RING_MAX_S: u32 = 120;
+
+/// How long an agent is left alone after a call, in seconds, unless set otherwise: a short note.
+pub const DESK_WRAP_UP_DEFAULT_S: u32 = 10;
+
+/// The longest that may be set: an hour of paper work.
+pub const DESK_WRAP_UP_MAX_S: u32 = 3600;
+
+/// How long a call waits before it ends unanswered, in seconds, unless set otherwise.
+pub const DESK_WAIT_DEFAULT_S: u32 = 900;
+
+/// The longest that may be set: nobody waits for longer than two hours.
+pub const DESK_WAIT_MAX_S: u32 = 7200;
 
 // ---- call records ----
 

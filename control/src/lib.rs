@@ -17,6 +17,7 @@ pub mod capacity;
 pub mod clock;
 pub mod config;
 pub mod coordinator;
+pub mod desks;
 pub mod driver;
 pub mod entropy;
 pub mod fleet;

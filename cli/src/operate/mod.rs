@@ -1,11 +1,13 @@
 //! The operator's commands, asked of the running control over its socket.
 
 mod audit;
+mod desk;
 mod standing;
 mod table;
 mod time;
 
 pub(crate) use audit::audit;
+pub(crate) use desk::desk;
 
 use crate::args::{AccountArgs, AccountCommand, CallsArgs, DataArgs, TenantArgs, TenantCommand};
 use crate::platform::SOCKET_FILE;

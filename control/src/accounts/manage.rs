@@ -11,6 +11,7 @@ use super::rules::{self, BadPassword};
 use super::{ATTEMPTS, Accounts, Revision, StoreError};
 use crate::capacity::TENANTS_MAX;
 use crate::clock::UnixMs;
+use crate::desks::BadDesk;
 use crate::store::{Expected, Prefix, Transaction, encode, list};
 use kakehashi_wire::id::{AccountId, TenantId};
 use kakehashi_wire::secret::Password;
@@ -24,6 +25,12 @@ pub enum AccountError {
     /// The login ID cannot be.
     #[error("not a login ID: {0}")]
     Login(BadName),
+    /// The desk's name cannot be.
+    #[error("not a desk name: {0}")]
+    DeskName(BadName),
+    /// The desk cannot be as asked.
+    #[error(transparent)]
+    Desk(#[from] BadDesk),
     /// The display name cannot be.
     #[error("not a display name: {0}")]
     Display(BadName),
@@ -39,6 +46,9 @@ pub enum AccountError {
     /// No such account.
     #[error("there is no account {0} in this tenant: see `kakehashi account list`")]
     NoSuchAccount(String),
+    /// No such desk.
+    #[error("there is no desk {0} in this tenant: see `kakehashi desk list`")]
+    NoSuchDesk(String),
     /// A limit was reached.
     #[error("the limit of {0} {1} is reached")]
     Limit(u32, &'static str),

@@ -5,6 +5,7 @@
 //! answer. Who guesses too often is refused before the hash, for unknown accounts too.
 
 mod change;
+mod desks;
 mod devices;
 pub mod guard;
 mod manage;
@@ -16,6 +17,7 @@ mod rules;
 mod standing;
 
 pub use change::ChangeRefusal;
+pub use desks::DeskList;
 pub use devices::ProvenDevice;
 pub use manage::{AccountError, Added, NewAccount};
 pub use model::{Account, Standing, SuspendedDevice, Tenant, TenantLimits};

@@ -5,6 +5,7 @@ use super::{Answer, CallRow, Request, Service, StatusRow};
 use crate::accounts::{AccountError, Added, NewAccount, Tenant, TenantLimits};
 use crate::audit::Actor;
 use crate::capacity::ADMIN_ROWS_MAX;
+use crate::desks::Desk;
 use crate::sessions::{AccountKey, Revocation};
 use kakehashi_wire::id::TenantId;
 use std::collections::HashMap;
@@ -70,6 +71,22 @@ async fn act(service: &Service, request: Request) -> Result<Answer, AccountError
         Request::Reactivate { subject } => {
             accounts.reactivate(&subject).await.map(|()| Answer::Done {})
         }
+        Request::DeskAdd { tenant, desk, change } => {
+            let tenant = find(service, &tenant).await?;
+            desk_row(accounts.add_desk(tenant.id, &desk, change).await)
+        }
+        Request::DeskSet { tenant, desk, change } => {
+            let tenant = find(service, &tenant).await?;
+            desk_row(accounts.set_desk(tenant.id, &desk, change).await)
+        }
+        Request::DeskList { tenant } => {
+            let tenant = find(service, &tenant).await?;
+            Ok(Answer::Desks { rows: accounts.desks(tenant.id).await?.desks })
+        }
+        Request::DeskRemove { tenant, desk } => {
+            let tenant = find(service, &tenant).await?;
+            accounts.remove_desk(tenant.id, &desk).await.map(|()| Answer::Done {})
+        }
         Request::Calls { tenant, ended } => calls(service, tenant.as_deref(), ended).await,
         Request::Sessions {} => sessions(service).await,
         Request::Relays {} => Ok(Answer::Relays { rows: service.live.relays().await }),
@@ -93,6 +110,10 @@ async fn find(service: &Service, name: &str) -> Result<Tenant, AccountError> {
 fn added(result: Result<Added, AccountError>) -> Result<Answer, AccountError> {
     let Added { account, generated } = result?;
     Ok(Answer::AccountAdded { account, password: generated })
+}
+
+fn desk_row(result: Result<Desk, AccountError>) -> Result<Answer, AccountError> {
+    result.map(|desk| Answer::Desks { rows: vec![desk] })
 }
 
 async fn calls(

@@ -44,6 +44,10 @@ pub(super) fn audited(actor: Actor, request: &Request) -> Audited {
                 change("device_reactivate", tenant, &on_device(login, *device))
             }
         },
+        Request::DeskAdd { tenant, desk, .. } => change("desk_add", tenant, desk),
+        Request::DeskSet { tenant, desk, .. } => change("desk_set", tenant, desk),
+        Request::DeskRemove { tenant, desk } => change("desk_remove", tenant, desk),
+        Request::DeskList { tenant } => look("desk_list", tenant),
         Request::AccountList { tenant } => look("account_list", tenant),
         Request::Calls { tenant, .. } => look("calls", tenant.as_deref().unwrap_or_default()),
         Request::Sessions {} => look("sessions", ""),

@@ -14,6 +14,7 @@ pub use server::{Admin, AdminError, Service};
 use crate::accounts::{Account, Subject, Tenant};
 use crate::audit::{AuditRecord, Head, Verdict};
 use crate::clock::UnixMs;
+use crate::desks::{Desk, DeskChange};
 use crate::records::CallRecord;
 use crate::sessions::Revocation;
 use crate::store::hex_id;
@@ -87,6 +88,37 @@ pub enum Request {
         /// Of whom.
         subject: Subject,
     },
+    /// Adds a desk. Answer: [`Answer::Desks`] with the one.
+    DeskAdd {
+        /// The tenant's name.
+        tenant: String,
+        /// The desk's name.
+        desk: String,
+        /// What is not as usual about it.
+        #[serde(default)]
+        change: DeskChange,
+    },
+    /// Changes a desk; calls and agents notice at once. Answer: [`Answer::Desks`] with the one.
+    DeskSet {
+        /// The tenant's name.
+        tenant: String,
+        /// The desk's name.
+        desk: String,
+        /// What is to be different.
+        change: DeskChange,
+    },
+    /// Answer: [`Answer::Desks`].
+    DeskList {
+        /// The tenant's name.
+        tenant: String,
+    },
+    /// Removes a desk; calls that wait there end. Answer: [`Answer::Done`].
+    DeskRemove {
+        /// The tenant's name.
+        tenant: String,
+        /// The desk's name.
+        desk: String,
+    },
     /// Live and ended calls. Answer: [`Answer::Calls`].
     Calls {
         /// Of this tenant only.
@@ -140,6 +172,11 @@ pub enum Answer {
     },
     /// It was done.
     Done {},
+    /// Desks, in order of name.
+    Desks {
+        /// One row each.
+        rows: Vec<Desk>,
+    },
     /// Calls.
     Calls {
         /// Those that go on.
