@@ -4,6 +4,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use kakehashi_control::capacity::LEG_RATE_MAX_KBPS_DEFAULT;
 use kakehashi_control::desks::{Overflow, OverflowChange};
 use kakehashi_wire::id::DeviceId;
+use kakehashi_wire::terminal::Role;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -166,6 +167,10 @@ pub(crate) enum AccountCommand {
         /// changes it.
         #[arg(long)]
         permanent: bool,
+        /// What it is for: a store's terminal, a concierge, a supervisor or an administrator of the
+        /// tenant.
+        #[arg(long, value_parser = role, default_value = "store")]
+        role: Role,
     },
     /// Gives an account a new password and prints it, this once.
     Password {
@@ -180,6 +185,16 @@ pub(crate) enum AccountCommand {
         /// changes it.
         #[arg(long)]
         permanent: bool,
+    },
+    /// Gives an account another role, and ends its sessions.
+    Role {
+        /// The tenant's name.
+        tenant: String,
+        /// The login ID within the tenant.
+        login: String,
+        /// The role: store, concierge, supervisor or tenant-admin.
+        #[arg(value_parser = role)]
+        role: Role,
     },
     /// Lists a tenant's accounts.
     List {
@@ -209,6 +224,10 @@ pub(crate) struct WhoArgs {
     /// for each: `done`, or `failed` and why.
     #[arg(long, conflicts_with_all = ["tenant", "login", "device"])]
     pub(crate) stdin: bool,
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::named(text).ok_or_else(|| format!("give one of {}", Role::ALL.map(Role::name).join(", ")))
 }
 
 fn device(text: &str) -> Result<DeviceId, String> {

@@ -5,6 +5,7 @@ use kakehashi_control::admin::Request;
 use kakehashi_control::admin::client::request;
 use kakehashi_control::config::Config;
 use kakehashi_control::node::Node;
+use kakehashi_wire::terminal::Role;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -41,7 +42,8 @@ async fn with_accounts(folder: &Path) -> Node {
     }
     for login in ["anna", "ben"] {
         let (tenant, login, display) = ("ginza".to_owned(), login.to_owned(), None);
-        let add = Request::AccountAdd { tenant, login, display, password: None, permanent: false };
+        let (password, permanent, role) = (None, false, Role::Concierge);
+        let add = Request::AccountAdd { tenant, login, display, password, permanent, role };
         request(&admin, add).await.ok().unwrap();
     }
     node

@@ -15,7 +15,7 @@ use kakehashi_wire::media::{Codec, StreamKind, StreamOffer};
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
     Done, FromTerminal, Incoming, PathRenewed, Presence, PresenceEntry, PresenceState, Refusal,
-    Refused, Ringing, SessionEnd, SessionEnded, SignedIn, ToTerminal,
+    Refused, Ringing, Role, SessionEnd, SessionEnded, SignedIn, ToTerminal,
 };
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, ServerConfig, VarInt};
@@ -174,6 +174,7 @@ fn answers(message: &FromTerminal, manner: Manner) -> Vec<ToTerminal> {
                 account: AccountId(3),
                 display: "Store 1".into(),
                 must_change_password: false,
+                role: Role::Store,
             });
             match manner {
                 Manner::Refuses(reason, retry_after_ms) => {

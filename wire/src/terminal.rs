@@ -6,9 +6,11 @@
 //! documentation names.
 
 mod absence;
+mod role;
 mod within;
 
 pub use absence::SetAway;
+pub use role::Role;
 pub use within::{ChooseLayer, Hold, Layer, MemberPhase, MemberState, Members, Mute, Share};
 
 use crate::device::{DeviceKey, DeviceProof};
@@ -220,6 +222,8 @@ pub struct SignedIn {
     /// The password was for one time: until it is changed, the session can do nothing but
     /// [`ChangePassword`] and [`SignOut`].
     pub must_change_password: bool,
+    /// The account's role.
+    pub role: Role,
 }
 
 /// The request was done.
@@ -270,6 +274,8 @@ pub enum Refusal {
     CallsItself = 12,
     /// The request is not acceptable as it stands: an empty or doubled list, a limit passed.
     BadRequest = 13,
+    /// Not with the role of the account.
+    NotAllowed = 14,
     /// The account is part of as many calls as it may be.
     TooManyCalls = 15,
     /// The one-time password must be changed first.
@@ -457,6 +463,8 @@ pub enum SessionEnd {
     Suspended = 6,
     /// The password was changed: sign in with the new one.
     PasswordChanged = 7,
+    /// The account has another role now: sign in again.
+    RoleChanged = 9,
 }
 
 impl Check for SignIn {

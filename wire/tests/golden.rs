@@ -25,7 +25,7 @@ use kakehashi_wire::secret::{DownlinkSecret, IcePassword, MasterKey, Password, S
 use kakehashi_wire::terminal::{
     Accept, CallEnd, CallEnded, CallReady, Cancel, ChangePassword, ChooseLayer, Done, FromTerminal,
     HangUp, Hold, Incoming, Invite, Layer, MemberPhase, MemberState, Members, Mute, PathRenewed,
-    Presence, PresenceEntry, PresenceState, Refusal, Refused, Reject, ReportQuality, Ringing,
+    Presence, PresenceEntry, PresenceState, Refusal, Refused, Reject, ReportQuality, Ringing, Role,
     SessionEnd, SessionEnded, SetAway, Share, SignIn, SignOut, SignedIn, Taken, ToTerminal,
     WatchPresence,
 };
@@ -155,6 +155,7 @@ fn to_terminal() -> Vec<ToTerminal> {
             account: AccountId(3),
             display: "Ginza store".into(),
             must_change_password: true,
+            role: Role::Supervisor,
         }
         .into(),
         Done { request: REQUEST }.into(),

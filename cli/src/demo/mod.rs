@@ -9,6 +9,7 @@ use crate::platform::{Platform, make_private};
 use anyhow::{Context, Result};
 use core::time::Duration;
 use kakehashi_terminal::samples;
+use kakehashi_wire::terminal;
 use live::LiveView;
 use side::{Role, Side};
 use std::path::PathBuf;
@@ -25,12 +26,14 @@ const SIGN_IN: Duration = Duration::from_secs(20);
 const STORE: Role = Role {
     login: "store-1",
     display: "Store",
+    account: terminal::Role::Store,
     speech: ("sample:speech", samples::SPEECH_OPUS),
     video: ("sample:store", samples::STORE_IVF),
 };
 const CONCIERGE: Role = Role {
     login: "concierge-1",
     display: "Concierge",
+    account: terminal::Role::Concierge,
     speech: ("sample:reply", samples::REPLY_OPUS),
     video: ("sample:concierge", samples::CONCIERGE_IVF),
 };
@@ -76,7 +79,8 @@ async fn start(
     role: Role,
     action: Action,
 ) -> Result<Side> {
-    let password = platform.add_account(tenant, role.login, role.display).await?;
+    let names = (role.login, role.display);
+    let password = platform.add_account(tenant, names, role.account).await?;
     let place = side::Place {
         control: platform.ports.control().to_string(),
         ca: platform.layout.ca(),

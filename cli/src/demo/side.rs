@@ -3,6 +3,7 @@
 use crate::platform::{PARENT_VARIABLE, make_private};
 use anyhow::{Context, Result, bail};
 use kakehashi_wire::secret::Password;
+use kakehashi_wire::terminal;
 use serde_json::Value;
 use std::fs::File;
 use std::path::PathBuf;
@@ -17,6 +18,8 @@ pub(super) struct Role {
     pub(super) login: &'static str,
     /// Name shown to others.
     pub(super) display: &'static str,
+    /// What its account is for.
+    pub(super) account: terminal::Role,
     /// Speech: what to give as its file, and its content.
     pub(super) speech: (&'static str, &'static [u8]),
     /// Camera: what to give as its file, and its content.

@@ -11,7 +11,7 @@ pub(crate) use desk::desk;
 
 use crate::args::{AccountArgs, AccountCommand, CallsArgs, DataArgs, TenantArgs, TenantCommand};
 use crate::platform::SOCKET_FILE;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use kakehashi_control::accounts::Standing;
 use kakehashi_control::admin::{Answer, CallRow, RelayRow, Request, client};
 use kakehashi_control::records::{PartyRole, Quality, RecordState};
@@ -49,7 +49,7 @@ pub(crate) fn tenant(args: &TenantArgs) -> Result<ExitCode> {
 /// `kakehashi account ...`
 pub(crate) fn account(args: &AccountArgs) -> Result<ExitCode> {
     match &args.command {
-        AccountCommand::Add { tenant, login, display, password_file, permanent } => {
+        AccountCommand::Add { tenant, login, display, password_file, permanent, role } => {
             let password = password_file.as_deref().map(read_password_file).transpose()?;
             let request = Request::AccountAdd {
                 tenant: tenant.clone(),
@@ -57,6 +57,7 @@ pub(crate) fn account(args: &AccountArgs) -> Result<ExitCode> {
                 display: display.clone(),
                 password,
                 permanent: *permanent,
+                role: *role,
             };
             print_added(ask(&args.data, request)?, *permanent)?;
         }
@@ -66,14 +67,21 @@ pub(crate) fn account(args: &AccountArgs) -> Result<ExitCode> {
             let request = Request::AccountPassword { tenant, login, password, permanent };
             print_added(ask(&args.data, request)?, permanent)?;
         }
+        AccountCommand::Role { tenant, login, role } => {
+            let (tenant, named) = (tenant.clone(), login.clone());
+            let request = Request::AccountRole { tenant, login: named, role: *role };
+            ensure!(matches!(ask(&args.data, request)?, Answer::Done {}), ODD_ANSWER);
+            println!("{login}  {}", role.name());
+        }
         AccountCommand::List { tenant } => {
             let request = Request::AccountList { tenant: tenant.clone() };
             let Answer::Accounts { rows } = ask(&args.data, request)? else { bail!(ODD_ANSWER) };
             let rows = rows.into_iter().map(|account| {
                 let standing = standing::words(&account);
-                [account.login, account.display, standing]
+                let role = account.role.name().to_owned();
+                [account.login, account.display, role, standing]
             });
-            table::print(["login", "display", "standing"], rows);
+            table::print(["login", "display", "role", "standing"], rows);
         }
         AccountCommand::Suspend(who) => return standing::account(&args.data, Act::Suspend, who),
         AccountCommand::Reactivate(who) => {
@@ -85,7 +93,7 @@ pub(crate) fn account(args: &AccountArgs) -> Result<ExitCode> {
 
 /// `kakehashi sessions`
 pub(crate) fn sessions(args: &CallsArgs) -> Result<ExitCode> {
-    let Answer::Sessions { rows } = ask(&args.data, Request::Sessions {})? else {
+    let Answer::Sessions { rows } = ask(&args.data, Request::Sessions { tenant: None })? else {
         bail!(ODD_ANSWER)
     };
     if args.json {

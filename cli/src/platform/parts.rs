@@ -12,6 +12,7 @@ use kakehashi_control::clock::UnixMs;
 use kakehashi_control::entropy::Entropy;
 use kakehashi_control::pki::Pki;
 use kakehashi_wire::secret::Password;
+use kakehashi_wire::terminal::Role;
 use std::process::ExitCode;
 use tokio::time::{Instant, sleep};
 
@@ -109,8 +110,8 @@ impl Platform {
     pub(crate) async fn add_account(
         &self,
         tenant: &str,
-        login: &str,
-        display: &str,
+        (login, display): (&str, &str),
+        role: Role,
     ) -> Result<Password> {
         let request = Request::AccountAdd {
             tenant: tenant.to_owned(),
@@ -118,6 +119,7 @@ impl Platform {
             display: Some(display.to_owned()),
             password: None,
             permanent: true,
+            role,
         };
         match self.ask(request).await? {
             Answer::AccountAdded { password: Some(password), .. } => Ok(password),

@@ -3,12 +3,14 @@
 use crate::platform::Platform;
 use anyhow::{Result, bail};
 use kakehashi_control::admin::{Answer, Request};
+use kakehashi_wire::terminal::Role;
 
 /// The tenant a first start makes.
 const TENANT: &str = "home";
 
-/// Its accounts: login ID and name shown to others.
-const ACCOUNTS: [(&str, &str); 2] = [("concierge-1", "Concierge"), ("store-1", "Store")];
+/// Its accounts: login ID, name shown to others, and role.
+const ACCOUNTS: [(&str, &str, Role); 2] =
+    [("concierge-1", "Concierge", Role::Concierge), ("store-1", "Store", Role::Store)];
 
 /// Makes what is missing of the first tenant and its accounts, and says how to sign in.
 pub(super) async fn greet(platform: &Platform) -> Result<()> {
@@ -24,13 +26,13 @@ pub(super) async fn greet(platform: &Platform) -> Result<()> {
     };
     let missing: Vec<_> = ACCOUNTS
         .into_iter()
-        .filter(|(login, _)| !rows.iter().any(|account| account.login == *login))
+        .filter(|(login, ..)| !rows.iter().any(|account| account.login == *login))
         .collect();
     if !missing.is_empty() {
         println!("First start: accounts of the tenant `{TENANT}` with their passwords, which are");
         println!("shown this once; the platform keeps only hashes:\n");
-        for (login, display) in missing {
-            let password = platform.add_account(TENANT, login, display).await?;
+        for (login, display, role) in missing {
+            let password = platform.add_account(TENANT, (login, display), role).await?;
             println!("  {login:<12} {}", password.expose());
         }
         println!();

@@ -15,6 +15,7 @@ use crate::desks::BadDesk;
 use crate::store::{Expected, Prefix, Transaction, encode, list};
 use kakehashi_wire::id::{AccountId, TenantId};
 use kakehashi_wire::secret::Password;
+use kakehashi_wire::terminal::Role;
 
 /// Why tenants or accounts were not changed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -79,6 +80,8 @@ pub struct NewAccount {
     pub password: Option<Password>,
     /// Whether it must be changed at the first sign-in.
     pub one_time: bool,
+    /// What it is for.
+    pub role: Role,
 }
 
 /// A new account.
@@ -145,6 +148,7 @@ impl Accounts {
             display,
             epoch: 1,
             created: now,
+            role: new.role,
             standing: Standing::Active,
             suspended_devices: Vec::new(),
             devices_epoch: 0,

@@ -34,6 +34,7 @@ use guard::{Guard, Guess, Origin, Outcome, TooOften};
 use kakehashi_wire::id::{AccountId, DeviceId, TenantId};
 use kakehashi_wire::limits::PASSWORD_BYTES_MAX;
 use kakehashi_wire::secret::Password;
+use kakehashi_wire::terminal::Role;
 use model::{
     AccountRecord, DevicesRecord, LoginRecord, NameRecord, account_key, devices_key, login_key,
     name_key, tenant_key,
@@ -93,6 +94,8 @@ pub struct Verified {
     pub login: String,
     /// The name shown to others.
     pub display: String,
+    /// What the account is for.
+    pub role: Role,
     /// The password was for one time and must be changed before anything else is done.
     pub must_change: bool,
     /// The epochs in which this counts.
@@ -177,6 +180,7 @@ impl Accounts {
             account: account.id,
             login: account.login,
             display: account.display,
+            role: account.role,
             must_change: one_time,
             epochs,
             suspended_devices: account.suspended_devices,

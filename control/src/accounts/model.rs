@@ -4,8 +4,10 @@ use super::names::Login;
 use super::password::StoredHash;
 use crate::capacity::ACCOUNTS_PER_TENANT_DEFAULT;
 use crate::clock::UnixMs;
+use crate::policy::role_name;
 use crate::store::{Key, Record, hex_id};
 use kakehashi_wire::id::{AccountId, DeviceId, TenantId};
+use kakehashi_wire::terminal::Role;
 use serde::{Deserialize, Serialize};
 
 /// A tenant.
@@ -82,6 +84,9 @@ pub struct Account {
     pub epoch: u64,
     /// When it was made.
     pub created: UnixMs,
+    /// What it is for.
+    #[serde(default, with = "role_name")]
+    pub role: Role,
     /// Whether it may sign in.
     #[serde(default)]
     pub standing: Standing,
@@ -146,8 +151,8 @@ impl Record for Tenant {
     const VERSION: u32 = 2;
 }
 impl Record for AccountRecord {
-    // 2: `standing` and `suspended_devices`.
-    const VERSION: u32 = 2;
+    // 2: `standing` and `suspended_devices`; 3: `role`.
+    const VERSION: u32 = 3;
 }
 impl Record for NameRecord {
     const VERSION: u32 = 1;

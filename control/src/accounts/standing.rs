@@ -12,7 +12,7 @@ use crate::clock::UnixMs;
 use crate::sessions::{AccountKey, Revocation, Whom};
 use crate::store::{Expected, Key, Record, Transaction, encode, hex_id};
 use kakehashi_wire::id::{DeviceId, TenantId};
-use kakehashi_wire::terminal::SessionEnd;
+use kakehashi_wire::terminal::{Role, SessionEnd};
 use serde::{Deserialize, Serialize};
 
 /// Who is suspended or activated again.
@@ -62,12 +62,12 @@ impl Accounts {
             }
             Subject::Account { tenant, login } => {
                 let change = |record: &mut AccountRecord| Ok(set(record, suspended));
-                let record = self.change_account(tenant, login, change).await?;
+                let Changed { record, .. } = self.change_account(tenant, login, change).await?;
                 (Whom::Account(key(&record)), record.account.epoch)
             }
             Subject::Device { tenant, login, device } => {
                 let change = |record: &mut AccountRecord| suspend_device(record, *device, now);
-                let record = self.change_account(tenant, login, change).await?;
+                let Changed { record, .. } = self.change_account(tenant, login, change).await?;
                 (Whom::Device(key(&record), *device), record.account.devices_epoch)
             }
         };
@@ -101,6 +101,28 @@ impl Accounts {
         Ok(())
     }
 
+    /// Gives an account another role. Sessions that are there end with what is returned: what they
+    /// were granted is not what they may do now. None if it has that role already.
+    ///
+    /// # Errors
+    /// [`AccountError`] if there is nobody of that name, or nothing could be written.
+    pub async fn set_role(
+        &self,
+        tenant: &str,
+        login: &str,
+        role: Role,
+    ) -> Result<Option<Revocation>, AccountError> {
+        let change = |record: &mut AccountRecord| {
+            let is_other = record.account.role != role;
+            record.account.role = role;
+            record.account.epoch += u64::from(is_other);
+            Ok(is_other)
+        };
+        let Changed { record, is_changed } = self.change_account(tenant, login, change).await?;
+        let (whom, epoch) = (Whom::Account(key(&record)), record.account.epoch);
+        Ok(is_changed.then_some(Revocation { whom, epoch, why: SessionEnd::RoleChanged }))
+    }
+
     async fn change_tenant(
         &self,
         name: &str,
@@ -108,7 +130,8 @@ impl Accounts {
     ) -> Result<Tenant, AccountError> {
         let id = self.tenant_id(name).await?;
         let absent = || AccountError::NoSuchTenant(name.to_owned());
-        self.change(&tenant_key(id), absent, |tenant| Ok(change(tenant))).await
+        let changed = self.change(&tenant_key(id), absent, |tenant| Ok(change(tenant))).await?;
+        Ok(changed.record)
     }
 
     async fn change_account(
@@ -116,7 +139,7 @@ impl Accounts {
         tenant: &str,
         login: &str,
         change: impl Fn(&mut AccountRecord) -> Result<bool, AccountError>,
-    ) -> Result<AccountRecord, AccountError> {
+    ) -> Result<Changed<AccountRecord>, AccountError> {
         let tenant = self.tenant_id(tenant).await?;
         let login = Login::parse(login).map_err(AccountError::Login)?;
         let absent = || AccountError::NoSuchAccount(login.to_string());
@@ -131,18 +154,18 @@ impl Accounts {
         key: &Key,
         absent: impl Fn() -> AccountError,
         change: impl Fn(&mut T) -> Result<bool, AccountError>,
-    ) -> Result<T, AccountError> {
+    ) -> Result<Changed<T>, AccountError> {
         for _ in 0..ATTEMPTS {
             let found: Option<(T, Revision)> = self.read(key).await?;
             let (mut record, revision) = found.ok_or_else(&absent)?;
             if !change(&mut record)? {
-                return Ok(record);
+                return Ok(Changed { record, is_changed: false });
             }
             let write = Transaction::new()
                 .compare(key.clone(), Expected::At(revision))
                 .put(key.clone(), encode(&record));
             match self.store.transact(write).await {
-                Ok(_) => return Ok(record),
+                Ok(_) => return Ok(Changed { record, is_changed: true }),
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -156,6 +179,12 @@ impl Accounts {
         let found: Option<(NameRecord, Revision)> = self.read(&name_key(&login)).await?;
         found.map(|(record, _)| record.tenant).ok_or_else(absent)
     }
+}
+
+/// A record as it is now.
+struct Changed<T> {
+    record: T,
+    is_changed: bool,
 }
 
 /// What can be suspended as a whole.

@@ -1,20 +1,28 @@
 //! What each request does.
 
 use super::audited::{Audited, audited, begin, ended};
-use super::{Answer, CallRow, Request, Service, StatusRow};
+use super::rights::NotAllowed;
+use super::{Answer, Asker, CallRow, Request, Service, SessionRow, StatusRow};
 use crate::accounts::{AccountError, Added, NewAccount, Tenant, TenantLimits};
-use crate::audit::Actor;
+use crate::audit::{Audit, Entry};
 use crate::capacity::ADMIN_ROWS_MAX;
 use crate::desks::Desk;
 use crate::sessions::{AccountKey, Revocation};
 use kakehashi_wire::id::TenantId;
+use kakehashi_wire::secret::Password;
+use kakehashi_wire::terminal::Role;
 use std::collections::HashMap;
 
-/// Does what `request` of `actor` asks. The audit log has it before this answers.
-pub(super) async fn answer(service: &Service, actor: Actor, request: Request) -> Answer {
+/// Does what `request` of `asker` asks, if it may. The audit log has it before this answers.
+pub async fn answer(service: &Service, asker: &Asker, request: Request) -> Answer {
     let refused = |message| Answer::Refused { message };
     let audit = &service.audit;
-    let (entry, is_change) = match audited(actor, &request) {
+    let audited = audited(asker.actor(), &request);
+    let request = match asker.may(request) {
+        Ok(request) => request,
+        Err(error) => return not_allowed(audit, audited, &error).await,
+    };
+    let (entry, is_change) = match audited {
         Audited::Nothing => return done(service, request).await,
         Audited::Look(entry) => (entry, false),
         Audited::Change(entry) => match begin(audit, entry).await {
@@ -29,6 +37,17 @@ pub(super) async fn answer(service: &Service, actor: Actor, request: Request) ->
             refused(format!("{error}; the change was made: look before you try again"))
         }
         Err(error) => refused(error.to_string()),
+    }
+}
+
+/// Anybody who has signed in can be refused without end, so such refusals may share a record.
+async fn not_allowed(audit: &Audit, audited: Audited, error: &NotAllowed) -> Answer {
+    let answer = Answer::Refused { message: error.to_string() };
+    let (Audited::Change(entry) | Audited::Look(entry)) = audited else { return answer };
+    let entry = Entry { may_share: true, ..ended(entry, &answer) };
+    match audit.note(entry).await {
+        Ok(_) => answer,
+        Err(error) => Answer::Refused { message: error.to_string() },
     }
 }
 
@@ -47,17 +66,16 @@ async fn act(service: &Service, request: Request) -> Result<Answer, AccountError
             Ok(Answer::Tenants { rows: vec![tenant] })
         }
         Request::TenantList {} => Ok(Answer::Tenants { rows: accounts.tenants().await? }),
-        Request::AccountAdd { tenant, login, display, password, permanent } => {
+        Request::AccountAdd { tenant, login, display, password, permanent, role } => {
             let tenant = find(service, &tenant).await?;
-            let new = NewAccount { login, display, password, one_time: !permanent };
+            let new = NewAccount { login, display, password, one_time: !permanent, role };
             added(accounts.add_account(tenant.id, new, (service.now)()).await)
         }
         Request::AccountPassword { tenant, login, password, permanent } => {
-            let tenant = find(service, &tenant).await?;
-            let set = accounts.set_password(tenant.id, &login, password, !permanent).await?;
-            let account = AccountKey { tenant: tenant.id, account: set.account.id };
-            service.live.revoke(Revocation::of_password(account, set.account.epoch)).await;
-            added(Ok(set))
+            set_password(service, (&tenant, &login), password, !permanent).await
+        }
+        Request::AccountRole { tenant, login, role } => {
+            set_role(service, (&tenant, &login), role).await
         }
         Request::AccountList { tenant } => {
             let tenant = find(service, &tenant).await?;
@@ -88,7 +106,7 @@ async fn act(service: &Service, request: Request) -> Result<Answer, AccountError
             accounts.remove_desk(tenant.id, &desk).await.map(|()| Answer::Done {})
         }
         Request::Calls { tenant, ended } => calls(service, tenant.as_deref(), ended).await,
-        Request::Sessions {} => sessions(service).await,
+        Request::Sessions { tenant } => sessions(service, tenant.as_deref()).await,
         Request::Relays {} => Ok(Answer::Relays { rows: service.live.relays().await }),
         Request::Status {} => status(service).await,
         Request::AuditList { before, limit } => {
@@ -107,6 +125,38 @@ async fn find(service: &Service, name: &str) -> Result<Tenant, AccountError> {
     found.ok_or_else(|| AccountError::NoSuchTenant(name.to_owned()))
 }
 
+/// The one tenant that was asked about, or all.
+async fn asked(service: &Service, tenant: Option<&str>) -> Result<Vec<Tenant>, AccountError> {
+    match tenant {
+        Some(name) => Ok(vec![find(service, name).await?]),
+        None => Ok(service.accounts.tenants().await?),
+    }
+}
+
+async fn set_password(
+    service: &Service,
+    (tenant, login): (&str, &str),
+    password: Option<Password>,
+    one_time: bool,
+) -> Result<Answer, AccountError> {
+    let tenant = find(service, tenant).await?;
+    let set = service.accounts.set_password(tenant.id, login, password, one_time).await?;
+    let account = AccountKey { tenant: tenant.id, account: set.account.id };
+    service.live.revoke(Revocation::of_password(account, set.account.epoch)).await;
+    added(Ok(set))
+}
+
+async fn set_role(
+    service: &Service,
+    (tenant, login): (&str, &str),
+    role: Role,
+) -> Result<Answer, AccountError> {
+    if let Some(revocation) = service.accounts.set_role(tenant, login, role).await? {
+        service.live.revoke(revocation).await;
+    }
+    Ok(Answer::Done {})
+}
+
 fn added(result: Result<Added, AccountError>) -> Result<Answer, AccountError> {
     let Added { account, generated } = result?;
     Ok(Answer::AccountAdded { account, password: generated })
@@ -121,10 +171,7 @@ async fn calls(
     tenant: Option<&str>,
     most: usize,
 ) -> Result<Answer, AccountError> {
-    let tenants = match tenant {
-        Some(name) => vec![find(service, name).await?],
-        None => service.accounts.tenants().await?,
-    };
+    let tenants = asked(service, tenant).await?;
     let names = names(&tenants);
     let named = |mut row: CallRow| {
         row.tenant_name = names.get(&row.record.tenant)?.clone();
@@ -141,14 +188,14 @@ async fn calls(
     Ok(Answer::Calls { live, ended })
 }
 
-async fn sessions(service: &Service) -> Result<Answer, AccountError> {
-    let names = names(&service.accounts.tenants().await?);
-    let mut rows = service.live.sessions().await;
-    rows.truncate(ADMIN_ROWS_MAX);
-    for row in &mut rows {
-        row.tenant_name = names.get(&row.tenant).cloned().unwrap_or_default();
-    }
-    Ok(Answer::Sessions { rows })
+async fn sessions(service: &Service, tenant: Option<&str>) -> Result<Answer, AccountError> {
+    let names = names(&asked(service, tenant).await?);
+    let named = |mut row: SessionRow| {
+        row.tenant_name = names.get(&row.tenant)?.clone();
+        Some(row)
+    };
+    let rows = service.live.sessions().await.into_iter().filter_map(named);
+    Ok(Answer::Sessions { rows: rows.take(ADMIN_ROWS_MAX).collect() })
 }
 
 async fn status(service: &Service) -> Result<Answer, AccountError> {

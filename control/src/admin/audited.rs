@@ -17,42 +17,39 @@ pub(super) enum Audited {
 
 /// What `request` of `actor` is.
 pub(super) fn audited(actor: Actor, request: &Request) -> Audited {
-    let change = |act, tenant: &str, target: &str| {
+    let entry = Entry::new(actor, request.act().name());
+    let change = |entry, tenant: &str, target: &str| {
         let (tenant, target) = (Plain::of(tenant), Plain::of(target));
-        Audited::Change(Entry { tenant, target, ..Entry::new(actor, act) })
+        Audited::Change(Entry { tenant, target, ..entry })
     };
-    let look = |act, tenant: &str| {
+    let look = |entry, tenant: &str| {
         let tenant = Plain::of(tenant);
-        Audited::Look(Entry { tenant, may_share: true, ..Entry::new(actor, act) })
+        Audited::Look(Entry { tenant, may_share: true, ..entry })
     };
     match request {
-        Request::TenantAdd { name, .. } => change("tenant_add", name, ""),
-        Request::TenantList {} => look("tenant_list", ""),
-        Request::AccountAdd { tenant, login, .. } => change("account_add", tenant, login),
-        Request::AccountPassword { tenant, login, .. } => change("account_password", tenant, login),
-        Request::Suspend { subject } => match subject {
-            Subject::Tenant { tenant } => change("tenant_suspend", tenant, ""),
-            Subject::Account { tenant, login } => change("account_suspend", tenant, login),
+        Request::TenantAdd { name, .. } => change(entry, name, ""),
+        Request::AccountAdd { tenant, login, .. }
+        | Request::AccountPassword { tenant, login, .. } => change(entry, tenant, login),
+        Request::AccountRole { tenant, login, role } => {
+            change(entry, tenant, &format!("{login} {}", role.name()))
+        }
+        Request::Suspend { subject } | Request::Reactivate { subject } => match subject {
+            Subject::Tenant { tenant } => change(entry, tenant, ""),
+            Subject::Account { tenant, login } => change(entry, tenant, login),
             Subject::Device { tenant, login, device } => {
-                change("device_suspend", tenant, &on_device(login, *device))
+                change(entry, tenant, &on_device(login, *device))
             }
         },
-        Request::Reactivate { subject } => match subject {
-            Subject::Tenant { tenant } => change("tenant_reactivate", tenant, ""),
-            Subject::Account { tenant, login } => change("account_reactivate", tenant, login),
-            Subject::Device { tenant, login, device } => {
-                change("device_reactivate", tenant, &on_device(login, *device))
-            }
-        },
-        Request::DeskAdd { tenant, desk, .. } => change("desk_add", tenant, desk),
-        Request::DeskSet { tenant, desk, .. } => change("desk_set", tenant, desk),
-        Request::DeskRemove { tenant, desk } => change("desk_remove", tenant, desk),
-        Request::DeskList { tenant } => look("desk_list", tenant),
-        Request::AccountList { tenant } => look("account_list", tenant),
-        Request::Calls { tenant, .. } => look("calls", tenant.as_deref().unwrap_or_default()),
-        Request::Sessions {} => look("sessions", ""),
-        Request::AuditList { .. } => look("audit_list", ""),
-        Request::AuditVerify { .. } => look("audit_verify", ""),
+        Request::DeskAdd { tenant, desk, .. }
+        | Request::DeskSet { tenant, desk, .. }
+        | Request::DeskRemove { tenant, desk } => change(entry, tenant, desk),
+        Request::AccountList { tenant } | Request::DeskList { tenant } => look(entry, tenant),
+        Request::Calls { tenant, .. } | Request::Sessions { tenant } => {
+            look(entry, tenant.as_deref().unwrap_or_default())
+        }
+        Request::TenantList {} | Request::AuditList { .. } | Request::AuditVerify { .. } => {
+            look(entry, "")
+        }
         Request::Relays {} | Request::Status {} => Audited::Nothing,
     }
 }
@@ -82,6 +79,7 @@ pub(super) async fn begin(audit: &Audit, entry: Entry) -> Result<Entry, NotAudit
 mod tests {
     use super::*;
     use kakehashi_wire::secret::Password;
+    use kakehashi_wire::terminal::Role;
 
     #[test]
     fn a_record_of_an_account_names_it_and_not_its_password() {
@@ -91,6 +89,7 @@ mod tests {
             display: None,
             password: Some(Password::new("correct horse battery".into())),
             permanent: false,
+            role: Role::Store,
         };
         let Audited::Change(entry) = audited(Actor::Operator { user: 5 }, &request) else {
             panic!("adding an account changes something")

@@ -7,14 +7,18 @@
 mod answer;
 mod audited;
 pub mod client;
+mod rights;
 mod server;
 
+pub use answer::answer;
+pub use rights::Asker;
 pub use server::{Admin, AdminError, Service};
 
 use crate::accounts::{Account, Subject, Tenant};
 use crate::audit::{AuditRecord, Head, Verdict};
 use crate::clock::UnixMs;
 use crate::desks::{Desk, DeskChange};
+use crate::policy::role_name;
 use crate::records::CallRecord;
 use crate::sessions::Revocation;
 use crate::store::hex_id;
@@ -22,6 +26,7 @@ use core::future::Future;
 use core::pin::Pin;
 use kakehashi_wire::id::{DeviceId, RelayId, SessionId, TenantId};
 use kakehashi_wire::secret::Password;
+use kakehashi_wire::terminal::Role;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -57,6 +62,9 @@ pub enum Request {
         /// Whether it need not be changed at the first sign-in.
         #[serde(default)]
         permanent: bool,
+        /// What it is for.
+        #[serde(default, with = "role_name")]
+        role: Role,
     },
     /// Answer: [`Answer::Accounts`].
     AccountList {
@@ -75,6 +83,16 @@ pub enum Request {
         /// Whether it need not be changed at the next sign-in.
         #[serde(default)]
         permanent: bool,
+    },
+    /// Gives an account another role, and ends its sessions. Answer: [`Answer::Done`].
+    AccountRole {
+        /// The tenant's name.
+        tenant: String,
+        /// The login ID.
+        login: String,
+        /// What it is for from now on.
+        #[serde(with = "role_name")]
+        role: Role,
     },
     /// Ends sessions, calls and media of an account, of one device of it, or of a whole tenant, and
     /// takes no sign-in until [`Reactivate`](Self::Reactivate). Answer: [`Answer::Done`], when that
@@ -128,7 +146,11 @@ pub enum Request {
         ended: usize,
     },
     /// Who is signed in. Answer: [`Answer::Sessions`].
-    Sessions {},
+    Sessions {
+        /// Of this tenant only.
+        #[serde(default)]
+        tenant: Option<String>,
+    },
     /// Answer: [`Answer::Relays`].
     Relays {},
     /// How the node is. Answer: [`Answer::Status`].

@@ -1,9 +1,9 @@
 //! The socket: who may connect, how much they may say, and when they are sent away.
 
 use super::answer::answer;
-use super::{Answer, Line, Live, Request, VERSION};
+use super::{Answer, Asker, Line, Live, Request, VERSION};
 use crate::accounts::Accounts;
-use crate::audit::{Actor, Audit};
+use crate::audit::Audit;
 use crate::capacity::{
     ADMIN_ANSWER_BYTES_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_IDLE, ADMIN_REQUEST_BYTES_MAX,
 };
@@ -182,7 +182,7 @@ async fn converse(stream: UnixStream, service: &Service) -> io::Result<()> {
         tracing::warn!(peer, "another user was sent away from the admin socket");
         return Ok(());
     }
-    let actor = Actor::Operator { user: peer };
+    let asker = Asker::Operator { user: peer };
     let (reading, mut writing) = stream.into_split();
     let mut reading = BufReader::new(reading);
     loop {
@@ -196,7 +196,7 @@ async fn converse(stream: UnixStream, service: &Service) -> io::Result<()> {
         }
         let whole = line.last() == Some(&b'\n');
         let reply = match (whole, parse(&line)) {
-            (true, Ok(request)) => answer(service, actor, request).await,
+            (true, Ok(request)) => answer(service, &asker, request).await,
             (true, Err(message)) => Answer::Refused { message },
             (false, _) => Answer::Refused {
                 message: format!(

@@ -58,12 +58,19 @@ impl TryFrom<String> for Plain {
 }
 
 /// Who did something.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Actor {
     /// An operator at the local socket, as this user of the machine.
     Operator {
         /// The user's number, as the kernel says.
         user: u32,
+    },
+    /// An account that manages its tenant.
+    Account {
+        /// Its login ID.
+        login: Plain,
+        /// The other end of the connection.
+        address: SocketAddr,
     },
     /// Whoever speaks from there.
     Terminal {
@@ -77,14 +84,16 @@ impl Actor {
     pub fn kind(&self) -> Plain {
         match self {
             Self::Operator { .. } => Plain::of("operator"),
+            Self::Account { .. } => Plain::of("account"),
             Self::Terminal { .. } => Plain::of("terminal"),
         }
     }
 
-    /// Where it acted from.
+    /// Where it acted from, and which account it was.
     pub fn place(&self) -> Plain {
         match self {
             Self::Operator { user } => Plain::of(&format!("user {user}")),
+            Self::Account { login, address } => Plain::of(&format!("{login} {address}")),
             Self::Terminal { address } => Plain::of(&address.to_string()),
         }
     }

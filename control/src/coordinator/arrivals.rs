@@ -9,7 +9,8 @@ use kakehashi_wire::terminal::{Refusal, SessionEnd, SignedIn};
 
 impl Coordinator {
     pub(super) fn arrived(&mut self, arrival: Arrival, now: Now) {
-        let Arrival { session: id, request, account, login, display, device, epochs } = arrival;
+        let Arrival { session: id, request, account, login, display, role, device, epochs } =
+            arrival;
         if self.revoked.ends(account, device, epochs) {
             let reason = Refusal::BadCredentials;
             let rejection = Rejection { reason, retry_after_ms: retry_after_ms(reason) };
@@ -32,11 +33,18 @@ impl Coordinator {
         self.out.push(Output::Arrival(id, verdict.map_err(rejection)));
         if verdict.is_ok() {
             let (tenant, account) = (session.account.tenant, session.account.account);
-            let display = session.display.clone();
-            let must_change_password = false;
-            let signed_in =
-                SignedIn { request, session: id, tenant, account, display, must_change_password };
-            self.say(id, signed_in);
+            self.say(
+                id,
+                SignedIn {
+                    request,
+                    session: id,
+                    tenant,
+                    account,
+                    display: session.display.clone(),
+                    must_change_password: false,
+                    role,
+                },
+            );
             self.announce(&session);
             self.ring_also(&session);
         }

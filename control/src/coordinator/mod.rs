@@ -30,7 +30,7 @@ use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::relay::{FromRelay, Hello};
 use kakehashi_wire::terminal::{
     Accept, Cancel, ChooseLayer, Done, HangUp, Hold, Mute, Presence, Refusal, Refused, Reject,
-    ReportQuality, SessionEnd, SetAway, Share, ToTerminal,
+    ReportQuality, Role, SessionEnd, SetAway, Share, ToTerminal,
 };
 use std::time::Duration;
 use unsaved::Unsaved;
@@ -57,6 +57,8 @@ pub struct Arrival {
     pub login: String,
     /// Its name for others.
     pub display: String,
+    /// What the account is for.
+    pub role: Role,
     /// From which device.
     pub device: DeviceId,
     /// The epochs in which it was let in.

@@ -246,8 +246,8 @@ impl World {
         let login = format!("login-{}", account.account.0);
         let display = format!("Display {}", account.account.0);
         let (session, device) = (SessionId(session), DeviceId(device));
-        let epochs = self.epochs;
-        let arrival = Arrival { session, request, account, login, display, device, epochs };
+        let (role, epochs) = (Role::Store, self.epochs);
+        let arrival = Arrival { session, request, account, login, display, role, device, epochs };
         self.input(Input::Arrived(arrival));
     }
 

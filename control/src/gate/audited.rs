@@ -4,6 +4,7 @@ use super::connection::Gate;
 use super::sign_in::{Begun, Caller, NoSession, decide};
 use crate::audit::{Actor, Entry, NotAudited, Outcome, Plain};
 use crate::coordinator::{Rejection, retry_after_ms};
+use crate::policy::Act;
 use kakehashi_wire::terminal::{Refusal, SignIn};
 use std::net::SocketAddr;
 
@@ -28,7 +29,7 @@ pub(super) async fn attempt(
 
 fn about(ask: &SignIn, address: SocketAddr) -> Entry {
     let (tenant, target) = (Plain::name(&ask.tenant), Plain::name(&ask.login));
-    Entry { tenant, target, ..Entry::new(Actor::Terminal { address }, "sign_in") }
+    Entry { tenant, target, ..Entry::new(Actor::Terminal { address }, Act::SignIn.name()) }
 }
 
 /// Anybody can be refused without end, so refusals may share a record.

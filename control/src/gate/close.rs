@@ -28,7 +28,9 @@ pub enum CloseCode {
 impl From<SessionEnd> for CloseCode {
     fn from(from: SessionEnd) -> Self {
         match from {
-            SessionEnd::SignedOut | SessionEnd::PasswordChanged => Self::Done,
+            SessionEnd::SignedOut | SessionEnd::PasswordChanged | SessionEnd::RoleChanged => {
+                Self::Done
+            }
             SessionEnd::Replaced => Self::Replaced,
             SessionEnd::NodeStopping => Self::NodeStopping,
             SessionEnd::Protocol => Self::Protocol,

@@ -4,7 +4,7 @@ use super::CloseCode;
 use super::one_time::{change, until_changed};
 use super::outbox::{Said, Waiting};
 use super::pace::Pace;
-use super::sign_in::{Begun, Caller, NoSession, SignedIn, sign_in};
+use super::sign_in::{Begun, Caller, NoSession, SignedIn, request_of, sign_in};
 use crate::accounts::{Account, Accounts};
 use crate::audit::Audit;
 use crate::capacity::{
@@ -15,6 +15,7 @@ use crate::coordinator::{Input, KnownAccount, Request};
 use crate::driver::Core;
 use crate::entropy::Entropy;
 use crate::framing::{self, ReadFailure, WriteFailure};
+use crate::policy::{Act, Rank};
 use crate::seldom::Seldom;
 use crate::sessions::AccountKey;
 use kakehashi_wire::terminal::{FromTerminal, Refusal, SessionEnd, SessionEnded, ToTerminal};
@@ -131,7 +132,7 @@ async fn turn_away(connection: &Connection, send: &mut SendStream, failure: &NoS
 async fn talk(
     connection: &Connection,
     (send, recv): (&mut SendStream, &mut RecvStream),
-    SignedIn { seat, account, mut waiting }: SignedIn,
+    SignedIn { seat, account, role, mut waiting }: SignedIn,
     gate: &Gate,
 ) {
     let session = seat.session();
@@ -139,7 +140,11 @@ async fn talk(
     let ended = {
         let mut writing = pin!(write_all(send, &mut waiting));
         let reading = read_all(recv, |message| async {
-            let request = with_facts(message, account, gate).await;
+            let request = if Rank::Account(role).may(Act::from(&message)) {
+                with_facts(message, account, gate).await
+            } else {
+                Request::Refuse(request_of(&message), Refusal::NotAllowed)
+            };
             gate.core.input(Input::Asked(session, request)).await;
         });
         let ended = tokio::select! {

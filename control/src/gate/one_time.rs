@@ -10,7 +10,7 @@ use crate::framing;
 use crate::sessions::{AccountKey, Revocation};
 use kakehashi_wire::id::{RequestId, SessionId};
 use kakehashi_wire::terminal::{
-    ChangePassword, Done, FromTerminal, Refusal, Refused, SessionEnd, SignedIn, ToTerminal,
+    ChangePassword, Done, FromTerminal, Refusal, Refused, Role, SessionEnd, SignedIn, ToTerminal,
 };
 use quinn::{RecvStream, SendStream};
 
@@ -21,6 +21,7 @@ pub(super) struct OneTime {
     pub(super) session: SessionId,
     pub(super) account: AccountKey,
     pub(super) display: String,
+    pub(super) role: Role,
 }
 
 /// Waits until the password is changed, or the terminal signs out. The caller limits the time.
@@ -30,9 +31,16 @@ pub(super) async fn until_changed(
     one_time: OneTime,
     gate: &Gate,
 ) -> Result<SessionEnd, NoSession> {
-    let OneTime { request, session, account: AccountKey { tenant, account }, display } = one_time;
-    let must_change_password = true;
-    let begun = SignedIn { request, session, tenant, account, display, must_change_password };
+    let AccountKey { tenant, account } = one_time.account;
+    let begun = SignedIn {
+        request: one_time.request,
+        session: one_time.session,
+        tenant,
+        account,
+        display: one_time.display,
+        must_change_password: true,
+        role: one_time.role,
+    };
     framing::write(send, ToTerminal::from(begun).encode()).await?;
     let mut pace = Pace::new();
     loop {

@@ -12,7 +12,7 @@ use crate::framing::{self, ReadFailure, WriteFailure};
 use crate::sessions::AccountKey;
 use kakehashi_wire::device::{EXPORT_LABEL, EXPORTED_BYTES};
 use kakehashi_wire::id::{RequestId, SessionId};
-use kakehashi_wire::terminal::{FromTerminal, Refusal, Refused, SignIn, ToTerminal};
+use kakehashi_wire::terminal::{FromTerminal, Refusal, Refused, Role, SignIn, ToTerminal};
 use quinn::{Connection, RecvStream, SendStream};
 use std::net::SocketAddr;
 
@@ -36,6 +36,7 @@ impl Caller {
 pub(super) struct SignedIn {
     pub(super) seat: Seat,
     pub(super) account: AccountKey,
+    pub(super) role: Role,
     pub(super) waiting: Waiting,
 }
 
@@ -108,17 +109,17 @@ pub(super) async fn decide(
         Ok(_) => return Ok(Err(rejection(SignInRefusal::BadCredentials))),
         Err(refusal) => return Ok(Err(rejection(refusal))),
     };
-    let Verified { tenant, account, login, display, must_change, epochs, .. } = verified;
+    let Verified { tenant, account, login, display, role, must_change, epochs, .. } = verified;
     let account = AccountKey { tenant, account };
     let session = SessionId(gate.entropy.nonzero());
     let (request, device) = (ask.request, ask.device);
     if must_change {
-        return Ok(Ok(Begun::OneTime(OneTime { request, session, account, display })));
+        return Ok(Ok(Begun::OneTime(OneTime { request, session, account, display, role })));
     }
-    let arrival = Arrival { session, request, account, login, display, device, epochs };
+    let arrival = Arrival { session, request, account, login, display, role, device, epochs };
     let (outbox, waiting) = Outbox::new();
     let verdict = gate.core.arrive(arrival, outbox).await.ok_or(NoSession::NodeStopping)?;
-    Ok(verdict.map(|seat| Begun::Session(SignedIn { seat, account, waiting })))
+    Ok(verdict.map(|seat| Begun::Session(SignedIn { seat, account, role, waiting })))
 }
 
 fn rejection(refusal: SignInRefusal) -> Rejection {
@@ -188,6 +189,7 @@ mod tests {
             account: AccountKey { tenant: TenantId(1), account: AccountId(1) },
             login: "a".into(),
             display: String::new(),
+            role: Role::Store,
             device: DeviceId(device),
             epochs: Epochs { tenant: 1, account: 1, devices: 0 },
         }

@@ -4,8 +4,11 @@
 
 mod call;
 mod media;
+mod role;
+pub(crate) mod role_name;
 mod streams;
 
 pub use call::{CallFacts, Callee, Engaged, MayCall, may_call};
 pub use media::{Isolation, MediaFacts, MediaTerms, media_terms};
+pub use role::{Act, Rank};
 pub use streams::acceptable;

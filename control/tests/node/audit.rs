@@ -10,6 +10,7 @@ use kakehashi_control::clock::UnixMs;
 use kakehashi_control::entropy::Entropy;
 use kakehashi_control::pki::Pki;
 use kakehashi_wire::frame::ALPN_TERMINAL;
+use kakehashi_wire::terminal::Role;
 use std::path::Path;
 use std::time::Instant;
 
@@ -73,12 +74,14 @@ async fn an_operators_change_is_noted_before_and_after_and_a_refused_one_too() {
     let socket = platform.folder.path().join("admin.sock");
     let add = |login: &str| {
         let (tenant, login) = ("shop".to_owned(), login.to_owned());
-        Request::AccountAdd { tenant, login, display: None, password: None, permanent: true }
+        let role = Role::Store;
+        let (display, password, permanent) = (None, None, true);
+        Request::AccountAdd { tenant, login, display, password, permanent, role }
     };
     within(request(&socket, add("new"))).await.ok().unwrap();
     within(request(&socket, add("a"))).await.err().unwrap();
     for _ in 0..3 {
-        within(request(&socket, Request::Sessions {})).await.ok().unwrap();
+        within(request(&socket, Request::Sessions { tenant: None })).await.ok().unwrap();
         within(request(&socket, Request::Relays {})).await.ok().unwrap();
     }
     let rows = list(&socket).await;

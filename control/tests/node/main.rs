@@ -21,6 +21,7 @@ mod namespace;
 mod operator;
 mod passwords;
 mod process;
+mod roles;
 mod suspension;
 
 use common::relay::Relay;

@@ -12,6 +12,7 @@ use kakehashi_control::pki::Pki;
 use kakehashi_wire::frame::ALPN_TERMINAL;
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::CallEnd;
+use kakehashi_wire::terminal::Role;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -78,6 +79,7 @@ pub async fn add_people(socket: &Path) {
             display: None,
             password: Some(Password::new(PASSWORD.into())),
             permanent: true,
+            role: Role::Store,
         };
         ask(socket, add).await;
     }
@@ -152,7 +154,8 @@ async fn the_running_node_answers_the_operator() {
     let _relay = Relay::start(&platform, 1).await;
     let _a = platform.terminal("shop", "a").await;
     let socket = platform.folder.path().join("admin.sock");
-    let Answer::Sessions { rows } = ask(&socket, || Request::Sessions {}).await else {
+    let Answer::Sessions { rows } = ask(&socket, || Request::Sessions { tenant: None }).await
+    else {
         panic!("sessions were asked for")
     };
     assert_eq!(rows.iter().map(|row| row.login.as_str()).collect::<Vec<_>>(), ["a"]);

@@ -13,7 +13,7 @@ use kakehashi_control::store::Embedded;
 use kakehashi_wire::id::DeviceId;
 use kakehashi_wire::limits::PASSWORD_BYTES_MAX;
 use kakehashi_wire::secret::Password;
-use kakehashi_wire::terminal::SessionEnd;
+use kakehashi_wire::terminal::{Role, SessionEnd};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -59,7 +59,8 @@ pub(crate) async fn verify(
 
 fn new(login: &str, typed: Option<&str>) -> NewAccount {
     let display = Some("受付 1".to_owned());
-    NewAccount { login: login.to_owned(), display, password: typed.map(password), one_time: false }
+    let (login, password, role) = (login.to_owned(), typed.map(password), Role::Store);
+    NewAccount { login, display, password, one_time: false, role }
 }
 
 #[tokio::test]

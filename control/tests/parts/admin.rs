@@ -15,7 +15,7 @@ use kakehashi_control::records::{CallRecord, Party, PartyRole, RecordState, Reco
 use kakehashi_control::sessions::Revocation;
 use kakehashi_control::store::{Embedded, SharedStore};
 use kakehashi_wire::id::{AccountId, CallId, DeviceId, RelayId, SessionId, TenantId};
-use kakehashi_wire::terminal::CallEnd;
+use kakehashi_wire::terminal::{CallEnd, Role};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -130,7 +130,8 @@ async fn ask(socket: &Path, what: Request) -> Answer {
 fn add(login: &str, typed: Option<&str>) -> Request {
     let (tenant, login) = ("acme".to_owned(), login.to_owned());
     let password = typed.map(password);
-    Request::AccountAdd { tenant, login, display: None, password, permanent: false }
+    let (display, permanent, role) = (None, false, Role::Store);
+    Request::AccountAdd { tenant, login, display, password, permanent, role }
 }
 
 #[tokio::test]
@@ -198,7 +199,7 @@ async fn an_operator_sees_calls_sessions_relays_and_status() {
     assert_eq!(live[0].relays, [RelayId(1)]);
     assert_eq!(ended.iter().map(|row| row.record.call.0).collect::<Vec<_>>(), [3, 2]);
     assert_eq!(ended[0].record.reason, Some(CallEnd::HungUp));
-    let Answer::Sessions { rows } = ask(socket, Request::Sessions {}).await else {
+    let Answer::Sessions { rows } = ask(socket, Request::Sessions { tenant: None }).await else {
         panic!("not sessions")
     };
     assert_eq!((rows[0].login.as_str(), rows[0].tenant_name.as_str()), ("store-1", "acme"));

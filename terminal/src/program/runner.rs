@@ -125,7 +125,8 @@ impl Runner {
             }
             Event::SignedIn(signed_in) => {
                 let login = self.config.login.as_deref().unwrap_or_default();
-                self.voice.say(&Note::SignedIn { login, display: &signed_in.display });
+                let (display, role) = (&signed_in.display, signed_in.role);
+                self.voice.say(&Note::SignedIn { login, display, role });
                 if core::mem::replace(&mut self.was_signed_in, true) {
                     self.forget_unanswered().await?;
                 } else {

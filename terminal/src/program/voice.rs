@@ -4,7 +4,7 @@ use crate::media::CallSummary;
 use core::fmt::Write as _;
 use core::time::Duration;
 use kakehashi_wire::terminal::{
-    CallEnd, MemberPhase, MemberState, Members, PresenceEntry, PresenceState,
+    CallEnd, MemberPhase, MemberState, Members, PresenceEntry, PresenceState, Role,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ pub(super) enum Voice {
 
 /// Something to say.
 pub(super) enum Note<'a> {
-    SignedIn { login: &'a str, display: &'a str },
+    SignedIn { login: &'a str, display: &'a str, role: Role },
     Presence { accounts: &'a BTreeMap<String, PresenceEntry>, changed: Option<&'a [String]> },
     Incoming { call: &'a str, login: &'a str, display: &'a str },
     Calling { login: &'a str },
@@ -52,8 +52,9 @@ impl Voice {
 
 fn json(note: &Note<'_>) -> Value {
     match note {
-        Note::SignedIn { login, display } => {
-            json!({"event": "signed_in", "login": login, "display": display})
+        Note::SignedIn { login, display, role } => {
+            json!({"event": "signed_in", "login": login, "display": display,
+                   "role": role.name()})
         }
         Note::Presence { accounts, .. } => {
             let account = |entry: &PresenceEntry| {
@@ -98,8 +99,9 @@ fn json(note: &Note<'_>) -> Value {
 
 fn text(note: &Note<'_>) -> String {
     match note {
-        Note::SignedIn { login, display } => {
-            format!("Signed in as {login} ({}). Ctrl-C ends.", plain(display))
+        Note::SignedIn { login, display, role } => {
+            let (display, role) = (plain(display), role.name());
+            format!("Signed in as {login} ({display}, {role}). Ctrl-C ends.")
         }
         Note::Presence { accounts, changed: None } => presence(accounts),
         Note::Presence { accounts, changed: Some(changed) } => changes(accounts, changed),
@@ -295,7 +297,7 @@ mod tests {
         let accounts = BTreeMap::new();
         let media = CallSummary::default();
         let notes = [
-            Note::SignedIn { login: "a", display: "b\nc" },
+            Note::SignedIn { login: "a", display: "b\nc", role: Role::Store },
             Note::Presence { accounts: &accounts, changed: None },
             Note::Progress(&media),
             Note::Summary { with: "a", media: &media },

@@ -111,6 +111,7 @@ pub fn sentence(reason: Refusal) -> &'static str {
         Refusal::StoreUnavailable => "control's store does not answer; nothing was changed",
         Refusal::CallsItself => "an account cannot call itself",
         Refusal::BadRequest => "control does not accept the request as it stands",
+        Refusal::NotAllowed => "the role of this account does not allow that",
         Refusal::TooManyCalls => "this account has as many calls as it may have: end one first",
         Refusal::PasswordMustChange => "the password was for one time: change it first",
         Refusal::BadPassword => {
@@ -135,6 +136,7 @@ fn farewell(reason: SessionEnd) -> &'static str {
         SessionEnd::NodeStopping => "the control node is shutting down",
         SessionEnd::Protocol => "control says that this terminal broke the protocol",
         SessionEnd::PasswordChanged => "the password was changed: sign in with the new one",
+        SessionEnd::RoleChanged => "the account has another role now: sign in again",
         SessionEnd::Suspended => "suspended: ask whoever manages this terminal's account",
         SessionEnd::TooSlow => "this terminal read too slowly for what it asked to be told",
     }

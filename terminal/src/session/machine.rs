@@ -114,7 +114,10 @@ impl Signal {
                 // With the new password, if it was changed from here.
                 matches!(
                     reason,
-                    SessionEnd::NodeStopping | SessionEnd::TooSlow | SessionEnd::PasswordChanged
+                    SessionEnd::NodeStopping
+                        | SessionEnd::TooSlow
+                        | SessionEnd::PasswordChanged
+                        | SessionEnd::RoleChanged
                 )
             }
             _ => true,
@@ -179,6 +182,7 @@ Leaving   Left      -> Over      Finish
         assert_eq!(Signal::of(&ended(SessionEnd::Suspended), true), Signal::Denied);
         assert_eq!(Signal::of(&ended(SessionEnd::NodeStopping), true), Signal::Failed);
         assert_eq!(Signal::of(&ended(SessionEnd::PasswordChanged), true), Signal::Failed);
+        assert_eq!(Signal::of(&ended(SessionEnd::RoleChanged), true), Signal::Failed);
         assert_eq!(Signal::of(&TerminalError::Version { why: "2".into() }, true), Signal::Denied);
         let untrusted = TerminalError::NotTrusted { why: "unknown issuer".into() };
         assert_eq!(Signal::of(&untrusted, false), Signal::Denied);

@@ -11,6 +11,7 @@ use kakehashi_control::node::Node;
 use kakehashi_control::pki::Pki;
 use kakehashi_wire::frame::Reader;
 use kakehashi_wire::secret::Password;
+use kakehashi_wire::terminal::Role;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, RecvStream, VarInt};
 use rustls::RootCertStore;
@@ -92,6 +93,7 @@ async fn add(node: &Node, tenant: &str, logins: &[&str]) {
             display: Some(format!("Display {login}")),
             password: Some(Password::new(PASSWORD.into())),
             one_time: false,
+            role: Role::Store,
         };
         node.accounts.add_account(tenant.id, new, UnixMs::now()).await.unwrap();
     }
