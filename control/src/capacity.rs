@@ -133,6 +133,13 @@ pub const PRESENCE_WAITING_MAX: usize = 8 * PRESENCE_PAGE;
 /// wire's limit so that 128-byte names stay below the body limit.
 pub const PRESENCE_PAGE: usize = kakehashi_wire::limits::PRESENCE_ENTRIES_MAX / 2;
 
+/// Calls of one account to another that come to nothing within this time are one missed call: so
+/// somebody who tries again and again writes no more than once a minute.
+pub const MISSED_REPEAT: Duration = Duration::from_secs(60);
+
+/// Changes of missed calls that wait for the store; whoever has another waits, as for a record.
+pub const MISSED_QUEUE_MAX: usize = 256;
+
 // ---- the fleet: links from relays ----
 
 /// Relays one node takes in.

@@ -23,6 +23,7 @@ pub mod entropy;
 pub mod fleet;
 pub mod framing;
 pub mod gate;
+pub mod missed;
 pub mod node;
 pub mod pki;
 pub mod placement;

@@ -115,7 +115,8 @@ impl Node {
         let fleet = Fleet::new(startup::reserve_generations(&parts.store).await?, leg_lifetime);
         let coordinator = Coordinator::new(config.core(), entropy.clone(), fleet);
         let clock = Clock::start();
-        let (core, carried) = driver::start(coordinator, clock, Arc::clone(&parts.records));
+        let (core, carried) =
+            driver::start(coordinator, clock, Arc::clone(&parts.records), Arc::clone(&parts.store));
 
         let (accounts, audit) = (Arc::clone(&parts.accounts), Arc::clone(&parts.audit));
         let gate = Gate::new(accounts, core.clone(), audit, entropy, clock);
@@ -201,7 +202,7 @@ impl Parts {
         let accounts = Accounts::new(Arc::clone(&store), hashing(config, entropy));
         let accounts = Arc::new(accounts.map_err(ControlError::Threads)?);
         let records = Arc::new(Records::new(Arc::clone(&store)));
-        let interrupted = startup::end_interrupted_calls(&accounts, &records).await?;
+        let interrupted = startup::end_interrupted_calls(&accounts, &records, &store).await?;
         if interrupted > 0 {
             tracing::warn!(calls = interrupted, "calls were going on when the node ended");
         }

@@ -45,6 +45,9 @@ pub const RELAYS_PER_CALL_MAX: usize = 2;
 /// names at their longest only half as many do, so control sends 128 a message.
 pub const PRESENCE_ENTRIES_MAX: usize = 256;
 
+/// Callers one list of missed calls may name: what a person goes through after some days away.
+pub const MISSED_CALLS_MAX: usize = 32;
+
 /// Members one message may list: as many as a call may have legs at a relay.
 pub const MEMBERS_PER_MESSAGE_MAX: usize = LEGS_PER_CALL_MAX;
 

@@ -9,7 +9,7 @@ mod absence;
 mod role;
 mod within;
 
-pub use absence::SetAway;
+pub use absence::{Missed, MissedCall, MissedCalls, SetAway};
 pub use role::Role;
 pub use within::{ChooseLayer, Hold, Layer, MemberPhase, MemberState, Members, Mute, Share};
 
@@ -57,6 +57,8 @@ messages! {
         0x0110 Share,
         /// Chooses which layer of another's camera to receive.
         0x0111 ChooseLayer,
+        /// Asks for missed calls.
+        0x0115 Missed,
     }
 }
 
@@ -87,6 +89,8 @@ messages! {
         0x020d Members,
         /// Another device of the account has the call.
         0x020e Taken,
+        /// What the account has missed.
+        0x020f MissedCalls,
     }
 }
 

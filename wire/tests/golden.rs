@@ -24,10 +24,10 @@ use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::{DownlinkSecret, IcePassword, MasterKey, Password, Suite};
 use kakehashi_wire::terminal::{
     Accept, CallEnd, CallEnded, CallReady, Cancel, ChangePassword, ChooseLayer, Done, FromTerminal,
-    HangUp, Hold, Incoming, Invite, Layer, MemberPhase, MemberState, Members, Mute, PathRenewed,
-    Presence, PresenceEntry, PresenceState, Refusal, Refused, Reject, ReportQuality, Ringing, Role,
-    SessionEnd, SessionEnded, SetAway, Share, SignIn, SignOut, SignedIn, Taken, ToTerminal,
-    WatchPresence,
+    HangUp, Hold, Incoming, Invite, Layer, MemberPhase, MemberState, Members, Missed, MissedCall,
+    MissedCalls, Mute, PathRenewed, Presence, PresenceEntry, PresenceState, Refusal, Refused,
+    Reject, ReportQuality, Ringing, Role, SessionEnd, SessionEnded, SetAway, Share, SignIn,
+    SignOut, SignedIn, Taken, ToTerminal, WatchPresence,
 };
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -122,6 +122,7 @@ fn from_terminal() -> Vec<FromTerminal> {
         Mute { request: REQUEST, call: CALL, on: false }.into(),
         Share { request: REQUEST, call: CALL, on: true }.into(),
         ChooseLayer { request: REQUEST, call: CALL, member: MemberId(1), layer: Layer::Low }.into(),
+        Missed { request: REQUEST, seen_until_ms: 1_767_225_600_000 }.into(),
     ]
 }
 
@@ -185,6 +186,14 @@ fn to_terminal() -> Vec<ToTerminal> {
         PathRenewed { call: CALL, leg: LegId(5), epoch: epoch() }.into(),
         members().into(),
         Taken { call: CALL }.into(),
+        MissedCalls {
+            calls: vec![MissedCall {
+                login: "concierge-1".into(),
+                at_ms: 1_767_225_600_000,
+                calls: 2,
+            }],
+        }
+        .into(),
     ]
 }
 

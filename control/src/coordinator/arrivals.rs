@@ -45,6 +45,7 @@ impl Coordinator {
                     role,
                 },
             );
+            self.tell_missed(&session);
             self.announce(&session);
             self.ring_also(&session);
         }

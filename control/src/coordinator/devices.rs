@@ -87,6 +87,7 @@ impl Coordinator {
         for other in others {
             self.say(other, Taken { call: id });
         }
+        self.note_talked(id);
         self.announce_members(id);
     }
 

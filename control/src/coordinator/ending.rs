@@ -12,6 +12,7 @@ impl Coordinator {
         let Some(call) = self.calls.remove(id) else { return };
         self.release_media(&call);
         self.write(call.record().ended(now.wall, reason));
+        self.note_missed(&call, reason, now);
         for member in call.members() {
             for session in member.sessions() {
                 if self.sessions.get(session).is_some() {

@@ -11,6 +11,7 @@ mod ending;
 mod holding;
 mod inviting;
 mod media;
+mod missed;
 mod presence;
 mod progress;
 mod requests;
@@ -22,6 +23,7 @@ use crate::calls::{Calls, Ssrcs};
 use crate::clock::Now;
 use crate::entropy::Entropy;
 use crate::fleet::{Fleet, LinkId, ToLink};
+use crate::missed::{Deed, News};
 use crate::policy::MediaFacts;
 use crate::records::CallRecord;
 use crate::sessions::{AccountKey, Epochs, Presences, Pushes, Registry, Revocation, Revoked};
@@ -29,8 +31,8 @@ use kakehashi_wire::id::{AccountId, CallId, DeviceId, RequestId, SessionId};
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::relay::{FromRelay, Hello};
 use kakehashi_wire::terminal::{
-    Accept, Cancel, ChooseLayer, Done, HangUp, Hold, Mute, Presence, Refusal, Refused, Reject,
-    ReportQuality, Role, SessionEnd, SetAway, Share, ToTerminal,
+    Accept, Cancel, ChooseLayer, Done, HangUp, Hold, Missed, Mute, Presence, Refusal, Refused,
+    Reject, ReportQuality, Role, SessionEnd, SetAway, Share, ToTerminal,
 };
 use std::time::Duration;
 use unsaved::Unsaved;
@@ -108,6 +110,8 @@ pub enum Request {
     ChooseLayer(ChooseLayer),
     /// To be away, or back.
     Away(SetAway),
+    /// To be told what it has missed.
+    Missed(Missed),
 }
 
 /// What can happen to the node.
@@ -134,6 +138,8 @@ pub enum Input {
     Stop,
     /// Somebody's rights end, as the store says by now.
     Revoked(Revocation),
+    /// What an account has missed, as the store says by now.
+    Missed(News),
 }
 
 /// A change of what the store keeps of a call.
@@ -177,6 +183,8 @@ pub enum Output {
     Link(ToLink),
     /// Changes the store. Later outputs wait for it.
     Write(Write),
+    /// Something about missed calls, for whoever keeps them.
+    Missed(Deed),
 }
 
 /// The core.
@@ -237,6 +245,7 @@ impl Coordinator {
             Input::Tick => {}
             Input::Stop => self.stop(now),
             Input::Revoked(revocation) => self.revoke(&revocation, now),
+            Input::Missed(news) => self.missed_news(news),
         }
         self.look_at_timers(now);
         self.retry_writes(now);

@@ -37,6 +37,7 @@ impl Coordinator {
             Request::Invite(request, callee, streams) => {
                 if let Err(reason) = self.invite(&session, request, callee, streams, now) {
                     self.refuse(id, request, reason);
+                    self.note_in_vain(&session, callee, reason, now);
                 }
             }
             Request::Accept(accept) => self.accept(&session, accept, now),
@@ -58,6 +59,7 @@ impl Coordinator {
             Request::Share(ask) => self.share(&session, ask, now),
             Request::ChooseLayer(ask) => self.choose_layer(&session, ask, now),
             Request::Away(ask) => self.set_away(&session, ask),
+            Request::Missed(ask) => self.missed(&session, ask),
         }
     }
 

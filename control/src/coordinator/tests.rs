@@ -4,6 +4,7 @@ mod calls;
 mod devices;
 mod holding;
 mod lanes;
+mod missed;
 mod presence;
 mod random;
 mod several;
@@ -14,6 +15,7 @@ mod wraps;
 use super::*;
 use crate::calls::State;
 use crate::fleet::Generations;
+use crate::missed::MissedList;
 use crate::policy::Isolation;
 use crate::records::RecordState;
 use kakehashi_wire::id::{Incarnation, RelayId, ShardIndex, TenantId};
@@ -24,7 +26,7 @@ use kakehashi_wire::relay::{
 };
 use kakehashi_wire::secret::Suite;
 use kakehashi_wire::terminal::{CallEnd, CallReady, PresenceEntry, PresenceState};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub(super) const AUDIO: StreamOffer = StreamOffer { kind: StreamKind::Audio, codec: Codec::Opus };
 
@@ -56,6 +58,7 @@ pub(super) struct World {
     pub(super) life: u64,
     /// In which epochs sign-ins are let in.
     pub(super) epochs: Epochs,
+    pub(super) missed: HashMap<AccountKey, MissedList>,
     /// Messages of presence that watchers were told.
     pub(super) pushed: usize,
     requests: u32,
@@ -82,6 +85,7 @@ impl World {
             relays_answer: true,
             life: 1,
             epochs: Epochs { tenant: 1, account: 1, devices: 1 },
+            missed: HashMap::new(),
             pushed: 0,
             requests: 0,
         };
@@ -166,6 +170,10 @@ impl World {
                     self.told.entry(session).or_default().push(presence.clone().into());
                 }
                 None
+            }
+            Output::Missed(deed) => {
+                let news = deed.clone().done(self.missed.entry(deed.account).or_default());
+                news.map(Input::Missed)
             }
             Output::End(session, reason) => {
                 self.ended.insert(session, reason);
@@ -291,9 +299,11 @@ impl World {
         self.told.remove(&SessionId(session)).unwrap_or_default()
     }
 
-    /// The same, as short text.
+    /// The same without missed calls, as short text.
     pub(super) fn heard(&mut self, session: u64) -> Vec<String> {
-        self.take(session).iter().map(short).collect()
+        let mut told = self.take(session);
+        told.retain(|message| !matches!(message, ToTerminal::MissedCalls(_)));
+        told.iter().map(short).collect()
     }
 
     pub(super) fn ready(&mut self, session: u64) -> Option<CallReady> {

@@ -5,6 +5,7 @@ use crate::capacity::TURNS_PER_COMMIT_MAX;
 use crate::coordinator::{Input, Output, Write};
 use crate::fleet::{LinkId, ToLink};
 use crate::gate::{Outbox, Said};
+use crate::missed::Deed;
 use crate::records::Records;
 use crate::store::StoreError;
 use kakehashi_wire::id::{CallId, SessionId};
@@ -22,16 +23,22 @@ pub(super) struct Carrier {
     links: HashMap<LinkId, mpsc::Sender<ToRelay>>,
     records: Arc<Records>,
     feedback: mpsc::UnboundedSender<Input>,
+    missed: mpsc::Sender<Deed>,
 }
 
 impl Carrier {
-    pub(super) fn new(records: Arc<Records>, feedback: mpsc::UnboundedSender<Input>) -> Self {
+    pub(super) fn new(
+        records: Arc<Records>,
+        feedback: mpsc::UnboundedSender<Input>,
+        missed: mpsc::Sender<Deed>,
+    ) -> Self {
         Self {
             outboxes: HashMap::new(),
             verdicts: HashMap::new(),
             links: HashMap::new(),
             records,
             feedback,
+            missed,
         }
     }
 
@@ -50,7 +57,12 @@ impl Carrier {
                     if matches!(output, Output::Write(_)) {
                         self.commit(std::mem::take(&mut writes)).await;
                     }
-                    self.carry(output);
+                    match output {
+                        Output::Missed(deed) => {
+                            let _stopping = self.missed.send(deed).await;
+                        }
+                        output => self.carry(output),
+                    }
                 }
             }
         }
@@ -152,7 +164,7 @@ impl Carrier {
                     tracing::warn!(link = link.0, reason, "closing a relay's link");
                 }
             }
-            Output::Write(_) => {}
+            Output::Write(_) | Output::Missed(_) => {}
         }
     }
 
@@ -222,7 +234,7 @@ mod tests {
         let store = Embedded::open(&folder.path().join("store")).unwrap();
         let records = Arc::new(Records::new(Arc::new(store)));
         let (feedback, _answers) = mpsc::unbounded_channel();
-        let mut carrier = Carrier::new(records, feedback);
+        let mut carrier = Carrier::new(records, feedback, mpsc::channel(1).0);
         let (orders, mut told) = mpsc::channel(8);
         let (done, mut acknowledged) = oneshot::channel();
         let attach = Some(Attach::Link(LINK, orders));

@@ -8,13 +8,15 @@ mod carry;
 mod seat;
 
 use crate::admin::{CallRow, Live, LiveFuture, RelayRow, SessionRow};
-use crate::capacity::{INPUTS_MAX, TURNS_WAITING_MAX};
+use crate::capacity::{INPUTS_MAX, MISSED_QUEUE_MAX, TURNS_WAITING_MAX};
 use crate::clock::Clock;
 use crate::coordinator::{Arrival, Coordinator, Input, Output, Rejection};
 use crate::fleet::LinkId;
 use crate::gate::Outbox;
+use crate::missed;
 use crate::records::Records;
 use crate::sessions::Revocation;
+use crate::store::SharedStore;
 use carry::Carrier;
 use kakehashi_wire::id::SessionId;
 use kakehashi_wire::relay::{Hello, ToRelay};
@@ -125,14 +127,24 @@ pub(crate) fn start(
     core: Coordinator,
     clock: Clock,
     records: Arc<Records>,
+    store: SharedStore,
 ) -> (Core, JoinHandle<()>) {
     let (events, queue) = mpsc::channel(INPUTS_MAX);
     let (turns, waiting) = mpsc::channel(TURNS_WAITING_MAX);
-    // Bounded by the turns that wait and by the sessions: each write is answered once, and each
-    // session ends once.
+    // Bounded by the turns and deeds that wait and by the sessions: each write and each deed is
+    // answered once, and each session ends once.
     let (feedback, answers) = mpsc::unbounded_channel();
     tokio::spawn(decide(core, clock, (queue, answers), turns));
-    let carried = tokio::spawn(Carrier::new(records, feedback).run(waiting));
+    let (deeds, to_do) = mpsc::channel(MISSED_QUEUE_MAX);
+    let news = feedback.clone();
+    let kept = tokio::spawn(missed::keep(store, to_do, move |told| {
+        let _stopping = news.send(Input::Missed(told));
+    }));
+    let carrier = Carrier::new(records, feedback, deeds);
+    let carried = tokio::spawn(async move {
+        carrier.run(waiting).await;
+        let _kept = kept.await;
+    });
     (Core(events), carried)
 }
 

@@ -252,6 +252,7 @@ async fn with_facts(message: FromTerminal, account: AccountKey, gate: &Gate) -> 
         FromTerminal::Share(ask) => Request::Share(ask),
         FromTerminal::ChooseLayer(ask) => Request::ChooseLayer(ask),
         FromTerminal::SetAway(ask) => Request::Away(ask),
+        FromTerminal::Missed(ask) => Request::Missed(ask),
     }
 }
 

@@ -149,6 +149,7 @@ pub(super) fn request_of(message: &FromTerminal) -> RequestId {
         FromTerminal::Share(ask) => ask.request,
         FromTerminal::ChooseLayer(ask) => ask.request,
         FromTerminal::SetAway(ask) => ask.request,
+        FromTerminal::Missed(ask) => ask.request,
         FromTerminal::ReportQuality(_) => RequestId(0),
     }
 }
@@ -165,7 +166,7 @@ mod tests {
     use crate::fleet::{Fleet, Generations};
     use crate::records::Records;
     use crate::sessions::Epochs;
-    use crate::store::Embedded;
+    use crate::store::{Embedded, SharedStore};
     use core::future::poll_fn;
     use core::task::Poll;
     use kakehashi_wire::id::{AccountId, DeviceId, TenantId};
@@ -175,11 +176,12 @@ mod tests {
 
     fn core(folder: &tempfile::TempDir) -> Core {
         let store = Embedded::open(&folder.path().join("store")).unwrap();
-        let records = Arc::new(Records::new(Arc::new(store)));
+        let store: SharedStore = Arc::new(store);
+        let records = Arc::new(Records::new(Arc::clone(&store)));
         let settings = Config::default().core();
         let fleet = Fleet::new(Generations::new(1..2), Duration::from_secs(1));
         let core = Coordinator::new(settings, Entropy::system(), fleet);
-        driver::start(core, Clock::start(), records).0
+        driver::start(core, Clock::start(), records, store).0
     }
 
     fn arrival(session: u64, device: u64) -> Arrival {

@@ -81,6 +81,8 @@ acts! {
     WatchPresence "watch_presence" [y y y y -];
     /// Is away, or back.
     SetAway "set_away" [y y y y -];
+    /// Sees what it has missed.
+    Missed "missed" [y y y y -];
     /// Calls somebody.
     Invite "invite" [y y y y -];
     /// Takes a call.
@@ -166,6 +168,7 @@ impl From<&FromTerminal> for Act {
             FromTerminal::Share(_) => Self::Share,
             FromTerminal::ChooseLayer(_) => Self::ChooseLayer,
             FromTerminal::SetAway(_) => Self::SetAway,
+            FromTerminal::Missed(_) => Self::Missed,
         }
     }
 }
@@ -183,6 +186,7 @@ sign_out             yes       yes        yes          yes        -
 change_password      yes       yes        yes          yes        -
 watch_presence       yes       yes        yes          yes        -
 set_away             yes       yes        yes          yes        -
+missed               yes       yes        yes          yes        -
 invite               yes       yes        yes          yes        -
 accept               yes       yes        yes          yes        -
 reject               yes       yes        yes          yes        -

@@ -9,6 +9,7 @@
     reason = "tests may fail by panicking, and nobody else uses their helpers"
 )]
 
+mod absence;
 mod audit;
 mod common;
 mod crowd;

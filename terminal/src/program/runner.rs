@@ -142,6 +142,7 @@ impl Runner {
             Event::PathRenewed(renewed) => self.on_path_renewed(renewed),
             Event::Members(members) => self.on_members(&members),
             Event::Taken { call } => self.on_taken(call).await?,
+            Event::Missed(missed) => self.voice.say(&Note::Missed { calls: &missed.calls }),
             Event::Ended { call, reason } => self.on_ended(call, reason).await?,
             Event::Reconnecting { why, next_try } => self.on_trouble(why, next_try)?,
             Event::SessionEnded { .. } => {}

@@ -1,10 +1,11 @@
 //! What the program says: sentences for people, or one JSON object a line for machines.
 
+use crate::clock::Clock;
 use crate::media::CallSummary;
 use core::fmt::Write as _;
 use core::time::Duration;
 use kakehashi_wire::terminal::{
-    CallEnd, MemberPhase, MemberState, Members, PresenceEntry, PresenceState, Role,
+    CallEnd, MemberPhase, MemberState, Members, MissedCall, PresenceEntry, PresenceState, Role,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub(super) enum Note<'a> {
     Summary { with: &'a str, media: &'a CallSummary },
     Members { members: &'a Members },
     Taken { call: &'a str },
+    Missed { calls: &'a [MissedCall] },
     Ended { call: &'a str, reason: CallEnd },
     Reconnecting { why: &'a str, next_try: Duration },
     Trouble { why: &'a str },
@@ -84,6 +86,14 @@ fn json(note: &Note<'_>) -> Value {
             let members: Vec<_> = members.members.iter().map(member).collect();
             json!({"event": "members", "members": members})
         }
+        Note::Missed { calls } => {
+            let call = |missed: &MissedCall| {
+                json!({"login": missed.login, "at_ms": missed.at_ms,
+                       "calls": missed.calls})
+            };
+            let calls: Vec<_> = calls.iter().map(call).collect();
+            json!({"event": "missed", "calls": calls})
+        }
         Note::Taken { call } => json!({"event": "taken", "call": call}),
         Note::Ended { call, reason } => {
             json!({"event": "ended", "call": call, "reason": reason.name()})
@@ -114,6 +124,7 @@ fn text(note: &Note<'_>) -> String {
         Note::Progress(media) => progress(media),
         Note::Summary { with, media } => summary(with, media),
         Note::Members { members } => in_call(members),
+        Note::Missed { calls } => missed(calls, Clock::start().unix_at_zero()),
         Note::Taken { .. } => "Another device took the call.".to_owned(),
         Note::Ended { reason, .. } => format!("Call over: {}.", end_sentence(*reason)),
         Note::Reconnecting { why, next_try } => {
@@ -162,6 +173,27 @@ fn changes(accounts: &BTreeMap<String, PresenceEntry>, changed: &[String]) -> St
         |entry: &PresenceEntry| format!("{} is {}.", plain(&entry.login), state(entry.state));
     let lines: Vec<_> = changed.iter().filter_map(|login| accounts.get(login)).map(line).collect();
     lines.join("\n")
+}
+
+fn missed(calls: &[MissedCall], now: Duration) -> String {
+    let line = |call: &MissedCall| {
+        let times = match call.calls {
+            1 => String::new(),
+            calls => format!(", {calls} times"),
+        };
+        let minutes = now.saturating_sub(Duration::from_millis(call.at_ms)).as_secs() / 60;
+        let ago = match minutes {
+            0 => "just now".to_owned(),
+            1..120 => format!("{minutes} min ago"),
+            120..2880 => format!("{} h ago", minutes / 60),
+            _ => format!("{} days ago", minutes / 1440),
+        };
+        format!("Missed a call from {}, {ago}{times}.", plain(&call.login))
+    };
+    match calls {
+        [] => "No missed calls.".to_owned(),
+        calls => calls.iter().map(line).collect::<Vec<_>>().join("\n"),
+    }
 }
 
 fn in_call(members: &Members) -> String {
@@ -290,6 +322,20 @@ mod tests {
         assert_eq!(plain("a\u{1b}[2J\u{202e}b\n"), "a\u{fffd}[2J\u{fffd}b\u{fffd}");
         assert_eq!(capital("nobody"), "Nobody");
         assert_eq!(millis(Some(1_260)), "1.2 ms");
+    }
+
+    #[test]
+    fn missed_calls_say_when_and_how_often() {
+        let call = |at_ms, calls| MissedCall { login: "store-1".into(), at_ms, calls };
+        let now = 10 * 86_400_000;
+        let calls = [call(now - 59_999, 1), call(now - 7_140_000, 2), call(now - 7_200_000, 1)];
+        let said = "Missed a call from store-1, just now.\n\
+                    Missed a call from store-1, 119 min ago, 2 times.\n\
+                    Missed a call from store-1, 2 h ago.";
+        let missed = |calls: &[_]| missed(calls, Duration::from_millis(now));
+        assert_eq!(missed(&calls), said);
+        assert_eq!(missed(&[call(0, 1)]), "Missed a call from store-1, 10 days ago.");
+        assert_eq!(missed(&[]), "No missed calls.");
     }
 
     #[test]

@@ -10,8 +10,8 @@ use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
     Accept, CallEnd, CallReady, Cancel, ChangePassword, ChooseLayer, FromTerminal, HangUp, Hold,
-    Incoming, Invite, Layer, Members, Mute, PathRenewed, Presence, Reject, ReportQuality, SetAway,
-    Share, SignedIn,
+    Incoming, Invite, Layer, Members, Missed, MissedCalls, Mute, PathRenewed, Presence, Reject,
+    ReportQuality, SetAway, Share, SignedIn,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -97,6 +97,8 @@ pub enum Event {
         /// Which.
         call: CallId,
     },
+    /// What the account has missed: after a sign-in if there is anything, and at each change.
+    Missed(MissedCalls),
     /// A call is over.
     Ended {
         /// Which.
@@ -285,6 +287,16 @@ impl Terminal {
     /// [`TerminalError`] as control or the connection has it.
     pub async fn set_away(&self, away: bool) -> Result<(), TerminalError> {
         self.ask(move |request| SetAway { request, away }.into()).await
+    }
+
+    /// Asks what the account has missed; [`Event::Missed`] follows. What was missed until
+    /// `seen_until_ms`, as [`MissedCall::at_ms`](kakehashi_wire::terminal::MissedCall::at_ms)
+    /// counts, is forgotten; 0 forgets nothing. To call back, [`invite`](Self::invite).
+    ///
+    /// # Errors
+    /// [`TerminalError`] as control or the connection has it.
+    pub async fn missed(&self, seen_until_ms: u64) -> Result<(), TerminalError> {
+        self.ask(move |request| Missed { request, seen_until_ms }.into()).await
     }
 
     /// Says how a call's media arrived; not answered.

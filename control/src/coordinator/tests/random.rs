@@ -22,6 +22,7 @@ enum Act {
     Suspend(usize, u8),
     Watch(usize),
     Away(usize, bool),
+    Missed(usize, u64),
     Invite {
         from: usize,
         to: u64,
@@ -59,6 +60,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (slot.clone(), 0_u8..3).prop_map(|(slot, what)| Act::Suspend(slot, what)),
         1 => slot.clone().prop_map(Act::Watch),
         1 => (slot.clone(), any::<bool>()).prop_map(|(slot, away)| Act::Away(slot, away)),
+        1 => (slot.clone(), 0_u64..2).prop_map(|(slot, seen)| Act::Missed(slot, seen)),
         6 => (slot.clone(), 0_u64..6, 0_usize..3)
             .prop_map(|(from, to, streams)| Act::Invite { from, to, streams }),
         9 => (slot, 0_usize..6, 0_u8..13).prop_map(|(who, nth, what)| Act::On { who, nth, what }),
@@ -155,20 +157,12 @@ impl Life {
                 }
             }
             Act::Suspend(slot, what) => self.suspend(slot, what),
-            Act::Watch(slot) => {
-                let known =
-                    (0..ACCOUNTS).filter(|a| tenant(*a) == tenant(account(slot))).map(|account| {
-                        KnownAccount {
-                            account: AccountId(account as u64),
-                            login: format!("login-{account}"),
-                            display: String::new(),
-                        }
-                    });
-                let known = known.collect();
-                self.ask(slot, |request, _| Request::Watch(request, known));
-            }
+            Act::Watch(slot) => self.watch(slot),
             Act::Away(slot, away) => {
                 self.ask(slot, |request, _| Request::Away(SetAway { request, away }));
+            }
+            Act::Missed(slot, seen_until_ms) => {
+                self.ask(slot, |request, _| Request::Missed(Missed { request, seen_until_ms }));
             }
             Act::Invite { from, to, streams } => {
                 // The gate finds accounts of the session's tenant only.
@@ -200,6 +194,18 @@ impl Life {
                 }
             }
         }
+    }
+
+    fn watch(&mut self, slot: usize) {
+        let known = (0..ACCOUNTS).filter(|a| tenant(*a) == tenant(account(slot))).map(|account| {
+            KnownAccount {
+                account: AccountId(account as u64),
+                login: format!("login-{account}"),
+                display: String::new(),
+            }
+        });
+        let known = known.collect();
+        self.ask(slot, |request, _| Request::Watch(request, known));
     }
 
     fn suspend(&mut self, slot: usize, what: u8) {

@@ -51,8 +51,18 @@ impl Terminal {
         self.send.write_all(bytes).await.unwrap();
     }
 
-    /// The next message; `None` when the node closed.
+    /// The next message but of missed calls; `None` when the node closed.
     pub async fn hear(&mut self) -> Option<ToTerminal> {
+        loop {
+            let heard = self.hear_any().await;
+            if !matches!(heard, Some(ToTerminal::MissedCalls(_))) {
+                return heard;
+            }
+        }
+    }
+
+    /// The next message; `None` when the node closed.
+    pub async fn hear_any(&mut self) -> Option<ToTerminal> {
         let (kind, body) = within(frame(&mut self.recv)).await?;
         Some(ToTerminal::decode(kind, &body).unwrap())
     }
