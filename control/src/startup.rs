@@ -89,6 +89,7 @@ mod tests {
             account: AccountId(account),
             login: format!("login-{account}"),
             role,
+            device: None,
             joined: None,
             left: None,
             quality: None,

@@ -196,6 +196,9 @@ pub struct ReportQuality {
     pub jitter_us: u32,
     /// Round trip to the other terminal in microseconds; 0 while unknown.
     pub round_trip_us: u32,
+    /// Packets of voice that were not there when their turn came to be heard, whether they came
+    /// later or never: what was heard instead was made up.
+    pub packets_concealed: u64,
 }
 
 /// Changes the password of the session's account. Answer: [`Done`]; then the session ends with

@@ -109,6 +109,7 @@ fn from_terminal() -> Vec<FromTerminal> {
             packets_lost: 3,
             jitter_us: 4,
             round_trip_us: 5,
+            packets_concealed: 6,
         }
         .into(),
         ChangePassword {

@@ -129,7 +129,8 @@ pub(crate) fn calls(args: &CallsArgs) -> Result<ExitCode> {
             println!("{}", serde_json::to_string(&row)?);
         }
     } else {
-        let heads = ["tenant", "call", "from", "to", "state", "seconds", "lost", "rtt ms"];
+        let heads =
+            ["tenant", "call", "from", "to", "state", "seconds", "lost", "made up", "rtt ms"];
         table::print(heads, rows.map(|row| call_cells(&row)));
     }
     Ok(ExitCode::SUCCESS)
@@ -164,7 +165,7 @@ fn runtime() -> Result<Runtime> {
     builder.enable_all().build().context("cannot start the runtime")
 }
 
-fn call_cells(row: &CallRow) -> [String; 8] {
+fn call_cells(row: &CallRow) -> [String; 9] {
     let record = &row.record;
     let state = match record.reason {
         Some(reason) => reason.name().to_owned(),
@@ -180,6 +181,11 @@ fn call_cells(row: &CallRow) -> [String; 8] {
     };
     let quality: Vec<Quality> = record.members.iter().filter_map(|party| party.quality).collect();
     let lost = quality.iter().map(|quality| quality.packets_lost).sum::<u64>();
+    let concealed = quality.iter().map(|quality| quality.packets_concealed).sum::<u64>();
+    let of_quality = |count: u64| match quality.is_empty() {
+        true => String::from("-"),
+        false => count.to_string(),
+    };
     let round_trip_us = quality.iter().map(|quality| quality.round_trip_us).max().unwrap_or(0);
     [
         row.tenant_name.clone(),
@@ -188,7 +194,8 @@ fn call_cells(row: &CallRow) -> [String; 8] {
         record.login(PartyRole::Callee).to_owned(),
         state,
         seconds,
-        if quality.is_empty() { String::from("-") } else { lost.to_string() },
+        of_quality(lost),
+        of_quality(concealed),
         if round_trip_us == 0 {
             String::from("-")
         } else {

@@ -13,7 +13,7 @@ use super::Manner;
 use crate::clock::UnixMs;
 use crate::records::{Party, PartyRole, Quality};
 use crate::sessions::{AccountKey, Session};
-use kakehashi_wire::id::{MemberId, SessionId};
+use kakehashi_wire::id::{DeviceId, MemberId, SessionId};
 use kakehashi_wire::media::{StreamKind, StreamOffer};
 use kakehashi_wire::terminal::{Layer, MemberPhase, MemberState, Refusal, ReportQuality};
 use std::collections::{BTreeMap, BTreeSet};
@@ -136,6 +136,7 @@ pub struct Member {
     layers: BTreeMap<usize, Layer>,
     phase: Phase,
     // For the record.
+    device: Option<DeviceId>,
     joined: Option<UnixMs>,
     left: Option<UnixMs>,
     quality: Option<Quality>,
@@ -146,7 +147,8 @@ impl Member {
     pub fn calling(session: &Session, streams: Vec<StreamOffer>) -> Self {
         let sessions = Sessions::One(session.id);
         let (role, phase) = (PartyRole::Caller, Phase::Joining);
-        Self { sessions, role, streams, phase, ..Self::ringing(session) }
+        let device = Some(session.device);
+        Self { sessions, role, streams, phase, device, ..Self::ringing(session) }
     }
 
     /// The account of `sessions` is called on all of them; `None` if there is none.
@@ -168,6 +170,7 @@ impl Member {
             sharing: true,
             layers: BTreeMap::new(),
             phase: Phase::Ringing,
+            device: None,
             joined: None,
             left: None,
             quality: None,
@@ -221,6 +224,11 @@ impl Member {
             Sessions::Ringing(others) => others.into_iter().collect(),
             Sessions::One(_) => Vec::new(),
         }
+    }
+
+    /// Notes with which device it takes part.
+    pub fn uses(&mut self, device: DeviceId) {
+        self.device = Some(device);
     }
 
     /// Lets `event` happen at the time `at`.
@@ -291,6 +299,7 @@ impl Member {
             packets_lost: report.packets_lost,
             jitter_us: report.jitter_us,
             round_trip_us: report.round_trip_us,
+            packets_concealed: report.packets_concealed,
         });
     }
 
@@ -300,6 +309,7 @@ impl Member {
             account: self.account.account,
             login: self.login.clone(),
             role: self.role,
+            device: self.device,
             joined: self.joined,
             left: self.left,
             quality: self.quality,

@@ -82,6 +82,12 @@ impl Coordinator {
     fn taken_by(&mut self, session: SessionId, id: CallId, streams: Vec<StreamOffer>) {
         let Some(call) = self.calls.get_mut(id) else { return };
         let others = call.answered_by(session, streams);
+        if let Some(session) = self.sessions.get(session) {
+            let _is_member = call.change(session, |member| {
+                member.uses(session.device);
+                Ok(())
+            });
+        }
         let record = call.record();
         self.write(record);
         for other in others {

@@ -42,6 +42,7 @@ impl TryFrom<Stored> for CallRecord {
             account: first.account,
             login: first.login,
             role,
+            device: None,
             // Media began a moment after the call was taken; the moment was not kept.
             joined: stored.answered,
             left: stored.ended,

@@ -15,7 +15,7 @@ use crate::store::{
     Entry, Key, Order, Prefix, Range, Record, Revision, SharedStore, StoreError, Transaction,
     decode, encode, hex_id, list,
 };
-use kakehashi_wire::id::{AccountId, CallId, TenantId};
+use kakehashi_wire::id::{AccountId, CallId, DeviceId, TenantId};
 use kakehashi_wire::terminal::CallEnd;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -41,6 +41,9 @@ pub struct Party {
     pub login: String,
     /// What it was.
     pub role: PartyRole,
+    /// The device that called or answered, once one has.
+    #[serde(default, with = "hex_id::option")]
+    pub device: Option<DeviceId>,
     /// When its media began; none if it never did.
     pub joined: Option<UnixMs>,
     /// When it was no longer part of the call.
@@ -62,6 +65,9 @@ pub struct Quality {
     pub jitter_us: u32,
     /// Round trip to the other member in microseconds; 0 if unknown.
     pub round_trip_us: u32,
+    /// Packets of voice that were not there in time: what was heard instead was made up.
+    #[serde(default)]
+    pub packets_concealed: u64,
 }
 
 /// How far a call has come.

@@ -9,6 +9,7 @@ fn record(call: u64, started: u64) -> CallRecord {
         account: AccountId(account),
         login: login.into(),
         role,
+        device: None,
         joined: None,
         left: None,
         quality: None,
@@ -50,6 +51,7 @@ async fn a_call_is_live_until_it_has_ended_and_keeps_its_quality() {
         packets_lost: 1,
         jitter_us: 300,
         round_trip_us: 900,
+        packets_concealed: 2,
     });
     call.members[0].left = Some(UnixMs(8000));
     let call = call.ended(UnixMs(9000), CallEnd::HungUp);

@@ -73,11 +73,38 @@ pub mod hex_id {
         to.collect_str(id)
     }
 
+    /// An identifier that may be missing.
+    pub mod option {
+        use super::HexId;
+        use serde::de::Error;
+        use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+        /// Writes `id`.
+        pub fn serialize<T: HexId, S: Serializer>(
+            id: &Option<T>,
+            to: S,
+        ) -> Result<S::Ok, S::Error> {
+            id.as_ref().map(ToString::to_string).serialize(to)
+        }
+
+        /// Reads an identifier, if there is one.
+        pub fn deserialize<'de, T: HexId, D: Deserializer<'de>>(
+            from: D,
+        ) -> Result<Option<T>, D::Error> {
+            let text = Option::<String>::deserialize(from)?;
+            text.map(|text| super::parse(&text)).transpose().map_err(D::Error::custom)
+        }
+    }
+
+    fn parse<T: HexId>(text: &str) -> Result<T, String> {
+        let number = u64::from_str_radix(text, 16).map_err(|error| error.to_string())?;
+        T::from_number(number).ok_or_else(|| "the identifier is too large".to_owned())
+    }
+
     /// Reads an identifier.
     pub fn deserialize<'de, T: HexId, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
-        let number = u64::from_str_radix(&text, 16).map_err(Error::custom)?;
-        T::from_number(number).ok_or_else(|| Error::custom("the identifier is too large"))
+        parse(&text).map_err(Error::custom)
     }
 }
 
@@ -91,6 +118,8 @@ mod tests {
     struct Sample {
         #[serde(with = "hex_id")]
         tenant: TenantId,
+        #[serde(default, with = "hex_id::option")]
+        other: Option<TenantId>,
         name: String,
     }
 
@@ -105,20 +134,34 @@ mod tests {
 
     #[test]
     fn a_record_survives_and_says_its_version() {
-        let sample = Sample { tenant: TenantId(u64::MAX - 1), name: "架".into() };
+        let tenant = TenantId(u64::MAX - 1);
+        let sample = Sample { tenant, other: Some(TenantId(16)), name: "架".into() };
         let value = encode(&sample);
         assert_eq!(
             String::from_utf8(value.clone()).unwrap(),
-            r#"{"v":3,"tenant":"fffffffffffffffe","name":"架"}"#
+            r#"{"v":3,"tenant":"fffffffffffffffe","other":"0000000000000010","name":"架"}"#
         );
         assert_eq!(decode::<Sample>(&entry(&value)).unwrap(), sample);
+        for without in
+            [r#"{"v":3,"tenant":"1","name":""}"#, r#"{"v":3,"tenant":"1","other":null,"name":""}"#]
+        {
+            assert_eq!(decode::<Sample>(&entry(without.as_bytes())).unwrap().other, None);
+        }
     }
 
     #[test]
     fn what_is_later_or_damaged_is_refused_by_name() {
         let later = decode::<Sample>(&entry(br#"{"v":4,"shape":"unknown"}"#));
         assert!(matches!(later, Err(StoreError::Newer { found: 4, known: 3, .. })));
-        for bad in [&b""[..], b"{", b"{}", br#"{"v":3}"#, b"\xff", br#"{"v":3,"tenant":"g"}"#] {
+        for bad in [
+            &b""[..],
+            b"{",
+            b"{}",
+            br#"{"v":3}"#,
+            b"\xff",
+            br#"{"v":3,"tenant":"g"}"#,
+            br#"{"v":3,"tenant":"1","other":"g","name":""}"#,
+        ] {
             let read = decode::<Sample>(&entry(bad));
             assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{bad:?}");
         }

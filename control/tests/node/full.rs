@@ -17,6 +17,7 @@ async fn fill(platform: &Platform) -> StoreError {
         account: AccountId(1),
         login: "x".repeat(4000),
         role: PartyRole::Caller,
+        device: None,
         joined: None,
         left: None,
         quality: None,

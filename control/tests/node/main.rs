@@ -81,6 +81,7 @@ async fn a_call_from_sign_in_to_record() {
         packets_lost: 1,
         jitter_us: 20,
         round_trip_us: 300,
+        packets_concealed: 1,
     };
     a.say(report).await;
     let request = a.request();
@@ -93,6 +94,8 @@ async fn a_call_from_sign_in_to_record() {
     assert_eq!(records.len(), 1, "the answer came after the record");
     assert_eq!(records[0].reason, Some(CallEnd::HungUp));
     assert_eq!(records[0].members[0].quality.unwrap().packets_received, 499);
+    assert_eq!(records[0].members[0].quality.unwrap().packets_concealed, 1);
+    assert!(records[0].members.iter().all(|member| member.device.is_some()));
     for relay in &relays {
         relay.until_it_holds(0).await;
     }

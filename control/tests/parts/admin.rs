@@ -74,6 +74,7 @@ fn record(tenant: TenantId, call: u64) -> CallRecord {
         account: AccountId(account),
         login: "a".into(),
         role,
+        device: None,
         joined: None,
         left: None,
         quality: None,

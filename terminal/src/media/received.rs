@@ -258,6 +258,7 @@ impl Stream {
             asked: repair.asked,
             repaired: repair.repaired,
             given_up: repair.given_up,
+            concealed: self.reorder.counters().given_up,
             key_frames_asked: self.pictures.asked(),
             duplicates: self.duplicates,
             reordered: summary.reordered,

@@ -103,6 +103,9 @@ pub struct ReceivedStream {
     pub repaired: u64,
     /// Of those asked for, packets that did not come in time.
     pub given_up: u64,
+    /// Packets that were not there when their turn came, whether they came later or never. Of
+    /// voice, a decoder makes up what they carried; a picture goes without.
+    pub concealed: u64,
     /// Requests for a key frame, after losses that were not repaired.
     pub key_frames_asked: u64,
     /// Packets that came again.
@@ -196,6 +199,12 @@ impl CallSummary {
     /// Packets of all streams that never came.
     pub fn packets_lost(&self) -> u64 {
         self.received.iter().map(|stream| stream.lost).sum()
+    }
+
+    /// Packets of voice that were not there when their turn came to be heard.
+    pub fn packets_concealed(&self) -> u64 {
+        let voice = |stream: &&ReceivedStream| stream.kind == kind_name(StreamKind::Audio);
+        self.received.iter().filter(voice).map(|stream| stream.concealed).sum()
     }
 
     /// Packets that came because the relay was asked to send them again.

@@ -471,6 +471,7 @@ fn report(call: CallId, summary: &CallSummary) -> ReportQuality {
         packets_lost: summary.packets_lost(),
         jitter_us: micros(summary.jitter_us()),
         round_trip_us: micros(summary.round_trip_us.unwrap_or(0)),
+        packets_concealed: summary.packets_concealed(),
     }
 }
 

@@ -241,7 +241,7 @@ fn summary(with: &str, media: &CallSummary) -> String {
         let _ = write!(
             out,
             "\n  received {:<6} {:<4} {} packets, {} frames, {} bytes, {} lost ({percent:.2} %), \
-             {} asked for again: {} repaired, {} given up, jitter {}",
+             {} asked for again: {} repaired, {} given up, {} not there when due, jitter {}",
             stream.kind,
             stream.codec,
             stream.packets,
@@ -251,6 +251,7 @@ fn summary(with: &str, media: &CallSummary) -> String {
             stream.asked,
             stream.repaired,
             stream.given_up,
+            stream.concealed,
             millis(Some(stream.jitter_us)),
         );
     }

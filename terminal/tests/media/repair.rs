@@ -37,6 +37,7 @@ async fn every_lost_packet_comes_again_if_the_relay_has_it() {
             let received = stream(receiver, sent.kind);
             assert!(received.repaired > 0, "{received:?}");
             assert_eq!(received.asked, received.repaired + received.given_up);
+            assert_eq!(received.concealed, received.given_up, "what came in time was there");
             // What is lost behind the last packet shows no gap.
             assert!(received.lost <= 3, "{received:?}");
             assert_eq!(received.packets + received.lost, sent.packets);
@@ -62,7 +63,10 @@ async fn what_is_not_repaired_is_given_up_and_asks_for_a_key_frame_within_bounds
     assert!(video.given_up > 0 && video.asked == video.repaired + video.given_up, "{video:?}");
     // 2.5 s: at once, then every half second.
     assert!((1..=6).contains(&video.key_frames_asked), "{video:?}");
-    assert_eq!(stream(&at_b, "audio").key_frames_asked, 0);
+    let audio = stream(&at_b, "audio");
+    assert_eq!(audio.key_frames_asked, 0);
+    assert!(audio.concealed > 0 && audio.concealed <= audio.lost, "{audio:?}");
+    assert_eq!(at_b.packets_concealed(), audio.concealed, "pictures are not made up");
     let told = at_a.sent[1].key_frames_wanted;
     assert!((1..=video.key_frames_asked).contains(&told), "{told}");
     let mut heard = 0;

@@ -214,6 +214,7 @@ fn quality_is_kept_with_the_record() {
         packets_lost: 1,
         jitter_us: 5,
         round_trip_us: 7,
+        packets_concealed: 5,
     };
     world.ask(2, Request::Report(report));
     world.now.wall = UnixMs(9000);
