@@ -50,7 +50,7 @@ pub(crate) enum Command {
 /// Where the platform keeps its data.
 #[derive(ClapArgs, Clone)]
 pub(crate) struct DataArgs {
-    /// Folder of the store, certificates, logs and the socket for operators.
+    /// Folder of the store, certificates, logs and the operator's token.
     #[arg(long, global = true, value_name = "DIR", default_value = "kakehashi-data")]
     pub(crate) data: PathBuf,
 }
@@ -82,6 +82,9 @@ pub(crate) struct UpArgs {
     /// UDP port at which relays find control; only ever on the loopback address.
     #[arg(long, value_name = "PORT", default_value_t = 4434)]
     pub(crate) fleet_port: u16,
+    /// TCP port of the HTTPS API for operators; only ever on the loopback address.
+    #[arg(long, value_name = "PORT", default_value_t = 4435)]
+    pub(crate) api_port: u16,
     /// First UDP port for media; each shard of each relay takes one, in sequence.
     #[arg(long, value_name = "PORT", default_value_t = 40_000)]
     pub(crate) media_port: u16,

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
 use kakehashi_control::admin::Request;
-use kakehashi_control::admin::client::request;
+use kakehashi_control::api::client::request;
 use kakehashi_control::audit::chain::{head_key, record_key};
 use kakehashi_control::config::Config;
 use kakehashi_control::node::Node;
@@ -27,7 +27,7 @@ async fn json(folder: &Path, what: &[&str]) -> Vec<Value> {
 async fn node(folder: &Path) -> Node {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let mut config = Config { data: folder.to_owned(), ..Config::default() };
-    (config.terminals.listen, config.relays.listen) = (any, any);
+    (config.terminals.listen, config.relays.listen, config.api.listen) = (any, any, any);
     Node::start(config).await.unwrap()
 }
 
@@ -38,7 +38,7 @@ async fn an_operator_lists_what_was_done_and_sees_whether_it_was_touched() {
     let running = node(path).await;
     for name in ["ginza", "osaka"] {
         let add = Request::TenantAdd { name: name.into(), accounts: None };
-        request(&path.join("admin.sock"), add).await.ok().unwrap();
+        request(path, add).await.ok().unwrap();
     }
     let rows = json(path, &["list", "--json", "--count", "3"]).await;
     let said: Vec<_> = rows.iter().map(|row| (&row["seq"], &row["outcome"])).collect();

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
 use kakehashi_control::admin::Request;
-use kakehashi_control::admin::client::request;
+use kakehashi_control::api::client::request;
 use kakehashi_control::config::Config;
 use kakehashi_control::node::Node;
 use kakehashi_wire::terminal::Role;
@@ -28,23 +28,22 @@ async fn shown(folder: &Path, name: &str) -> Value {
 async fn start(folder: &Path) -> Node {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let mut config = Config { data: folder.to_owned(), ..Config::default() };
-    (config.terminals.listen, config.relays.listen) = (any, any);
+    (config.terminals.listen, config.relays.listen, config.api.listen) = (any, any, any);
     Node::start(config).await.unwrap()
 }
 
 /// A node with the tenants ginza and osaka, and accounts of ginza.
 async fn with_accounts(folder: &Path) -> Node {
     let node = start(folder).await;
-    let admin = folder.join("admin.sock");
     for name in ["ginza", "osaka"] {
         let add = Request::TenantAdd { name: name.into(), accounts: None };
-        request(&admin, add).await.ok().unwrap();
+        request(folder, add).await.ok().unwrap();
     }
     for login in ["anna", "ben"] {
         let (tenant, login, display) = ("ginza".to_owned(), login.to_owned(), None);
         let (password, permanent, role) = (None, false, Role::Concierge);
         let add = Request::AccountAdd { tenant, login, display, password, permanent, role };
-        request(&admin, add).await.ok().unwrap();
+        request(folder, add).await.ok().unwrap();
     }
     node
 }

@@ -308,11 +308,10 @@ pub const GUESS_ROWS: usize = 4;
 /// Desks of one tenant: a large company's departments.
 pub const DESKS_PER_TENANT_MAX: usize = 100;
 
-/// Agents of one desk: their login IDs fit an admin request, their records half a value.
+/// Agents of one desk: their login IDs fit a request of the API, their records half a value.
 pub const AGENTS_PER_DESK_MAX: usize = 200;
 
-const _: () =
-    assert!(AGENTS_PER_DESK_MAX * (LOGIN_BYTES_MAX + 3) + 1024 <= ADMIN_REQUEST_BYTES_MAX);
+const _: () = assert!(AGENTS_PER_DESK_MAX * (LOGIN_BYTES_MAX + 3) + 1024 <= API_BODY_BYTES_MAX);
 const _: () = assert!(AGENTS_PER_DESK_MAX * (LOGIN_BYTES_MAX + 64) <= STORE_VALUE_BYTES_MAX / 2);
 
 /// Calls that wait at one desk unless its settings say otherwise.
@@ -380,19 +379,45 @@ pub const AUDIT_CHECKPOINTS_KEPT: usize = 256;
 /// Records verified for one request: below a second on a slow core.
 pub const AUDIT_VERIFIED_AT_ONCE: usize = 20_000;
 
-// ---- local admin ----
+// ---- the operators' door ----
 
-/// Longest admin request in bytes: the longest has three names and a password.
-pub const ADMIN_REQUEST_BYTES_MAX: usize = 16 * 1024;
-
-/// Longest admin answer in bytes: [`ADMIN_ROWS_MAX`] rows of 800 bytes.
+/// Longest answer in bytes: [`ADMIN_ROWS_MAX`] rows of 800 bytes.
 pub const ADMIN_ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Rows one admin answer carries: a tenant's accounts or its kept calls.
+/// Rows one answer carries: a tenant's accounts or its kept calls.
 pub const ADMIN_ROWS_MAX: usize = 10_000;
 
-/// Admin connections at the same time; one operator and a few scripts.
-pub const ADMIN_CONNECTIONS_MAX: usize = 16;
+/// Answers that are in memory at the same time until they have been read: 128 MiB at the worst.
+/// One is read in a second; whoever asks meanwhile waits.
+pub const API_ANSWERS_MAX: usize = 16;
 
-/// How long an admin connection may be silent, or an answer take.
-pub const ADMIN_IDLE: Duration = Duration::from_secs(30);
+/// Connections to the API at once: a few operators and their scripts.
+pub const API_CONNECTIONS_MAX: usize = 256;
+
+/// Connections to the API from one IPv4 address or IPv6 /64: an office, or a script with as many
+/// threads.
+pub const API_CONNECTIONS_PER_ADDRESS: u32 = 32;
+
+/// From the end of one request to the end of the head of the next: whoever sends a head byte by
+/// byte, or keeps a connection without using it, holds it for so long.
+pub const API_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of a request that are read at once, its head among them: a token, a path of three names of
+/// 64 bytes, and what programs say of themselves.
+pub const API_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Header fields of one request; `curl` sends five.
+pub const API_HEADERS_MAX: usize = 64;
+
+/// Longest body in bytes: the longest has two names and a password, below 2 KiB.
+pub const API_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// From the head of a request to the end of its body.
+pub const API_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest life of a connection, whoever reads its answers however slowly.
+pub const API_CONNECTION_TIME: Duration = Duration::from_secs(600);
+
+/// How long a client waits for an answer: a password hash may wait for [`HASH_QUEUE_PER_WORKER`]
+/// others, and a slow disk may take seconds.
+pub const API_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);

@@ -23,8 +23,6 @@ pub const DOCUMENTED: &str = include_str!("control.toml");
 pub struct Config {
     /// Folder for the store and the internal certificate authority.
     pub data: PathBuf,
-    /// Unix socket for the `kakehashi` command; empty for `admin.sock` in the data folder.
-    pub admin_socket: PathBuf,
     /// Names and addresses terminals and relays may use for this node; its certificate has them.
     pub names: Vec<String>,
     /// Which messages are logged, in the syntax of `RUST_LOG`.
@@ -35,6 +33,8 @@ pub struct Config {
     pub terminals: Terminals,
     /// The gate for relays.
     pub relays: Relays,
+    /// The door for operators.
+    pub api: ApiSettings,
     /// How calls go.
     pub calls: CallSettings,
     /// How passwords are checked.
@@ -73,6 +73,18 @@ pub struct Relays {
     pub lost_after_ms: u32,
     /// How long a relay keeps a leg it no longer hears about, in seconds.
     pub leg_lifetime_s: u32,
+}
+
+/// The door for operators.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiSettings {
+    /// Where the HTTPS API is.
+    pub listen: SocketAddr,
+    /// The operator's own certificate chain; empty for the internal authority's.
+    pub certificate: PathBuf,
+    /// The key of that certificate.
+    pub key: PathBuf,
 }
 
 /// How calls go.
@@ -123,12 +135,12 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data: "kakehashi-data/control".into(),
-            admin_socket: PathBuf::new(),
             names: ["localhost", "127.0.0.1", "::1"].map(String::from).to_vec(),
             log: "info".into(),
             log_json: false,
             terminals: Terminals::default(),
             relays: Relays::default(),
+            api: ApiSettings::default(),
             calls: CallSettings::default(),
             sign_in: SignInSettings::default(),
         }
@@ -156,6 +168,16 @@ impl Default for Relays {
             heartbeat_ms: 200,
             lost_after_ms: 3000,
             leg_lifetime_s: 3600,
+        }
+    }
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4435)),
+            certificate: PathBuf::new(),
+            key: PathBuf::new(),
         }
     }
 }
@@ -236,6 +258,7 @@ impl Config {
         let checks = [
             (pair(&self.terminals.certificate, &self.terminals.key), "terminals.certificate", both),
             (pair(&self.relays.certificate, &self.relays.key), "relays.certificate", both),
+            (pair(&self.api.certificate, &self.api.key), "api.certificate", both),
             (beat >= 10, "relays.heartbeat_ms", "must be at least 10"),
             (
                 self.relays.lost_after_ms / 2 >= beat,
@@ -271,12 +294,19 @@ impl Config {
         }
     }
 
-    /// Where the `kakehashi` command reaches this node.
-    pub fn admin_socket(&self) -> PathBuf {
-        if self.admin_socket.as_os_str().is_empty() {
-            self.data.join("admin.sock")
-        } else {
-            self.admin_socket.clone()
+    /// Where the `kakehashi` command on this machine reaches the API that listens at `bound`: by a
+    /// name that its certificate has.
+    pub fn api_url(&self, bound: SocketAddr) -> String {
+        let ip = bound.ip().to_canonical();
+        let is_local = ip.is_loopback() || ip.is_unspecified();
+        let named = |name: &str| self.names.iter().any(|known| known == name);
+        let (ip, port) = (ip.to_string(), bound.port());
+        match self.names.first() {
+            _ if is_local && named("localhost") => format!("https://localhost:{port}"),
+            _ if named(&ip) => format!("https://{}", SocketAddr::new(bound.ip(), port)),
+            Some(name) if name.contains(':') => format!("https://[{name}]:{port}"),
+            Some(name) => format!("https://{name}:{port}"),
+            None => format!("https://localhost:{port}"),
         }
     }
 
@@ -313,6 +343,21 @@ mod tests {
     }
 
     #[test]
+    fn the_api_is_reached_by_a_name_of_the_certificate() {
+        let url = |names: &[&str], bound: &str| {
+            let names = names.iter().copied().map(String::from).collect();
+            Config { names, ..Config::default() }.api_url(bound.parse().unwrap())
+        };
+        let both = ["localhost", "192.0.2.1"];
+        assert_eq!(url(&both, "127.0.0.1:1"), "https://localhost:1");
+        assert_eq!(url(&both, "[::]:1"), "https://localhost:1");
+        assert_eq!(url(&both, "192.0.2.1:1"), "https://192.0.2.1:1");
+        assert_eq!(url(&["a.example"], "127.0.0.1:1"), "https://a.example:1");
+        assert_eq!(url(&["2001:db8::1"], "[2001:db8::1]:1"), "https://[2001:db8::1]:1");
+        assert_eq!(url(&["2001:db8::1"], "127.0.0.1:1"), "https://[2001:db8::1]:1");
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let cases = [
             ("nonsense = 1", "nonsense"),
@@ -323,6 +368,7 @@ mod tests {
             ("[terminals]\nconnections_per_address = 0", "connections_per_address"),
             ("[terminals]\nkey = \"k.pem\"", "terminals.certificate"),
             ("[relays]\nlost_after_ms = 300", "relays.lost_after_ms"),
+            ("[api]\ncertificate = \"c.pem\"", "api.certificate"),
             ("data = ", "data"),
         ];
         for (text, expected) in cases {

@@ -11,6 +11,7 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod api;
 pub mod audit;
 pub mod calls;
 pub mod capacity;

@@ -1,7 +1,8 @@
 //! A whole control node: everything composed, started and stopped.
 
 use crate::accounts::{Accounts, AccountsConfig};
-use crate::admin::{Admin, AdminError, Live, Service};
+use crate::admin::{Live, Service};
+use crate::api::{self, Api, ApiListener, OperatorToken};
 use crate::audit::{Audit, AuditError};
 use crate::capacity::{FAREWELL_TIMEOUT, HASH_QUEUE_PER_WORKER, IDLE_TIMEOUT, STRANGERS_LOG_EVERY};
 use crate::clock::{Clock, UnixMs};
@@ -11,7 +12,7 @@ use crate::driver::{self, Core};
 use crate::entropy::Entropy;
 use crate::fleet::Fleet;
 use crate::fleet::link::{self, Links};
-use crate::gate::identity::{IdentityError, for_relays, for_terminals};
+use crate::gate::identity::{IdentityError, for_operators, for_relays, for_terminals};
 use crate::gate::listener::{self, ListenError};
 use crate::gate::{CloseCode, Gate, Limits};
 use crate::pki::{Identity, Pki, PkiError, load_identity, load_roots, relay_id_of};
@@ -58,9 +59,6 @@ pub enum ControlError {
     /// A port cannot be used.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The admin socket cannot be used.
-    #[error(transparent)]
-    Admin(#[from] AdminError),
     /// The operating system gives no more threads.
     #[error("cannot start the password threads: {0}; lower `sign_in.hash_jobs`")]
     Threads(std::io::Error),
@@ -72,6 +70,8 @@ pub struct Node {
     pub terminal_addr: SocketAddr,
     /// Where relays reach it.
     pub relay_addr: SocketAddr,
+    /// Where operators reach it.
+    pub api_addr: SocketAddr,
     /// Tenants and accounts.
     pub accounts: Arc<Accounts>,
     /// Call records.
@@ -109,7 +109,8 @@ impl Node {
         let entropy = Entropy::system();
         let (parts, audited) = Parts::open(&config, &entropy).await?;
         let listeners = listen(&config, &entropy)?;
-        let admin = Admin::bind(&config.admin_socket()).await?;
+        let url = config.api_url(listeners.api_addr);
+        let operator = OperatorToken::renew(&config.data, &url, &entropy)?;
 
         let leg_lifetime = Duration::from_secs(config.relays.leg_lifetime_s.into());
         let fleet = Fleet::new(startup::reserve_generations(&parts.store).await?, leg_lifetime);
@@ -133,11 +134,12 @@ impl Node {
         let servers = [
             tokio::spawn(listener::serve(listeners.terminals.clone(), Arc::new(gate), limits)),
             tokio::spawn(link::serve(listeners.relays.clone(), Arc::new(links))),
-            serve_admin(admin, &parts, core.clone(), stopped),
+            serve_api(listeners.api, operator, &parts, core.clone(), stopped),
         ];
         let node = Self {
             terminal_addr: listeners.terminal_addr,
             relay_addr: listeners.relay_addr,
+            api_addr: listeners.api_addr,
             accounts: parts.accounts,
             records: parts.records,
             audit: parts.audit,
@@ -149,7 +151,7 @@ impl Node {
             audited,
         };
         tracing::info!(terminals = %node.terminal_addr, relays = %node.relay_addr,
-            admin = %config.admin_socket().display(), "the node is ready");
+            api = %url, "the node is ready");
         Ok(node)
     }
 
@@ -231,6 +233,8 @@ struct Listeners {
     terminal_addr: SocketAddr,
     relays: Endpoint,
     relay_addr: SocketAddr,
+    api: ApiListener,
+    api_addr: SocketAddr,
 }
 
 fn listen(config: &Config, entropy: &Entropy) -> Result<Listeners, ControlError> {
@@ -247,12 +251,14 @@ fn listen(config: &Config, entropy: &Entropy) -> Result<Listeners, ControlError>
     };
     let (outer, inner) = (&config.terminals, &config.relays);
     let authority = if own(&inner.ca) { load_roots(&inner.ca)? } else { pki.roots()? };
+    let for_operators = for_operators(identity(&config.api.certificate, &config.api.key)?)?;
     let for_terminals = for_terminals(identity(&outer.certificate, &outer.key)?)?;
     let for_relays = for_relays(identity(&inner.certificate, &inner.key)?, authority)?;
     let lost = Duration::from_millis(inner.lost_after_ms.into());
     let terminals =
         listener::listen(outer.listen, "terminals.listen", for_terminals, IDLE_TIMEOUT)?;
     let relays = listener::listen(inner.listen, "relays.listen", for_relays, lost)?;
+    let api = ApiListener::bind(config.api.listen, "api.listen", for_operators)?;
     let bound = |endpoint: &Endpoint, wished, setting| {
         endpoint.local_addr().map_err(|error| ListenError::Refused {
             address: wished,
@@ -263,16 +269,19 @@ fn listen(config: &Config, entropy: &Entropy) -> Result<Listeners, ControlError>
     Ok(Listeners {
         terminal_addr: bound(&terminals, outer.listen, "terminals.listen")?,
         relay_addr: bound(&relays, inner.listen, "relays.listen")?,
+        api_addr: api.address,
         terminals,
         relays,
+        api,
     })
 }
 
-fn serve_admin(
-    admin: Admin,
+fn serve_api(
+    listener: ApiListener,
+    operator: OperatorToken,
     parts: &Parts,
     core: Core,
-    mut stopped: watch::Receiver<bool>,
+    stopped: watch::Receiver<bool>,
 ) -> JoinHandle<()> {
     let service = Service {
         accounts: Arc::clone(&parts.accounts),
@@ -281,7 +290,5 @@ fn serve_admin(
         live: Arc::new(core),
         now: UnixMs::now,
     };
-    tokio::spawn(admin.serve(service, async move {
-        let _gone = stopped.wait_for(|stop| *stop).await;
-    }))
+    tokio::spawn(api::serve(listener, Api::new(service, operator), stopped))
 }

@@ -10,7 +10,7 @@ use kakehashi_terminal::{DeviceSecret, Settings, Timing};
 use kakehashi_wire::id::DeviceId;
 use kakehashi_wire::secret::{MasterKey, Password};
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,6 +77,8 @@ impl Platform {
         for (option, value) in [
             ("--control-port", control_port),
             ("--fleet-port", fleet_port),
+            // The other protocol's port of that number.
+            ("--api-port", control_port),
             ("--media-port", media_port),
             ("--shards", shards),
             // How much a test sends is its own business.
@@ -296,12 +298,13 @@ impl Drop for Platform {
 }
 
 /// A control port, a fleet port and the first of `media` ports in a row that are all free, below
-/// the range the kernel gives to others.
+/// the range the kernel gives to others. The control port is free for TCP as well: the API's.
 pub fn free_ports(media: u16) -> (u16, u16, u16) {
     let free = |port: u16| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let free_tcp = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     for _ in 0..200 {
         let base: u16 = rand::random_range(20_000..30_000);
-        if (base..base + 2 + media).all(free) {
+        if free_tcp(base) && (base..base + 2 + media).all(free) {
             return (base, base + 1, base + 2);
         }
     }

@@ -14,6 +14,7 @@ fn demonstrate(more: &[&str]) {
         .arg(data.path())
         .args(["--control-port", &control.to_string()])
         .args(["--fleet-port", &fleet.to_string()])
+        .args(["--api-port", &control.to_string()])
         .args(["--media-port", &media.to_string()])
         .args(more)
         .stdin(Stdio::null())

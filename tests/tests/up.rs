@@ -35,6 +35,7 @@ fn demonstrate(data: &Path) {
         .arg(data)
         .args(["--control-port", &control.to_string()])
         .args(["--fleet-port", &fleet.to_string()])
+        .args(["--api-port", &control.to_string()])
         .args(["--media-port", &media.to_string()])
         .stdin(Stdio::null())
         .output()

@@ -1,11 +1,12 @@
 //! `kakehashi audit`: what was done, and whether the log of it is as it was written.
 
-use super::{ODD_ANSWER, ask, table, time};
+use super::{Door, ODD_ANSWER, ask, table, time};
 use crate::args::{AuditArgs, AuditCommand};
-use anyhow::{Result, bail};
+use crate::platform::control_folder;
+use anyhow::{Context, Result, bail};
 use kakehashi_control::admin::{Answer, Request};
 use kakehashi_control::audit::{AuditRecord, Head, Offline, Verdict};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// `kakehashi audit ...`
@@ -69,10 +70,11 @@ fn verify(args: &AuditArgs, elsewhere: Option<&Path>) -> Result<Verdict> {
         let elsewhere = elsewhere.map(Path::to_owned);
         return offline(args, |log| async move { Ok(log.verify(elsewhere.as_deref()).await?) });
     }
+    let mut door = Door::open(&args.data)?;
     let mut from = Head::START;
     loop {
         let request = Request::AuditVerify { from };
-        let Answer::AuditVerdict { verdict } = ask(&args.data, request)? else { bail!(ODD_ANSWER) };
+        let Answer::AuditVerdict { verdict } = door.ask(request)? else { bail!(ODD_ANSWER) };
         if !verdict.more {
             return Ok(verdict);
         }
@@ -105,11 +107,6 @@ fn offline<T, F: Future<Output = Result<T>>>(
     work: impl FnOnce(Offline) -> F,
 ) -> Result<T> {
     let log = Offline::open(&control_folder(&args.data.data))?;
-    super::runtime()?.block_on(work(log))
-}
-
-/// Control's own folder: the one given, or the one `kakehashi up` makes in it.
-fn control_folder(data: &Path) -> PathBuf {
-    let inner = data.join("control");
-    if inner.is_dir() { inner } else { data.to_owned() }
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().context("cannot start the runtime")?.block_on(work(log))
 }

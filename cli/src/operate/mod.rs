@@ -1,4 +1,4 @@
-//! The operator's commands, asked of the running control over its socket.
+//! The operator's commands, asked of the running control over its HTTPS API.
 
 mod audit;
 mod desk;
@@ -10,14 +10,14 @@ pub(crate) use audit::audit;
 pub(crate) use desk::desk;
 
 use crate::args::{AccountArgs, AccountCommand, CallsArgs, DataArgs, TenantArgs, TenantCommand};
-use crate::platform::SOCKET_FILE;
+use crate::platform::control_folder;
 use anyhow::{Context, Result, bail, ensure};
 use kakehashi_control::accounts::Standing;
-use kakehashi_control::admin::{Answer, CallRow, RelayRow, Request, client};
+use kakehashi_control::admin::{Answer, CallRow, RelayRow, Request};
+use kakehashi_control::api::client::Client;
 use kakehashi_control::records::{PartyRole, Quality, RecordState};
 use kakehashi_terminal::program::read_password_file;
 use standing::Act;
-use std::path::Path;
 use std::process::ExitCode;
 use tokio::runtime::Runtime;
 
@@ -152,17 +152,28 @@ pub(crate) fn relays(args: &CallsArgs) -> Result<ExitCode> {
 const ODD_ANSWER: &str =
     "control answered something else than was asked: use the `kakehashi` of the same release";
 
+/// Control's API, and what it takes to ask there.
+struct Door {
+    runtime: Runtime,
+    client: Client,
+}
+
+impl Door {
+    /// As the operator of the control in the data folder.
+    fn open(data: &DataArgs) -> Result<Self> {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().build().context("cannot start the runtime")?;
+        Ok(Self { runtime, client: Client::of_folder(&control_folder(&data.data))? })
+    }
+
+    fn ask(&mut self, request: Request) -> Result<Answer> {
+        Ok(self.runtime.block_on(self.client.ask(request))?)
+    }
+}
+
+/// Asks one thing.
 fn ask(data: &DataArgs, request: Request) -> Result<Answer> {
-    ask_at(&runtime()?, &data.data.join(SOCKET_FILE), request)
-}
-
-fn ask_at(runtime: &Runtime, socket: &Path, request: Request) -> Result<Answer> {
-    Ok(runtime.block_on(client::request(socket, request))?)
-}
-
-fn runtime() -> Result<Runtime> {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().build().context("cannot start the runtime")
+    Door::open(data)?.ask(request)
 }
 
 fn call_cells(row: &CallRow) -> [String; 9] {

@@ -1,16 +1,13 @@
 //! Suspending and letting in again: tenants, accounts, devices.
 
-use super::{ODD_ANSWER, ask_at, runtime};
+use super::{Door, ODD_ANSWER};
 use crate::args::{DataArgs, WhoArgs};
-use crate::platform::SOCKET_FILE;
 use anyhow::{Context, Result, bail, ensure};
 use kakehashi_control::accounts::{Account, Standing, Subject};
 use kakehashi_control::admin::{Answer, Request};
 use kakehashi_wire::id::DeviceId;
 use std::io::{BufRead, Write};
-use std::path::Path;
 use std::process::ExitCode;
-use tokio::runtime::Runtime;
 
 /// What is done to somebody.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,16 +35,16 @@ impl Act {
 /// Does it to a whole tenant.
 pub(super) fn tenant(data: &DataArgs, act: Act, name: &str) -> Result<ExitCode> {
     let subject = Subject::Tenant { tenant: name.to_owned() };
-    tell(&runtime()?, &data.data.join(SOCKET_FILE), act, subject)?;
+    tell(&mut Door::open(data)?, act, subject)?;
     println!("{name}  {}", act.done());
     Ok(ExitCode::SUCCESS)
 }
 
 /// Does it to an account or a device of it, or to all accounts that standard input names.
 pub(super) fn account(data: &DataArgs, act: Act, who: &WhoArgs) -> Result<ExitCode> {
-    let (runtime, socket) = (runtime()?, data.data.join(SOCKET_FILE));
+    let mut door = Door::open(data)?;
     let (Some(tenant), Some(login)) = (&who.tenant, &who.login) else {
-        return each_line(&runtime, &socket, act);
+        return each_line(&mut door, act);
     };
     let (tenant, login) = (tenant.clone(), login.clone());
     let named = login.clone();
@@ -55,7 +52,7 @@ pub(super) fn account(data: &DataArgs, act: Act, who: &WhoArgs) -> Result<ExitCo
         Some(device) => Subject::Device { tenant, login, device },
         None => Subject::Account { tenant, login },
     };
-    tell(&runtime, &socket, act, subject)?;
+    tell(&mut door, act, subject)?;
     match who.device {
         Some(device) => println!("{named} on device {device}  {}", act.done()),
         None => println!("{named}  {}", act.done()),
@@ -64,12 +61,12 @@ pub(super) fn account(data: &DataArgs, act: Act, who: &WhoArgs) -> Result<ExitCo
 }
 
 /// One account a line of standard input; one line of answer for each, when it is done.
-fn each_line(runtime: &Runtime, socket: &Path, act: Act) -> Result<ExitCode> {
+fn each_line(door: &mut Door, act: Act) -> Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     let mut all_done = true;
     for line in std::io::stdin().lock().lines() {
         let line = line.context("cannot read standard input")?;
-        let done = subject(&line).and_then(|subject| tell(runtime, socket, act, subject));
+        let done = subject(&line).and_then(|subject| tell(door, act, subject));
         all_done &= done.is_ok();
         match done {
             Ok(()) => writeln!(out, "done"),
@@ -87,8 +84,8 @@ fn subject(line: &str) -> Result<Subject> {
     Ok(Subject::Account { tenant: tenant.to_owned(), login: login.to_owned() })
 }
 
-fn tell(runtime: &Runtime, socket: &Path, act: Act, subject: Subject) -> Result<()> {
-    let answer = ask_at(runtime, socket, act.request(subject))?;
+fn tell(door: &mut Door, act: Act, subject: Subject) -> Result<()> {
+    let answer = door.ask(act.request(subject))?;
     ensure!(matches!(answer, Answer::Done {}), ODD_ANSWER);
     Ok(())
 }

@@ -16,6 +16,7 @@ pub(crate) struct Ports {
     address: IpAddr,
     control: u16,
     fleet: u16,
+    api: u16,
     media: u16,
     shards: u16,
 }
@@ -31,6 +32,7 @@ impl Ports {
             address: args.address,
             control: args.control_port,
             fleet: args.fleet_port,
+            api: args.api_port,
             media: args.media_port,
             shards: args.shards,
         })
@@ -43,6 +45,11 @@ impl Ports {
 
     fn fleet(&self) -> SocketAddr {
         SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.fleet)
+    }
+
+    /// Where operators find control.
+    pub(super) fn api(&self) -> SocketAddr {
+        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.api)
     }
 
     fn first_media(&self, relay: RelayId) -> u16 {
@@ -72,19 +79,20 @@ pub(super) fn control(layout: &Layout, ports: &Ports, calls: &CallSettingsArgs) 
     format!(
         "# Written by `kakehashi up` at every start.\n\
          data = {data:?}\n\
-         admin_socket = {socket:?}\n\
          names = [\"localhost\", \"{address}\"]\n\
          [terminals]\n\
          listen = \"{terminals}\"\n\
          [relays]\n\
          listen = \"{relays}\"\n\
+         [api]\n\
+         listen = \"{api}\"\n\
          [calls]\n\
          isolation = {isolation:?}\n\
          leg_rate_max_kbps = {leg_rate}\n",
         data = layout.control(),
-        socket = layout.admin_socket(),
         terminals = ports.control(),
         relays = ports.fleet(),
+        api = ports.api(),
         address = ports.address,
         isolation = calls.isolation,
         leg_rate = calls.leg_rate_max_kbps,

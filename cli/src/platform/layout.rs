@@ -9,9 +9,6 @@ use std::path::{Path, PathBuf};
 /// Names of the parts: file stems of their configuration and log, and their label in messages.
 pub(crate) const CONTROL: &str = "control";
 
-/// The socket for operators' commands, in the data folder.
-pub(crate) const SOCKET_FILE: &str = "admin.sock";
-
 /// The authority's certificate, in the data folder: what terminals need.
 pub(crate) const CA_FILE: &str = "ca.pem";
 
@@ -41,7 +38,7 @@ impl Layout {
 
     /// Control's own folder: store and certificate authority.
     pub(crate) fn control(&self) -> PathBuf {
-        self.root.join("control")
+        self.root.join(CONTROL)
     }
 
     /// The certificate authority's folder.
@@ -67,11 +64,6 @@ impl Layout {
     /// A part's log.
     pub(crate) fn log(&self, part: &str) -> PathBuf {
         self.logs().join(format!("{part}.log"))
-    }
-
-    /// The socket at which control takes operators' commands.
-    pub(crate) fn admin_socket(&self) -> PathBuf {
-        self.root.join(SOCKET_FILE)
     }
 
     /// Writes a part's configuration. It is made again at every start, from the command line.
@@ -116,6 +108,12 @@ impl Layout {
             .open(&path)
             .with_context(|| format!("cannot open the log {}", path.display()))
     }
+}
+
+/// Control's own folder in `data`: the one `kakehashi up` makes in it, or the one given.
+pub(crate) fn control_folder(data: &Path) -> PathBuf {
+    let inner = data.join(CONTROL);
+    if inner.is_dir() { inner } else { data.to_owned() }
 }
 
 /// Makes a folder that only its owner may enter, unless there is one.

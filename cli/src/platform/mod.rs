@@ -7,5 +7,5 @@ mod layout;
 mod parts;
 
 pub(crate) use children::PARENT_VARIABLE;
-pub(crate) use layout::{SOCKET_FILE, make_private};
+pub(crate) use layout::{control_folder, make_private};
 pub(crate) use parts::Platform;

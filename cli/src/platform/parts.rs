@@ -6,8 +6,8 @@ use super::layout::{CONTROL, Layout};
 use crate::args::{CallSettingsArgs, UpArgs};
 use anyhow::{Context, Result, bail};
 use core::time::Duration;
-use kakehashi_control::admin::client;
 use kakehashi_control::admin::{Answer, RelayRow, Request};
+use kakehashi_control::api::client;
 use kakehashi_control::clock::UnixMs;
 use kakehashi_control::entropy::Entropy;
 use kakehashi_control::pki::Pki;
@@ -94,9 +94,9 @@ impl Platform {
         }
     }
 
-    /// Asks control something over its socket for operators.
+    /// Asks control something, as its operator.
     pub(crate) async fn ask(&self, request: Request) -> Result<Answer> {
-        Ok(client::request(&self.layout.admin_socket(), request).await?)
+        Ok(client::request(&self.layout.control(), request).await?)
     }
 
     /// Adds a tenant.
@@ -134,6 +134,7 @@ impl Platform {
         for relay in RELAYS {
             println!("  {}   {} (SRTP)", configs::relay_name(relay), self.ports.media_range(relay));
         }
+        println!("  api       https://localhost:{} (for operators)", self.ports.api().port());
         println!("  data      {}\n", self.layout.root().display());
     }
 

@@ -2,7 +2,7 @@
 
 use super::audited::{Audited, audited, begin, ended};
 use super::rights::NotAllowed;
-use super::{Answer, Asker, CallRow, Request, Service, SessionRow, StatusRow};
+use super::{Answer, Asker, CallRow, Refused, Request, Service, SessionRow, StatusRow};
 use crate::accounts::{AccountError, Added, NewAccount, Tenant, TenantLimits};
 use crate::audit::{Audit, Entry};
 use crate::capacity::ADMIN_ROWS_MAX;
@@ -14,49 +14,47 @@ use kakehashi_wire::terminal::Role;
 use std::collections::HashMap;
 
 /// Does what `request` of `asker` asks, if it may. The audit log has it before this answers.
-pub async fn answer(service: &Service, asker: &Asker, request: Request) -> Answer {
-    let refused = |message| Answer::Refused { message };
+///
+/// # Errors
+/// [`Refused`] if it was not done.
+pub async fn answer(service: &Service, asker: &Asker, request: Request) -> Result<Answer, Refused> {
     let audit = &service.audit;
     let audited = audited(asker.actor(), &request);
     let request = match asker.may(request) {
         Ok(request) => request,
-        Err(error) => return not_allowed(audit, audited, &error).await,
+        Err(error) => return Err(not_allowed(audit, audited, error).await),
     };
     let (entry, is_change) = match audited {
-        Audited::Nothing => return done(service, request).await,
+        Audited::Nothing => return act(service, request).await,
         Audited::Look(entry) => (entry, false),
         Audited::Change(entry) => match begin(audit, entry).await {
             Ok(entry) => (entry, true),
-            Err(error) => return refused(format!("{error}; nothing was changed")),
+            Err(error) => return Err(Refused::busy(format!("{error}; nothing was changed"))),
         },
     };
-    let answer = done(service, request).await;
-    match audit.note(ended(entry, &answer)).await {
+    let answer = act(service, request).await;
+    match audit.note(ended(entry, answer.as_ref().err())).await {
         Ok(_) => answer,
-        Err(error) if is_change && !matches!(answer, Answer::Refused { .. }) => {
-            refused(format!("{error}; the change was made: look before you try again"))
+        Err(error) if is_change && answer.is_ok() => {
+            let message = format!("{error}; the change was made: look before you try again");
+            Err(Refused::busy(message))
         }
-        Err(error) => refused(error.to_string()),
+        Err(error) => Err(Refused::busy(error.to_string())),
     }
 }
 
 /// Anybody who has signed in can be refused without end, so such refusals may share a record.
-async fn not_allowed(audit: &Audit, audited: Audited, error: &NotAllowed) -> Answer {
-    let answer = Answer::Refused { message: error.to_string() };
-    let (Audited::Change(entry) | Audited::Look(entry)) = audited else { return answer };
-    let entry = Entry { may_share: true, ..ended(entry, &answer) };
+async fn not_allowed(audit: &Audit, audited: Audited, error: NotAllowed) -> Refused {
+    let refused = Refused::from(error);
+    let (Audited::Change(entry) | Audited::Look(entry)) = audited else { return refused };
+    let entry = Entry { may_share: true, ..ended(entry, Some(&refused)) };
     match audit.note(entry).await {
-        Ok(_) => answer,
-        Err(error) => Answer::Refused { message: error.to_string() },
+        Ok(_) => refused,
+        Err(error) => Refused::busy(error.to_string()),
     }
 }
 
-async fn done(service: &Service, request: Request) -> Answer {
-    let done = act(service, request).await;
-    done.unwrap_or_else(|error| Answer::Refused { message: error.to_string() })
-}
-
-async fn act(service: &Service, request: Request) -> Result<Answer, AccountError> {
+async fn act(service: &Service, request: Request) -> Result<Answer, Refused> {
     let accounts = &service.accounts;
     match request {
         Request::TenantAdd { name, accounts: most } => {
@@ -69,7 +67,7 @@ async fn act(service: &Service, request: Request) -> Result<Answer, AccountError
         Request::AccountAdd { tenant, login, display, password, permanent, role } => {
             let tenant = find(service, &tenant).await?;
             let new = NewAccount { login, display, password, one_time: !permanent, role };
-            added(accounts.add_account(tenant.id, new, (service.now)()).await)
+            added(accounts.add_account(tenant.id, new, (service.now)()).await?)
         }
         Request::AccountPassword { tenant, login, password, permanent } => {
             set_password(service, (&tenant, &login), password, !permanent).await
@@ -87,15 +85,16 @@ async fn act(service: &Service, request: Request) -> Result<Answer, AccountError
             Ok(Answer::Done {})
         }
         Request::Reactivate { subject } => {
-            accounts.reactivate(&subject).await.map(|()| Answer::Done {})
+            accounts.reactivate(&subject).await?;
+            Ok(Answer::Done {})
         }
         Request::DeskAdd { tenant, desk, change } => {
             let tenant = find(service, &tenant).await?;
-            desk_row(accounts.add_desk(tenant.id, &desk, change).await)
+            desk_row(accounts.add_desk(tenant.id, &desk, change).await?)
         }
         Request::DeskSet { tenant, desk, change } => {
             let tenant = find(service, &tenant).await?;
-            desk_row(accounts.set_desk(tenant.id, &desk, change).await)
+            desk_row(accounts.set_desk(tenant.id, &desk, change).await?)
         }
         Request::DeskList { tenant } => {
             let tenant = find(service, &tenant).await?;
@@ -103,7 +102,8 @@ async fn act(service: &Service, request: Request) -> Result<Answer, AccountError
         }
         Request::DeskRemove { tenant, desk } => {
             let tenant = find(service, &tenant).await?;
-            accounts.remove_desk(tenant.id, &desk).await.map(|()| Answer::Done {})
+            accounts.remove_desk(tenant.id, &desk).await?;
+            Ok(Answer::Done {})
         }
         Request::Calls { tenant, ended } => calls(service, tenant.as_deref(), ended).await,
         Request::Sessions { tenant } => sessions(service, tenant.as_deref()).await,
@@ -113,10 +113,10 @@ async fn act(service: &Service, request: Request) -> Result<Answer, AccountError
             let rows = service.audit.newest(before, limit.min(ADMIN_ROWS_MAX)).await?;
             Ok(Answer::Audit { rows })
         }
-        Request::AuditVerify { from } => Ok(match service.audit.verify(from).await {
-            Ok(verdict) => Answer::AuditVerdict { verdict },
-            Err(error) => Answer::Refused { message: error.to_string() },
-        }),
+        Request::AuditVerify { from } => match service.audit.verify(from).await {
+            Ok(verdict) => Ok(Answer::AuditVerdict { verdict }),
+            Err(error) => Err(Refused::failed(error.to_string())),
+        },
     }
 }
 
@@ -138,39 +138,34 @@ async fn set_password(
     (tenant, login): (&str, &str),
     password: Option<Password>,
     one_time: bool,
-) -> Result<Answer, AccountError> {
+) -> Result<Answer, Refused> {
     let tenant = find(service, tenant).await?;
     let set = service.accounts.set_password(tenant.id, login, password, one_time).await?;
     let account = AccountKey { tenant: tenant.id, account: set.account.id };
     service.live.revoke(Revocation::of_password(account, set.account.epoch)).await;
-    added(Ok(set))
+    added(set)
 }
 
 async fn set_role(
     service: &Service,
     (tenant, login): (&str, &str),
     role: Role,
-) -> Result<Answer, AccountError> {
+) -> Result<Answer, Refused> {
     if let Some(revocation) = service.accounts.set_role(tenant, login, role).await? {
         service.live.revoke(revocation).await;
     }
     Ok(Answer::Done {})
 }
 
-fn added(result: Result<Added, AccountError>) -> Result<Answer, AccountError> {
-    let Added { account, generated } = result?;
+fn added(Added { account, generated }: Added) -> Result<Answer, Refused> {
     Ok(Answer::AccountAdded { account, password: generated })
 }
 
-fn desk_row(result: Result<Desk, AccountError>) -> Result<Answer, AccountError> {
-    result.map(|desk| Answer::Desks { rows: vec![desk] })
+fn desk_row(desk: Desk) -> Result<Answer, Refused> {
+    Ok(Answer::Desks { rows: vec![desk] })
 }
 
-async fn calls(
-    service: &Service,
-    tenant: Option<&str>,
-    most: usize,
-) -> Result<Answer, AccountError> {
+async fn calls(service: &Service, tenant: Option<&str>, most: usize) -> Result<Answer, Refused> {
     let tenants = asked(service, tenant).await?;
     let names = names(&tenants);
     let named = |mut row: CallRow| {
@@ -188,7 +183,7 @@ async fn calls(
     Ok(Answer::Calls { live, ended })
 }
 
-async fn sessions(service: &Service, tenant: Option<&str>) -> Result<Answer, AccountError> {
+async fn sessions(service: &Service, tenant: Option<&str>) -> Result<Answer, Refused> {
     let names = names(&asked(service, tenant).await?);
     let named = |mut row: SessionRow| {
         row.tenant_name = names.get(&row.tenant)?.clone();
@@ -198,7 +193,7 @@ async fn sessions(service: &Service, tenant: Option<&str>) -> Result<Answer, Acc
     Ok(Answer::Sessions { rows: rows.take(ADMIN_ROWS_MAX).collect() })
 }
 
-async fn status(service: &Service) -> Result<Answer, AccountError> {
+async fn status(service: &Service) -> Result<Answer, Refused> {
     let relays = service.live.relays().await;
     let row = StatusRow {
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -1,6 +1,6 @@
 //! What the audit log says of each request.
 
-use super::{Answer, Request};
+use super::{Refused, Request};
 use crate::accounts::Subject;
 use crate::audit::{Actor, Audit, Entry, NotAudited, Outcome, Plain};
 use kakehashi_wire::id::DeviceId;
@@ -60,12 +60,12 @@ fn on_device(login: &str, device: DeviceId) -> String {
 }
 
 /// What became of the act of which `entry` tells.
-pub(super) fn ended(entry: Entry, answer: &Answer) -> Entry {
-    match answer {
-        Answer::Refused { message } => {
+pub(super) fn ended(entry: Entry, refused: Option<&Refused>) -> Entry {
+    match refused {
+        Some(Refused { message, .. }) => {
             Entry { outcome: Outcome::Refused, detail: Plain::of(message), ..entry }
         }
-        _ => Entry { outcome: Outcome::Done, ..entry },
+        None => Entry { outcome: Outcome::Done, ..entry },
     }
 }
 
@@ -91,15 +91,17 @@ mod tests {
             permanent: false,
             role: Role::Store,
         };
-        let Audited::Change(entry) = audited(Actor::Operator { user: 5 }, &request) else {
+        let Audited::Change(entry) =
+            audited(Actor::Operator { address: ([127, 0, 0, 1], 5).into() }, &request)
+        else {
             panic!("adding an account changes something")
         };
         assert_eq!((entry.tenant.as_str(), entry.target.as_str()), ("shop", "a\\n"));
         assert_eq!((entry.act, entry.may_share), ("account_add", false));
-        let message = "no\nroom".to_owned();
-        let refused = ended(entry.clone(), &Answer::Refused { message });
+        let no_room = Refused::failed("no\nroom".to_owned());
+        let refused = ended(entry.clone(), Some(&no_room));
         assert_eq!((refused.outcome, refused.detail.as_str()), (Outcome::Refused, "no\\nroom"));
-        let done = ended(entry, &Answer::Sessions { rows: Vec::new() });
+        let done = ended(entry, None);
         assert_eq!((done.outcome, done.detail.as_str()), (Outcome::Done, ""));
         assert!(!format!("{done:?}{refused:?}").contains("horse"));
     }

@@ -1,25 +1,22 @@
-//! The local admin: what the operator's commands ask the running control, over a Unix socket.
+//! What operators can ask of the running node, and the one place that answers.
 //!
-//! One JSON object a line, each way, in an envelope with a version ([`VERSION`]); every line has a
-//! limit. The socket is made for its owner only, and the kernel says who is at the other end:
-//! whoever is neither that owner nor root is sent away before a byte is read.
+//! Every door (the HTTPS [API](crate::api), and whatever is added) makes a [`Request`] of what it
+//! was told and says who asks; here it is noted in the audit log and done.
 
 mod answer;
 mod audited;
-pub mod client;
+mod refused;
 mod rights;
-mod server;
 
 pub use answer::answer;
+pub use refused::{Refused, Why};
 pub use rights::Asker;
-pub use server::{Admin, AdminError, Service};
 
-use crate::accounts::{Account, Subject, Tenant};
-use crate::audit::{AuditRecord, Head, Verdict};
+use crate::accounts::{Account, Accounts, Subject, Tenant};
+use crate::audit::{Audit, AuditRecord, Head, Verdict};
 use crate::clock::UnixMs;
 use crate::desks::{Desk, DeskChange};
-use crate::policy::role_name;
-use crate::records::CallRecord;
+use crate::records::{CallRecord, Records};
 use crate::sessions::Revocation;
 use crate::store::hex_id;
 use core::future::Future;
@@ -29,20 +26,15 @@ use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::Role;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
-
-/// The version of these messages. Both sides must be of the same.
-pub const VERSION: u32 = 1;
+use std::sync::Arc;
 
 /// What can be asked. Has no `Debug`: passwords are in it.
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// Adds a tenant. Answer: [`Answer::Tenants`] with the one.
     TenantAdd {
         /// Its name.
         name: String,
         /// How many accounts it may have, if not the usual.
-        #[serde(default)]
         accounts: Option<u32>,
     },
     /// Answer: [`Answer::Tenants`].
@@ -54,16 +46,12 @@ pub enum Request {
         /// Its login ID.
         login: String,
         /// The name shown to others; the login ID if there is none.
-        #[serde(default)]
         display: Option<String>,
         /// Its password; one is generated if there is none.
-        #[serde(default, with = "optional_password")]
         password: Option<Password>,
         /// Whether it need not be changed at the first sign-in.
-        #[serde(default)]
         permanent: bool,
         /// What it is for.
-        #[serde(default, with = "role_name")]
         role: Role,
     },
     /// Answer: [`Answer::Accounts`].
@@ -78,10 +66,8 @@ pub enum Request {
         /// The login ID.
         login: String,
         /// The password; one is generated if there is none.
-        #[serde(default, with = "optional_password")]
         password: Option<Password>,
         /// Whether it need not be changed at the next sign-in.
-        #[serde(default)]
         permanent: bool,
     },
     /// Gives an account another role, and ends its sessions. Answer: [`Answer::Done`].
@@ -91,7 +77,6 @@ pub enum Request {
         /// The login ID.
         login: String,
         /// What it is for from now on.
-        #[serde(with = "role_name")]
         role: Role,
     },
     /// Ends sessions, calls and media of an account, of one device of it, or of a whole tenant, and
@@ -113,7 +98,6 @@ pub enum Request {
         /// The desk's name.
         desk: String,
         /// What is not as usual about it.
-        #[serde(default)]
         change: DeskChange,
     },
     /// Changes a desk; calls and agents notice at once. Answer: [`Answer::Desks`] with the one.
@@ -140,7 +124,6 @@ pub enum Request {
     /// Live and ended calls. Answer: [`Answer::Calls`].
     Calls {
         /// Of this tenant only.
-        #[serde(default)]
         tenant: Option<String>,
         /// How many ended calls of each tenant, newest first.
         ended: usize,
@@ -148,7 +131,6 @@ pub enum Request {
     /// Who is signed in. Answer: [`Answer::Sessions`].
     Sessions {
         /// Of this tenant only.
-        #[serde(default)]
         tenant: Option<String>,
     },
     /// Answer: [`Answer::Relays`].
@@ -158,7 +140,6 @@ pub enum Request {
     /// What was done, newest first. Answer: [`Answer::Audit`].
     AuditList {
         /// Only records before this number.
-        #[serde(default)]
         before: Option<u64>,
         /// How many.
         limit: usize,
@@ -230,11 +211,6 @@ pub enum Answer {
     AuditVerdict {
         /// As far as it came.
         verdict: Verdict,
-    },
-    /// It was not done; nothing was changed, unless the message says so.
-    Refused {
-        /// Why, and what to do.
-        message: String,
     },
 }
 
@@ -327,28 +303,35 @@ pub trait Live: Send + Sync + 'static {
     fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, ()>;
 }
 
-/// What stands on a line: the message and its version.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line<T> {
-    v: u32,
-    body: T,
+/// What the answers are taken from.
+#[derive(Clone)]
+pub struct Service {
+    /// Tenants and accounts.
+    pub accounts: Arc<Accounts>,
+    /// Call records.
+    pub records: Arc<Records>,
+    /// What everything done through here is noted in.
+    pub audit: Arc<Audit>,
+    /// The running node.
+    pub live: Arc<dyn Live>,
+    /// What time it is, for records.
+    pub now: fn() -> UnixMs,
 }
 
 /// Passwords in JSON.
-mod optional_password {
+pub(crate) mod optional_password {
     use kakehashi_wire::secret::Password;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[expect(clippy::ref_option, reason = "serde calls it with a reference")]
-    pub(super) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         password: &Option<Password>,
         to: S,
     ) -> Result<S::Ok, S::Error> {
         password.as_ref().map(Password::expose).serialize(to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Option<Password>, D::Error> {
         Ok(Option::<String>::deserialize(from)?.map(Password::new))

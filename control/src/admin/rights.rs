@@ -11,10 +11,10 @@ use std::net::SocketAddr;
 /// Who asks.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Asker {
-    /// The operator, as this user of the machine.
+    /// The operator.
     Operator {
-        /// The user's number, as the kernel says.
-        user: u32,
+        /// The other end of the connection.
+        address: SocketAddr,
     },
     /// An account, within its tenant.
     Account {
@@ -51,7 +51,7 @@ impl Asker {
     /// How the audit log names it.
     pub(super) fn actor(&self) -> Actor {
         match self {
-            Self::Operator { user } => Actor::Operator { user: *user },
+            Self::Operator { address } => Actor::Operator { address: *address },
             Self::Account { login, address, .. } => {
                 Actor::Account { login: Plain::of(login), address: *address }
             }
@@ -170,6 +170,6 @@ mod tests {
         assert_eq!(tenant.as_deref(), Some("shop"), "all it may see");
         let refused = account(Role::Concierge).may(list("shop")).err();
         assert_eq!(refused, Some(NotAllowed::Role("concierge")));
-        assert!(Asker::Operator { user: 0 }.may(list("bank")).is_ok());
+        assert!(Asker::Operator { address: ([127, 0, 0, 1], 5).into() }.may(list("bank")).is_ok());
     }
 }

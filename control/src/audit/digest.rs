@@ -1,6 +1,7 @@
 //! Fixed bytes that stand in JSON as hexadecimal text.
 
 use core::fmt;
+use core::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
 
@@ -25,7 +26,15 @@ macro_rules! hex_bytes {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 let text = Cow::<'de, str>::deserialize(from)?;
-                read_hex(&text).map(Self).ok_or_else(|| de::Error::custom("not hexadecimal"))
+                text.parse().map_err(de::Error::custom)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = &'static str;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                read_hex(text).map(Self).ok_or("not hexadecimal")
             }
         }
     };

@@ -60,10 +60,10 @@ impl TryFrom<String> for Plain {
 /// Who did something.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Actor {
-    /// An operator at the local socket, as this user of the machine.
+    /// Who has the operator's token.
     Operator {
-        /// The user's number, as the kernel says.
-        user: u32,
+        /// The other end of the connection.
+        address: SocketAddr,
     },
     /// An account that manages its tenant.
     Account {
@@ -92,9 +92,10 @@ impl Actor {
     /// Where it acted from, and which account it was.
     pub fn place(&self) -> Plain {
         match self {
-            Self::Operator { user } => Plain::of(&format!("user {user}")),
+            Self::Operator { address } | Self::Terminal { address } => {
+                Plain::of(&address.to_string())
+            }
             Self::Account { login, address } => Plain::of(&format!("{login} {address}")),
-            Self::Terminal { address } => Plain::of(&address.to_string()),
         }
     }
 }

@@ -26,7 +26,7 @@ impl Limits {
 }
 
 /// What becomes of a first packet.
-pub(super) enum Entry {
+pub(crate) enum Entry {
     /// The handshake begins.
     Admit(Place),
     /// It must first prove that it is where it says (Retry, RFC 9000 8.1.2).
@@ -36,7 +36,7 @@ pub(super) enum Entry {
 }
 
 /// All who are connected or about to be.
-pub(super) struct Crowd {
+pub(crate) struct Crowd {
     limits: Limits,
     counts: Mutex<Counts>,
 }
@@ -50,12 +50,12 @@ struct Counts {
 }
 
 impl Crowd {
-    pub(super) fn new(limits: Limits) -> Arc<Self> {
+    pub(crate) fn new(limits: Limits) -> Arc<Self> {
         Arc::new(Self { limits, counts: Mutex::default() })
     }
 
     /// Decides about a first packet from `address`, which is `proven` if it answered a Retry.
-    pub(super) fn enter(self: &Arc<Self>, address: IpAddr, proven: bool) -> Entry {
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr, proven: bool) -> Entry {
         let site = Site::of(address);
         let limits = self.limits;
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,7 +76,7 @@ impl Crowd {
 }
 
 /// One connection's place, from its first packet until it is dropped.
-pub(super) struct Place {
+pub(crate) struct Place {
     crowd: Arc<Crowd>,
     site: Site,
     is_half_open: bool,

@@ -35,6 +35,17 @@ pub fn for_terminals(identity: Identity) -> Result<QuicServerConfig, IdentityErr
     quic(terminal_tls(identity)?, ALPN_TERMINAL)
 }
 
+/// TLS towards operators, over TCP: HTTP/1.1 only, since HTTP/2 lets one connection cost more than
+/// its bytes.
+///
+/// # Errors
+/// [`IdentityError::Tls`].
+pub fn for_operators(identity: Identity) -> Result<ServerConfig, IdentityError> {
+    let mut config = terminal_tls(identity)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
 fn terminal_tls(identity: Identity) -> Result<ServerConfig, IdentityError> {
     Ok(ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?

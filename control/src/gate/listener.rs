@@ -29,6 +29,17 @@ pub enum ListenError {
         /// Which setting names it.
         setting: &'static str,
     },
+    /// Something else does, by TCP.
+    #[error(
+        "port {port} is in use: stop what uses it (`ss -ltnp 'sport = :{port}'` shows it) or set \
+         `{setting}` to another"
+    )]
+    InUseTcp {
+        /// The port.
+        port: u16,
+        /// Which setting names it.
+        setting: &'static str,
+    },
     /// The operating system refuses.
     #[error("cannot listen on {address}: {error}; set `{setting}` to an address of this machine")]
     Refused {

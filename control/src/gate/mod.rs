@@ -13,5 +13,6 @@ mod sign_in;
 
 pub use close::CloseCode;
 pub(crate) use connection::Gate;
-pub(crate) use crowd::Limits;
+pub(crate) use crowd::{Crowd, Entry, Limits, Place};
 pub use outbox::{Outbox, Overflow, Said};
+pub(crate) use pace::Pace;

@@ -7,20 +7,20 @@ use tokio::time::{Instant, sleep_until};
 /// What one request uses up.
 const STEP: Duration = Duration::from_millis(1000 / REQUESTS_PER_SECOND as u64);
 
-/// One session's pace.
-pub(super) struct Pace {
+/// The pace of one session, or of one connection to the API.
+pub(crate) struct Pace {
     /// When everything it used up is there again.
     full_at: Instant,
 }
 
 impl Pace {
     /// A pace with its whole burst.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { full_at: Instant::now() }
     }
 
     /// Waits until one more request may be read.
-    pub(super) async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         let now = Instant::now();
         self.full_at = self.full_at.max(now) + STEP;
         let used = self.full_at - now;

@@ -104,7 +104,7 @@ async fn garbage_at_both_ports_costs_little_and_hinders_nobody() {
     let config = configure(folder.path(), terminals, relays);
     let log = folder.path().join("log");
     let mut node = Process::start_logging(&config, &log);
-    add_people(&folder.path().join("admin.sock")).await;
+    add_people(folder.path()).await;
     let pki = folder.path().join("pki");
     let pki = Pki::open_or_create(&pki, UnixMs::now(), Entropy::system()).unwrap();
     let sign_in = async || {
@@ -146,7 +146,7 @@ async fn strangers_do_not_fill_the_log() {
     let log = folder.path().join("log");
     let config = configure(folder.path(), terminals, relays);
     let _node = Process::start_logging(&config, &log);
-    add_people(&folder.path().join("admin.sock")).await;
+    add_people(folder.path()).await;
     let pki = folder.path().join("pki");
     let pki = Pki::open_or_create(&pki, UnixMs::now(), Entropy::system()).unwrap();
     let lines = || std::fs::read_to_string(&log).unwrap().lines().count();

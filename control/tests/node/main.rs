@@ -10,6 +10,7 @@
 )]
 
 mod absence;
+mod api;
 mod audit;
 mod common;
 mod crowd;

@@ -2,7 +2,8 @@
 
 use crate::common::terminal::Terminal;
 use crate::common::{PASSWORD, Platform, device_of};
-use kakehashi_control::admin::{Answer, Request, client};
+use kakehashi_control::admin::{Answer, Request};
+use kakehashi_control::api::client;
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{ChangePassword, Refusal, SessionEnd};
 
@@ -71,11 +72,11 @@ async fn a_new_password_ends_the_sessions_of_every_device_whoever_gave_it() {
     let platform = Platform::start().await;
     let mut a = platform.terminal("shop", "a").await;
     let mut b = platform.terminal("shop", "b").await;
-    let socket = platform.folder.path().join("admin.sock");
+    let data = platform.folder.path().to_owned();
     let (tenant, login) = ("shop".to_owned(), "a".to_owned());
     let once = Some(password("one-time umbrella"));
     let reset = Request::AccountPassword { tenant, login, password: once, permanent: false };
-    let answer = client::request(&socket, reset).await.unwrap();
+    let answer = client::request(&data, reset).await.unwrap();
     assert!(matches!(answer, Answer::AccountAdded { .. }));
     assert_eq!(a.session_ended().await, SessionEnd::PasswordChanged);
     assert_eq!(b.invite("a").await, Err(Refusal::NotAvailable), "and nobody else's");

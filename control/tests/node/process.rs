@@ -3,8 +3,8 @@
 use super::common::relay::Relay;
 use super::common::terminal::Terminal;
 use super::common::{PASSWORD, Platform, client_tls, dial, within};
-use kakehashi_control::admin::client::request;
 use kakehashi_control::admin::{Answer, Request};
+use kakehashi_control::api::client::request;
 use kakehashi_control::clock::UnixMs;
 use kakehashi_control::config::DOCUMENTED;
 use kakehashi_control::entropy::Entropy;
@@ -63,15 +63,16 @@ pub fn configure(folder: &Path, terminals: SocketAddr, relays: SocketAddr) -> Pa
     let config = folder.join("control.toml");
     let text = format!(
         "data = {folder:?}\n[terminals]\nlisten = \"{terminals}\"\n\
-         [relays]\nlisten = \"{relays}\"\n[sign_in]\nhash_jobs = 1\n",
+         [relays]\nlisten = \"{relays}\"\n[api]\nlisten = \"127.0.0.1:0\"\n\
+         [sign_in]\nhash_jobs = 1\n",
     );
     std::fs::write(&config, text).unwrap();
     config
 }
 
 /// Adds a tenant `shop` with a and b.
-pub async fn add_people(socket: &Path) {
-    ask(socket, || Request::TenantAdd { name: "shop".into(), accounts: None }).await;
+pub async fn add_people(data: &Path) {
+    ask(data, || Request::TenantAdd { name: "shop".into(), accounts: None }).await;
     for login in ["a", "b"] {
         let add = || Request::AccountAdd {
             tenant: "shop".into(),
@@ -81,14 +82,14 @@ pub async fn add_people(socket: &Path) {
             permanent: true,
             role: Role::Store,
         };
-        ask(socket, add).await;
+        ask(data, add).await;
     }
 }
 
-pub async fn ask(socket: &Path, what: impl Fn() -> Request) -> Answer {
+pub async fn ask(data: &Path, what: impl Fn() -> Request) -> Answer {
     let asked = async {
         loop {
-            match request(socket, what()).await {
+            match request(data, what()).await {
                 Ok(answer) => return answer,
                 Err(_not_yet) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
@@ -97,8 +98,8 @@ pub async fn ask(socket: &Path, what: impl Fn() -> Request) -> Answer {
     within(asked).await
 }
 
-async fn calls(socket: &Path) -> (usize, Vec<Option<CallEnd>>) {
-    match ask(socket, || Request::Calls { tenant: None, ended: 10 }).await {
+async fn calls(data: &Path) -> (usize, Vec<Option<CallEnd>>) {
+    match ask(data, || Request::Calls { tenant: None, ended: 10 }).await {
         Answer::Calls { live, ended } => {
             (live.len(), ended.iter().map(|row| row.record.reason).collect())
         }
@@ -122,10 +123,10 @@ async fn a_killed_node_comes_back_with_everything_it_had_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let (terminals, relays) = (free_port(), free_port());
     let config = configure(folder.path(), terminals, relays);
-    let socket = folder.path().join("admin.sock");
+    let data = folder.path().to_owned();
 
     let node = Process::start(&config);
-    add_people(&socket).await;
+    add_people(&data).await;
     let pki = Pki::open_or_create(&folder.path().join("pki"), UnixMs::now(), Entropy::system());
     let pki = pki.unwrap();
     let _relay = Relay::connect(&pki, relays, 1).await;
@@ -140,11 +141,11 @@ async fn a_killed_node_comes_back_with_everything_it_had_acknowledged() {
     b.incoming().await;
     b.accept(call).await;
     a.ready().await;
-    assert_eq!(calls(&socket).await, (1, vec![]));
+    assert_eq!(calls(&data).await, (1, vec![]));
     drop(node);
 
     let _node = Process::start(&config);
-    assert_eq!(calls(&socket).await, (0, vec![Some(CallEnd::ControlRestarted)]));
+    assert_eq!(calls(&data).await, (0, vec![Some(CallEnd::ControlRestarted)]));
     sign_in("a").await;
 }
 
@@ -153,13 +154,12 @@ async fn the_running_node_answers_the_operator() {
     let platform = Platform::start().await;
     let _relay = Relay::start(&platform, 1).await;
     let _a = platform.terminal("shop", "a").await;
-    let socket = platform.folder.path().join("admin.sock");
-    let Answer::Sessions { rows } = ask(&socket, || Request::Sessions { tenant: None }).await
-    else {
+    let data = platform.folder.path().to_owned();
+    let Answer::Sessions { rows } = ask(&data, || Request::Sessions { tenant: None }).await else {
         panic!("sessions were asked for")
     };
     assert_eq!(rows.iter().map(|row| row.login.as_str()).collect::<Vec<_>>(), ["a"]);
-    let Answer::Relays { rows } = ask(&socket, || Request::Relays {}).await else {
+    let Answer::Relays { rows } = ask(&data, || Request::Relays {}).await else {
         panic!("relays were asked for")
     };
     assert!(rows.len() == 1 && rows[0].connected && rows[0].id.0 == 1);

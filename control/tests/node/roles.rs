@@ -1,13 +1,14 @@
-//! Roles over the operator's socket and the wire.
+//! Roles over the operators' door and the wire.
 
 use super::common::relay::Relay;
 use super::common::{Platform, close_code, within};
-use kakehashi_control::admin::{Answer, Request, client};
+use kakehashi_control::admin::{Answer, Request};
+use kakehashi_control::api::client;
 use kakehashi_control::gate::CloseCode;
 use kakehashi_wire::terminal::{CallEnd, Role, SessionEnd};
 
 async fn ask(platform: &Platform, request: Request) -> Answer {
-    within(client::request(&platform.folder.path().join("admin.sock"), request)).await.unwrap()
+    within(client::request(platform.folder.path(), request)).await.unwrap()
 }
 
 async fn give(platform: &Platform, login: &str, role: Role) {

@@ -1,10 +1,11 @@
-//! Suspension over the operator's socket, with terminals and relays that are really connected.
+//! Suspension over the operators' door, with terminals and relays that are really connected.
 
 use super::common::relay::Relay;
 use super::common::terminal::Terminal;
 use super::common::{PASSWORD, Platform, close_code, device_of, within};
 use kakehashi_control::accounts::Subject;
-use kakehashi_control::admin::{Answer, Request, client};
+use kakehashi_control::admin::{Answer, Request};
+use kakehashi_control::api::client;
 use kakehashi_control::gate::CloseCode;
 use kakehashi_wire::id::{CallId, DeviceId};
 use kakehashi_wire::terminal::{CallEnd, Refusal, SessionEnd};
@@ -15,8 +16,8 @@ fn account(login: &str) -> Subject {
 }
 
 async fn ask(platform: &Platform, request: Request) {
-    let socket = platform.folder.path().join("admin.sock");
-    let answer = client::request(&socket, request).await.unwrap();
+    let data = platform.folder.path().to_owned();
+    let answer = client::request(&data, request).await.unwrap();
     assert!(matches!(answer, Answer::Done {}));
 }
 

@@ -44,7 +44,10 @@ async fn close((audit, writing): (Arc<Audit>, JoinHandle<()>)) {
 
 fn act(target: &str) -> Entry {
     let target = Plain::of(target);
-    Entry { target, ..Entry::new(Actor::Operator { user: 1000 }, "account_add") }
+    Entry {
+        target,
+        ..Entry::new(Actor::Operator { address: ([127, 0, 0, 1], 5).into() }, "account_add")
+    }
 }
 
 fn failure(login: &str) -> Entry {

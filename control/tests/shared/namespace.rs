@@ -5,14 +5,14 @@ use std::process::Command;
 
 const INSIDE: &str = "KAKEHASHI_TEST_IS_INSIDE";
 
-pub fn is_root() -> bool {
+fn is_root() -> bool {
     let me = std::fs::metadata("/proc/self").unwrap();
     std::os::unix::fs::MetadataExt::uid(&me) == 0
 }
 
 /// Whether this process already runs in namespaces that `unshare` made with `options`. If not,
 /// runs the test of this program that is named `test` there, and fails if that fails.
-pub fn is_inside(test: &str, options: &[&str]) -> bool {
+fn is_inside(test: &str, options: &[&str]) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
     }
@@ -28,9 +28,8 @@ pub fn is_inside(test: &str, options: &[&str]) -> bool {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success() && said.contains("1 passed"),
-        "{said}{}\nThis ran under `unshare {}`, which needs user namespaces (--map-root-user) and \
-         newuidmap with lines for you in /etc/subuid and /etc/subgid (--map-auto). Without them, \
-         run it as root:\n    sudo {} {test} --exact",
+        "{said}{}\nThis ran under `unshare {}`, which needs user namespaces (--map-root-user). \
+         Without them, run it as root:\n    sudo {} {test} --exact",
         String::from_utf8_lossy(&output.stderr),
         options.join(" "),
         program.display(),

@@ -74,11 +74,6 @@ pub struct Ignored {
 /// What stands among the tests but is none.
 pub const IGNORED_TESTS: &[Ignored] = &[
     Ignored {
-        path: "control/tests/parts/admin.rs",
-        name: "another_user",
-        reason: "the child process of a test, which runs it",
-    },
-    Ignored {
         path: "control/tests/parts/audit.rs",
         name: "actor",
         reason: "the child process of a test, which runs it",

@@ -11,7 +11,7 @@ fn chain(logins: &[String]) -> Vec<store::Entry> {
     let mut head = Head::START;
     let write = |(at, login): (usize, &String)| {
         let actor = match at % 2 {
-            0 => Actor::Operator { user: 1000 },
+            0 => Actor::Operator { address: ([127, 0, 0, 1], 5).into() },
             _ => Actor::Terminal { address: ([192, 0, 2, 1], 4433).into() },
         };
         let mut entry = Entry::new(actor, "sign_in");

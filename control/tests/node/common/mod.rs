@@ -34,6 +34,7 @@ pub fn settings(folder: &TempDir) -> Config {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     config.terminals.listen = any;
     config.relays.listen = any;
+    config.api.listen = any;
     config.calls.no_answer_s = 3;
     config.sign_in.hash_jobs = 2;
     config

@@ -1,0 +1,317 @@
+//! The listener: who may connect, how much and how slowly they may speak, and what is answered.
+
+use super::asked::Asked;
+use super::document::document;
+use super::problem::Problem;
+use super::routes::{ROUTES, Route, Verb, What};
+use super::token::OperatorToken;
+use crate::admin::{Answer, Asker, Service, answer};
+use crate::capacity::{
+    ADMIN_ANSWER_BYTES_MAX, API_ANSWERS_MAX, API_BODY_BYTES_MAX, API_BODY_TIMEOUT,
+    API_CONNECTION_TIME, API_CONNECTIONS_MAX, API_CONNECTIONS_PER_ADDRESS, API_HEAD_BYTES_MAX,
+    API_HEAD_TIMEOUT, API_HEADERS_MAX, FAREWELL_TIMEOUT, HANDSHAKE_TIMEOUT, STRANGERS_LOG_EVERY,
+};
+use crate::gate::listener::ListenError;
+use crate::gate::{Crowd, Entry, Limits, Pace, Place};
+use crate::seldom::Seldom;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{RawPathParams, Request};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, Response};
+use axum::response::IntoResponse;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use core::pin::pin;
+use http_body_util::{BodyExt, Limited};
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use zeroize::Zeroizing;
+
+/// What the API speaks for, and to whom.
+pub(crate) struct Api {
+    service: Service,
+    operator: OperatorToken,
+    document: Bytes,
+    answers: Arc<Semaphore>,
+}
+
+/// A bound listener.
+pub(crate) struct ApiListener {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    tcp: TcpListener,
+    tls: TlsAcceptor,
+}
+
+impl ApiListener {
+    /// Listens at `address`, which `setting` names.
+    ///
+    /// # Errors
+    /// [`ListenError`], for the operator.
+    pub(crate) fn bind(
+        address: SocketAddr,
+        setting: &'static str,
+        tls: ServerConfig,
+    ) -> Result<Self, ListenError> {
+        let bind = || {
+            let tcp = std::net::TcpListener::bind(address)?;
+            tcp.set_nonblocking(true)?;
+            Ok((tcp.local_addr()?, TcpListener::from_std(tcp)?))
+        };
+        let (address, tcp) = bind().map_err(|error: io::Error| match error.kind() {
+            io::ErrorKind::AddrInUse => ListenError::InUseTcp { port: address.port(), setting },
+            _ => ListenError::Refused { address, setting, error },
+        })?;
+        Ok(Self { address, tcp, tls: TlsAcceptor::from(Arc::new(tls)) })
+    }
+}
+
+impl Api {
+    pub(crate) fn new(service: Service, operator: OperatorToken) -> Arc<Self> {
+        let answers = Arc::new(Semaphore::new(API_ANSWERS_MAX));
+        Arc::new(Self { service, operator, document: document().into(), answers })
+    }
+
+    fn router(self: &Arc<Self>) -> Router {
+        let router = ROUTES.iter().fold(Router::new(), |router, route| {
+            router.route(route.path, Arc::clone(self).method(route))
+        });
+        router
+            .fallback(|| async { Problem::no_such_path() })
+            .method_not_allowed_fallback(|| async { Problem::no_such_method() })
+    }
+
+    fn method(self: Arc<Self>, route: &'static Route) -> MethodRouter {
+        let filter = match route.verb {
+            Verb::Get => MethodFilter::GET,
+            Verb::Post => MethodFilter::POST,
+            Verb::Put => MethodFilter::PUT,
+            Verb::Delete => MethodFilter::DELETE,
+        };
+        on(filter, async move |names: Names, request: Request| {
+            self.respond(route, names, request).await.into_response()
+        })
+    }
+
+    async fn respond(
+        self: &Arc<Self>,
+        route: &Route,
+        names: Names,
+        request: Request,
+    ) -> Result<Response<Body>, Problem> {
+        let (head, body) = request.into_parts();
+        let length = length(route, &head.headers)?;
+        let understand = match route.what {
+            What::Ask(understand) => understand,
+            What::Document => return Ok(json(self.document.clone())),
+        };
+        let asker = self.authenticate(&head.headers, head.extensions.get::<Peer>())?;
+        let body = read(body, length).await?;
+        let names = names.map_err(|_| Problem::wrong("a name in the path is not UTF-8"))?;
+        let names: Vec<_> = names.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let query = head.uri.query().unwrap_or_default();
+        let asked = Asked { names: &names, query, body: &body };
+        asked.only(route.query)?;
+        let request = understand(&asked)?;
+        let place = Arc::clone(&self.answers).acquire_owned().await;
+        let api = Arc::clone(self);
+        // Not given up half-way when whoever asked hangs up.
+        let answering = tokio::spawn(async move { answer(&api.service, &asker, request).await });
+        let answer = answering.await.map_err(|_| Problem::broken())??;
+        spell(&answer, place.ok()).map(json)
+    }
+
+    fn authenticate(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Asker, Problem> {
+        let Some(Peer(address)) = peer else { return Err(Problem::not_authenticated()) };
+        let token = bearer(headers).ok_or_else(Problem::not_authenticated)?;
+        if self.operator.is(token) {
+            return Ok(Asker::Operator { address: *address });
+        }
+        Err(Problem::not_authenticated())
+    }
+}
+
+type Names = Result<RawPathParams, RawPathParamsRejection>;
+
+/// Answers up to here are made without moving.
+const ANSWER_BYTES_USUAL: usize = 16 * 1024;
+
+/// Who is at the other end.
+#[derive(Clone, Copy)]
+struct Peer(SocketAddr);
+
+/// The token of `Authorization: Bearer` (RFC 6750 2.1), if there is exactly one.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let (Some(only), None) = (all.next(), all.next()) else { return None };
+    let (scheme, token) = only.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
+}
+
+/// How long the body of a request is, if `route` takes such a one.
+fn length(route: &Route, headers: &HeaderMap) -> Result<usize, Problem> {
+    // One way to say where a request ends leaves nothing to disagree on (RFC 9112 11.2).
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return Err(Problem::length_required());
+    }
+    let length = match headers.get(CONTENT_LENGTH) {
+        None => 0,
+        Some(length) => length.to_str().ok().and_then(|it| it.parse().ok()).unwrap_or(usize::MAX),
+    };
+    if length > API_BODY_BYTES_MAX {
+        return Err(Problem::too_large(API_BODY_BYTES_MAX));
+    }
+    match route.body {
+        None if length > 0 => Err(Problem::no_body_wanted()),
+        Some(_) if !is_json(headers) => Err(Problem::not_json()),
+        _ => Ok(length),
+    }
+}
+
+/// The whole body of a request.
+async fn read(body: Body, length: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    // Passwords pass through here: memory that never moves leaves no copies behind.
+    let mut whole = Zeroizing::new(Vec::with_capacity(length));
+    let mut body = Limited::new(body, length);
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            whole.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+        }
+    };
+    timeout(API_BODY_TIMEOUT, reading).await.map_err(|_elapsed| Problem::too_slow())?;
+    Ok(whole)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json")
+}
+
+/// The text of an answer, which keeps its place until it has been sent.
+struct Text {
+    text: Zeroizing<Vec<u8>>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Text {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+fn spell(answer: &Answer, place: Option<OwnedSemaphorePermit>) -> Result<Bytes, Problem> {
+    // An answer with a password is shorter than this, so it never moves in memory.
+    let mut text = Zeroizing::new(Vec::with_capacity(ANSWER_BYTES_USUAL));
+    serde_json::to_writer(&mut *text, answer).map_err(|_| Problem::broken())?;
+    if text.len() > ADMIN_ANSWER_BYTES_MAX {
+        return Err(Problem::answer_too_large());
+    }
+    Ok(Bytes::from_owner(Text { text, _place: place }))
+}
+
+fn json(text: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// Serves whoever connects until `stop`.
+pub(crate) async fn serve(listener: ApiListener, api: Arc<Api>, mut stop: watch::Receiver<bool>) {
+    let crowd = Crowd::new(Limits {
+        connections: API_CONNECTIONS_MAX,
+        half_open: API_CONNECTIONS_MAX,
+        per_address: API_CONNECTIONS_PER_ADDRESS,
+    });
+    let door = Arc::new(Door { tls: listener.tls, router: api.router(), stop: stop.clone() });
+    let refusals = Seldom::new(STRANGERS_LOG_EVERY);
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => break,
+            accepted = listener.tcp.accept() => accepted,
+            Some(_ended) = connections.join_next() => continue,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "the API could not accept a connection");
+                sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        // Whoever has connected by TCP is where it says.
+        if let Entry::Admit(place) = crowd.enter(address.ip(), true) {
+            connections.spawn(Arc::clone(&door).converse(stream, address, place));
+        } else if let Some(count) = refusals.note(Instant::now()) {
+            tracing::warn!(count, last = %address, "connections to the API were refused: too many \
+                from one address or in all");
+        }
+    }
+    drop(listener.tcp);
+    while connections.join_next().await.is_some() {}
+}
+
+/// What all connections share.
+struct Door {
+    tls: TlsAcceptor,
+    router: Router,
+    stop: watch::Receiver<bool>,
+}
+
+impl Door {
+    async fn converse(self: Arc<Self>, stream: TcpStream, address: SocketAddr, place: Place) {
+        let _place = place;
+        let _small_answers_at_once = stream.set_nodelay(true);
+        let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, self.tls.accept(stream)).await else {
+            tracing::debug!(%address, "no TLS with whoever connected to the API");
+            return;
+        };
+        let pace = Arc::new(Mutex::new(Pace::new()));
+        let router = TowerToHyperService::new(self.router.clone());
+        let service = service_fn(move |mut request: hyper::Request<_>| {
+            request.extensions_mut().insert(Peer(address));
+            let (router, pace) = (router.clone(), Arc::clone(&pace));
+            async move {
+                pace.lock().await.wait().await;
+                router.call(request).await
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(API_HEAD_TIMEOUT)
+            .max_buf_size(API_HEAD_BYTES_MAX)
+            .max_headers(API_HEADERS_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
+        let mut stop = self.stop.clone();
+        let ended = tokio::select! {
+            ended = connection.as_mut() => Some(ended),
+            _ = stop.wait_for(|stop| *stop) => None,
+            () = sleep(API_CONNECTION_TIME) => None,
+        };
+        if ended.is_none() {
+            connection.as_mut().graceful_shutdown();
+            let _ended = timeout(FAREWELL_TIMEOUT, connection).await;
+        }
+    }
+}
