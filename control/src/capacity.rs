@@ -95,6 +95,18 @@ pub const SESSIONS_PER_ACCOUNT_MAX: usize = 8;
 /// one customer while a second and a third wait.
 pub const CALLS_PER_ACCOUNT_MAX: usize = 4;
 
+/// Members of one call at once: a conference in which people still know who speaks. While one round
+/// takes over from another, and one more was begun in vain, it has 24 legs at a relay.
+pub const CALL_MEMBERS_MAX: usize = 8;
+
+/// Accounts that may have been members of one call by its end: its record keeps them all, each in
+/// below 400 bytes, and names them by numbers of one byte.
+pub const CALL_PARTIES_MAX: usize = 32;
+
+/// How long the legs of a round stay when the next is in force: longer than its members take to
+/// bind to the new ones and to hear each other there.
+pub const ROUND_KEPT: Duration = Duration::from_secs(1);
+
 /// Calls of one node: half the sessions could be calling the other half.
 pub const CALLS_MAX: usize = SESSIONS_MAX / 2;
 
@@ -198,6 +210,7 @@ pub const WRAP_TIME_MIN: Duration = Duration::from_millis(6_500);
 /// a second, and 2^24 starts fit into 64 bits.
 pub const GENERATIONS_PER_START: u64 = 1 << 40;
 
+const _: () = assert!(CALL_PARTIES_MAX <= kakehashi_wire::limits::MEMBERS_PER_MESSAGE_MAX);
 const _: () = assert!(STREAM_WINDOW_BYTES as usize >= MESSAGE_BODY_BYTES_MAX);
 const _: () = assert!(CONNECTION_WINDOW_BYTES >= STREAMS_MAX * STREAM_WINDOW_BYTES);
 const _: () = assert!(STANDBY_TIMEOUT.as_millis() < LEGS_TIMEOUT.as_millis());

@@ -1,6 +1,6 @@
 //! Words both message families share: streams, codecs, addresses, relay paths.
 
-use crate::id::{Epoch, LegId, RelayId};
+use crate::id::{Epoch, LegId, MemberId, RelayId};
 use crate::rtp::Ssrc;
 use crate::secret::{DownlinkSecret, IcePassword, MasterKey, Suite};
 use core::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -149,6 +149,8 @@ pub struct SealedDownlink {
 /// What a terminal needs to receive another member's media.
 #[derive(Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Sender {
+    /// Its number in the call.
+    pub member: MemberId,
     /// Login ID of the sending account.
     pub login: String,
     /// Opens its packets in the pass lane. `None` in the seal lane: its packets come sealed with

@@ -2,6 +2,7 @@
 
 use super::{Check, DecodeError, decode, decode_within, encode};
 use crate::frame::FrameHeader;
+use crate::id::MemberId;
 use crate::limits::ARCHIVE_DEPTH_MAX;
 use crate::media::{Codec, Sender, StreamKind, StreamPlan};
 use crate::rtp::Ssrc;
@@ -63,9 +64,14 @@ fn the_deepest_message_needs_three_levels() {
         rollover: 0,
     };
     let key = || MasterKey::new(Suite::AeadAes128Gcm, &[1; 32], &[2; 12]);
-    let sender =
-        Sender { login: "a name beyond eight bytes".into(), key: Some(key()), streams: vec![plan] };
+    let sender = Sender {
+        member: MemberId(1),
+        login: "a name beyond eight bytes".into(),
+        key: Some(key()),
+        streams: vec![plan],
+    };
     let ready = CallReady {
+        round: 0,
         call: crate::id::CallId(1),
         key: key(),
         streams: vec![plan],

@@ -6,10 +6,12 @@
 //! documentation names.
 
 mod absence;
+mod joining;
 mod role;
 mod within;
 
 pub use absence::{Missed, MissedCall, MissedCalls, SetAway};
+pub use joining::{AddFailed, AddMember, Merge, Merged};
 pub use role::Role;
 pub use within::{ChooseLayer, Hold, Layer, MemberPhase, MemberState, Members, Mute, Share};
 
@@ -57,6 +59,10 @@ messages! {
         0x0110 Share,
         /// Chooses which layer of another's camera to receive.
         0x0111 ChooseLayer,
+        /// Brings somebody into a call.
+        0x0112 AddMember,
+        /// Joins two calls of this terminal's.
+        0x0113 Merge,
         /// Asks for missed calls.
         0x0115 Missed,
     }
@@ -91,6 +97,10 @@ messages! {
         0x020e Taken,
         /// What the account has missed.
         0x020f MissedCalls,
+        /// Somebody did not come into a call.
+        0x0211 AddFailed,
+        /// A call goes on as part of another.
+        0x0212 Merged,
     }
 }
 
@@ -289,6 +299,8 @@ pub enum Refusal {
     PasswordMustChange = 18,
     /// The new password is too short, too common, the old one, or holds a name.
     BadPassword = 19,
+    /// The call has as many members as it may have.
+    CallFull = 22,
 }
 
 /// Who of the tenant is there.
@@ -355,11 +367,14 @@ pub struct Incoming {
 pub struct CallReady {
     /// The call.
     pub call: CallId,
+    /// Which round of it: each change of who takes part begins another, counted from 0, in which
+    /// everything below is new. What the round before has given goes on for a moment.
+    pub round: u32,
     /// Seals what this terminal sends.
     pub key: MasterKey,
     /// What this terminal sends.
     pub streams: Vec<StreamPlan>,
-    /// What it receives, one entry for each other member.
+    /// What it receives, one entry for each other member that sends.
     pub senders: Vec<Sender>,
     /// The relays, primary first.
     pub paths: Vec<RelayPath>,
@@ -414,11 +429,13 @@ pub enum CallEnd {
     /// A member was suspended. The others are told [`PeerLost`](Self::PeerLost): who is suspended
     /// is not their business.
     Suspended = 8,
+    /// This member handed the call on to another. In records: the call went on as part of another.
+    Transferred = 9,
 }
 
 impl CallEnd {
     /// Every reason, in the order of the wire.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::HungUp,
         Self::Rejected,
         Self::Cancelled,
@@ -427,6 +444,7 @@ impl CallEnd {
         Self::NoRelay,
         Self::ControlRestarted,
         Self::Suspended,
+        Self::Transferred,
     ];
 
     /// Its name in records and machine-readable output; never changes.
@@ -440,6 +458,7 @@ impl CallEnd {
             Self::NoRelay => "no_relay",
             Self::ControlRestarted => "control_restarted",
             Self::Suspended => "suspended",
+            Self::Transferred => "transferred",
         }
     }
 }

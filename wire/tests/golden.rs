@@ -23,11 +23,12 @@ use kakehashi_wire::relay::{
 use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::{DownlinkSecret, IcePassword, MasterKey, Password, Suite};
 use kakehashi_wire::terminal::{
-    Accept, CallEnd, CallEnded, CallReady, Cancel, ChangePassword, ChooseLayer, Done, FromTerminal,
-    HangUp, Hold, Incoming, Invite, Layer, MemberPhase, MemberState, Members, Missed, MissedCall,
-    MissedCalls, Mute, PathRenewed, Presence, PresenceEntry, PresenceState, Refusal, Refused,
-    Reject, ReportQuality, Ringing, Role, SessionEnd, SessionEnded, SetAway, Share, SignIn,
-    SignOut, SignedIn, Taken, ToTerminal, WatchPresence,
+    Accept, AddFailed, AddMember, CallEnd, CallEnded, CallReady, Cancel, ChangePassword,
+    ChooseLayer, Done, FromTerminal, HangUp, Hold, Incoming, Invite, Layer, MemberPhase,
+    MemberState, Members, Merge, Merged, Missed, MissedCall, MissedCalls, Mute, PathRenewed,
+    Presence, PresenceEntry, PresenceState, Refusal, Refused, Reject, ReportQuality, Ringing, Role,
+    SessionEnd, SessionEnded, SetAway, Share, SignIn, SignOut, SignedIn, Taken, ToTerminal,
+    WatchPresence,
 };
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -123,6 +124,9 @@ fn from_terminal() -> Vec<FromTerminal> {
         Mute { request: REQUEST, call: CALL, on: false }.into(),
         Share { request: REQUEST, call: CALL, on: true }.into(),
         ChooseLayer { request: REQUEST, call: CALL, member: MemberId(1), layer: Layer::Low }.into(),
+        AddMember { request: REQUEST, call: CALL, login: "concierge-2".into(), then_leave: true }
+            .into(),
+        Merge { request: REQUEST, call: CALL, with: CallId(2), then_leave: false }.into(),
         Missed { request: REQUEST, seen_until_ms: 1_767_225_600_000 }.into(),
     ]
 }
@@ -143,7 +147,8 @@ fn members() -> Members {
 
 fn to_terminal() -> Vec<ToTerminal> {
     let key_of_sender = Some(key(Suite::AeadAes256Gcm));
-    let sender = Sender { login: "store-1".into(), key: key_of_sender, streams: plans() };
+    let member = MemberId(1);
+    let sender = Sender { member, login: "store-1".into(), key: key_of_sender, streams: plans() };
     let entry = PresenceEntry {
         login: "concierge-1".into(),
         display: "案内係".into(),
@@ -173,6 +178,7 @@ fn to_terminal() -> Vec<ToTerminal> {
         .into(),
         CallReady {
             call: CALL,
+            round: 3,
             key: key(Suite::AeadAes128Gcm),
             streams: plans(),
             senders: vec![sender.clone(), Sender { key: None, ..sender }],
@@ -195,6 +201,8 @@ fn to_terminal() -> Vec<ToTerminal> {
             }],
         }
         .into(),
+        AddFailed { call: CALL, login: "concierge-2".into(), reason: CallEnd::NoAnswer }.into(),
+        Merged { call: CALL, into: CallId(2) }.into(),
     ]
 }
 

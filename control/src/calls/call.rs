@@ -1,7 +1,13 @@
-//! One call: its state, its members, its media. Dispatches, decides nothing by itself.
+//! One call: its state, its members, its media. Dispatches, decides nothing by itself. Who takes
+//! part in it while it goes on is in `call/together.rs`.
+
+mod together;
+
+pub use together::{Apart, Entered, Merging};
 
 use super::{
-    CallMedia, Event, Member, MemberEvent, Standing, State, Step, limits, step, subscriptions,
+    CallMedia, Event, Known, Member, MemberEvent, Rounds, Standing, State, Step, limits, step,
+    subscriptions,
 };
 use crate::clock::{Now, UnixMs};
 use crate::fleet::WantedLeg;
@@ -48,11 +54,12 @@ pub struct Crossing {
 pub struct Call {
     id: CallId,
     state: State,
-    /// The caller first, then who was called.
+    /// The caller first, then who was called, then who was added. Who has left keeps its place.
     members: Vec<Member>,
     invite: RequestId,
-    media: Option<CallMedia>,
+    rounds: Rounds,
     crossing: Option<Crossing>,
+    merging: Option<Box<Merging>>,
     /// When the present state began.
     entered: Duration,
     // For the record.
@@ -73,8 +80,9 @@ impl Call {
             state: State::Inviting,
             members: vec![caller, callee],
             invite,
-            media: None,
+            rounds: Rounds::default(),
             crossing: None,
+            merging: None,
             entered: now.since_start,
             started: now.wall,
             answered: None,
@@ -94,19 +102,18 @@ impl Call {
         match next {
             State::Preparing => {
                 self.answered = Some(now.wall);
-                self.apply_to(&[CALLEE], MemberEvent::Accept, now.wall);
+                self.apply_to(|nth| nth == CALLEE, MemberEvent::Accept, now.wall);
             }
-            State::Connected => self.apply_to(&[CALLER, CALLEE], MemberEvent::Ready, now.wall),
-            State::Ended => self.apply_to(&[CALLER, CALLEE], MemberEvent::Leave, now.wall),
-            State::Inviting | State::Ringing => {}
+            State::Ended => self.apply_to(|_| true, MemberEvent::Leave, now.wall),
+            State::Inviting | State::Ringing | State::Connected => {}
         }
         step
     }
 
-    fn apply_to(&mut self, members: &[usize], event: MemberEvent, at: UnixMs) {
-        for nth in members {
+    fn apply_to(&mut self, which: impl Fn(usize) -> bool, event: MemberEvent, at: UnixMs) {
+        for (_, member) in self.members.iter_mut().enumerate().filter(|(nth, _)| which(*nth)) {
             // The member's table refuses only what members ask for.
-            let _moved = self.members[*nth].apply(event, at);
+            let _moved = member.apply(event, at);
         }
     }
 
@@ -130,7 +137,7 @@ impl Call {
         self.invite
     }
 
-    /// The members: the caller, then who was called.
+    /// The members: the caller, who was called, then who was added.
     pub fn members(&self) -> &[Member] {
         &self.members
     }
@@ -150,39 +157,46 @@ impl Call {
         self.caller().account.tenant
     }
 
+    /// The place of an account among the members who have not left.
+    pub fn place_of(&self, account: AccountKey) -> Option<usize> {
+        self.members.iter().rposition(|member| member.account == account && !member.has_left())
+    }
+
     /// Where the account of `session` stands among the members, and what the session has to do with
     /// the call; `None` if the account has no part in it.
     pub fn standing(&self, session: &Session) -> Option<(usize, Standing)> {
-        let nth = self.members.iter().position(|member| member.account == session.account)?;
+        let nth = self.place_of(session.account)?;
         Some((nth, self.members[nth].standing(session.id)))
     }
 
     /// Whether `account` has it on hold.
     pub fn is_held_by(&self, account: AccountKey) -> bool {
-        self.members.iter().any(|member| member.account == account && member.holds())
+        self.place_of(account).is_some_and(|nth| self.members[nth].holds())
     }
 
-    /// `session` rings too if its account is called and nobody has taken the call.
-    pub fn ring_also(&mut self, session: &Session) -> bool {
-        let callee = &mut self.members[CALLEE];
-        let rings = callee.account == session.account
-            && matches!(self.state, State::Inviting | State::Ringing);
-        if rings {
-            callee.ring(session.id);
-        }
-        rings
+    /// `session` rings too if its account is called and has not taken the call. Returns the place
+    /// of its account then.
+    pub fn ring_also(&mut self, session: &Session) -> Option<usize> {
+        let nth = self.place_of(session.account).filter(|nth| self.members[*nth].rings())?;
+        self.members[nth].ring(session.id);
+        Some(nth)
     }
 
-    /// `session` of the called account rings no more; `true` if others do.
-    pub fn stop_ringing(&mut self, session: SessionId) -> bool {
-        self.members[CALLEE].stop_ringing(session);
-        !self.members[CALLEE].sessions().is_empty()
+    /// `session` of the member at `nth` rings no more; `true` if others do.
+    pub fn stop_ringing(&mut self, nth: usize, session: SessionId) -> bool {
+        self.members[nth].stop_ringing(session);
+        !self.members[nth].sessions().is_empty()
     }
 
-    /// `session` of the called account has the call, offering `streams`. Returns the account's
+    /// `session` of the member at `nth` has the call, offering `streams`. Returns the account's
     /// other sessions that rang.
-    pub fn answered_by(&mut self, session: SessionId, streams: Vec<StreamOffer>) -> Vec<SessionId> {
-        self.members[CALLEE].answer(session, streams)
+    pub fn answered_by(
+        &mut self,
+        nth: usize,
+        session: SessionId,
+        streams: Vec<StreamOffer>,
+    ) -> Vec<SessionId> {
+        self.members[nth].answer(session, streams)
     }
 
     /// Keeps an invitation that crosses this one until it rings; `false` if another waits already.
@@ -197,27 +211,22 @@ impl Call {
         self.crossing.take()
     }
 
-    /// The media, once the call is taken.
-    pub fn media(&self) -> Option<&CallMedia> {
-        self.media.as_ref()
+    /// The media of all rounds.
+    pub fn rounds(&self) -> &Rounds {
+        &self.rounds
     }
 
-    /// The media, to change its places.
-    pub fn media_mut(&mut self) -> Option<&mut CallMedia> {
-        self.media.as_mut()
+    /// The same, to change it.
+    pub fn rounds_mut(&mut self) -> &mut Rounds {
+        &mut self.rounds
     }
 
-    /// The call has its media.
-    pub fn set_media(&mut self, media: CallMedia) {
-        self.media = Some(media);
-    }
-
-    /// All legs as the relays should hold them, once the call has media.
+    /// All legs of the coming round as the relays should hold them.
     pub fn wanted(&self) -> Vec<(RelayId, WantedLeg)> {
-        let Some(media) = &self.media else { return Vec::new() };
+        let Some(media) = self.rounds.coming() else { return Vec::new() };
         let mut wanted = Vec::new();
         for (place, seat) in media.seats().enumerate() {
-            for (nth, mut leg) in media.wanted_at(place, self.id).into_iter().enumerate() {
+            for (nth, mut leg) in media.wanted_at(place) {
                 leg.subscriptions = limits(&self.members, media, nth);
                 wanted.push((seat.relay, leg));
             }
@@ -225,14 +234,15 @@ impl Call {
         wanted
     }
 
-    /// What each member receives, once the call has media.
+    /// What each member receives, in the round in force and in the coming one.
     pub fn received(&self) -> Vec<Received> {
-        let Some(media) = &self.media else { return Vec::new() };
-        let of = |nth| Received {
+        let members = 0..self.members.len();
+        let rounds = [self.rounds.current(), self.rounds.coming()].into_iter().flatten();
+        let of = |media: &CallMedia, nth| Received {
             legs: media.legs_of(nth),
             streams: subscriptions(&self.members, media, nth),
         };
-        (0..self.members.len()).map(of).collect()
+        rounds.flat_map(|media| members.clone().map(move |nth| of(media, nth))).collect()
     }
 
     /// What its members are told of each other.
@@ -252,23 +262,30 @@ impl Call {
         session: &Session,
         change: impl FnOnce(&mut Member) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        let member = self.members.iter_mut().find(|member| member.account == session.account);
-        change(member.ok_or(Refusal::NoSuchCall)?)
+        let nth = self.place_of(session.account).ok_or(Refusal::NoSuchCall)?;
+        change(&mut self.members[nth])
     }
 
-    /// What each member is told when the relays are ready; `epoch` is the life of a leg at a relay.
+    /// Lets `event` happen to the member at `nth`.
+    ///
+    /// # Errors
+    /// As the member's table says.
+    pub fn change_at(&mut self, nth: usize, event: MemberEvent, at: UnixMs) -> Result<(), Refusal> {
+        self.members[nth].apply(event, at)
+    }
+
+    /// What each member is told of the round in force; `epoch` is the life of a leg at a relay.
     pub fn ready(
         &mut self,
         epoch: impl Fn(RelayId, LegId) -> Option<Epoch>,
     ) -> Vec<(SessionId, CallReady)> {
-        let logins: Vec<_> = self.members.iter().map(|member| member.login.as_str()).collect();
-        let Some(media) = &mut self.media else { return Vec::new() };
+        let known = self.members.iter().map(|member| Known { login: &member.login });
+        let known: Vec<_> = known.collect();
+        let Some(media) = self.rounds.current_mut() else { return Vec::new() };
         media.note_lives(epoch);
         let members = self.members.iter().enumerate();
         members
-            .filter_map(|(nth, member)| {
-                Some((member.session()?, media.ready(nth, self.id, &logins)?))
-            })
+            .filter_map(|(nth, member)| Some((member.session()?, media.ready(nth, &known)?)))
             .collect()
     }
 
@@ -277,7 +294,7 @@ impl Call {
         &mut self,
         epoch: impl Fn(RelayId, LegId) -> Option<Epoch>,
     ) -> Vec<(SessionId, PathRenewed)> {
-        let Some(media) = &mut self.media else { return Vec::new() };
+        let Some(media) = self.rounds.current_mut() else { return Vec::new() };
         let lives = media.note_lives(epoch).into_iter();
         let told = lives.filter_map(|life| {
             let (leg, epoch) = (life.leg, life.epoch);

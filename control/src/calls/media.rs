@@ -1,10 +1,11 @@
-//! What a call needs to carry media: keys, sources, legs, passwords. Drawn once, when it is taken.
+//! What one round of a call needs to carry media: keys, sources, legs, passwords. Drawn when the
+//! call is taken, and anew for each change of who takes part.
 
 use crate::entropy::Entropy;
 use crate::fleet::WantedLeg;
 use crate::placement::{Placement, Seat};
 use crate::policy::MediaTerms;
-use kakehashi_wire::id::{CallId, Epoch, LegId, RelayId};
+use kakehashi_wire::id::{CallId, Epoch, LegId, MemberId, RelayId};
 use kakehashi_wire::media::{
     Address, RelayPath, RelayRole, SealedDownlink, Sender, StreamKind, StreamOffer, StreamPlan,
 };
@@ -12,8 +13,8 @@ use kakehashi_wire::relay::{LegLane, LegStream, SealLane};
 use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::{DownlinkSecret, IcePassword, MasterKey, Suite};
 use kakehashi_wire::terminal::CallReady;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use zeroize::Zeroize;
 
 /// The SSRCs of all live calls. One is used once at a time on the whole node, which makes it
@@ -33,6 +34,10 @@ impl Ssrcs {
                 return ssrc;
             }
         }
+    }
+
+    fn free(&mut self, ssrc: Ssrc) {
+        self.0.remove(&ssrc);
     }
 
     /// The call a stream belongs to.
@@ -96,21 +101,43 @@ struct Place {
     address: Address,
 }
 
-/// The media of one call.
+/// Which call it is, for whom, and of the call which round.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Round {
+    /// The call.
+    pub call: CallId,
+    /// What the relays know it by. They forward between all legs of a number, so each round has its
+    /// own: what one round sends never comes to another's legs.
+    pub at_relays: CallId,
+    /// Counted from 0.
+    pub number: u32,
+}
+
+/// The media of one round of a call.
 pub struct CallMedia {
+    round: Round,
     terms: MediaTerms,
     /// Primary first.
     places: Vec<Place>,
-    members: Vec<MemberMedia>,
+    /// By their place in the call; none for those who do not take part.
+    members: Vec<Option<MemberMedia>>,
+    drawn: BTreeSet<usize>,
 }
 
-/// What each member offers to send.
-pub type Offers<'a> = [&'a [StreamOffer]];
+/// What each member offers to send; none if it does not take part.
+pub type Offers<'a> = [Option<&'a [StreamOffer]>];
+
+/// Who a member is to the others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Known<'a> {
+    /// Its login ID.
+    pub login: &'a str,
+}
 
 impl CallMedia {
     /// Draws everything. `None` if the address of the primary's shard is not known.
     pub fn draw(
-        call: CallId,
+        round: Round,
         placement: Placement,
         address: impl Fn(Seat) -> Option<Address>,
         offers: &Offers<'_>,
@@ -120,18 +147,32 @@ impl CallMedia {
         let place = |seat| Some(Place { seat, address: address(seat)? });
         let mut places = vec![place(placement.primary)?];
         places.extend(placement.standby.and_then(place));
-        let members = offers
-            .iter()
-            .map(|offers| MemberMedia {
-                key: master_key(terms.suite, entropy),
-                streams: offers
-                    .iter()
-                    .map(|offer| stream(*offer, ssrcs.draw(call, entropy), entropy))
-                    .collect(),
-                legs: places.iter().map(|_| member_leg(terms.seal, entropy)).collect(),
-            })
-            .collect();
-        Some(Self { terms, places, members })
+        let mut draw = |offers: &[StreamOffer]| MemberMedia {
+            key: master_key(terms.suite, entropy),
+            streams: offers
+                .iter()
+                .map(|offer| stream(*offer, ssrcs.draw(round.call, entropy), entropy))
+                .collect(),
+            legs: places.iter().map(|_| member_leg(terms.seal, entropy)).collect(),
+        };
+        let members: Vec<_> = offers.iter().map(|offers| offers.map(&mut draw)).collect();
+        let takes_part = members.iter().enumerate().filter(|(_, member)| member.is_some());
+        let drawn = takes_part.map(|(nth, _)| nth).collect();
+        Some(Self { round, terms, places, members, drawn })
+    }
+
+    /// Which round it is.
+    pub fn round(&self) -> Round {
+        self.round
+    }
+
+    /// Whose keys and legs were drawn, whether they are still there or not.
+    pub fn drawn(&self) -> &BTreeSet<usize> {
+        &self.drawn
+    }
+
+    fn member(&self, nth: usize) -> Option<&MemberMedia> {
+        self.members.get(nth)?.as_ref()
     }
 
     /// The relays, primary first.
@@ -141,31 +182,36 @@ impl CallMedia {
 
     /// All members' legs at the `nth` relay.
     pub fn legs_at(&self, nth: usize) -> impl Iterator<Item = LegId> + '_ {
-        self.members.iter().filter_map(move |member| member.legs.get(nth)).map(|leg| leg.leg)
+        let legs = self.members.iter().flatten().filter_map(move |member| member.legs.get(nth));
+        legs.map(|leg| leg.leg)
     }
 
-    /// All members' legs at the `nth` relay, as it should hold them.
-    pub fn wanted_at(&self, nth: usize, call: CallId) -> Vec<WantedLeg> {
+    /// All members' legs at the `nth` relay, as it should hold them, and whose they are.
+    pub fn wanted_at(&self, nth: usize) -> Vec<(usize, WantedLeg)> {
         let Some(place) = self.places.get(nth) else { return Vec::new() };
-        let legs = self.members.iter().filter_map(|member| Some((member, member.legs.get(nth)?)));
-        legs.map(|(member, leg)| WantedLeg {
-            leg: leg.leg,
-            call,
-            shard: place.seat.shard,
-            key: member.key.clone(),
-            relay_password: leg.relay_password.clone(),
-            terminal_password: leg.terminal_password.clone(),
-            streams: member.streams.iter().map(leg_stream).collect(),
-            lane: leg.lane(self.terms.suite),
-            rate_kbps: self.terms.rate_kbps,
-            subscriptions: None,
-        })
-        .collect()
+        let wanted = |(at, member): (usize, &Option<MemberMedia>)| {
+            let member = member.as_ref()?;
+            let leg = member.legs.get(nth)?;
+            let wanted = WantedLeg {
+                leg: leg.leg,
+                call: self.round.at_relays,
+                shard: place.seat.shard,
+                key: member.key.clone(),
+                relay_password: leg.relay_password.clone(),
+                terminal_password: leg.terminal_password.clone(),
+                streams: member.streams.iter().map(leg_stream).collect(),
+                lane: leg.lane(self.terms.suite),
+                rate_kbps: self.terms.rate_kbps,
+                subscriptions: None,
+            };
+            Some((at, wanted))
+        };
+        self.members.iter().enumerate().filter_map(wanted).collect()
     }
 
     /// What the `nth` member sends.
     pub fn streams(&self, nth: usize) -> &[StreamPlan] {
-        self.members.get(nth).map_or(&[], |member| &member.streams)
+        self.member(nth).map_or(&[], |member| &member.streams)
     }
 
     /// How many cameras the `nth` member sends.
@@ -175,7 +221,7 @@ impl CallMedia {
 
     /// The `nth` member's leg at each relay.
     pub fn legs_of(&self, nth: usize) -> Vec<(RelayId, LegId)> {
-        let legs = self.members.get(nth).into_iter().flat_map(|member| &member.legs);
+        let legs = self.member(nth).into_iter().flat_map(|member| &member.legs);
         self.seats().map(|seat| seat.relay).zip(legs.map(|leg| leg.leg)).collect()
     }
 
@@ -183,17 +229,26 @@ impl CallMedia {
     pub fn drop_place(&mut self, nth: usize) {
         if nth < self.places.len() {
             self.places.remove(nth);
-            for member in &mut self.members {
+            for member in self.members.iter_mut().flatten() {
                 member.legs.remove(nth);
             }
         }
+    }
+
+    /// The `nth` member takes part no longer. Returns its leg at each relay.
+    pub fn part(&mut self, nth: usize, ssrcs: &mut Ssrcs) -> Vec<(RelayId, LegId)> {
+        let legs = self.legs_of(nth);
+        let gone = self.members.get_mut(nth).and_then(Option::take);
+        gone.iter().flat_map(|member| &member.streams).for_each(|stream| ssrcs.free(stream.ssrc));
+        legs
     }
 
     /// Notes the lives that sealed legs have at their relays now. Returns those that are news.
     pub fn note_lives(&mut self, epoch: impl Fn(RelayId, LegId) -> Option<Epoch>) -> Vec<NewLife> {
         let relays: Vec<_> = self.seats().map(|seat| seat.relay).collect();
         let mut news = Vec::new();
-        for (nth, member) in self.members.iter_mut().enumerate() {
+        let members = self.members.iter_mut().enumerate();
+        for (nth, member) in members.filter_map(|(nth, it)| Some((nth, it.as_mut()?))) {
             let sealed =
                 member.legs.iter_mut().zip(&relays).filter(|(leg, _)| leg.secret.is_some());
             for (leg, relay) in sealed {
@@ -207,15 +262,18 @@ impl CallMedia {
         news
     }
 
-    /// What the `nth` member is told, with the lives noted last; `logins` are all members', in
-    /// order.
-    pub fn ready(&self, nth: usize, call: CallId, logins: &[&str]) -> Option<CallReady> {
-        let own = self.members.get(nth)?;
-        let others = self.members.iter().zip(logins).enumerate().filter(|(i, _)| *i != nth);
-        let senders = others.map(|(_, (member, login))| Sender {
-            login: (*login).to_owned(),
-            key: (!self.terms.seal).then(|| member.key.clone()),
-            streams: member.streams.clone(),
+    /// What the `nth` member is told, with the lives noted last; `known` are all members, in order.
+    pub fn ready(&self, nth: usize, known: &[Known<'_>]) -> Option<CallReady> {
+        let own = self.member(nth)?;
+        let members = (0..=u8::MAX).map(MemberId).zip(&self.members).zip(known).enumerate();
+        let senders = members.filter_map(|(i, ((number, member), known))| {
+            let member = member.as_ref().filter(|_| i != nth)?;
+            Some(Sender {
+                member: number,
+                login: known.login.to_owned(),
+                key: (!self.terms.seal).then(|| member.key.clone()),
+                streams: member.streams.clone(),
+            })
         });
         let roles = [RelayRole::Primary, RelayRole::Standby];
         let paths =
@@ -229,7 +287,8 @@ impl CallMedia {
                 downlink: leg.downlink(self.terms.suite),
             });
         Some(CallReady {
-            call,
+            call: self.round.call,
+            round: self.round.number,
             key: own.key.clone(),
             streams: own.streams.clone(),
             senders: senders.collect(),
@@ -245,7 +304,7 @@ impl CallMedia {
             return Vec::new();
         }
         let relays: Vec<_> = self.seats().map(|seat| seat.relay).collect();
-        for member in &mut self.members {
+        for member in self.members.iter_mut().flatten() {
             let stream = member.streams.iter_mut().find(|stream| stream.ssrc == said.ssrc);
             let Some(stream) = stream.filter(|it| it.rollover < said.rollover) else { continue };
             stream.rollover = said.rollover;
@@ -256,8 +315,8 @@ impl CallMedia {
 
     /// Gives the SSRCs back.
     pub fn free(&self, ssrcs: &mut Ssrcs) {
-        for stream in self.members.iter().flat_map(|member| &member.streams) {
-            ssrcs.0.remove(&stream.ssrc);
+        for stream in self.members.iter().flatten().flat_map(|member| &member.streams) {
+            ssrcs.free(stream.ssrc);
         }
     }
 }
@@ -308,6 +367,12 @@ mod tests {
     use kakehashi_wire::media::{Codec, StreamKind};
     use kakehashi_wire::terminal::ToTerminal;
 
+    const fn known(login: &str) -> Known<'_> {
+        Known { login }
+    }
+
+    const KNOWN: [Known<'_>; 2] = [known("a"), known("b")];
+
     fn media_with(seal: bool, ssrcs: &mut Ssrcs, relays: u32) -> CallMedia {
         let seat = |relay| Seat { relay: RelayId(relay), shard: ShardIndex(3) };
         let placement = Placement { primary: seat(1), standby: (relays > 1).then(|| seat(2)) };
@@ -319,8 +384,9 @@ mod tests {
         };
         let entropy = Entropy::system();
         let terms = MediaTerms { suite: Suite::AeadAes128Gcm, seal, rate_kbps: 900 };
-        let offers: &Offers<'_> = &[&audio, &both];
-        CallMedia::draw(CallId(9), placement, address, offers, terms, (&entropy, ssrcs)).unwrap()
+        let offers: &Offers<'_> = &[Some(&audio), Some(&both)];
+        let round = Round { call: CallId(9), at_relays: CallId(70), number: 0 };
+        CallMedia::draw(round, placement, address, offers, terms, (&entropy, ssrcs)).unwrap()
     }
 
     fn media(ssrcs: &mut Ssrcs, relays: u32) -> CallMedia {
@@ -330,9 +396,8 @@ mod tests {
     #[test]
     fn each_side_gets_its_own_key_and_the_others() {
         let media = media(&mut Ssrcs::default(), 2);
-        let call = CallId(9);
-        let a = media.ready(0, call, &["a", "b"]).unwrap();
-        let b = media.ready(1, call, &["a", "b"]).unwrap();
+        let a = media.ready(0, &KNOWN).unwrap();
+        let b = media.ready(1, &KNOWN).unwrap();
         assert!(
             b.senders[0].key.as_ref() == Some(&a.key) && a.senders[0].key.as_ref() == Some(&b.key)
         );
@@ -357,15 +422,15 @@ mod tests {
     #[test]
     fn relays_are_told_what_terminals_are() {
         let mut media = media(&mut Ssrcs::default(), 2);
-        let wanted = media.wanted_at(1, CallId(9));
-        let ready = media.ready(1, CallId(9), &["a", "b"]).unwrap();
-        let (leg, path) = (&wanted[1], &ready.paths[1]);
+        let wanted = media.wanted_at(1);
+        let ready = media.ready(1, &KNOWN).unwrap();
+        let (leg, path) = (&wanted[1].1, &ready.paths[1]);
         assert!(leg.leg == path.leg && leg.key == ready.key);
         assert!(leg.relay_password == path.relay_password);
         assert!(leg.terminal_password == path.terminal_password);
         assert_eq!(leg.streams, ready.streams.iter().map(leg_stream).collect::<Vec<_>>());
         media.drop_place(0);
-        let moved = media.ready(1, CallId(9), &["a", "b"]).unwrap();
+        let moved = media.ready(1, &KNOWN).unwrap();
         assert_eq!(moved.paths.len(), 1);
         assert_eq!((moved.paths[0].leg, moved.paths[0].role), (path.leg, RelayRole::Primary));
     }
@@ -374,7 +439,7 @@ mod tests {
     fn wraps_are_believed_of_relays_that_carry_the_call_and_never_taken_back() {
         let mut ssrcs = Ssrcs::default();
         let mut media = media(&mut ssrcs, 2);
-        let before = media.ready(0, CallId(9), &["a", "b"]).unwrap();
+        let before = media.ready(0, &KNOWN).unwrap();
         let ssrc = before.streams[0].ssrc;
         assert_eq!(ssrcs.call_of(ssrc), Some(CallId(9)));
         let said = |rollover| LegStream { ssrc, rollover };
@@ -385,25 +450,24 @@ mod tests {
         assert_eq!(media.raise_rollover(RelayId(1), said(3)), []);
         let unknown = LegStream { ssrc: Ssrc(ssrc.0 ^ 1), rollover: 1 };
         assert_eq!(media.raise_rollover(RelayId(1), unknown), []);
-        let late = media.ready(1, CallId(9), &["a", "b"]).unwrap();
+        let late = media.ready(1, &KNOWN).unwrap();
         assert_eq!(late.senders[0].streams[0].rollover, 4);
         assert!(late.streams.iter().all(|stream| stream.rollover == 0));
-        assert_eq!(media.wanted_at(0, CallId(9))[0].streams, [said(4)]);
+        assert_eq!(media.wanted_at(0)[0].1.streams, [said(4)]);
     }
 
     #[test]
     fn each_leg_is_sealed_with_a_secret_of_its_own() {
         let mut media = media_with(true, &mut Ssrcs::default(), 2);
-        let logins = ["a", "b"];
         let secrets: Vec<_> = (0..2)
-            .flat_map(|nth| media.wanted_at(nth, CallId(9)))
-            .map(|leg| match leg.lane {
+            .flat_map(|nth| media.wanted_at(nth))
+            .map(|(_, leg)| match leg.lane {
                 LegLane::Seal(lane) => *lane.secret.as_bytes(),
                 LegLane::Pass => panic!("a leg in the pass lane"),
             })
             .collect();
         assert_eq!(secrets.iter().collect::<std::collections::HashSet<_>>().len(), 4);
-        let path = |media: &CallMedia| media.ready(0, CallId(9), &logins).unwrap().paths.remove(1);
+        let path = |media: &CallMedia| media.ready(0, &KNOWN).unwrap().paths.remove(1);
         let leg = path(&media).leg;
         assert_eq!(path(&media).downlink.unwrap().epoch, Epoch::NONE);
         let epoch = Epoch { incarnation: Incarnation(3), generation: Generation(5) };

@@ -17,6 +17,7 @@ use kakehashi_wire::id::{DeviceId, MemberId, SessionId};
 use kakehashi_wire::media::{StreamKind, StreamOffer};
 use kakehashi_wire::terminal::{Layer, MemberPhase, MemberState, Refusal, ReportQuality};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Where a member is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -115,6 +116,17 @@ enum Sessions {
     Ringing(BTreeSet<SessionId>),
     /// This one has the call.
     One(SessionId),
+    /// None any more.
+    Gone,
+}
+
+/// Who brought a member into a call that was going on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Brought {
+    /// The place of that member.
+    pub by: usize,
+    /// It leaves when this one is there.
+    pub then_leaves: bool,
 }
 
 /// An account's part in a call.
@@ -135,6 +147,9 @@ pub struct Member {
     pub sharing: bool,
     layers: BTreeMap<usize, Layer>,
     phase: Phase,
+    /// Who brought it, and until when it rings.
+    brought: Option<Brought>,
+    rings_until: Option<Duration>,
     // For the record.
     device: Option<DeviceId>,
     joined: Option<UnixMs>,
@@ -171,17 +186,53 @@ impl Member {
             layers: BTreeMap::new(),
             phase: Phase::Ringing,
             device: None,
+            brought: None,
+            rings_until: None,
             joined: None,
             left: None,
             quality: None,
         }
     }
 
+    /// The account of `sessions` is called by a member of a call that goes on, until that time.
+    pub fn added<'a>(
+        sessions: impl Iterator<Item = &'a Session>,
+        brought: Brought,
+        rings_until: Duration,
+    ) -> Option<Self> {
+        let member = Self::called(sessions)?;
+        let (role, brought, rings_until) = (PartyRole::Added, Some(brought), Some(rings_until));
+        Some(Self { role, brought, rings_until, ..member })
+    }
+
+    /// The same account in the same session, as part of another call that it waits to take part in;
+    /// `None` if no session has the call.
+    pub fn moved(&self, brought: Brought) -> Option<Self> {
+        Some(Self {
+            sessions: Sessions::One(self.session()?),
+            role: PartyRole::Added,
+            account: self.account,
+            login: self.login.clone(),
+            display: self.display.clone(),
+            streams: self.streams.clone(),
+            muted: self.muted,
+            sharing: self.sharing,
+            layers: BTreeMap::new(),
+            phase: Phase::Joining,
+            brought: Some(brought),
+            rings_until: None,
+            device: self.device,
+            joined: None,
+            left: None,
+            quality: None,
+        })
+    }
+
     /// The account's session in the call, once one has it.
     pub fn session(&self) -> Option<SessionId> {
         match self.sessions {
             Sessions::One(session) => Some(session),
-            Sessions::Ringing(_) => None,
+            Sessions::Ringing(_) | Sessions::Gone => None,
         }
     }
 
@@ -190,6 +241,7 @@ impl Member {
         match &self.sessions {
             Sessions::One(session) => vec![*session],
             Sessions::Ringing(sessions) => sessions.iter().copied().collect(),
+            Sessions::Gone => Vec::new(),
         }
     }
 
@@ -222,13 +274,22 @@ impl Member {
         self.streams = streams;
         match core::mem::replace(&mut self.sessions, Sessions::One(session)) {
             Sessions::Ringing(others) => others.into_iter().collect(),
-            Sessions::One(_) => Vec::new(),
+            Sessions::One(_) | Sessions::Gone => Vec::new(),
         }
     }
 
     /// Notes with which device it takes part.
     pub fn uses(&mut self, device: DeviceId) {
         self.device = Some(device);
+    }
+
+    /// It is no longer part of the call, which goes on. Returns the sessions that knew of it.
+    pub fn leave(&mut self, at: UnixMs) -> Vec<SessionId> {
+        // Whoever is there may leave.
+        let _left = self.apply(MemberEvent::Leave, at);
+        let sessions = self.sessions();
+        self.sessions = Sessions::Gone;
+        sessions
     }
 
     /// Lets `event` happen at the time `at`.
@@ -249,6 +310,36 @@ impl Member {
             }
         }
         Ok(())
+    }
+
+    /// Whether it is no longer part of the call.
+    pub fn has_left(&self) -> bool {
+        self.phase == Phase::Left
+    }
+
+    /// Whether it rings.
+    pub fn rings(&self) -> bool {
+        self.phase == Phase::Ringing
+    }
+
+    /// Whether it waits for its media.
+    pub fn joins(&self) -> bool {
+        self.phase == Phase::Joining
+    }
+
+    /// Whether it has taken the call and not left it.
+    pub fn takes_part(&self) -> bool {
+        matches!(self.phase, Phase::Joining | Phase::In | Phase::Held)
+    }
+
+    /// Who brought it into the call; none for the two it began with.
+    pub fn brought(&self) -> Option<Brought> {
+        self.brought
+    }
+
+    /// When it has rung long enough; none unless it rings in a call that goes on.
+    pub fn rings_until(&self) -> Option<Duration> {
+        self.rings_until.filter(|_| self.rings())
     }
 
     /// Whether it has the call on hold.

@@ -5,11 +5,13 @@ mod media;
 mod member;
 mod receives;
 mod registry;
+mod round;
 mod state;
 
-pub use call::{CALLEE, CALLER, Call, Crossing, Received};
-pub use media::{CallMedia, NewLife, Offers, Ssrcs};
-pub use member::{Member, MemberEvent, MemberStep, Phase, Standing};
+pub use call::{Apart, CALLEE, CALLER, Call, Crossing, Entered, Merging, Received};
+pub use media::{CallMedia, Known, NewLife, Offers, Round, Ssrcs};
+pub use member::{Brought, Member, MemberEvent, MemberStep, Phase, Standing};
 pub use receives::{Manner, limits, subscriptions};
 pub use registry::Calls;
+pub use round::Rounds;
 pub use state::{Event, State, Step, step};

@@ -1,6 +1,6 @@
 //! The live calls of the node, by number and by account, and when each wants attention.
 
-use super::Call;
+use super::{Call, Round};
 use crate::capacity::CALLS_MAX;
 use crate::sessions::AccountKey;
 use kakehashi_wire::id::CallId;
@@ -12,6 +12,8 @@ use std::time::Duration;
 pub struct Calls {
     by_id: HashMap<CallId, Call>,
     by_account: HashMap<AccountKey, BTreeSet<CallId>>,
+    /// By what relays know a round of the call by.
+    by_round: HashMap<CallId, CallId>,
     timers: BTreeSet<(Duration, CallId)>,
     timer_of: HashMap<CallId, Duration>,
 }
@@ -29,8 +31,8 @@ impl Calls {
 
     /// Adds a call.
     pub fn insert(&mut self, call: Call) {
-        for member in call.members() {
-            self.by_account.entry(member.account).or_default().insert(call.id());
+        for member in call.members().iter().filter(|member| !member.has_left()) {
+            self.join(member.account, call.id());
         }
         self.by_id.insert(call.id(), call);
     }
@@ -45,7 +47,13 @@ impl Calls {
         Some(call)
     }
 
-    fn part(&mut self, account: AccountKey, id: CallId) {
+    /// An account is part of a call that goes on.
+    pub fn join(&mut self, account: AccountKey, id: CallId) {
+        self.by_account.entry(account).or_default().insert(id);
+    }
+
+    /// An account is no longer part of a call.
+    pub fn part(&mut self, account: AccountKey, id: CallId) {
         if let Some(calls) = self.by_account.get_mut(&account) {
             calls.remove(&id);
             if calls.is_empty() {
@@ -73,6 +81,26 @@ impl Calls {
     /// The one call that an account is part of and does not hold.
     pub fn active_of(&self, account: AccountKey) -> Option<&Call> {
         self.all_of(account).find(|call| !call.is_held_by(account))
+    }
+
+    /// A round of a call has begun or is to begin.
+    pub fn note_round(&mut self, round: Round) {
+        self.by_round.insert(round.at_relays, round.call);
+    }
+
+    /// Relays no longer know of a round.
+    pub fn forget_round(&mut self, round: Round) {
+        self.by_round.remove(&round.at_relays);
+    }
+
+    /// Whether relays know a round by that number.
+    pub fn knows_round(&self, at_relays: CallId) -> bool {
+        self.by_round.contains_key(&at_relays)
+    }
+
+    /// The call of which a round is known to relays by that number.
+    pub fn of_round(&self, at_relays: CallId) -> Option<CallId> {
+        self.by_round.get(&at_relays).copied()
     }
 
     /// All calls, in no order.

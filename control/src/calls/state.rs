@@ -52,6 +52,12 @@ pub enum Event {
     Suspended,
     /// The node shuts down.
     Stop,
+    /// A member wants to bring somebody in, or to join two calls.
+    Add,
+    /// Somebody whom a member brought in takes the call.
+    Join,
+    /// A member is gone, and two or more still speak with each other.
+    MemberLeft,
 }
 
 /// What an event does.
@@ -77,7 +83,7 @@ impl State {
 
 impl Event {
     /// All of them, in the order of the table's columns.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Stored,
         Self::StoreFailed,
         Self::Accept,
@@ -91,6 +97,9 @@ impl Event {
         Self::MemberLost,
         Self::Suspended,
         Self::Stop,
+        Self::Add,
+        Self::Join,
+        Self::MemberLeft,
     ];
 }
 
@@ -124,6 +133,9 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             Withdraw(Refusal::NotAvailable),
             Withdraw(Refusal::NotAvailable),
             STOP,
+            UNKNOWN,
+            UNKNOWN,
+            Stay,
         ],
         // Ringing
         [
@@ -140,6 +152,9 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             LOST,
             BARRED,
             STOP,
+            LATE,
+            LATE,
+            Stay,
         ],
         // Preparing: a cancel that crossed the accept ends the call all the same.
         [
@@ -156,13 +171,21 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             LOST,
             BARRED,
             STOP,
+            LATE,
+            LATE,
+            Stay,
         ],
-        // Connected: losing a relay is the terminals' business, they have a standby.
-        [Stay, Stay, LATE, LATE, LATE, HUNG_UP, HUNG_UP, Stay, Stay, Stay, LOST, BARRED, STOP],
+        // Connected: losing a relay is the terminals' business, they have a standby. Legs are of a
+        // round that takes over or does not; an end is that of a call in which nobody is left to
+        // speak with.
+        [
+            Stay, Stay, LATE, LATE, LATE, HUNG_UP, HUNG_UP, Stay, Stay, Stay, LOST, BARRED, STOP,
+            Stay, Stay, Stay,
+        ],
         // Ended
         [
             Stay, Stay, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, Stay, Stay, Stay, Stay, Stay,
-            Stay,
+            Stay, UNKNOWN, UNKNOWN, Stay,
         ],
     ]
 };
@@ -194,6 +217,9 @@ LegsRefused  | -                 | -          | !NoRelay   | -          | -
 MemberLost   | ~NotAvailable     | !PeerLost  | !PeerLost  | !PeerLost  | -
 Suspended    | ~NotAvailable     | !Suspended | !Suspended | !Suspended | -
 Stop         | !Restarted        | !Restarted | !Restarted | !Restarted | -
+Add          | ?NoSuchCall       | ?TooLate   | ?TooLate   | -          | ?NoSuchCall
+Join         | ?NoSuchCall       | ?TooLate   | ?TooLate   | -          | ?NoSuchCall
+MemberLeft   | -                 | -          | -          | -          | -
 ";
 
     fn cell(step: Step) -> String {

@@ -2,7 +2,7 @@
 
 use super::Coordinator;
 use super::requests::By;
-use crate::calls::{Call, Event, Standing, State, Step};
+use crate::calls::{CALLEE, CALLER, Call, Event, Standing, State, Step};
 use crate::clock::Now;
 use crate::policy::acceptable;
 use crate::sessions::Session;
@@ -16,7 +16,7 @@ impl Coordinator {
     /// Every device of the called account rings, and the caller hears of it.
     pub(super) fn ring(&mut self, id: CallId, now: Now) {
         let Some(call) = self.calls.get(id) else { return };
-        let (incoming, request) = (incoming(call), call.invite());
+        let (incoming, request) = (incoming(call, CALLEE), call.invite());
         let (caller, callee) = (call.caller().session(), call.callee().sessions());
         for device in callee {
             self.say(device, incoming.clone());
@@ -32,8 +32,9 @@ impl Coordinator {
         for id in self.calls_of(session) {
             let Some(call) = self.calls.get_mut(id) else { continue };
             // Before it rings anywhere, nobody has been told.
-            if call.ring_also(session) && call.state() == State::Ringing {
-                let incoming = incoming(call);
+            let nth = call.ring_also(session).filter(|_| call.state() != State::Inviting);
+            if let Some(nth) = nth {
+                let incoming = incoming(call, nth);
                 self.say(session.id, incoming);
             }
         }
@@ -44,15 +45,15 @@ impl Coordinator {
     }
 
     pub(super) fn accept(&mut self, session: &Session, ask: Accept, now: Now) {
-        let Accept { request, call, streams } = ask;
-        let allowed = match acceptable(&streams) {
-            true => self.permitted(session, call, By::Callee),
+        let allowed = match acceptable(&ask.streams) {
+            true => self.permitted(session, ask.call, By::Callee),
             false => Err(Refusal::BadRequest),
         };
-        if let Err(reason) = allowed {
-            self.refuse(session.id, request, reason);
-            return;
-        }
+        let Accept { request, call, streams } = match allowed {
+            Ok(CALLEE) => ask,
+            Ok(nth) => return self.join(session, nth, ask, now),
+            Err(reason) => return self.refuse(session.id, ask.request, reason),
+        };
         if let Some(Step::Refuse(reason)) =
             self.take(call, session.id, (streams, Done { request }), now)
         {
@@ -81,7 +82,7 @@ impl Coordinator {
     /// The call is recorded as taken; the account's other devices stop ringing.
     fn taken_by(&mut self, session: SessionId, id: CallId, streams: Vec<StreamOffer>) {
         let Some(call) = self.calls.get_mut(id) else { return };
-        let others = call.answered_by(session, streams);
+        let others = call.answered_by(CALLEE, session, streams);
         if let Some(session) = self.sessions.get(session) {
             let _is_member = call.change(session, |member| {
                 member.uses(session.device);
@@ -99,15 +100,16 @@ impl Coordinator {
 
     /// A device declines. Where others ring, the call does not notice.
     pub(super) fn reject(&mut self, session: &Session, ask: Reject, now: Now) {
-        let others_ring = self.calls.get(ask.call).is_some_and(|call| {
-            call.callee().sessions().iter().any(|ringing| *ringing != session.id)
+        let nth = self.calls.get(ask.call).and_then(|call| call.place_of(session.account));
+        let others_ring = self.calls.get(ask.call).zip(nth).is_some_and(|(call, nth)| {
+            call.members()[nth].sessions().iter().any(|ringing| *ringing != session.id)
         });
         let event = if others_ring { Event::RejectOne } else { Event::Reject };
         let step = self.act((session, ask.request, ask.call), By::Callee, event, now);
         if step == Some(Step::Stay)
-            && let Some(call) = self.calls.get_mut(ask.call)
+            && let Some((call, nth)) = self.calls.get_mut(ask.call).zip(nth)
         {
-            call.stop_ringing(session.id);
+            call.stop_ringing(nth, session.id);
         }
     }
 
@@ -117,24 +119,27 @@ impl Coordinator {
         for id in self.calls_of(session) {
             let Some(call) = self.calls.get_mut(id) else { continue };
             let lost = match call.standing(session) {
-                Some((_, Standing::Takes)) => true,
-                Some((_, Standing::Rings)) => !call.stop_ringing(session.id),
-                Some((_, Standing::Aside)) | None => false,
+                Some((nth, Standing::Takes)) => Some(nth),
+                Some((nth, Standing::Rings)) => {
+                    Some(nth).filter(|nth| !call.stop_ringing(*nth, session.id))
+                }
+                Some((_, Standing::Aside)) | None => None,
             };
-            if lost {
-                self.happen(id, event, now);
+            if let Some(nth) = lost {
+                self.leaves(id, nth, event, now);
             }
         }
     }
 }
 
-/// What a device is told that rings.
-fn incoming(call: &Call) -> Incoming {
-    let caller = call.caller();
+/// What a device of the member at `nth` is told that rings.
+pub(super) fn incoming(call: &Call, nth: usize) -> Incoming {
+    let by = call.members()[nth].brought().map_or(CALLER, |brought| brought.by);
+    let by = &call.members()[by];
     Incoming {
         call: call.id(),
-        login: caller.login.clone(),
-        display: caller.display.clone(),
-        streams: caller.streams.clone(),
+        login: by.login.clone(),
+        display: by.display.clone(),
+        streams: by.streams.clone(),
     }
 }

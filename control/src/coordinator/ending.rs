@@ -9,8 +9,14 @@ use kakehashi_wire::terminal::{CallEnd, CallEnded, Refusal};
 impl Coordinator {
     /// The call is over: recorded, its legs released, its members told.
     pub(super) fn end_call(&mut self, id: CallId, reason: CallEnd, now: Now) {
-        let Some(call) = self.calls.remove(id) else { return };
-        self.release_media(&call);
+        let Some(mut call) = self.calls.remove(id) else { return };
+        for media in call.rounds_mut().take_all() {
+            self.release_round(&media);
+        }
+        // Its guests know nothing of this call yet: theirs goes on.
+        if let Some(apart) = call.unmerge(now.wall) {
+            self.go_apart(id, apart, now);
+        }
         self.write(call.record().ended(now.wall, reason));
         self.note_missed(&call, reason, now);
         for member in call.members() {
@@ -67,20 +73,10 @@ impl Coordinator {
             }
         }
     }
-
-    fn release_media(&mut self, call: &Call) {
-        let Some(media) = call.media() else { return };
-        for (nth, seat) in media.seats().enumerate() {
-            for leg in media.legs_at(nth) {
-                self.fleet.release(seat.relay, leg);
-            }
-        }
-        media.free(&mut self.ssrcs);
-    }
 }
 
 /// The reason that members hear: who was suspended is not the others' business.
-fn told(reason: CallEnd) -> CallEnd {
+pub(super) fn told(reason: CallEnd) -> CallEnd {
     match reason {
         CallEnd::Suspended => CallEnd::PeerLost,
         reason => reason,

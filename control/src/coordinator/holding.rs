@@ -2,7 +2,7 @@
 
 use super::Coordinator;
 use super::requests::By;
-use crate::calls::{Member, MemberEvent, State};
+use crate::calls::{Call, Member, MemberEvent, State};
 use crate::clock::Now;
 use crate::sessions::Session;
 use kakehashi_wire::id::{CallId, RequestId};
@@ -65,26 +65,36 @@ impl Coordinator {
         change: impl FnOnce(&mut Member) -> Result<(), Refusal>,
     ) {
         let allowed = self.permitted(session, id, By::Either);
-        let call = self.calls.get_mut(id).filter(|call| call.state() != State::Inviting);
-        let Some(call) = call.filter(|_| allowed.is_ok()) else {
-            let reason = allowed.err().unwrap_or(Refusal::NoSuchCall);
-            return self.refuse(session.id, request, reason);
-        };
-        let (seen, received) = (call.seen(), call.received());
-        if let Err(reason) = call.change(session, change) {
+        let known = self.calls.get(id).is_some_and(|call| call.state() != State::Inviting);
+        if let Some(reason) = allowed.err().or_else(|| (!known).then_some(Refusal::NoSuchCall)) {
             return self.refuse(session.id, request, reason);
         }
-        let now_seen = (call.seen() != seen).then(|| call.seen());
-        let told: Vec<_> = call.members().iter().filter_map(Member::session).collect();
+        match self.adjust(id, |call| call.change(session, change)) {
+            Err(reason) => self.refuse(session.id, request, reason),
+            Ok(seen) => {
+                self.done(session.id, request);
+                if seen {
+                    self.tell_members(id);
+                }
+            }
+        }
+    }
+
+    /// Changes a call, and tells the relays what its members receive by then. Says whether the
+    /// members see a difference.
+    pub(super) fn adjust(
+        &mut self,
+        id: CallId,
+        change: impl FnOnce(&mut Call) -> Result<(), Refusal>,
+    ) -> Result<bool, Refusal> {
+        let call = self.calls.get_mut(id).ok_or(Refusal::NoSuchCall)?;
+        let (seen, received) = (call.seen(), call.received());
+        change(call)?;
+        let is_seen = call.seen() != seen;
         let news = call.received().into_iter().zip(received).filter(|(new, old)| new != old);
         for (leg, subscriptions) in news.flat_map(|(new, _)| new.at_each_relay()) {
             self.fleet.resubscribe(leg.0, leg.1, subscriptions);
         }
-        self.done(session.id, request);
-        for session in told {
-            if let Some(members) = &now_seen {
-                self.say(session, members.clone());
-            }
-        }
+        Ok(is_seen)
     }
 }

@@ -46,11 +46,7 @@ impl Coordinator {
     }
 
     fn facts(&self, session: &Session, callee: Option<AccountId>, now: Now) -> CallFacts {
-        let callee = callee.map(|account| {
-            let account = AccountKey { tenant: session.account.tenant, account };
-            let is_there = self.sessions.is_there(account);
-            Callee { account, is_there, engaged: self.engaged(account) }
-        });
+        let callee = self.callee(session, callee);
         let crossing = callee.and_then(|callee| {
             let call = self.calls.active_of(session.account)?;
             let rings = matches!(call.state(), State::Inviting | State::Ringing);
@@ -64,6 +60,13 @@ impl Coordinator {
             crossing,
             relay_ready: choose(&self.fleet.candidates(now.since_start), LEGS).is_some(),
         }
+    }
+
+    /// What is known of an account of the session's tenant.
+    pub(super) fn callee(&self, session: &Session, account: Option<AccountId>) -> Option<Callee> {
+        let account = AccountKey { tenant: session.account.tenant, account: account? };
+        let is_there = self.sessions.is_there(account);
+        Some(Callee { account, is_there, engaged: self.engaged(account) })
     }
 
     fn engaged(&self, account: AccountKey) -> Engaged {

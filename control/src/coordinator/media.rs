@@ -35,10 +35,10 @@ impl Coordinator {
         let call = self.ssrcs.call_of(said.ssrc).and_then(|id| self.calls.get_mut(id));
         let Some(call) = call.filter(|call| call.state() == State::Connected) else { return };
         let runs = now.since_start.saturating_sub(call.entered());
-        let Some(media) = call.media_mut().filter(|_| said.rollover <= wraps_max(runs)) else {
+        if said.rollover > wraps_max(runs) {
             return;
-        };
-        for (relay, leg) in media.raise_rollover(relay, said) {
+        }
+        for (relay, leg) in call.rounds_mut().raise_rollover(relay, said) {
             self.fleet.raise_rollover(relay, leg, said);
         }
     }

@@ -10,12 +10,14 @@ mod devices;
 mod ending;
 mod holding;
 mod inviting;
+mod joining;
 mod media;
 mod missed;
 mod presence;
 mod progress;
 mod requests;
 mod revoking;
+mod rounds;
 mod unsaved;
 mod view;
 
@@ -31,8 +33,8 @@ use kakehashi_wire::id::{AccountId, CallId, DeviceId, RequestId, SessionId};
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::relay::{FromRelay, Hello};
 use kakehashi_wire::terminal::{
-    Accept, Cancel, ChooseLayer, Done, HangUp, Hold, Missed, Mute, Presence, Refusal, Refused,
-    Reject, ReportQuality, Role, SessionEnd, SetAway, Share, ToTerminal,
+    Accept, AddMember, Cancel, ChooseLayer, Done, HangUp, Hold, Merge, Missed, Mute, Presence,
+    Refusal, Refused, Reject, ReportQuality, Role, SessionEnd, SetAway, Share, ToTerminal,
 };
 use std::time::Duration;
 use unsaved::Unsaved;
@@ -108,6 +110,11 @@ pub enum Request {
     Share(Share),
     /// To receive one layer of another's cameras.
     ChooseLayer(ChooseLayer),
+    /// To bring somebody into a call; the account of the session's tenant with that login, if there
+    /// is one.
+    AddMember(AddMember, Option<AccountId>),
+    /// To join two calls.
+    Merge(Merge),
     /// To be away, or back.
     Away(SetAway),
     /// To be told what it has missed.

@@ -1,13 +1,10 @@
 //! Calls move on: the one path from an invitation to media.
 
-use super::inviting::LEGS;
 use super::{Coordinator, Output};
-use crate::calls::{CallMedia, Event, State, Step};
+use crate::calls::{Call, Event, Rounds, State, Step};
 use crate::capacity::{LEGS_TIMEOUT, STANDBY_TIMEOUT};
 use crate::clock::Now;
 use crate::fleet::{LegNews, Together};
-use crate::placement::choose;
-use crate::policy::media_terms;
 use kakehashi_wire::id::{CallId, SessionId};
 use kakehashi_wire::terminal::ToTerminal;
 
@@ -31,7 +28,7 @@ impl Coordinator {
                 self.ring(id, now);
                 self.meet_crossing(id, now);
             }
-            Step::To(State::Connected) => self.connect(id),
+            Step::To(State::Connected) => self.enter_round(id, now),
             Step::End(reason) => self.end_call(id, reason, now),
             Step::Withdraw(reason) => self.withdraw_call(id, reason),
             Step::To(_) | Step::Refuse(_) | Step::Stay => {}
@@ -53,54 +50,34 @@ impl Coordinator {
 
     /// Places a call that was taken, draws its keys, and wants its legs at the relays.
     pub(super) fn prepare(&mut self, id: CallId, now: Now) {
-        let placement = choose(&self.fleet.candidates(now.since_start), LEGS);
-        let terms = media_terms(&self.settings.media);
-        let Some(call) = self.calls.get_mut(id) else { return };
-        let offers: Vec<_> =
-            call.members().iter().map(|member| member.streams.as_slice()).collect();
-        let media = placement.and_then(|placement| {
-            let address = |seat: crate::placement::Seat| self.fleet.address(seat.relay, seat.shard);
-            let random = (&self.entropy, &mut self.ssrcs);
-            CallMedia::draw(id, placement, address, &offers, terms, random)
-        });
-        let Some(media) = media else {
+        if !self.begin_round(id, now) {
             self.happen(id, Event::LegsRefused, now);
-            return;
-        };
-        call.set_media(media);
-        for (relay, leg) in call.wanted() {
-            self.fleet.want(relay, leg);
-        }
-        self.calls.set_timer(id, Some(now.since_start + STANDBY_TIMEOUT));
-    }
-
-    /// The relays hold the legs: the terminals may send.
-    fn connect(&mut self, id: CallId) {
-        self.calls.set_timer(id, None);
-        let Some(call) = self.calls.get_mut(id) else { return };
-        for (session, ready) in call.ready(|relay, leg| self.fleet.epoch(relay, leg)) {
-            self.say(session, ready);
         }
     }
 
-    pub(super) fn look_at_legs(&mut self, calls: LegNews, now: Now) {
-        for call in calls {
+    pub(super) fn look_at_legs(&mut self, rounds: LegNews, now: Now) {
+        for at_relays in rounds {
+            let Some(call) = self.calls.of_round(at_relays) else { continue };
             self.look_at_legs_of(call, now);
             self.renew_paths(call);
         }
     }
 
-    fn look_at_legs_of(&mut self, id: CallId, now: Now) {
+    pub(super) fn look_at_legs_of(&mut self, id: CallId, now: Now) {
         // At most once for each relay of the call.
         while let Some(legs) = self.legs_of(id, now) {
             match legs {
                 Legs::Wait => return,
                 Legs::Ready => {
-                    self.happen(id, Event::LegsReady, now);
+                    if self.happen(id, Event::LegsReady, now) == Some(Step::Stay) {
+                        self.enter_round(id, now);
+                    }
                     return;
                 }
                 Legs::Refused => {
-                    self.happen(id, Event::LegsRefused, now);
+                    if self.happen(id, Event::LegsRefused, now) == Some(Step::Stay) {
+                        self.withdraw_round(id, now);
+                    }
                     return;
                 }
                 Legs::ReadyWithoutStandby => self.drop_place(id, 1),
@@ -109,11 +86,11 @@ impl Coordinator {
         }
     }
 
-    /// How far the legs of a call in preparation are; `None` for any other call.
+    /// How far the legs of a call's coming round are; `None` if there is none.
     fn legs_of(&self, id: CallId, now: Now) -> Option<Legs> {
-        let call = self.calls.get(id).filter(|call| call.state() == State::Preparing)?;
-        let media = call.media()?;
-        let waited = now.since_start.saturating_sub(call.entered());
+        let rounds = self.calls.get(id)?.rounds();
+        let media = rounds.coming()?;
+        let waited = now.since_start.saturating_sub(rounds.since()?);
         let standings: Vec<_> = media
             .seats()
             .enumerate()
@@ -123,7 +100,8 @@ impl Coordinator {
     }
 
     fn drop_place(&mut self, id: CallId, nth: usize) {
-        let Some(media) = self.calls.get_mut(id).and_then(|call| call.media_mut()) else { return };
+        let rounds = self.calls.get_mut(id).map(Call::rounds_mut);
+        let Some(media) = rounds.and_then(Rounds::coming_mut) else { return };
         if let Some(seat) = media.seats().nth(nth) {
             for leg in media.legs_at(nth) {
                 self.fleet.release(seat.relay, leg);
@@ -139,12 +117,8 @@ impl Coordinator {
                 State::Ringing => {
                     self.happen(id, Event::NoAnswer, now);
                 }
-                State::Preparing => {
-                    let last = call.entered() + LEGS_TIMEOUT;
-                    self.calls.set_timer(id, Some(last).filter(|at| *at > now.since_start));
-                    self.look_at_legs_of(id, now);
-                }
-                _ => {}
+                State::Preparing | State::Connected => self.attend(id, now),
+                State::Inviting | State::Ended => {}
             }
         }
     }

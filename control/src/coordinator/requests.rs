@@ -58,6 +58,16 @@ impl Coordinator {
             Request::Mute(ask) => self.mute(&session, ask, now),
             Request::Share(ask) => self.share(&session, ask, now),
             Request::ChooseLayer(ask) => self.choose_layer(&session, ask, now),
+            Request::AddMember(ask, callee) => {
+                if let Err(reason) = self.add_member(&session, (&ask, callee), now) {
+                    self.refuse(id, ask.request, reason);
+                }
+            }
+            Request::Merge(ask) => {
+                if let Err(reason) = self.merge(&session, ask, now) {
+                    self.refuse(id, ask.request, reason);
+                }
+            }
             Request::Away(ask) => self.set_away(&session, ask),
             Request::Missed(ask) => self.missed(&session, ask),
         }
@@ -71,12 +81,18 @@ impl Coordinator {
         event: Event,
         now: Now,
     ) -> Option<Step> {
-        if let Err(reason) = self.permitted(session, call, by) {
-            self.refuse(session.id, request, reason);
-            return None;
-        }
+        let nth = match self.permitted(session, call, by) {
+            Ok(nth) => nth,
+            Err(reason) => {
+                self.refuse(session.id, request, reason);
+                return None;
+            }
+        };
         let at = self.out.len();
-        let step = self.happen(call, event, now)?;
+        let step = match event {
+            Event::RejectOne => self.happen(call, event, now)?,
+            _ => self.leaves(call, nth, event, now)?,
+        };
         match step {
             Step::Refuse(reason) => self.refuse(session.id, request, reason),
             // Behind the record it promises, before what follows from it.
@@ -85,18 +101,23 @@ impl Coordinator {
         Some(step)
     }
 
-    /// Whether a session may do something to a call that `by` may do.
-    pub(super) fn permitted(&self, session: &Session, call: CallId, by: By) -> Result<(), Refusal> {
+    /// Whether a session may do something to a call that `by` may do: the place of its account.
+    pub(super) fn permitted(
+        &self,
+        session: &Session,
+        call: CallId,
+        by: By,
+    ) -> Result<usize, Refusal> {
         // Of another's call, or another tenant's, is said what is said of none.
         let standing = self.calls.get(call).and_then(|call| call.standing(session));
         match (standing.ok_or(Refusal::NoSuchCall)?, by) {
-            // The account has answered on another device, or this one has declined.
-            ((CALLEE, Standing::Aside), By::Callee) => Err(Refusal::TooLate),
+            ((CALLER, Standing::Takes), By::Callee) => Err(Refusal::BadRequest),
+            // The account has answered, here or on another device, or this one has declined.
+            ((CALLEE.., Standing::Takes | Standing::Aside), By::Callee) => Err(Refusal::TooLate),
             ((_, Standing::Aside), _) => Err(Refusal::NoSuchCall),
+            ((_, Standing::Rings), By::Caller) => Err(Refusal::BadRequest),
             // One that was called and has called itself may not know whose call it became.
-            ((CALLEE, Standing::Takes), By::Caller) => Ok(()),
-            ((CALLER, _), By::Callee) | ((CALLEE, _), By::Caller) => Err(Refusal::BadRequest),
-            _ => Ok(()),
+            ((nth, _), _) => Ok(nth),
         }
     }
 

@@ -7,6 +7,7 @@ mod lanes;
 mod missed;
 mod presence;
 mod random;
+mod rounds;
 mod several;
 mod store;
 mod suspension;

@@ -24,7 +24,7 @@ impl Coordinator {
 }
 
 fn call_row(call: &Call) -> CallRow {
-    let seats = call.media().into_iter().flat_map(CallMedia::seats);
+    let seats = call.rounds().current().into_iter().flat_map(CallMedia::seats);
     CallRow::new(call.record(), seats.map(|seat| seat.relay).collect())
 }
 

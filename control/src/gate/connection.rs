@@ -251,6 +251,11 @@ async fn with_facts(message: FromTerminal, account: AccountKey, gate: &Gate) -> 
         FromTerminal::Mute(ask) => Request::Mute(ask),
         FromTerminal::Share(ask) => Request::Share(ask),
         FromTerminal::ChooseLayer(ask) => Request::ChooseLayer(ask),
+        FromTerminal::AddMember(ask) => match accounts.find_login(tenant, &ask.login).await {
+            Ok(callee) => Request::AddMember(ask, callee.map(|account| account.id)),
+            Err(error) => unavailable(ask.request, &error),
+        },
+        FromTerminal::Merge(ask) => Request::Merge(ask),
         FromTerminal::SetAway(ask) => Request::Away(ask),
         FromTerminal::Missed(ask) => Request::Missed(ask),
     }

@@ -148,6 +148,8 @@ pub(super) fn request_of(message: &FromTerminal) -> RequestId {
         FromTerminal::Mute(ask) => ask.request,
         FromTerminal::Share(ask) => ask.request,
         FromTerminal::ChooseLayer(ask) => ask.request,
+        FromTerminal::AddMember(ask) => ask.request,
+        FromTerminal::Merge(ask) => ask.request,
         FromTerminal::SetAway(ask) => ask.request,
         FromTerminal::Missed(ask) => ask.request,
         FromTerminal::ReportQuality(_) => RequestId(0),

@@ -103,6 +103,10 @@ acts! {
     Share "share" [y y y y -];
     /// Chooses a camera's layer.
     ChooseLayer "choose_layer" [y y y y -];
+    /// Brings somebody into a call.
+    AddMember "add_member" [y y y y -];
+    /// Joins two calls.
+    Merge "merge" [y y y y -];
 
     /// Adds a tenant.
     TenantAdd "tenant_add" [- - - - y];
@@ -167,6 +171,8 @@ impl From<&FromTerminal> for Act {
             FromTerminal::Mute(_) => Self::Mute,
             FromTerminal::Share(_) => Self::Share,
             FromTerminal::ChooseLayer(_) => Self::ChooseLayer,
+            FromTerminal::AddMember(_) => Self::AddMember,
+            FromTerminal::Merge(_) => Self::Merge,
             FromTerminal::SetAway(_) => Self::SetAway,
             FromTerminal::Missed(_) => Self::Missed,
         }
@@ -197,6 +203,8 @@ hold                 yes       yes        yes          yes        -
 mute                 yes       yes        yes          yes        -
 share                yes       yes        yes          yes        -
 choose_layer         yes       yes        yes          yes        -
+add_member           yes       yes        yes          yes        -
+merge                yes       yes        yes          yes        -
 tenant_add             -         -          -            -      yes
 tenant_list            -         -          -            -      yes
 tenant_suspend         -         -          -            -      yes

@@ -29,6 +29,8 @@ pub enum PartyRole {
     Caller,
     /// It was called.
     Callee,
+    /// A member brought it in.
+    Added,
 }
 
 /// One member of a recorded call.

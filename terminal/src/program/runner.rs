@@ -11,7 +11,7 @@ use core::time::Duration;
 use kakehashi_wire::id::CallId;
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
-    CallEnd, CallReady, Incoming, Members, PathRenewed, Presence, PresenceEntry, Refusal,
+    CallEnd, CallReady, Incoming, Members, Merged, PathRenewed, Presence, PresenceEntry, Refusal,
     ReportQuality, SessionEnd,
 };
 use std::collections::BTreeMap;
@@ -141,6 +141,11 @@ impl Runner {
             Event::Ready(ready) => self.on_ready(&ready).await?,
             Event::PathRenewed(renewed) => self.on_path_renewed(renewed),
             Event::Members(members) => self.on_members(&members),
+            Event::AddFailed(failed) => {
+                let (login, reason) = (failed.login.as_str(), failed.reason);
+                self.voice.say(&Note::AddFailed { login, reason });
+            }
+            Event::Merged(merged) => self.on_merged(merged),
             Event::Taken { call } => self.on_taken(call).await?,
             Event::Missed(missed) => self.voice.say(&Note::Missed { calls: &missed.calls }),
             Event::Ended { call, reason } => self.on_ended(call, reason).await?,
@@ -297,6 +302,14 @@ impl Runner {
         if let Some(media) = &current.media {
             let own = self.config.login.as_deref().unwrap_or_default();
             media.pause(Paused::of(members, own));
+        }
+    }
+
+    fn on_merged(&mut self, Merged { call, into }: Merged) {
+        let (was, is) = (call.to_string(), into.to_string());
+        self.voice.say(&Note::Merged { call: &was, into: &is });
+        if let Some(current) = self.current.as_mut().filter(|current| current.call == call) {
+            current.call = into;
         }
     }
 

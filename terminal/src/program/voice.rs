@@ -31,6 +31,8 @@ pub(super) enum Note<'a> {
     Progress(&'a CallSummary),
     Summary { with: &'a str, media: &'a CallSummary },
     Members { members: &'a Members },
+    AddFailed { login: &'a str, reason: CallEnd },
+    Merged { call: &'a str, into: &'a str },
     Taken { call: &'a str },
     Missed { calls: &'a [MissedCall] },
     Ended { call: &'a str, reason: CallEnd },
@@ -94,6 +96,10 @@ fn json(note: &Note<'_>) -> Value {
             let calls: Vec<_> = calls.iter().map(call).collect();
             json!({"event": "missed", "calls": calls})
         }
+        Note::AddFailed { login, reason } => {
+            json!({"event": "add_failed", "login": login, "reason": reason.name()})
+        }
+        Note::Merged { call, into } => json!({"event": "merged", "call": call, "into": into}),
         Note::Taken { call } => json!({"event": "taken", "call": call}),
         Note::Ended { call, reason } => {
             json!({"event": "ended", "call": call, "reason": reason.name()})
@@ -125,6 +131,10 @@ fn text(note: &Note<'_>) -> String {
         Note::Summary { with, media } => summary(with, media),
         Note::Members { members } => in_call(members),
         Note::Missed { calls } => missed(calls, Clock::start().unix_at_zero()),
+        Note::AddFailed { login, reason } => {
+            format!("{login} does not come into the call: {}.", end_sentence(*reason))
+        }
+        Note::Merged { .. } => "The call is part of another now.".to_owned(),
         Note::Taken { .. } => "Another device took the call.".to_owned(),
         Note::Ended { reason, .. } => format!("Call over: {}.", end_sentence(*reason)),
         Note::Reconnecting { why, next_try } => {
@@ -311,6 +321,7 @@ pub(super) fn end_sentence(reason: CallEnd) -> &'static str {
         CallEnd::NoRelay => "no relay could carry it; see `kakehashi relays`",
         CallEnd::ControlRestarted => "control was restarted meanwhile",
         CallEnd::Suspended => "this account was suspended",
+        CallEnd::Transferred => "handed on to another",
     }
 }
 
@@ -348,6 +359,8 @@ mod tests {
             Note::Presence { accounts: &accounts, changed: None },
             Note::Progress(&media),
             Note::Summary { with: "a", media: &media },
+            Note::AddFailed { login: "b", reason: CallEnd::NoAnswer },
+            Note::Merged { call: "1", into: "2" },
             Note::Taken { call: "1" },
             Note::Ended { call: "1", reason: CallEnd::NoAnswer },
             Note::SignedOut,

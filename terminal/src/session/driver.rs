@@ -257,6 +257,8 @@ impl Driver {
             ToTerminal::CallReady(ready) => Event::Ready(Box::new(ready)),
             ToTerminal::PathRenewed(renewed) => Event::PathRenewed(renewed),
             ToTerminal::Members(members) => Event::Members(members),
+            ToTerminal::AddFailed(failed) => Event::AddFailed(failed),
+            ToTerminal::Merged(merged) => Event::Merged(merged),
             ToTerminal::MissedCalls(missed) => Event::Missed(missed),
             ToTerminal::Taken(taken) => Event::Taken { call: taken.call },
             ToTerminal::CallEnded(end) => Event::Ended { call: end.call, reason: end.reason },

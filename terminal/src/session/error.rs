@@ -113,6 +113,7 @@ pub fn sentence(reason: Refusal) -> &'static str {
         Refusal::BadRequest => "control does not accept the request as it stands",
         Refusal::NotAllowed => "the role of this account does not allow that",
         Refusal::TooManyCalls => "this account has as many calls as it may have: end one first",
+        Refusal::CallFull => "the call has as many members as it may have",
         Refusal::PasswordMustChange => "the password was for one time: change it first",
         Refusal::BadPassword => {
             "the new password is not taken: use 15 characters or more, such as four or five words \

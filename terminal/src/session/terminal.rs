@@ -9,9 +9,9 @@ use kakehashi_wire::id::{CallId, DeviceId, MemberId, RequestId};
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
-    Accept, CallEnd, CallReady, Cancel, ChangePassword, ChooseLayer, FromTerminal, HangUp, Hold,
-    Incoming, Invite, Layer, Members, Missed, MissedCalls, Mute, PathRenewed, Presence, Reject,
-    ReportQuality, SetAway, Share, SignedIn,
+    Accept, AddFailed, AddMember, CallEnd, CallReady, Cancel, ChangePassword, ChooseLayer,
+    FromTerminal, HangUp, Hold, Incoming, Invite, Layer, Members, Merge, Merged, Missed,
+    MissedCalls, Mute, PathRenewed, Presence, Reject, ReportQuality, SetAway, Share, SignedIn,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -84,7 +84,7 @@ pub enum Event {
         /// The new call.
         call: CallId,
     },
-    /// The relays are ready: media may begin.
+    /// The relays are ready: media may begin, or go on in the next round.
     Ready(Box<CallReady>),
     /// A relay seals with another key from now on: hand it to the call's
     /// [`renew_path`](crate::media::CallMedia::renew_path).
@@ -92,6 +92,10 @@ pub enum Event {
     /// Who is in a call and how, at each change: hand what comes of it to the call's
     /// [`pause`](crate::media::CallMedia::pause).
     Members(Members),
+    /// Somebody whom this terminal wanted in a call did not come; the call goes on.
+    AddFailed(AddFailed),
+    /// A call goes on as part of another: its media is that of the other from now on.
+    Merged(Merged),
     /// Another device of the account has taken the call; nothing more is said of it here.
     Taken {
         /// Which.
@@ -287,6 +291,38 @@ impl Terminal {
     /// [`TerminalError`] as control or the connection has it.
     pub async fn set_away(&self, away: bool) -> Result<(), TerminalError> {
         self.ask(move |request| SetAway { request, away }.into()).await
+    }
+
+    /// Brings `login` into a call. [`Event::Members`] shows it ringing, and [`Event::Ready`] with
+    /// the next round follows when it has accepted; [`Event::AddFailed`] if that does not come
+    /// about.
+    /// With `then_leave` this terminal's part in the call ends when the other is there.
+    ///
+    /// # Errors
+    /// [`TerminalError`] as control or the connection has it.
+    pub async fn add_member(
+        &self,
+        call: CallId,
+        login: &str,
+        then_leave: bool,
+    ) -> Result<(), TerminalError> {
+        let login = login.to_owned();
+        self.ask(move |request| AddMember { request, call, login, then_leave }.into()).await
+    }
+
+    /// Joins the call `with` of this terminal's to `call`. [`Event::Merged`] follows, or
+    /// [`Event::AddFailed`] and both go on as before. With `then_leave` this terminal's part ends
+    /// when the others are together.
+    ///
+    /// # Errors
+    /// [`TerminalError`] as control or the connection has it.
+    pub async fn merge(
+        &self,
+        call: CallId,
+        with: CallId,
+        then_leave: bool,
+    ) -> Result<(), TerminalError> {
+        self.ask(move |request| Merge { request, call, with, then_leave }.into()).await
     }
 
     /// Asks what the account has missed; [`Event::Missed`] follows. What was missed until

@@ -277,6 +277,7 @@ fn a_call_without_any_answering_relay_fails_and_says_where_it_looked() {
     let path = path(10, RelayRole::Primary, address, None);
     let ready = CallReady {
         call: CallId(1),
+        round: 0,
         key: key(0),
         streams: plans(1, &BOTH),
         senders: Vec::new(),

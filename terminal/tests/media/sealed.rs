@@ -7,7 +7,7 @@ use kakehashi_srtp::{
 };
 use kakehashi_terminal::clock::Moment;
 use kakehashi_terminal::media::{Arrival, Engine, MediaError};
-use kakehashi_wire::id::{CallId, Epoch, Generation, Incarnation, LegId};
+use kakehashi_wire::id::{CallId, Epoch, Generation, Incarnation, LegId, MemberId};
 use kakehashi_wire::media::{Codec, RelayRole, Sender, StreamKind};
 use kakehashi_wire::rtp::{RtpHeader, RtpView, Ssrc};
 use kakehashi_wire::terminal::CallReady;
@@ -63,9 +63,10 @@ fn ready(rollover: u32) -> CallReady {
     let address = |at: u64| SocketAddr::from(([192, 0, 2, at as u8], 4000));
     CallReady {
         call: CallId(1),
+        round: 0,
         key: key(0),
         streams: plans(0, &[(StreamKind::Audio, Codec::Opus)]),
-        senders: vec![Sender { login: "store".into(), key: None, streams }],
+        senders: vec![Sender { member: MemberId(1), login: "store".into(), key: None, streams }],
         paths: LEGS
             .into_iter()
             .zip([RelayRole::Primary, RelayRole::Standby])

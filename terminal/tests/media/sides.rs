@@ -9,7 +9,7 @@ use kakehashi_terminal::media::{
 };
 use kakehashi_terminal::packets::Frame;
 use kakehashi_terminal::samples::{SPEECH_OPUS, VP9_IVF};
-use kakehashi_wire::id::CallId;
+use kakehashi_wire::id::{CallId, MemberId};
 use kakehashi_wire::media::{Codec, RelayRole, Sender, StreamKind, StreamPlan};
 use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::{MasterKey, Suite};
@@ -37,9 +37,11 @@ pub(crate) fn call(kinds: &[(StreamKind, Codec)], relays: &[&Relay]) -> [CallRea
     let sealed = relays.iter().any(|relay| relay.seals());
     let side = |own: u8, other: u8| CallReady {
         call: CallId(77),
+        round: 0,
         key: key(own),
         streams: plans(100 * u32::from(own), kinds),
         senders: vec![Sender {
+            member: MemberId(other),
             login: format!("member-{other}"),
             key: (!sealed).then(|| key(other)),
             streams: plans(100 * u32::from(other), kinds),

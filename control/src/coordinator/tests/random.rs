@@ -4,10 +4,11 @@
 
 use super::*;
 use crate::calls::Standing;
-use crate::calls::limits;
-use crate::capacity::CALLS_PER_ACCOUNT_MAX;
+use crate::calls::{limits, subscriptions};
+use crate::capacity::{CALL_MEMBERS_MAX, CALLS_PER_ACCOUNT_MAX};
 use crate::sessions::Whom;
 use kakehashi_wire::id::{Epoch, MemberId};
+use kakehashi_wire::secret::MasterKey;
 use kakehashi_wire::terminal::Layer;
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet};
@@ -34,6 +35,20 @@ enum Act {
         nth: usize,
         what: u8,
     },
+    /// Brings somebody into the `nth` call.
+    Add {
+        who: usize,
+        nth: usize,
+        to: u64,
+        then_leave: bool,
+    },
+    /// Joins the `nth` call and another.
+    Merge {
+        who: usize,
+        nth: usize,
+        with: usize,
+        then_leave: bool,
+    },
     Wait(u64),
     Disk(bool),
     RelaysAnswer(bool),
@@ -46,31 +61,43 @@ enum Act {
     },
 }
 
-const ACCOUNTS: usize = 5;
+const ACCOUNTS: usize = 8;
 
 /// Each account has so many devices; a slot is one of them.
 const DEVICES: usize = 2;
 
+/// Most acts are of people who call each other while all is well: a node without disk or relays
+/// refuses everything.
 fn act() -> impl Strategy<Value = Act> {
     let slot = 0..ACCOUNTS * DEVICES;
+    let rarely = || prop::bool::weighted(0.2);
+    // Accept, hold, hang up, or anything.
+    let what = prop_oneof![8 => Just(0_u8), 4 => Just(5), 1 => Just(3), 6 => 0_u8..13];
     prop_oneof![
-        5 => slot.clone().prop_map(Act::SignIn),
-        2 => Just(Act::Again),
-        1 => slot.clone().prop_map(Act::Leave),
-        1 => (slot.clone(), 0_u8..3).prop_map(|(slot, what)| Act::Suspend(slot, what)),
-        1 => slot.clone().prop_map(Act::Watch),
-        1 => (slot.clone(), any::<bool>()).prop_map(|(slot, away)| Act::Away(slot, away)),
-        1 => (slot.clone(), 0_u64..2).prop_map(|(slot, seen)| Act::Missed(slot, seen)),
-        6 => (slot.clone(), 0_u64..6, 0_usize..3)
+        10 => slot.clone().prop_map(Act::SignIn),
+        15 => Just(Act::Again),
+        2 => slot.clone().prop_map(Act::Leave),
+        2 => (slot.clone(), prop_oneof![4 => 0_u8..2, 1 => Just(2)])
+            .prop_map(|(slot, what)| Act::Suspend(slot, what)),
+        2 => slot.clone().prop_map(Act::Watch),
+        2 => (slot.clone(), any::<bool>()).prop_map(|(slot, away)| Act::Away(slot, away)),
+        2 => (slot.clone(), 0_u64..2).prop_map(|(slot, seen)| Act::Missed(slot, seen)),
+        50 => (slot.clone(), 0_u64..9, prop_oneof![4 => Just(1_usize), 1 => 0_usize..3])
             .prop_map(|(from, to, streams)| Act::Invite { from, to, streams }),
-        9 => (slot, 0_usize..6, 0_u8..13).prop_map(|(who, nth, what)| Act::On { who, nth, what }),
-        2 => (0_u64..60_000).prop_map(Act::Wait),
-        1 => any::<bool>().prop_map(Act::Disk),
-        1 => any::<bool>().prop_map(Act::RelaysAnswer),
-        1 => (1_u32..3).prop_map(Act::LinkDown),
-        1 => (1_u32..3).prop_map(Act::LinkUp),
+        120 => (slot.clone(), 0_usize..4, what)
+            .prop_map(|(who, nth, what)| Act::On { who, nth, what }),
+        50 => (slot.clone(), 0_usize..4, 0_u64..8, any::<bool>())
+            .prop_map(|(who, nth, to, then_leave)| Act::Add { who, nth, to, then_leave }),
+        40 => (slot, 0_usize..4, 0_usize..4, any::<bool>())
+            .prop_map(|(who, nth, with, then_leave)| Act::Merge { who, nth, with, then_leave }),
+        10 => (0_u64..2_000).prop_map(Act::Wait),
+        3 => (0_u64..60_000).prop_map(Act::Wait),
+        3 => rarely().prop_map(Act::Disk),
+        8 => rarely().prop_map(|silent| Act::RelaysAnswer(!silent)),
+        2 => (1_u32..3).prop_map(Act::LinkDown),
+        6 => (1_u32..3).prop_map(Act::LinkUp),
         1 => (1_u32..3).prop_map(Act::Restart),
-        1 => (1_u32..3, any::<bool>())
+        4 => (1_u32..3, rarely())
             .prop_map(|(relay, refuses)| Act::Refuse { relay, refuses }),
     ]
 }
@@ -89,15 +116,19 @@ struct Life {
     ringing: HashSet<(SessionId, CallId)>,
     declines: HashMap<RequestId, CallId>,
     last: Option<Act>,
+    /// The keys of each round that members were told of.
+    keys: Vec<((CallId, u32), MasterKey)>,
+    /// The last round of a call that a session was told of.
+    rounds: HashMap<(SessionId, CallId), u32>,
 }
 
 fn account(slot: usize) -> usize {
     slot / DEVICES
 }
 
-/// Accounts 0, 1, 2 are of tenant 1, the others of tenant 2.
+/// Accounts 0 to 6 are of tenant 1, the others of tenant 2.
 fn tenant(account: usize) -> u64 {
-    if account < 3 { 1 } else { 2 }
+    if account < 7 { 1 } else { 2 }
 }
 
 /// A request about a call, of the kind with this number.
@@ -132,6 +163,8 @@ impl Life {
             ringing: HashSet::new(),
             declines: HashMap::new(),
             last: None,
+            keys: Vec::new(),
+            rounds: HashMap::new(),
         }
     }
 
@@ -165,19 +198,27 @@ impl Life {
                 self.ask(slot, |request, _| Request::Missed(Missed { request, seen_until_ms }));
             }
             Act::Invite { from, to, streams } => {
-                // The gate finds accounts of the session's tenant only.
-                let same = to < ACCOUNTS as u64 && tenant(to as usize) == tenant(account(from));
-                let callee = same.then_some(AccountId(to));
+                let callee = self.same_tenant(from, to);
                 let streams = vec![AUDIO; streams];
                 self.ask(from, |request, _| Request::Invite(request, callee, streams));
             }
             Act::On { who, nth, what } => {
-                let Some(call) = self.calls.iter().rev().nth(nth).copied() else { return };
+                let Some(call) = self.call(nth) else { return };
                 let decline = what == 1;
+                let who = self.party(who, call, what < 2);
                 let request = self.ask(who, |request, _| about(request, call, what));
                 if let Some(request) = request.filter(|_| decline) {
                     self.declines.insert(request, call);
                 }
+            }
+            Act::Add { who, nth, to, then_leave } => {
+                self.add((who, nth), to, then_leave);
+            }
+            Act::Merge { who, nth, with, then_leave } => {
+                let Some((call, with)) = self.call(nth).zip(self.call(with)) else { return };
+                let who = self.party(who, call, false);
+                let build = |request, ()| Request::Merge(Merge { request, call, with, then_leave });
+                self.ask(who, build);
             }
             Act::Wait(ms) => self.world.wait(Duration::from_millis(ms)),
             Act::Disk(full) => self.world.disk_full = full,
@@ -208,6 +249,40 @@ impl Life {
         self.ask(slot, |request, _| Request::Watch(request, known));
     }
 
+    fn add(&mut self, (who, nth): (usize, usize), to: u64, then_leave: bool) {
+        let Some(call) = self.call(nth) else { return };
+        let who = self.party(who, call, false);
+        let callee = self.same_tenant(who, to);
+        let login = format!("login-{to}");
+        self.ask(who, |request, ()| {
+            Request::AddMember(AddMember { request, call, login, then_leave }, callee)
+        });
+    }
+
+    /// The `nth` of the latest live calls, or of those that are over.
+    fn call(&self, nth: usize) -> Option<CallId> {
+        let lives = |id: &&CallId| self.world.core.calls.contains(**id);
+        let live = self.calls.iter().rev().filter(lives).nth(nth % 3);
+        live.filter(|_| nth < 3).or_else(|| self.calls.iter().rev().nth(nth)).copied()
+    }
+
+    /// All but the last slots stand for sessions that have to do with the call, those that ring if
+    /// it is to be taken, if there are any: most of what strangers ask is refused alike.
+    fn party(&self, slot: usize, call: CallId, takes: bool) -> usize {
+        let call = self.world.core.calls.get(call).filter(|_| slot + 2 < self.sessions.len());
+        let members = call.into_iter().flat_map(|call| call.members());
+        let asked = members.filter(|member| member.rings() == takes && !member.has_left());
+        let sessions: Vec<_> = asked.flat_map(|member| member.sessions()).collect();
+        let session = sessions.get(slot % sessions.len().max(1)).map(|session| session.0);
+        self.sessions.iter().position(|id| session.is_some() && *id == session).unwrap_or(slot)
+    }
+
+    /// The gate finds accounts of the session's tenant only.
+    fn same_tenant(&self, slot: usize, to: u64) -> Option<AccountId> {
+        let same = to < ACCOUNTS as u64 && tenant(to as usize) == tenant(account(slot));
+        same.then_some(AccountId(to))
+    }
+
     fn suspend(&mut self, slot: usize, what: u8) {
         let account = account(slot);
         let tenant = TenantId(tenant(account));
@@ -234,6 +309,21 @@ impl Life {
         self.asked.insert(id, SessionId(session));
         self.world.ask(session, request(id, ()));
         Some(id)
+    }
+
+    /// No round has a key of another, so that who leaves cannot open what comes after and who
+    /// joins not what was before; and rounds go forward.
+    fn check_round(&mut self, session: SessionId, ready: &CallReady) -> Result<(), TestCaseError> {
+        let round = (ready.call, ready.round);
+        let senders = ready.senders.iter().filter_map(|sender| sender.key.as_ref());
+        for key in senders.chain([&ready.key]) {
+            let other = self.keys.iter().any(|(of, known)| *of != round && known == key);
+            prop_assert!(!other, "a key of another round");
+            self.keys.push((round, key.clone()));
+        }
+        let before = self.rounds.insert((session, ready.call), ready.round);
+        prop_assert!(before.is_none_or(|before| before < ready.round), "a round twice");
+        Ok(())
     }
 
     fn check_keys(&mut self, ready: &CallReady) -> Result<(), TestCaseError> {
@@ -267,6 +357,7 @@ impl Life {
                     }
                     ToTerminal::CallReady(it) => {
                         self.check_keys(it)?;
+                        self.check_round(session, it)?;
                         None
                     }
                     ToTerminal::PathRenewed(it) => {
@@ -306,6 +397,10 @@ impl Life {
             ToTerminal::CallEnded(it) => {
                 self.ringing.remove(&(session, it.call));
             }
+            // It has the call, whatever that becomes.
+            ToTerminal::CallReady(it) => {
+                self.ringing.remove(&(session, it.call));
+            }
             ToTerminal::Done(it) => {
                 if let Some(call) = self.declines.get(&it.request) {
                     prop_assert!(self.ringing.remove(&(session, *call)), "declined nothing");
@@ -323,16 +418,26 @@ impl Life {
             return Ok(());
         }
         for call in self.world.core.calls.iter() {
-            let Some(media) = call.media() else { continue };
-            for (nth, received) in call.received().into_iter().enumerate() {
+            let rounds = [call.rounds().current(), call.rounds().coming()].into_iter().flatten();
+            let members = |media| (0..call.members().len()).map(move |nth| (media, nth));
+            for (media, nth) in rounds.flat_map(members) {
                 let everything = limits(call.members(), media, nth).is_none();
-                for ((relay, leg), streams) in received.at_each_relay() {
+                let streams = subscriptions(call.members(), media, nth);
+                let places = 0..call.members().len();
+                let sources: Vec<_> =
+                    places.flat_map(|nth| media.streams(nth)).map(|stream| stream.ssrc).collect();
+                let sent = |it: &&Subscription| sources.contains(&it.source);
+                for (relay, leg) in media.legs_of(nth) {
                     let relay = relays.get(&LinkId(relay.0.into()));
                     let Some(relay) = relay.filter(|it| it.held.contains_key(&leg.0)) else {
                         continue;
                     };
                     match relay.receives.get(&leg.0) {
-                        Some(told) => prop_assert_eq!(told, &streams),
+                        // Of a leg that is gone nothing comes, whatever is subscribed.
+                        Some(told) => {
+                            let told: Vec<_> = told.iter().filter(|it| sent(it)).copied().collect();
+                            prop_assert_eq!(told, streams.clone());
+                        }
                         None => prop_assert!(everything, "receives too much"),
                     }
                 }
@@ -345,10 +450,15 @@ impl Life {
         let core = &self.world.core;
         let mut members = BTreeSet::new();
         for call in core.calls.iter() {
-            prop_assert_eq!(call.caller().account.tenant, call.callee().account.tenant);
             let rings = matches!(call.state(), State::Inviting | State::Ringing);
-            prop_assert_eq!(call.callee().session().is_none(), rings);
-            for member in call.members() {
+            if call.state() != State::Connected {
+                prop_assert_eq!(call.callee().session().is_none(), rings);
+            }
+            let there = call.members().iter().filter(|member| !member.has_left());
+            prop_assert!(there.clone().count() <= CALL_MEMBERS_MAX);
+            prop_assert!(rings || call.wanted_members().len() >= 2, "somebody is alone");
+            for member in there {
+                prop_assert_eq!(member.account.tenant, call.tenant());
                 if !member.holds() {
                     prop_assert!(members.insert(member.account), "speaks in two calls");
                 }
@@ -376,10 +486,11 @@ proptest! {
     #[test]
     fn every_life_keeps_its_promises(
         sealed: bool,
-        acts in prop::collection::vec(act(), 0..150),
+        acts in prop::collection::vec(act(), 0..400),
     ) {
         let isolation = if sealed { Isolation::PerLeg } else { Isolation::None };
         let mut life = Life::new(isolation);
+        (0..ACCOUNTS * DEVICES).for_each(|slot| life.act(&Act::SignIn(slot)));
         for act in &acts {
             life.act(act);
             if !matches!(act, Act::Again) {

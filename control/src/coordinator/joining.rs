@@ -1,0 +1,244 @@
+//! Who comes into a call that goes on, who leaves it, and two calls that become one.
+
+use super::Coordinator;
+use super::devices::incoming;
+use super::requests::By;
+use super::rounds::legs;
+use crate::calls::{Apart, Brought, Call, Event, Member, MemberEvent, Step};
+use crate::clock::Now;
+use crate::placement::choose;
+use crate::policy::{AddFacts, MergeFacts, may_add, may_merge};
+use crate::sessions::Session;
+use kakehashi_wire::id::{AccountId, CallId};
+use kakehashi_wire::media::StreamOffer;
+use kakehashi_wire::terminal::{
+    Accept, AddFailed, AddMember, CallEnd, CallEnded, Merge, Merged, Refusal, Taken,
+};
+
+impl Coordinator {
+    /// Rings at the account that a member wants in its call.
+    pub(super) fn add_member(
+        &mut self,
+        session: &Session,
+        (ask, callee): (&AddMember, Option<AccountId>),
+        now: Now,
+    ) -> Result<(), Refusal> {
+        let id = ask.call;
+        let by = self.wants_others(session, id, now)?;
+        let call = self.calls.get(id).ok_or(Refusal::NoSuchCall)?;
+        let callee = self.callee(session, callee);
+        let members = call.wanted_members().len() + 1;
+        let account = may_add(&AddFacts {
+            by: session.account,
+            callee,
+            is_member: callee.is_some_and(|callee| call.place_of(callee.account).is_some()),
+            has_room: call.has_room_for(1),
+            relay_ready: self.has_room_for(members, now),
+        })?;
+        let brought = Brought { by, then_leaves: ask.then_leave };
+        let until = now.since_start + self.settings.no_answer;
+        let member = Member::added(self.sessions.of(account), brought, until);
+        let member = member.ok_or(Refusal::NotAvailable)?;
+        let devices = member.sessions();
+        let call = self.calls.get_mut(id).ok_or(Refusal::NoSuchCall)?;
+        let nth = call.add(member);
+        let incoming = incoming(call, nth);
+        self.calls.join(account, id);
+        self.done(session.id, ask.request);
+        for device in devices {
+            self.say(device, incoming.clone());
+        }
+        self.tell_members(id);
+        self.announce_account(account);
+        self.arm(id);
+        Ok(())
+    }
+
+    /// The place of a session's account in a call whose members it may change.
+    fn wants_others(&mut self, session: &Session, id: CallId, now: Now) -> Result<usize, Refusal> {
+        let nth = self.permitted(session, id, By::Either)?;
+        if let Some(Step::Refuse(reason)) = self.happen(id, Event::Add, now) {
+            return Err(reason);
+        }
+        let takes_part = self.calls.get(id).is_some_and(|call| call.members()[nth].takes_part());
+        if takes_part { Ok(nth) } else { Err(Refusal::TooLate) }
+    }
+
+    fn has_room_for(&self, members: usize, now: Now) -> bool {
+        choose(&self.fleet.candidates(now.since_start), legs(members)).is_some()
+    }
+
+    /// Somebody who was brought in takes the call.
+    pub(super) fn join(&mut self, session: &Session, nth: usize, ask: Accept, now: Now) {
+        let Accept { request, call: id, streams } = ask;
+        match self.happen(id, Event::Join, now) {
+            Some(Step::Refuse(reason)) => self.refuse(session.id, request, reason),
+            Some(_) => {
+                self.done(session.id, request);
+                self.joined(session, (id, nth), streams, now);
+            }
+            None => {}
+        }
+    }
+
+    fn joined(
+        &mut self,
+        session: &Session,
+        (id, nth): (CallId, usize),
+        streams: Vec<StreamOffer>,
+        now: Now,
+    ) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        let others = call.answered_by(nth, session.id, streams);
+        // It rings, so it may.
+        let _joins = call.change(session, |member| {
+            member.uses(session.device);
+            member.apply(MemberEvent::Accept, now.wall)
+        });
+        for other in others {
+            self.say(other, Taken { call: id });
+        }
+        self.tell_members(id);
+        self.announce_account(session.account);
+        self.regroup(id, now);
+    }
+
+    /// The member at `nth` leaves its call as `event`: the call goes on if two others speak with
+    /// each other, else it ends.
+    pub(super) fn leaves(
+        &mut self,
+        id: CallId,
+        nth: usize,
+        event: Event,
+        now: Now,
+    ) -> Option<Step> {
+        if !self.calls.get(id)?.goes_on_without(nth) {
+            return self.happen(id, event, now);
+        }
+        let step = self.happen(id, Event::MemberLeft, now)?;
+        let reason = match event {
+            Event::MemberLost => CallEnd::PeerLost,
+            Event::Suspended => CallEnd::Suspended,
+            Event::Reject => CallEnd::Rejected,
+            _ => CallEnd::HungUp,
+        };
+        self.part(id, nth, reason, now);
+        Some(step)
+    }
+
+    /// The member at `nth` leaves a call that goes on. Its legs go at once, whatever the round.
+    pub(super) fn part(&mut self, id: CallId, nth: usize, reason: CallEnd, now: Now) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        let member = &call.members()[nth];
+        let (account, login) = (member.account, member.login.clone());
+        let waited = member.brought().filter(|_| member.rings() || member.joins());
+        let ssrcs = &mut self.ssrcs;
+        for (relay, leg) in call.take_legs(nth, &mut |media, nth| media.part(nth, ssrcs)) {
+            self.fleet.release(relay, leg);
+        }
+        let (sessions, known_as) = call.part(nth, now.wall);
+        let brought_by = waited.and_then(|brought| call.members()[brought.by].session());
+        let record = call.record();
+        self.calls.part(account, id);
+        self.write(record);
+        let reason = super::ending::told(reason);
+        for session in sessions {
+            if self.sessions.get(session).is_some() {
+                self.say(session, CallEnded { call: known_as, reason });
+            }
+        }
+        if let Some(session) = brought_by {
+            self.say(session, AddFailed { call: id, login, reason });
+        }
+        self.tell_members(id);
+        self.announce_account(account);
+        self.regroup(id, now);
+    }
+
+    /// Everybody who has taken the call is told who is in it.
+    pub(super) fn tell_members(&mut self, id: CallId) {
+        let Some(call) = self.calls.get(id) else { return };
+        let seen = call.seen();
+        for session in call.told() {
+            self.say(session, seen.clone());
+        }
+    }
+
+    /// Another call of the asking member's becomes part of this one.
+    pub(super) fn merge(&mut self, session: &Session, ask: Merge, now: Now) -> Result<(), Refusal> {
+        let by = self.wants_others(session, ask.call, now)?;
+        self.wants_others(session, ask.with, now)?;
+        let find = |id| self.calls.get(id).ok_or(Refusal::NoSuchCall);
+        let (call, with) = (find(ask.call)?, find(ask.with)?);
+        let guests = call.guests_of(with, session.account).count();
+        // Who holds its call may speak in another, and is not pulled into this one.
+        let all_hear = !call.guests_of(with, session.account).any(Member::holds);
+        let is_settled = |call: &Call| {
+            let rings = call.members().iter().any(Member::rings);
+            !call.is_merging() && !rings && call.rounds().coming().is_none()
+        };
+        may_merge(&MergeFacts {
+            differ: ask.call != ask.with,
+            settled: is_settled(call) && is_settled(with) && all_hear,
+            guests,
+            has_room: call.has_room_for(guests),
+            relay_ready: self.has_room_for(call.wanted_members().len() + guests, now),
+        })?;
+        let Some(with) = self.calls.remove(ask.with) else { return Err(Refusal::NoSuchCall) };
+        let Some(call) = self.calls.get_mut(ask.call) else { return Err(Refusal::NoSuchCall) };
+        for account in call.merge(with, by, ask.then_leave) {
+            self.calls.join(account, ask.call);
+        }
+        // It speaks in this one from now on, if it stays.
+        self.adjust(ask.call, |call| {
+            call.change(session, |member| member.apply(MemberEvent::Resume, now.wall))
+        })?;
+        self.done(session.id, ask.request);
+        self.tell_members(ask.call);
+        self.regroup(ask.call, now);
+        Ok(())
+    }
+
+    /// `with` is part of the call now.
+    pub(super) fn merged(&mut self, id: CallId, with: &Call, now: Now) {
+        self.write(with.record().ended(now.wall, CallEnd::Transferred));
+        for session in with.members().iter().filter_map(Member::session) {
+            self.say(session, Merged { call: with.id(), into: id });
+        }
+    }
+
+    /// What was to become part of the call goes on as it was.
+    pub(super) fn unmerge(&mut self, id: CallId, now: Now) {
+        let apart = self.calls.get_mut(id).and_then(|call| call.unmerge(now.wall));
+        let Some(apart) = apart else { return };
+        let (by, was_held) = (apart.by, apart.was_held);
+        let failed = self.go_apart(id, apart, now);
+        if was_held {
+            // Whoever has left has nothing to hold.
+            let _held = self.adjust(id, |call| call.change_at(by, MemberEvent::Hold, now.wall));
+        }
+        let asked = self.calls.get(id).and_then(|call| call.members()[by].session());
+        for login in failed {
+            if let Some(session) = asked {
+                self.say(session, AddFailed { call: id, login, reason: CallEnd::NoRelay });
+            }
+        }
+        self.tell_members(id);
+    }
+
+    /// Brings a call back that was to become part of call `id`. Returns who did not come.
+    pub(super) fn go_apart(&mut self, id: CallId, apart: Apart, now: Now) -> Vec<String> {
+        let Apart { with, back, .. } = apart;
+        let with_id = with.id();
+        let alone = with.wanted_members().len() < 2;
+        for (account, _) in &back {
+            self.calls.part(*account, id);
+        }
+        self.calls.insert(with);
+        self.arm(with_id);
+        if alone {
+            self.happen(with_id, Event::MemberLost, now);
+        }
+        back.into_iter().map(|(_, login)| login).collect()
+    }
+}

@@ -1,0 +1,73 @@
+//! Who takes part in a call that goes on: bring in, hand on, join two calls.
+
+use super::CallEnd;
+use crate::id::{CallId, RequestId};
+use crate::message::{Check, name};
+use rkyv::{Archive, Deserialize, Serialize};
+
+/// Brings `login` of the same tenant into the call: its terminals ring, hearing
+/// [`Incoming`](super::Incoming) from this member, and the first that accepts takes part in the
+/// call's next round. Answer: [`Done`](super::Done), then [`Members`](super::Members) to all;
+/// [`AddFailed`] if it does not come about.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct AddMember {
+    /// Pairs the answer.
+    pub request: RequestId,
+    /// Which call.
+    pub call: CallId,
+    /// Whom.
+    pub login: String,
+    /// This member leaves when the other is there: a transfer.
+    pub then_leave: bool,
+}
+
+/// Joins another call of this terminal's to the call: its members take part in the call's next
+/// round. Answer: [`Done`](super::Done), then [`Merged`] when that begins, or [`AddFailed`] and
+/// both calls go on as before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct Merge {
+    /// Pairs the answer.
+    pub request: RequestId,
+    /// Which call goes on.
+    pub call: CallId,
+    /// Which call becomes part of it.
+    pub with: CallId,
+    /// This member leaves when the others are together: a transfer after asking.
+    pub then_leave: bool,
+}
+
+/// Somebody whom this member wanted in the call did not come into it.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct AddFailed {
+    /// The call, which goes on.
+    pub call: CallId,
+    /// Whose login ID.
+    pub login: String,
+    /// Why.
+    pub reason: CallEnd,
+}
+
+/// A call goes on as part of another, whose [`CallReady`](super::CallReady) follows unless this
+/// member has handed it on. Nothing more is said of the old one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct Merged {
+    /// What the call was.
+    pub call: CallId,
+    /// What it is from now on.
+    pub into: CallId,
+}
+
+impl Check for Merge {}
+impl Check for Merged {}
+
+impl Check for AddMember {
+    fn check(&self) -> Result<(), &'static str> {
+        name("login", &self.login)
+    }
+}
+
+impl Check for AddFailed {
+    fn check(&self) -> Result<(), &'static str> {
+        name("login", &self.login)
+    }
+}
