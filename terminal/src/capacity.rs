@@ -144,3 +144,9 @@ const _: () = assert!(DUPLICATE_WINDOW_PACKETS.is_multiple_of(64));
 const _: () =
     assert!(VIDEO_FRAME_BYTES_MAX < 0x8000 * (PACKET_PAYLOAD_BYTES_MAX - DESCRIPTOR_BYTES_MAX));
 const _: () = assert!(limits::DATAGRAM_BYTES_MAX < DATAGRAM_BYTES_MAX);
+
+/// Longest line of standard input that is read as a command: the longest has two names.
+pub const KEY_LINE_BYTES_MAX: u64 = 512;
+
+/// Lines that wait until the one before is done; the rest waits in the input.
+pub const KEY_LINES_MAX: usize = 8;

@@ -1,6 +1,7 @@
 //! The command line of the reference terminal, for `kakehashi-terminal` and `kakehashi terminal`.
 
 mod device;
+mod known;
 mod password;
 mod runner;
 mod streams;
@@ -37,6 +38,10 @@ Examples:
         udpsink host=127.0.0.1 port=5006
     kakehashi-terminal ... --rtp-in video=5006 call concierge-1
 
+While it waits or is in a call, it takes commands on standard input, one a line:
+    hold, resume, mute, unmute, share, unshare, layer none|low|high [LOGIN],
+    away, back, missed, seen, call LOGIN, answer, reject, hangup, help, quit
+
 The password comes from --password-file, from KAKEHASHI_PASSWORD, or is asked for.
 A one-time password is changed at the first sign-in: the new one comes from
 KAKEHASHI_NEW_PASSWORD, or is asked for.
@@ -71,6 +76,9 @@ pub enum TerminalCommand {
         /// Decline every call
         #[arg(long)]
         reject: bool,
+        /// Let calls ring until `answer` or `reject` is typed
+        #[arg(long, conflicts_with = "reject")]
+        ask: bool,
         /// End after this many calls
         #[arg(long, value_name = "N")]
         calls: Option<u32>,
@@ -120,7 +128,7 @@ fn try_run(args: Args, voice: Voice) -> Result<()> {
     }
     let goal =
         match args.command.context("say what to do: wait, call LOGIN, presence or password")? {
-            TerminalCommand::Wait { reject, calls } => Goal::Wait { reject, calls },
+            TerminalCommand::Wait { reject, ask, calls } => Goal::Wait { reject, ask, calls },
             TerminalCommand::Call { callee, seconds } => Goal::Call { login: callee, seconds },
             TerminalCommand::Presence => Goal::Presence,
             TerminalCommand::Password { new_password_file } => Goal::Password { new_password_file },

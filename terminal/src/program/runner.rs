@@ -1,5 +1,10 @@
 //! Lives a session for a goal: waits for calls, makes one, or looks who is there.
 
+mod keys;
+
+pub(super) use keys::COMMANDS;
+
+use super::known::Known;
 use super::voice::{Note, Voice, end_sentence};
 use super::{password, streams};
 use crate::config::Config;
@@ -8,13 +13,13 @@ use crate::media::{CallMedia, CallOptions, CallSummary, MediaError, MediaInput, 
 use crate::session::{Event, Events, Terminal, TerminalError};
 use anyhow::{Context as _, Result, anyhow, bail};
 use core::time::Duration;
-use kakehashi_wire::id::CallId;
+use kakehashi_wire::id::{CallId, MemberId};
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
-    CallEnd, CallReady, Incoming, Members, Merged, PathRenewed, Presence, PresenceEntry, Refusal,
-    ReportQuality, SessionEnd,
+    CallEnd, CallReady, Incoming, Members, Merged, PathRenewed, Presence, Refusal, ReportQuality,
+    SessionEnd,
 };
-use std::collections::BTreeMap;
+use keys::Keys;
 use std::path::PathBuf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -24,7 +29,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 /// What the session is for.
 pub(super) enum Goal {
     /// Take calls.
-    Wait { reject: bool, calls: Option<u32> },
+    Wait { reject: bool, ask: bool, calls: Option<u32> },
     /// Make a call.
     Call { login: String, seconds: Option<u64> },
     /// Show presence once.
@@ -37,11 +42,19 @@ pub(super) enum Goal {
 struct Current {
     call: CallId,
     with: String,
+    /// Whose media arrives, once it does.
+    others: Vec<(String, MemberId)>,
     /// Opened when the call was made or taken, until media starts.
     inputs: Vec<MediaInput>,
     media: Option<CallMedia>,
     /// Control said that it is over.
     ended: bool,
+}
+
+impl Current {
+    fn new(call: CallId, with: String, inputs: Vec<MediaInput>) -> Self {
+        Self { call, with, others: Vec::new(), inputs, media: None, ended: false }
+    }
 }
 
 /// The session and its goal.
@@ -52,9 +65,10 @@ pub(super) struct Runner {
     config: Config,
     password: Password,
     goal: Goal,
-    accounts: BTreeMap<String, PresenceEntry>,
-    changed: Vec<String>,
-    list_shown: bool,
+    keys: Keys,
+    known: Known,
+    /// Waits for the person to answer it.
+    ringing: Option<Incoming>,
     was_signed_in: bool,
     current: Option<Current>,
     calls_done: u32,
@@ -78,9 +92,9 @@ impl Runner {
             config,
             password,
             goal,
-            accounts: BTreeMap::new(),
-            changed: Vec::new(),
-            list_shown: false,
+            keys: Keys::silent(),
+            known: Known::default(),
+            ringing: None,
             was_signed_in: false,
             current: None,
             calls_done: 0,
@@ -102,6 +116,7 @@ impl Runner {
                 },
                 done = media_end(&mut self.current) => self.on_media_end(done).await?,
                 () = interrupts.next() => self.on_interrupt().await?,
+                line = self.keys.next() => self.on_line(&line).await?,
                 _ = progress.tick() => self.show_progress(),
             }
         }
@@ -147,7 +162,10 @@ impl Runner {
             }
             Event::Merged(merged) => self.on_merged(merged),
             Event::Taken { call } => self.on_taken(call).await?,
-            Event::Missed(missed) => self.voice.say(&Note::Missed { calls: &missed.calls }),
+            Event::Missed(missed) => {
+                self.known.shows(&missed.calls);
+                self.voice.say(&Note::Missed { calls: &missed.calls });
+            }
             Event::Ended { call, reason } => self.on_ended(call, reason).await?,
             Event::Reconnecting { why, next_try } => self.on_trouble(why, next_try)?,
             Event::SessionEnded { .. } => {}
@@ -170,6 +188,7 @@ impl Runner {
 
     /// A call that had no media yet ended with the session that is gone, and nobody will say so.
     async fn forget_unanswered(&mut self) -> Result<()> {
+        self.ringing = None;
         let Some(gone) = self.current.take_if(|current| current.media.is_none()) else {
             return Ok(());
         };
@@ -210,43 +229,41 @@ impl Runner {
     async fn begin(&mut self) -> Result<()> {
         match &self.goal {
             Goal::Password { .. } => self.change_password().await,
-            Goal::Wait { .. } | Goal::Presence => Ok(self.terminal.watch_presence().await?),
+            Goal::Wait { .. } => {
+                self.keys.listen()?;
+                Ok(self.terminal.watch_presence().await?)
+            }
+            Goal::Presence => Ok(self.terminal.watch_presence().await?),
             Goal::Call { login, .. } => {
                 let login = login.clone();
-                self.voice.say(&Note::Calling { login: &login });
-                let inputs = match streams::inputs(&self.config) {
-                    Ok(inputs) => inputs,
-                    Err(error) => return self.stop(Err(error)).await,
-                };
-                let offers = inputs.iter().map(MediaInput::offer).collect();
-                let call = match self.terminal.invite(&login, offers).await {
-                    Ok(call) => call,
-                    Err(error) => return self.stop(Err(error.into())).await,
-                };
-                self.current =
-                    Some(Current { call, with: login, inputs, media: None, ended: false });
-                Ok(())
+                self.keys.listen()?;
+                match self.invite(login).await {
+                    Ok(()) => Ok(()),
+                    Err(error) => self.stop(Err(error)).await,
+                }
             }
         }
     }
 
+    /// Calls `login`; it rings when this returns.
+    async fn invite(&mut self, login: String) -> Result<()> {
+        self.voice.say(&Note::Calling { login: &login });
+        let inputs = streams::inputs(&self.config)?;
+        let offers = inputs.iter().map(MediaInput::offer).collect();
+        let call = self.terminal.invite(&login, offers).await?;
+        self.current = Some(Current::new(call, login, inputs));
+        Ok(())
+    }
+
     async fn on_presence(&mut self, presence: Presence) -> Result<()> {
         let own = self.config.login.as_deref();
-        for entry in presence.entries {
-            let known = self.accounts.get(&entry.login);
-            if Some(entry.login.as_str()) != own && known != Some(&entry) {
-                self.changed.push(entry.login.clone());
-                self.accounts.insert(entry.login.clone(), entry);
-            }
+        let complete = presence.complete;
+        if let Some(changed) = self.known.take(presence, own) {
+            let (accounts, changed) = (&self.known.accounts, changed.as_deref());
+            self.voice.say(&Note::Presence { accounts, changed });
         }
-        if !presence.complete {
+        if !complete {
             return Ok(());
-        }
-        let changed = core::mem::take(&mut self.changed);
-        let again = core::mem::replace(&mut self.list_shown, true);
-        if !again || !changed.is_empty() {
-            let changed = again.then_some(changed.as_slice());
-            self.voice.say(&Note::Presence { accounts: &self.accounts, changed });
         }
         match self.goal {
             Goal::Presence => self.stop(Ok(())).await,
@@ -267,11 +284,21 @@ impl Runner {
         });
         let wanted = matches!(self.goal, Goal::Wait { reject: false, .. })
             && self.current.is_none()
+            && self.ringing.is_none()
             && self.outcome.is_none();
         if !wanted {
             tolerate(self.terminal.reject(call).await, self.voice);
             return self.count_call().await;
         }
+        if matches!(self.goal, Goal::Wait { ask: true, .. }) {
+            self.ringing = Some(incoming);
+            return Ok(());
+        }
+        self.take_call(incoming).await
+    }
+
+    async fn take_call(&mut self, incoming: Incoming) -> Result<()> {
+        let call = incoming.call;
         let inputs = match streams::inputs(&self.config) {
             Ok(inputs) => inputs,
             Err(error) => {
@@ -281,8 +308,7 @@ impl Runner {
             }
         };
         let offers = inputs.iter().map(MediaInput::offer).collect();
-        let with = incoming.login;
-        self.current = Some(Current { call, with, inputs, media: None, ended: false });
+        self.current = Some(Current::new(call, incoming.login, inputs));
         match self.terminal.accept(call, offers).await {
             // The call is there, or its end or its other taker is told of in a moment.
             Ok(()) | Err(TerminalError::Refused { reason: Refusal::TooLate, .. }) => {}
@@ -314,7 +340,9 @@ impl Runner {
     }
 
     async fn on_taken(&mut self, call: CallId) -> Result<()> {
-        if self.current.take_if(|current| current.call == call).is_none() {
+        let rang = self.ringing.take_if(|ringing| ringing.call == call).is_some();
+        let taken = self.current.take_if(|current| current.call == call).is_some();
+        if !rang && !taken {
             return Ok(());
         }
         self.voice.say(&Note::Taken { call: &call.to_string() });
@@ -327,6 +355,8 @@ impl Runner {
             tolerate(self.terminal.hang_up(ready.call).await, self.voice);
             return Ok(());
         };
+        let others = ready.senders.iter().map(|sender| (sender.login.clone(), sender.member));
+        current.others = others.collect();
         let with = current.with.clone();
         self.voice.say(&Note::Connected { call: &ready.call.to_string(), with: &with });
         let inputs = core::mem::take(&mut current.inputs);
@@ -351,6 +381,10 @@ impl Runner {
     }
 
     async fn on_ended(&mut self, call: CallId, reason: CallEnd) -> Result<()> {
+        if self.ringing.take_if(|ringing| ringing.call == call).is_some() {
+            self.voice.say(&Note::Ended { call: &call.to_string(), reason });
+            return self.count_call().await;
+        }
         let Some(current) = self.current.as_mut().filter(|current| current.call == call) else {
             return Ok(());
         };

@@ -1,5 +1,6 @@
 //! What the program says: sentences for people, or one JSON object a line for machines.
 
+use super::runner::COMMANDS;
 use crate::clock::Clock;
 use crate::media::CallSummary;
 use core::fmt::Write as _;
@@ -39,6 +40,8 @@ pub(super) enum Note<'a> {
     Reconnecting { why: &'a str, next_try: Duration },
     Trouble { why: &'a str },
     PasswordChanged { login: &'a str },
+    Done { command: &'a str },
+    Help,
     SignedOut,
 }
 
@@ -109,6 +112,12 @@ fn json(note: &Note<'_>) -> Value {
         }
         Note::Trouble { why } => json!({"event": "error", "message": why}),
         Note::PasswordChanged { login } => json!({"event": "password_changed", "login": login}),
+        Note::Done { command } => json!({"event": "done", "command": command}),
+        Note::Help => {
+            let command = |(usage, does): &(&str, &str)| json!({"command": usage, "does": does});
+            let commands: Vec<_> = COMMANDS.iter().map(command).collect();
+            json!({"event": "help", "commands": commands})
+        }
         Note::SignedOut => json!({"event": "signed_out"}),
     }
 }
@@ -142,8 +151,15 @@ fn text(note: &Note<'_>) -> String {
         }
         Note::Trouble { why } => format!("{}.", capital(why)),
         Note::PasswordChanged { login } => format!("The password of {login} is changed."),
+        Note::Done { command } => format!("Done: {}.", plain(command)),
+        Note::Help => help(),
         Note::SignedOut => "Signed out.".to_owned(),
     }
+}
+
+fn help() -> String {
+    let line = |(usage, does): &(&str, &str)| format!("  {usage:<28} {does}");
+    COMMANDS.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Names come from other people: nothing in them may steer this person's terminal.
