@@ -127,6 +127,8 @@ pub(crate) enum TenantCommand {
     },
     /// Lists tenants.
     List,
+    /// Shows or changes what a tenant may have (limits) and how it wants its calls (rules).
+    Policy(PolicyArgs),
     /// Ends all sessions, calls and media of a tenant, and takes no sign-in of it.
     Suspend {
         /// Its name.
@@ -137,6 +139,25 @@ pub(crate) enum TenantCommand {
         /// Its name.
         name: String,
     },
+}
+
+/// Which policy, and what is to be different about it.
+#[derive(ClapArgs)]
+pub(crate) struct PolicyArgs {
+    /// The tenant's name.
+    pub(crate) tenant: String,
+    /// Takes the whole policy from this file, TOML as it is printed; what it does not name is as
+    /// usual.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Changes one setting, such as `limits.calls=50`, `rules.listening=true` or
+    /// `rules.may_call.store=["concierge"]`; with nothing after the `=`, it is as usual again.
+    /// Repeat it for more.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What to do with accounts.

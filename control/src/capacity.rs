@@ -258,6 +258,28 @@ pub const TENANTS_MAX: u32 = 10_000;
 /// Accounts of one tenant unless its record says otherwise.
 pub const ACCOUNTS_PER_TENANT_DEFAULT: u32 = 10_000;
 
+/// Terminals of one tenant at once unless its policy says otherwise: one for each account.
+pub const TERMINALS_PER_TENANT_DEFAULT: u32 = ACCOUNTS_PER_TENANT_DEFAULT;
+
+/// Calls of one tenant at once unless its policy says otherwise: all its accounts in pairs.
+pub const CALLS_PER_TENANT_DEFAULT: u32 = ACCOUNTS_PER_TENANT_DEFAULT / 2;
+
+/// Days for which records of ended calls are kept unless the tenant's policy says otherwise: a
+/// year, for bills and complaints.
+pub const RECORDS_DAYS_DEFAULT: u32 = 365;
+
+/// The most days that a tenant may ask for: ten years, the longest that books are kept.
+pub const RECORDS_DAYS_MAX: u32 = 3_660;
+
+/// How often records that are older than their tenant's policy are removed.
+pub const RETENTION_EVERY: Duration = Duration::from_secs(3600);
+
+/// Programs that one tenant's policy may name: its terminals come from a handful of makers.
+pub const SOFTWARE_PER_TENANT_MAX: usize = 16;
+
+/// Opening times of one day: a morning, an afternoon, an evening, and one to spare.
+pub const SPANS_PER_DAY_MAX: usize = 4;
+
 /// Devices on which one account may be suspended: they stand in its record, 50 bytes each, and who
 /// has lost more than these needs another password.
 pub const SUSPENDED_DEVICES_MAX: u32 = 64;

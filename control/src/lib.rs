@@ -31,6 +31,7 @@ pub mod placement;
 pub mod policy;
 pub mod program;
 pub mod records;
+mod retention;
 mod seldom;
 pub mod sessions;
 mod site;

@@ -17,6 +17,7 @@ use crate::gate::listener::{self, ListenError};
 use crate::gate::{CloseCode, Gate, Limits};
 use crate::pki::{Identity, Pki, PkiError, load_identity, load_roots, relay_id_of};
 use crate::records::Records;
+use crate::retention;
 use crate::seldom::Seldom;
 use crate::startup;
 use crate::store::{Embedded, SharedStore, StoreError};
@@ -83,7 +84,7 @@ pub struct Node {
     endpoints: [Endpoint; 2],
     stop: watch::Sender<bool>,
     /// Ended by closing the endpoints and by `stop`.
-    servers: [JoinHandle<()>; 3],
+    servers: [JoinHandle<()>; 4],
     /// Ends last: until then there may be something to note.
     audited: JoinHandle<()>,
 }
@@ -130,11 +131,16 @@ impl Node {
             next: AtomicU64::new(1),
             strangers: Seldom::new(STRANGERS_LOG_EVERY),
         };
+        for tenant in parts.accounts.known_tenants().await? {
+            core.know(tenant).await;
+        }
         let (stop, stopped) = watch::channel(false);
+        let (accounts, records) = (Arc::clone(&parts.accounts), Arc::clone(&parts.records));
         let servers = [
             tokio::spawn(listener::serve(listeners.terminals.clone(), Arc::new(gate), limits)),
             tokio::spawn(link::serve(listeners.relays.clone(), Arc::new(links))),
-            serve_api(listeners.api, operator, &parts, core.clone(), stopped),
+            serve_api(listeners.api, operator, &parts, core.clone(), stopped.clone()),
+            tokio::spawn(retention::serve(accounts, records, stopped)),
         ];
         let node = Self {
             terminal_addr: listeners.terminal_addr,

@@ -122,7 +122,7 @@ pub struct SignIn {
     pub device_key: DeviceKey,
     /// That the device has the other half, for this connection.
     pub device_proof: DeviceProof,
-    /// Name and version of the terminal's software.
+    /// Name and version of the terminal's software, with a space between.
     pub software: String,
 }
 
@@ -291,16 +291,22 @@ pub enum Refusal {
     CallsItself = 12,
     /// The request is not acceptable as it stands: an empty or doubled list, a limit passed.
     BadRequest = 13,
-    /// Not with the role of the account.
+    /// Not with the role of the account, or not to the role of the other.
     NotAllowed = 14,
     /// The account is part of as many calls as it may be.
     TooManyCalls = 15,
+    /// The tenant takes no calls at this hour.
+    OutsideHours = 16,
+    /// The tenant lets only other or newer terminals' software in.
+    Outdated = 17,
     /// The one-time password must be changed first.
     PasswordMustChange = 18,
     /// The new password is too short, too common, the old one, or holds a name.
     BadPassword = 19,
     /// The call has as many members as it may have.
     CallFull = 22,
+    /// The tenant has as many terminals or calls as it may have.
+    TenantFull = 23,
 }
 
 /// Who of the tenant is there.

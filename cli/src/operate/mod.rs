@@ -2,6 +2,7 @@
 
 mod audit;
 mod desk;
+mod policy;
 mod standing;
 mod table;
 mod time;
@@ -29,6 +30,7 @@ pub(crate) fn tenant(args: &TenantArgs) -> Result<ExitCode> {
     let request = match &args.command {
         TenantCommand::Add { name } => Request::TenantAdd { name: name.clone(), accounts: None },
         TenantCommand::List => Request::TenantList {},
+        TenantCommand::Policy(policy) => return policy::policy(&args.data, policy),
         TenantCommand::Suspend { name } => {
             return standing::tenant(&args.data, Act::Suspend, name);
         }

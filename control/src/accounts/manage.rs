@@ -1,8 +1,8 @@
 //! Adding tenants and accounts, and setting passwords.
 
 use super::model::{
-    Account, AccountRecord, CountRecord, LoginRecord, NameRecord, Standing, Tenant, TenantLimits,
-    account_key, count_key, login_key, name_key, tenant_key,
+    Account, AccountRecord, CountRecord, LoginRecord, NameRecord, Standing, Tenant, account_key,
+    count_key, login_key, name_key, tenant_key,
 };
 use super::names::{self, BadName, Login};
 use super::password::{self, StoredHash};
@@ -12,6 +12,7 @@ use super::{ATTEMPTS, Accounts, Revision, StoreError};
 use crate::capacity::TENANTS_MAX;
 use crate::clock::UnixMs;
 use crate::desks::BadDesk;
+use crate::policy::{BadPolicy, TenantLimits, TenantRules};
 use crate::store::{Expected, Prefix, Transaction, encode, list};
 use kakehashi_wire::id::{AccountId, TenantId};
 use kakehashi_wire::secret::Password;
@@ -38,6 +39,9 @@ pub enum AccountError {
     /// The password is not taken.
     #[error(transparent)]
     Password(#[from] BadPassword),
+    /// The policy cannot be so.
+    #[error(transparent)]
+    Policy(#[from] BadPolicy),
     /// There is one with this name.
     #[error("{0} exists already: choose another name")]
     Taken(String),
@@ -110,6 +114,7 @@ impl Accounts {
             id,
             name: name.as_str().to_owned(),
             limits,
+            rules: TenantRules::default(),
             created: now,
             standing: Standing::Active,
             epoch: 1,

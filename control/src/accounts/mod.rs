@@ -20,9 +20,9 @@ pub use change::ChangeRefusal;
 pub use desks::DeskList;
 pub use devices::ProvenDevice;
 pub use manage::{AccountError, Added, NewAccount};
-pub use model::{Account, Standing, SuspendedDevice, Tenant, TenantLimits};
+pub use model::{Account, Standing, SuspendedDevice, Tenant};
 pub use rules::BadPassword;
-pub use standing::Subject;
+pub use standing::{KnownTenant, Subject};
 
 use crate::capacity::HASH_QUEUE_PER_WORKER;
 use crate::clock::Now;
@@ -281,12 +281,18 @@ impl Accounts {
 
     /// All tenants, in order of name.
     pub async fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+        let known = self.known_tenants().await?;
+        Ok(known.into_iter().map(|known| known.tenant).collect())
+    }
+
+    /// All tenants as they are now, in order of name.
+    pub async fn known_tenants(&self) -> Result<Vec<KnownTenant>, StoreError> {
         let names = list(&*self.store, Prefix::of_index("tenant-name")).await?;
         let mut tenants = Vec::with_capacity(names.entries.len());
         for entry in &names.entries {
             let NameRecord { tenant } = decode(entry)?;
             let found: Option<(Tenant, Revision)> = self.read(&tenant_key(tenant)).await?;
-            tenants.extend(found.map(|(tenant, _)| tenant));
+            tenants.extend(found.map(|(tenant, revision)| KnownTenant { tenant, revision }));
         }
         Ok(tenants)
     }

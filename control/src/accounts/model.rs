@@ -2,9 +2,8 @@
 
 use super::names::Login;
 use super::password::StoredHash;
-use crate::capacity::ACCOUNTS_PER_TENANT_DEFAULT;
 use crate::clock::UnixMs;
-use crate::policy::role_name;
+use crate::policy::{TenantLimits, TenantPolicy, TenantRules, role_name};
 use crate::store::{Key, Record, hex_id};
 use kakehashi_wire::id::{AccountId, DeviceId, TenantId};
 use kakehashi_wire::terminal::Role;
@@ -20,6 +19,9 @@ pub struct Tenant {
     pub name: String,
     /// What it may have.
     pub limits: TenantLimits,
+    /// How it wants its calls.
+    #[serde(default, skip_serializing_if = "TenantRules::are_usual")]
+    pub rules: TenantRules,
     /// When it was made.
     pub created: UnixMs,
     /// Whether its accounts may sign in.
@@ -28,6 +30,13 @@ pub struct Tenant {
     /// Raised whenever what was granted to its accounts before must no longer count.
     #[serde(default)]
     pub epoch: u64,
+}
+
+impl Tenant {
+    /// What it may have, and how it wants its calls.
+    pub fn policy(&self) -> TenantPolicy {
+        TenantPolicy { limits: self.limits, rules: self.rules.clone() }
+    }
 }
 
 /// Whether somebody may sign in.
@@ -52,19 +61,6 @@ pub struct SuspendedDevice {
     pub device: DeviceId,
     /// Since when.
     pub since: UnixMs,
-}
-
-/// What a tenant may have.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct TenantLimits {
-    /// Accounts.
-    pub accounts: u32,
-}
-
-impl Default for TenantLimits {
-    fn default() -> Self {
-        Self { accounts: ACCOUNTS_PER_TENANT_DEFAULT }
-    }
 }
 
 /// An account, without its password.
@@ -147,8 +143,8 @@ pub(super) struct DevicesRecord {
 }
 
 impl Record for Tenant {
-    // 2: `standing` and `epoch`.
-    const VERSION: u32 = 2;
+    // 2: `standing` and `epoch`; 3: `rules` and more limits.
+    const VERSION: u32 = 3;
 }
 impl Record for AccountRecord {
     // 2: `standing` and `suspended_devices`; 3: `role`.

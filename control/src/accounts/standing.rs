@@ -9,6 +9,7 @@ use super::names::Login;
 use super::{ATTEMPTS, Accounts, Revision, StoreError};
 use crate::capacity::SUSPENDED_DEVICES_MAX;
 use crate::clock::UnixMs;
+use crate::policy::{TenantLimits, TenantRules};
 use crate::sessions::{AccountKey, Revocation, Whom};
 use crate::store::{Expected, Key, Record, Transaction, encode, hex_id};
 use kakehashi_wire::id::{DeviceId, TenantId};
@@ -43,6 +44,15 @@ pub enum Subject {
     },
 }
 
+/// A tenant as it was at one time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KnownTenant {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// Of two times, the later has the greater one.
+    pub revision: Revision,
+}
+
 impl Accounts {
     /// Suspends from now on: no new sign-in counts once this returns. Sessions that are there end
     /// with what is returned. Whoever is suspended already stays so, since when it was.
@@ -57,7 +67,8 @@ impl Accounts {
         let suspended = Standing::Suspended { since: now };
         let (whom, epoch) = match subject {
             Subject::Tenant { tenant: name } => {
-                let tenant = self.change_tenant(name, |tenant| set(tenant, suspended)).await?;
+                let changed = self.change_tenant(name, |tenant| set(tenant, suspended)).await?;
+                let tenant = changed.record;
                 (Whom::Tenant(tenant.id), tenant.epoch)
             }
             Subject::Account { tenant, login } => {
@@ -118,20 +129,42 @@ impl Accounts {
             record.account.epoch += u64::from(is_other);
             Ok(is_other)
         };
-        let Changed { record, is_changed } = self.change_account(tenant, login, change).await?;
+        let Changed { record, is_changed, .. } = self.change_account(tenant, login, change).await?;
         let (whom, epoch) = (Whom::Account(key(&record)), record.account.epoch);
         Ok(is_changed.then_some(Revocation { whom, epoch, why: SessionEnd::RoleChanged }))
+    }
+
+    /// Gives a tenant other limits or other rules; what is not given stays.
+    ///
+    /// # Errors
+    /// [`AccountError`] if there is no tenant of that name, it cannot be so, or nothing could be
+    /// written.
+    pub async fn set_policy(
+        &self,
+        tenant: &str,
+        limits: Option<TenantLimits>,
+        rules: Option<TenantRules>,
+    ) -> Result<KnownTenant, AccountError> {
+        limits.as_ref().map_or(Ok(()), TenantLimits::check)?;
+        rules.as_ref().map_or(Ok(()), TenantRules::check)?;
+        let change = |tenant: &mut Tenant| {
+            let before = tenant.clone();
+            tenant.limits = limits.unwrap_or(before.limits);
+            tenant.rules = rules.clone().unwrap_or_else(|| before.rules.clone());
+            *tenant != before
+        };
+        let Changed { record, revision, .. } = self.change_tenant(tenant, change).await?;
+        Ok(KnownTenant { tenant: record, revision })
     }
 
     async fn change_tenant(
         &self,
         name: &str,
         change: impl Fn(&mut Tenant) -> bool,
-    ) -> Result<Tenant, AccountError> {
+    ) -> Result<Changed<Tenant>, AccountError> {
         let id = self.tenant_id(name).await?;
         let absent = || AccountError::NoSuchTenant(name.to_owned());
-        let changed = self.change(&tenant_key(id), absent, |tenant| Ok(change(tenant))).await?;
-        Ok(changed.record)
+        self.change(&tenant_key(id), absent, |tenant| Ok(change(tenant))).await
     }
 
     async fn change_account(
@@ -159,13 +192,13 @@ impl Accounts {
             let found: Option<(T, Revision)> = self.read(key).await?;
             let (mut record, revision) = found.ok_or_else(&absent)?;
             if !change(&mut record)? {
-                return Ok(Changed { record, is_changed: false });
+                return Ok(Changed { record, is_changed: false, revision });
             }
             let write = Transaction::new()
                 .compare(key.clone(), Expected::At(revision))
                 .put(key.clone(), encode(&record));
             match self.store.transact(write).await {
-                Ok(_) => return Ok(Changed { record, is_changed: true }),
+                Ok(revision) => return Ok(Changed { record, is_changed: true, revision }),
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -185,6 +218,7 @@ impl Accounts {
 struct Changed<T> {
     record: T,
     is_changed: bool,
+    revision: Revision,
 }
 
 /// What can be suspended as a whole.

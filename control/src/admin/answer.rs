@@ -3,10 +3,11 @@
 use super::audited::{Audited, audited, begin, ended};
 use super::rights::NotAllowed;
 use super::{Answer, Asker, CallRow, Refused, Request, Service, SessionRow, StatusRow};
-use crate::accounts::{AccountError, Added, NewAccount, Tenant, TenantLimits};
+use crate::accounts::{AccountError, Added, NewAccount, Tenant};
 use crate::audit::{Audit, Entry};
 use crate::capacity::ADMIN_ROWS_MAX;
 use crate::desks::Desk;
+use crate::policy::{TenantLimits, TenantRules};
 use crate::sessions::{AccountKey, Revocation};
 use kakehashi_wire::id::TenantId;
 use kakehashi_wire::secret::Password;
@@ -59,9 +60,13 @@ async fn act(service: &Service, request: Request) -> Result<Answer, Refused> {
     match request {
         Request::TenantAdd { name, accounts: most } => {
             let usual = TenantLimits::default();
-            let limits = most.map_or(usual, |accounts| TenantLimits { accounts });
+            let accounts_max = most.unwrap_or(usual.accounts);
+            let limits = TenantLimits { accounts: accounts_max, ..usual };
             let tenant = accounts.add_tenant(&name, limits, (service.now)()).await?;
             Ok(Answer::Tenants { rows: vec![tenant] })
+        }
+        Request::TenantPolicy { tenant, limits, rules } => {
+            policy(service, &tenant, limits, rules.map(|rules| *rules)).await
         }
         Request::TenantList {} => Ok(Answer::Tenants { rows: accounts.tenants().await? }),
         Request::AccountAdd { tenant, login, display, password, permanent, role } => {
@@ -131,6 +136,24 @@ async fn asked(service: &Service, tenant: Option<&str>) -> Result<Vec<Tenant>, A
         Some(name) => Ok(vec![find(service, name).await?]),
         None => Ok(service.accounts.tenants().await?),
     }
+}
+
+/// Sessions and calls that there are go on when a limit falls below their number.
+async fn policy(
+    service: &Service,
+    tenant: &str,
+    limits: Option<TenantLimits>,
+    rules: Option<TenantRules>,
+) -> Result<Answer, Refused> {
+    if limits.is_none() && rules.is_none() {
+        let policy = find(service, tenant).await?.policy();
+        return Ok(Answer::TenantPolicy { policy });
+    }
+    let known = service.accounts.set_policy(tenant, limits, rules).await?;
+    let policy = known.tenant.policy();
+    service.records.forget_old(&known.tenant, (service.now)()).await?;
+    service.live.know(known).await;
+    Ok(Answer::TenantPolicy { policy })
 }
 
 async fn set_password(

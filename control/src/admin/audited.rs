@@ -43,13 +43,16 @@ pub(super) fn audited(actor: Actor, request: &Request) -> Audited {
         Request::DeskAdd { tenant, desk, .. }
         | Request::DeskSet { tenant, desk, .. }
         | Request::DeskRemove { tenant, desk } => change(entry, tenant, desk),
-        Request::AccountList { tenant } | Request::DeskList { tenant } => look(entry, tenant),
+        Request::TenantPolicy { tenant, limits: None, rules: None }
+        | Request::AccountList { tenant }
+        | Request::DeskList { tenant } => look(entry, tenant),
         Request::Calls { tenant, .. } | Request::Sessions { tenant } => {
             look(entry, tenant.as_deref().unwrap_or_default())
         }
         Request::TenantList {} | Request::AuditList { .. } | Request::AuditVerify { .. } => {
             look(entry, "")
         }
+        Request::TenantPolicy { tenant, .. } => change(entry, tenant, ""),
         Request::Relays {} | Request::Status {} => Audited::Nothing,
     }
 }

@@ -12,10 +12,11 @@ pub use answer::answer;
 pub use refused::{Refused, Why};
 pub use rights::Asker;
 
-use crate::accounts::{Account, Accounts, Subject, Tenant};
+use crate::accounts::{Account, Accounts, KnownTenant, Subject, Tenant};
 use crate::audit::{Audit, AuditRecord, Head, Verdict};
 use crate::clock::UnixMs;
 use crate::desks::{Desk, DeskChange};
+use crate::policy::{TenantLimits, TenantPolicy, TenantRules};
 use crate::records::{CallRecord, Records};
 use crate::sessions::Revocation;
 use crate::store::hex_id;
@@ -39,6 +40,16 @@ pub enum Request {
     },
     /// Answer: [`Answer::Tenants`].
     TenantList {},
+    /// Shows what a tenant may have and how it wants its calls, after giving it others if some are
+    /// given. Answer: [`Answer::TenantPolicy`].
+    TenantPolicy {
+        /// The tenant's name.
+        tenant: String,
+        /// What it may have from now on.
+        limits: Option<TenantLimits>,
+        /// How it wants its calls from now on.
+        rules: Option<Box<TenantRules>>,
+    },
     /// Adds an account. Answer: [`Answer::AccountAdded`].
     AccountAdd {
         /// The tenant's name.
@@ -159,6 +170,11 @@ pub enum Answer {
     Tenants {
         /// One row each.
         rows: Vec<Tenant>,
+    },
+    /// What a tenant may have, and how it wants its calls.
+    TenantPolicy {
+        /// Both.
+        policy: TenantPolicy,
     },
     /// Accounts, in order of login ID.
     Accounts {
@@ -299,6 +315,8 @@ pub trait Live: Send + Sync + 'static {
     fn sessions(&self) -> LiveFuture<'_, Vec<SessionRow>>;
     /// The relays.
     fn relays(&self) -> LiveFuture<'_, Vec<RelayRow>>;
+    /// What a tenant may have and how it wants its calls, from now on.
+    fn know(&self, tenant: KnownTenant) -> LiveFuture<'_, ()>;
     /// Ends somebody's sessions and calls; ready when the relays have been told.
     fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, ()>;
 }

@@ -50,7 +50,8 @@ impl From<AccountError> for Refused {
             | AccountError::Display(_)
             | AccountError::DeskName(_)
             | AccountError::Desk(_)
-            | AccountError::Password(_) => Why::Wrong,
+            | AccountError::Password(_)
+            | AccountError::Policy(_) => Why::Wrong,
             AccountError::NoSuchTenant(_)
             | AccountError::NoSuchAccount(_)
             | AccountError::NoSuchDesk(_) => Why::Absent,

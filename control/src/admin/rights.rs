@@ -96,6 +96,9 @@ impl Request {
         match self {
             Self::TenantAdd { .. } => Act::TenantAdd,
             Self::TenantList {} => Act::TenantList,
+            Self::TenantPolicy { limits: Some(_), .. } => Act::TenantLimits,
+            Self::TenantPolicy { limits: None, rules: Some(_), .. } => Act::TenantRules,
+            Self::TenantPolicy { limits: None, rules: None, .. } => Act::TenantPolicy,
             Self::AccountAdd { .. } => Act::AccountAdd,
             Self::AccountList { .. } => Act::AccountList,
             Self::AccountPassword { .. } => Act::AccountPassword,
@@ -121,7 +124,8 @@ impl Request {
 
     fn scope(&mut self) -> Scope<'_> {
         match self {
-            Self::AccountAdd { tenant, .. }
+            Self::TenantPolicy { tenant, .. }
+            | Self::AccountAdd { tenant, .. }
             | Self::AccountList { tenant }
             | Self::AccountPassword { tenant, .. }
             | Self::AccountRole { tenant, .. }

@@ -2,7 +2,7 @@
 
 use crate::admin::optional_password;
 use crate::desks::DeskChange;
-use crate::policy::role_name;
+use crate::policy::{TenantLimits, TenantRules, role_name};
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::Role;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,16 @@ pub(super) struct NewAccount {
     pub(super) permanent: bool,
     #[serde(default, with = "role_name")]
     pub(super) role: Role,
+}
+
+/// A policy to set; what is not given stays.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewPolicy {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) limits: Option<TenantLimits>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rules: Option<Box<TenantRules>>,
 }
 
 /// A role to give.

@@ -1,7 +1,7 @@
 //! Every route of the API, in one table.
 
 use super::asked::Asked;
-use super::bodies::{NewAccount, NewDesk, NewPassword, NewRole, NewTenant};
+use super::bodies::{NewAccount, NewDesk, NewPassword, NewPolicy, NewRole, NewTenant};
 use super::problem::Problem;
 use crate::accounts::Subject;
 use crate::admin::Request;
@@ -83,6 +83,7 @@ impl Route {
 }
 
 const TENANTS: &str = "/v1/tenants";
+const POLICY: &str = "/v1/tenants/{tenant}/policy";
 const TENANT_SUSPENSION: &str = "/v1/tenants/{tenant}/suspension";
 const ACCOUNTS: &str = "/v1/tenants/{tenant}/accounts";
 const PASSWORD: &str = "/v1/tenants/{tenant}/accounts/{login}/password";
@@ -113,6 +114,19 @@ pub(super) const ROUTES: &[Route] = &[
     .text("Adds a tenant: the border that no call crosses.")
     .body("NewTenant")
     .answer("Tenants"),
+    Route::ask(Get, POLICY, "show_policy", |asked| {
+        let (limits, rules) = (None, None);
+        Ok(Request::TenantPolicy { tenant: asked.name("tenant"), limits, rules })
+    })
+    .text("Shows what a tenant may have, and how it wants its calls.")
+    .answer("TenantPolicy"),
+    Route::ask(Put, POLICY, "set_policy", |asked| {
+        let NewPolicy { limits, rules } = asked.body()?;
+        Ok(Request::TenantPolicy { tenant: asked.name("tenant"), limits, rules })
+    })
+    .text("Says what a tenant may have, or how it wants its calls; it counts at once.")
+    .body("NewPolicy")
+    .answer("TenantPolicy"),
     Route::ask(Put, TENANT_SUSPENSION, "suspend_tenant", |asked| suspend(tenant(asked)))
         .text("Ends all sessions, calls and media of a tenant, and takes no sign-in of it."),
     Route::ask(Delete, TENANT_SUSPENSION, "reactivate_tenant", |asked| reactivate(tenant(asked)))

@@ -1,6 +1,6 @@
 //! Requests as they are asked: the other direction of the table of routes.
 
-use super::bodies::{NewAccount, NewDesk, NewPassword, NewRole, NewTenant};
+use super::bodies::{NewAccount, NewDesk, NewPassword, NewPolicy, NewRole, NewTenant};
 use super::routes::Verb;
 use crate::accounts::Subject;
 use crate::admin::Request;
@@ -53,6 +53,12 @@ pub(super) fn spell(request: Request) -> Spelled {
             Spelled::new(Post, &["tenants"]).body(&NewTenant { name, accounts })
         }
         Request::TenantList {} => Spelled::new(Get, &["tenants"]),
+        Request::TenantPolicy { tenant, limits: None, rules: None } => {
+            Spelled::new(Get, &["tenants", &tenant, "policy"])
+        }
+        Request::TenantPolicy { tenant, limits, rules } => {
+            Spelled::new(Put, &["tenants", &tenant, "policy"]).body(&NewPolicy { limits, rules })
+        }
         Request::AccountAdd { tenant, login, display, password, permanent, role } => {
             let body = NewAccount { login, display, password, permanent, role };
             Spelled::new(Post, &["tenants", &tenant, "accounts"]).body(&body)
@@ -189,6 +195,8 @@ mod tests {
         let others = [
             Request::TenantAdd { name: t(), accounts: Some(3) },
             Request::TenantList {},
+            Request::TenantPolicy { tenant: t(), limits: None, rules: None },
+            Request::TenantPolicy { tenant: t(), limits: None, rules: Some(Box::default()) },
             Request::AccountAdd {
                 tenant: t(),
                 login: l(),

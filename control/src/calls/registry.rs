@@ -2,8 +2,8 @@
 
 use super::{Call, Round};
 use crate::capacity::CALLS_MAX;
-use crate::sessions::AccountKey;
-use kakehashi_wire::id::CallId;
+use crate::sessions::{AccountKey, Tally};
+use kakehashi_wire::id::{CallId, TenantId};
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ pub struct Calls {
     by_account: HashMap<AccountKey, BTreeSet<CallId>>,
     /// By what relays know a round of the call by.
     by_round: HashMap<CallId, CallId>,
+    counts: Tally,
     timers: BTreeSet<(Duration, CallId)>,
     timer_of: HashMap<CallId, Duration>,
 }
@@ -34,6 +35,7 @@ impl Calls {
         for member in call.members().iter().filter(|member| !member.has_left()) {
             self.join(member.account, call.id());
         }
+        self.counts.add(call.tenant());
         self.by_id.insert(call.id(), call);
     }
 
@@ -43,6 +45,7 @@ impl Calls {
         for member in call.members() {
             self.part(member.account, id);
         }
+        self.counts.take(call.tenant());
         self.set_timer(id, None);
         Some(call)
     }
@@ -101,6 +104,11 @@ impl Calls {
     /// The call of which a round is known to relays by that number.
     pub fn of_round(&self, at_relays: CallId) -> Option<CallId> {
         self.by_round.get(&at_relays).copied()
+    }
+
+    /// How many calls a tenant has.
+    pub fn count_of(&self, tenant: TenantId) -> usize {
+        self.counts.of(tenant)
     }
 
     /// All calls, in no order.

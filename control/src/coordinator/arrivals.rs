@@ -9,15 +9,19 @@ use kakehashi_wire::terminal::{Refusal, SessionEnd, SignedIn};
 
 impl Coordinator {
     pub(super) fn arrived(&mut self, arrival: Arrival, now: Now) {
-        let Arrival { session: id, request, account, login, display, role, device, epochs } =
-            arrival;
-        if self.revoked.ends(account, device, epochs) {
+        let Arrival { session: id, request, account, login, display, role, device, .. } = arrival;
+        if self.revoked.ends(account, device, arrival.epochs) {
             let reason = Refusal::BadCredentials;
             let rejection = Rejection { reason, retry_after_ms: retry_after_ms(reason) };
             self.out.push(Output::Arrival(id, Err(rejection)));
             return;
         }
-        let session = Session { id, account, login, display, device, since: now.wall };
+        let session = Session { id, account, login, display, role, device, since: now.wall };
+        if let Err(reason) = self.may_sign_in(&session, &arrival.software, now) {
+            let rejection = Rejection { reason, retry_after_ms: retry_after_ms(reason) };
+            self.out.push(Output::Arrival(id, Err(rejection)));
+            return;
+        }
         let verdict = match self.sessions.admit(session.clone()) {
             Admission::New => Ok(()),
             Admission::Replaces(older) => {

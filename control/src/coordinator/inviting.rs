@@ -1,10 +1,10 @@
 //! Invitations: admitted, decided, recorded; and two that cross.
 
-use super::Coordinator;
+use super::{Called, Coordinator};
 use crate::calls::{Call, Crossing, Member, State, Step};
 use crate::clock::Now;
 use crate::placement::choose;
-use crate::policy::{CallFacts, Callee, Engaged, MayCall, acceptable, may_call};
+use crate::policy::{Act, CallFacts, Callee, Engaged, MayCall, Target, acceptable, may_call};
 use crate::sessions::{AccountKey, Session};
 use kakehashi_wire::id::{AccountId, CallId, RequestId};
 use kakehashi_wire::media::StreamOffer;
@@ -19,14 +19,18 @@ impl Coordinator {
         &mut self,
         session: &Session,
         request: RequestId,
-        callee: Option<AccountId>,
+        callee: Option<Called>,
         streams: Vec<StreamOffer>,
         now: Now,
     ) -> Result<(), Refusal> {
         if !acceptable(&streams) {
             return Err(Refusal::BadRequest);
         }
-        let callee = match may_call(&self.facts(session, callee, now))? {
+        let facts = self.facts(session, callee.map(|callee| callee.account), now);
+        // Whoever has called back takes a call that there is.
+        let act = if facts.crossing.is_some() { Act::Accept } else { Act::Invite };
+        self.may_do(session, act, Target::of(callee), now)?;
+        let callee = match may_call(&facts)? {
             MayCall::Rings(callee) => callee,
             MayCall::Takes(call) => {
                 let crossing = Crossing { session: session.id, request, streams };

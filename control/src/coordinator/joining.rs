@@ -1,15 +1,15 @@
 //! Who comes into a call that goes on, who leaves it, and two calls that become one.
 
-use super::Coordinator;
 use super::devices::incoming;
 use super::requests::By;
 use super::rounds::legs;
+use super::{Called, Coordinator};
 use crate::calls::{Apart, Brought, Call, Event, Member, MemberEvent, Step};
 use crate::clock::Now;
 use crate::placement::choose;
-use crate::policy::{AddFacts, MergeFacts, may_add, may_merge};
+use crate::policy::{Act, AddFacts, MergeFacts, Target, may_add, may_merge};
 use crate::sessions::Session;
-use kakehashi_wire::id::{AccountId, CallId};
+use kakehashi_wire::id::CallId;
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::terminal::{
     Accept, AddFailed, AddMember, CallEnd, CallEnded, Merge, Merged, Refusal, Taken,
@@ -20,13 +20,14 @@ impl Coordinator {
     pub(super) fn add_member(
         &mut self,
         session: &Session,
-        (ask, callee): (&AddMember, Option<AccountId>),
+        (ask, callee): (&AddMember, Option<Called>),
         now: Now,
     ) -> Result<(), Refusal> {
         let id = ask.call;
         let by = self.wants_others(session, id, now)?;
+        self.may_do(session, Act::AddMember, Target::of(callee), now)?;
         let call = self.calls.get(id).ok_or(Refusal::NoSuchCall)?;
-        let callee = self.callee(session, callee);
+        let callee = self.callee(session, callee.map(|callee| callee.account));
         let members = call.wanted_members().len() + 1;
         let account = may_add(&AddFacts {
             by: session.account,

@@ -18,6 +18,7 @@ mod progress;
 mod requests;
 mod revoking;
 mod rounds;
+mod tenants;
 mod unsaved;
 mod view;
 
@@ -26,10 +27,11 @@ use crate::clock::Now;
 use crate::entropy::Entropy;
 use crate::fleet::{Fleet, LinkId, ToLink};
 use crate::missed::{Deed, News};
-use crate::policy::MediaFacts;
+use crate::policy::{Act, MediaFacts, Reason, Target, TenantPolicy};
 use crate::records::CallRecord;
 use crate::sessions::{AccountKey, Epochs, Presences, Pushes, Registry, Revocation, Revoked};
-use kakehashi_wire::id::{AccountId, CallId, DeviceId, RequestId, SessionId};
+use crate::store::Revision;
+use kakehashi_wire::id::{AccountId, CallId, DeviceId, RequestId, SessionId, TenantId};
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::relay::{FromRelay, Hello};
 use kakehashi_wire::terminal::{
@@ -37,6 +39,7 @@ use kakehashi_wire::terminal::{
     Refusal, Refused, Reject, ReportQuality, Role, SessionEnd, SetAway, Share, ToTerminal,
 };
 use std::time::Duration;
+use tenants::Tenants;
 use unsaved::Unsaved;
 
 /// What the core needs to know of the configuration.
@@ -65,6 +68,8 @@ pub struct Arrival {
     pub role: Role,
     /// From which device.
     pub device: DeviceId,
+    /// Name and version of the terminal's software.
+    pub software: String,
     /// The epochs in which it was let in.
     pub epochs: Epochs,
 }
@@ -80,6 +85,22 @@ pub struct KnownAccount {
     pub display: String,
 }
 
+/// An account that somebody calls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Called {
+    /// The account.
+    pub account: AccountId,
+    /// What it is for.
+    pub role: Role,
+}
+
+impl Target {
+    /// Whoever a login ID names in the tenant.
+    fn of(called: Option<Called>) -> Self {
+        called.map_or(Self::Nobody, |called| Self::Account(called.role))
+    }
+}
+
 /// What a session asks, with the facts from the store that the answer needs.
 pub enum Request {
     /// To end the session.
@@ -87,7 +108,7 @@ pub enum Request {
     /// To be told of presence; all accounts of the session's tenant.
     Watch(RequestId, Vec<KnownAccount>),
     /// To call; the account of the session's tenant with that login, if there is one.
-    Invite(RequestId, Option<AccountId>, Vec<StreamOffer>),
+    Invite(RequestId, Option<Called>, Vec<StreamOffer>),
     /// To take a call.
     Accept(Accept),
     /// To decline a call.
@@ -112,7 +133,7 @@ pub enum Request {
     ChooseLayer(ChooseLayer),
     /// To bring somebody into a call; the account of the session's tenant with that login, if there
     /// is one.
-    AddMember(AddMember, Option<AccountId>),
+    AddMember(AddMember, Option<Called>),
     /// To join two calls.
     Merge(Merge),
     /// To be away, or back.
@@ -145,6 +166,8 @@ pub enum Input {
     Stop,
     /// Somebody's rights end, as the store says by now.
     Revoked(Revocation),
+    /// What a tenant may have and how it wants its calls, as the store says by then.
+    Tenant(TenantId, Box<TenantPolicy>, Revision),
     /// What an account has missed, as the store says by now.
     Missed(News),
 }
@@ -190,6 +213,8 @@ pub enum Output {
     Link(ToLink),
     /// Changes the store. Later outputs wait for it.
     Write(Write),
+    /// Something was refused; the log has the reason.
+    Refused(SessionId, Act, Reason),
     /// Something about missed calls, for whoever keeps them.
     Missed(Deed),
 }
@@ -200,6 +225,7 @@ pub struct Coordinator {
     entropy: Entropy,
     sessions: Registry,
     revoked: Revoked,
+    tenants: Tenants,
     presences: Presences,
     pushes: Pushes,
     calls: Calls,
@@ -217,6 +243,7 @@ impl Coordinator {
             entropy,
             sessions: Registry::default(),
             revoked: Revoked::default(),
+            tenants: Tenants::default(),
             presences: Presences::default(),
             pushes: Pushes::default(),
             calls: Calls::default(),
@@ -252,6 +279,7 @@ impl Coordinator {
             Input::Tick => {}
             Input::Stop => self.stop(now),
             Input::Revoked(revocation) => self.revoke(&revocation, now),
+            Input::Tenant(tenant, policy, at) => self.tenants.know(tenant, *policy, at),
             Input::Missed(news) => self.missed_news(news),
         }
         self.look_at_timers(now);
@@ -300,7 +328,7 @@ pub fn retry_after_ms(reason: Refusal) -> u32 {
     match reason {
         Refusal::Busy | Refusal::NoRelay | Refusal::StoreUnavailable => 1_000,
         // By then sessions whose terminals died have been noticed.
-        Refusal::SignedInElsewhere => {
+        Refusal::SignedInElsewhere | Refusal::TenantFull => {
             u32::try_from(crate::capacity::IDLE_TIMEOUT.as_millis()).unwrap_or(u32::MAX)
         }
         _ => 0,

@@ -37,6 +37,7 @@ impl Coordinator {
             Request::Invite(request, callee, streams) => {
                 if let Err(reason) = self.invite(&session, request, callee, streams, now) {
                     self.refuse(id, request, reason);
+                    let callee = callee.map(|callee| callee.account);
                     self.note_in_vain(&session, callee, reason, now);
                 }
             }

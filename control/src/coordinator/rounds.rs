@@ -46,7 +46,8 @@ impl Coordinator {
             .map(|(nth, member)| wanted.contains(&nth).then_some(member.streams.as_slice()))
             .collect();
         let round = Round { call: id, at_relays, number: call.rounds().next_number() };
-        let terms = media_terms(&self.settings.media);
+        let limits = &self.tenants.policy(call.tenant()).limits;
+        let terms = media_terms(&self.settings.media, limits);
         let media = placement.and_then(|placement| {
             let address = |seat: Seat| self.fleet.address(seat.relay, seat.shard);
             let random = (&self.entropy, &mut self.ssrcs);

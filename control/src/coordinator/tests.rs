@@ -11,6 +11,7 @@ mod rounds;
 mod several;
 mod store;
 mod suspension;
+mod tenants;
 mod wraps;
 
 use super::*;
@@ -28,6 +29,11 @@ use kakehashi_wire::relay::{
 use kakehashi_wire::secret::Suite;
 use kakehashi_wire::terminal::{CallEnd, CallReady, PresenceEntry, PresenceState};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Somebody to call, of no role in particular.
+pub(super) fn called(account: u64) -> Called {
+    Called { account: AccountId(account), role: Role::Store }
+}
 
 pub(super) const AUDIO: StreamOffer = StreamOffer { kind: StreamKind::Audio, codec: Codec::Opus };
 
@@ -59,6 +65,11 @@ pub(super) struct World {
     pub(super) life: u64,
     /// In which epochs sign-ins are let in.
     pub(super) epochs: Epochs,
+    /// In which role, and running what.
+    pub(super) role: Role,
+    pub(super) software: &'static str,
+    /// Why something was refused.
+    pub(super) reasons: Vec<(Act, Reason)>,
     pub(super) missed: HashMap<AccountKey, MissedList>,
     /// Messages of presence that watchers were told.
     pub(super) pushed: usize,
@@ -83,6 +94,9 @@ impl World {
             verdicts: BTreeMap::new(),
             disk: BTreeMap::new(),
             disk_full: false,
+            role: Role::Store,
+            software: "ours 1.0.0",
+            reasons: Vec::new(),
             relays_answer: true,
             life: 1,
             epochs: Epochs { tenant: 1, account: 1, devices: 1 },
@@ -176,6 +190,10 @@ impl World {
                 let news = deed.clone().done(self.missed.entry(deed.account).or_default());
                 news.map(Input::Missed)
             }
+            Output::Refused(_, act, reason) => {
+                self.reasons.push((act, reason));
+                None
+            }
             Output::End(session, reason) => {
                 self.ended.insert(session, reason);
                 None
@@ -255,8 +273,10 @@ impl World {
         let login = format!("login-{}", account.account.0);
         let display = format!("Display {}", account.account.0);
         let (session, device) = (SessionId(session), DeviceId(device));
-        let (role, epochs) = (Role::Store, self.epochs);
-        let arrival = Arrival { session, request, account, login, display, role, device, epochs };
+        let (role, epochs) = (self.role, self.epochs);
+        let software = self.software.to_owned();
+        let arrival =
+            Arrival { session, request, account, login, display, role, device, software, epochs };
         self.input(Input::Arrived(arrival));
     }
 
@@ -272,7 +292,7 @@ impl World {
     /// Invites; the new call if it rings.
     pub(super) fn invite(&mut self, session: u64, account: u64) -> Result<CallId, Refusal> {
         let request = self.request();
-        self.ask(session, Request::Invite(request, Some(AccountId(account)), vec![AUDIO]));
+        self.ask(session, Request::Invite(request, Some(called(account)), vec![AUDIO]));
         for message in self.take(session) {
             match message {
                 ToTerminal::Ringing(it) if it.request == request => return Ok(it.call),

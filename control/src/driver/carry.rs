@@ -165,6 +165,10 @@ impl Carrier {
                 }
             }
             Output::Write(_) | Output::Missed(_) => {}
+            // Anybody who has signed in can cause these without end.
+            Output::Refused(session, act, reason) => {
+                tracing::debug!(%session, act = act.name(), ?reason, "refused");
+            }
         }
     }
 

@@ -7,6 +7,7 @@
 mod carry;
 mod seat;
 
+use crate::accounts::KnownTenant;
 use crate::admin::{CallRow, Live, LiveFuture, RelayRow, SessionRow};
 use crate::capacity::{INPUTS_MAX, MISSED_QUEUE_MAX, TURNS_WAITING_MAX};
 use crate::clock::Clock;
@@ -115,6 +116,11 @@ impl Live for Core {
 
     fn relays(&self) -> LiveFuture<'_, Vec<RelayRow>> {
         self.ask(Event::Relays)
+    }
+
+    fn know(&self, KnownTenant { tenant, revision }: KnownTenant) -> LiveFuture<'_, ()> {
+        let input = Input::Tenant(tenant.id, Box::new(tenant.policy()), revision);
+        Box::pin(self.input(input))
     }
 
     fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, ()> {

@@ -50,6 +50,8 @@ fn reason_name(reason: Refusal) -> &'static str {
         Refusal::Busy => "busy",
         Refusal::SignedInElsewhere => "signed_in_elsewhere",
         Refusal::StoreUnavailable => "store_unavailable",
+        Refusal::Outdated => "outdated",
+        Refusal::TenantFull => "tenant_full",
         _ => "other",
     }
 }

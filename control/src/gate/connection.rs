@@ -11,7 +11,7 @@ use crate::capacity::{
     FAREWELL_TIMEOUT, LOGIN_TIMEOUT, PASSWORD_CHANGE_TIMEOUT, STRANGERS_LOG_EVERY,
 };
 use crate::clock::Clock;
-use crate::coordinator::{Input, KnownAccount, Request};
+use crate::coordinator::{Called, Input, KnownAccount, Request};
 use crate::driver::Core;
 use crate::entropy::Entropy;
 use crate::framing::{self, ReadFailure, WriteFailure};
@@ -230,9 +230,7 @@ async fn with_facts(message: FromTerminal, account: AccountKey, gate: &Gate) -> 
             Err(error) => unavailable(ask.request, &error),
         },
         FromTerminal::Invite(ask) => match accounts.find_login(tenant, &ask.login).await {
-            Ok(callee) => {
-                Request::Invite(ask.request, callee.map(|account| account.id), ask.streams)
-            }
+            Ok(callee) => Request::Invite(ask.request, callee.map(called), ask.streams),
             Err(error) => unavailable(ask.request, &error),
         },
         FromTerminal::Accept(ask) => Request::Accept(ask),
@@ -252,13 +250,17 @@ async fn with_facts(message: FromTerminal, account: AccountKey, gate: &Gate) -> 
         FromTerminal::Share(ask) => Request::Share(ask),
         FromTerminal::ChooseLayer(ask) => Request::ChooseLayer(ask),
         FromTerminal::AddMember(ask) => match accounts.find_login(tenant, &ask.login).await {
-            Ok(callee) => Request::AddMember(ask, callee.map(|account| account.id)),
+            Ok(callee) => Request::AddMember(ask, callee.map(called)),
             Err(error) => unavailable(ask.request, &error),
         },
         FromTerminal::Merge(ask) => Request::Merge(ask),
         FromTerminal::SetAway(ask) => Request::Away(ask),
         FromTerminal::Missed(ask) => Request::Missed(ask),
     }
+}
+
+fn called(Account { id, role, .. }: Account) -> Called {
+    Called { account: id, role }
 }
 
 fn known(account: Account) -> KnownAccount {

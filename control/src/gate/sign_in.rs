@@ -112,11 +112,12 @@ pub(super) async fn decide(
     let Verified { tenant, account, login, display, role, must_change, epochs, .. } = verified;
     let account = AccountKey { tenant, account };
     let session = SessionId(gate.entropy.nonzero());
-    let (request, device) = (ask.request, ask.device);
+    let (request, device, software) = (ask.request, ask.device, ask.software);
     if must_change {
         return Ok(Ok(Begun::OneTime(OneTime { request, session, account, display, role })));
     }
-    let arrival = Arrival { session, request, account, login, display, role, device, epochs };
+    let arrival =
+        Arrival { session, request, account, login, display, role, device, software, epochs };
     let (outbox, waiting) = Outbox::new();
     let verdict = gate.core.arrive(arrival, outbox).await.ok_or(NoSession::NodeStopping)?;
     Ok(verdict.map(|seat| Begun::Session(SignedIn { seat, account, role, waiting })))
@@ -195,6 +196,7 @@ mod tests {
             display: String::new(),
             role: Role::Store,
             device: DeviceId(device),
+            software: String::new(),
             epochs: Epochs { tenant: 1, account: 1, devices: 0 },
         }
     }

@@ -1,5 +1,6 @@
 //! How does a call carry its media?
 
+use super::tenant::{Lane, TenantLimits};
 use kakehashi_wire::secret::Suite;
 use serde::{Deserialize, Serialize};
 
@@ -35,12 +36,14 @@ pub struct MediaTerms {
     pub rate_kbps: u32,
 }
 
-/// On which terms a call carries its media.
-pub fn media_terms(facts: &MediaFacts) -> MediaTerms {
+/// On which terms a call of a tenant carries its media: of what the operator asks of all calls and
+/// what the tenant has, the stricter.
+pub fn media_terms(facts: &MediaFacts, tenant: &TenantLimits) -> MediaTerms {
+    let rates = [facts.leg_rate_max_kbps, tenant.leg_rate_max_kbps];
     MediaTerms {
         suite: facts.suite,
-        seal: matches!(facts.isolation, Isolation::PerLeg),
-        rate_kbps: facts.leg_rate_max_kbps,
+        seal: facts.isolation == Isolation::PerLeg || tenant.lane == Lane::Seal,
+        rate_kbps: rates.into_iter().filter(|rate| *rate > 0).min().unwrap_or(0),
     }
 }
 
@@ -49,12 +52,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn isolation_is_what_seals_and_the_rate_is_the_operators() {
+    fn of_operator_and_tenant_the_stricter_counts() {
         let suite = Suite::AeadAes256Gcm;
-        for (isolation, seal) in [(Isolation::None, false), (Isolation::PerLeg, true)] {
-            for rate_kbps in [0, 8_000] {
-                let facts = MediaFacts { suite, isolation, leg_rate_max_kbps: rate_kbps };
-                assert_eq!(media_terms(&facts), MediaTerms { suite, seal, rate_kbps });
+        for (isolation, lane, seal) in [
+            (Isolation::None, Lane::Pass, false),
+            (Isolation::None, Lane::Seal, true),
+            (Isolation::PerLeg, Lane::Pass, true),
+            (Isolation::PerLeg, Lane::Seal, true),
+        ] {
+            for (operators, tenants, rate_kbps) in
+                [(0, 0, 0), (8_000, 0, 8_000), (0, 500, 500), (8_000, 500, 500), (300, 500, 300)]
+            {
+                let facts = MediaFacts { suite, isolation, leg_rate_max_kbps: operators };
+                let tenant =
+                    TenantLimits { lane, leg_rate_max_kbps: tenants, ..TenantLimits::default() };
+                assert_eq!(media_terms(&facts, &tenant), MediaTerms { suite, seal, rate_kbps });
             }
         }
     }

@@ -4,13 +4,23 @@
 
 mod call;
 mod conference;
+mod hours;
 mod media;
+mod request;
 mod role;
-pub(crate) mod role_name;
+mod roles;
+mod software;
 mod streams;
+mod tenant;
 
 pub use call::{CallFacts, Callee, Engaged, MayCall, may_call};
 pub use conference::{AddFacts, MergeFacts, may_add, may_merge};
+pub use hours::{Hours, Span};
 pub use media::{Isolation, MediaFacts, MediaTerms, media_terms};
+pub use request::{Counts, Facts, Reason, Target, Verdict, may};
 pub use role::{Act, Rank};
+pub(crate) use roles::role_name;
+pub use roles::{PerRole, Roles};
+pub use software::Version;
 pub use streams::acceptable;
+pub use tenant::{BadPolicy, Lane, Protection, TenantLimits, TenantPolicy, TenantRules};

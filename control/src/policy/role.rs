@@ -112,6 +112,12 @@ acts! {
     TenantAdd "tenant_add" [- - - - y];
     /// Lists tenants.
     TenantList "tenant_list" [- - - - y];
+    /// Sees what a tenant may have and how it wants its calls.
+    TenantPolicy "tenant_policy" [- - y y y];
+    /// Says how a tenant wants its calls.
+    TenantRules "tenant_rules" [- - - y y];
+    /// Says what a tenant may have.
+    TenantLimits "tenant_limits" [- - - - y];
     /// Suspends a tenant.
     TenantSuspend "tenant_suspend" [- - - - y];
     /// Takes sign-ins of a tenant again.
@@ -207,6 +213,9 @@ add_member           yes       yes        yes          yes        -
 merge                yes       yes        yes          yes        -
 tenant_add             -         -          -            -      yes
 tenant_list            -         -          -            -      yes
+tenant_policy          -         -        yes          yes      yes
+tenant_rules           -         -          -          yes      yes
+tenant_limits          -         -          -            -      yes
 tenant_suspend         -         -          -            -      yes
 tenant_reactivate      -         -          -            -      yes
 account_add            -         -          -          yes      yes

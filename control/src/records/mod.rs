@@ -7,6 +7,7 @@
 mod end;
 mod first;
 
+use crate::accounts::Tenant;
 use crate::capacity::{
     CALL_RECORDS_PER_TENANT_MAX, CALL_RECORDS_PRUNE_EVERY, STORE_OPERATIONS_MAX, TENANTS_MAX,
 };
@@ -20,6 +21,9 @@ use kakehashi_wire::terminal::CallEnd;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+
+/// Milliseconds of a day.
+const DAY_MS: u64 = 24 * 3600 * 1000;
 
 /// What a member was in a call.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -239,7 +243,27 @@ impl Records {
     /// Removes all ended calls of `tenant` but the newest `keep`.
     pub async fn prune(&self, tenant: TenantId, keep: usize) -> Result<(), StoreError> {
         let kept = self.newest(tenant, keep).await?;
-        let Some(oldest) = kept.last() else { return Ok(()) };
+        match kept.last() {
+            Some(oldest) => self.remove_before(tenant, &oldest.key).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Removes the ended calls of `tenant` that began longer ago than its policy keeps them.
+    ///
+    /// # Errors
+    /// [`StoreError`]; some may be removed.
+    pub async fn forget_old(&self, tenant: &Tenant, now: UnixMs) -> Result<(), StoreError> {
+        let kept = u64::from(tenant.rules.records_days) * DAY_MS;
+        if kept == 0 {
+            return Ok(());
+        }
+        let first = now.0.saturating_sub(kept);
+        let first = key(tenant.id, format_args!("call/{first:016x}"))?;
+        self.remove_before(tenant.id, &first).await
+    }
+
+    async fn remove_before(&self, tenant: TenantId, first: &Key) -> Result<(), StoreError> {
         let mut range = Range::first(Prefix::of_tenant(tenant, "call"));
         range.limit = STORE_OPERATIONS_MAX;
         loop {
@@ -248,7 +272,7 @@ impl Records {
                 .entries
                 .into_iter()
                 .map(|entry| entry.key)
-                .take_while(|key| *key < oldest.key)
+                .take_while(|key| key < first)
                 .collect();
             if old.is_empty() {
                 return Ok(());

@@ -93,6 +93,40 @@ async fn pruning_keeps_the_newest() {
 }
 
 #[tokio::test]
+async fn records_are_kept_as_long_as_the_tenant_says() {
+    let (_folder, records) = records();
+    const DAY_MS: u64 = 24 * 3600 * 1000;
+    for day in 1..=300 {
+        let at = UnixMs(day * DAY_MS);
+        records.put(&record(day, at.0).ended(at, CallEnd::NoAnswer)).await.unwrap();
+    }
+    let mut other = record(999, 0).ended(UnixMs(1), CallEnd::NoAnswer);
+    other.tenant = TenantId(2);
+    records.put(&other).await.unwrap();
+    records.put(&record(1000, 0)).await.unwrap();
+    let tenant = |records_days| {
+        let json = serde_json::json!({
+            "id": "1", "name": "shop", "limits": {"accounts": 1}, "created": 0,
+            "rules": {"records_days": records_days},
+        });
+        serde_json::from_value::<Tenant>(json).unwrap()
+    };
+    let kept = async || {
+        let kept = records.ended(TenantId(1), 1000).await.unwrap();
+        (kept.len(), kept.last().unwrap().started.0 / DAY_MS)
+    };
+    let now = UnixMs(300 * DAY_MS);
+    records.forget_old(&tenant(0), now).await.unwrap();
+    assert_eq!(kept().await, (300, 1), "0 is for ever");
+    records.forget_old(&tenant(365), now).await.unwrap();
+    assert_eq!(kept().await, (300, 1));
+    records.forget_old(&tenant(10), now).await.unwrap();
+    assert_eq!(kept().await, (11, 290));
+    assert_eq!(records.ended(TenantId(2), 10).await.unwrap(), [other], "another tenant's");
+    assert_eq!(records.live(TenantId(1)).await.unwrap().len(), 1, "what goes on is not touched");
+}
+
+#[tokio::test]
 async fn every_tenant_is_pruned_whoever_else_ends_calls() {
     let (_folder, mut records) = records();
     records.kept_max = 5;

@@ -4,12 +4,14 @@ mod presence;
 mod pushes;
 mod registry;
 mod revoked;
+mod tally;
 
 pub use presence::Presences;
 pub(crate) use presence::pages;
 pub use pushes::Pushes;
 pub use registry::{Admission, Registry, Session};
 pub use revoked::{Epochs, Revocation, Revoked, Whom};
+pub use tally::Tally;
 
 use kakehashi_wire::id::{AccountId, TenantId};
 

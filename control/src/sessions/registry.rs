@@ -1,8 +1,9 @@
 //! The live sessions of the node: one for each device, a few for each account.
 
-use super::{AccountKey, Whom};
+use super::{AccountKey, Tally, Whom};
 use crate::capacity::{SESSIONS_MAX, SESSIONS_PER_ACCOUNT_MAX};
 use kakehashi_wire::id::{DeviceId, SessionId};
+use kakehashi_wire::terminal::Role;
 use std::collections::HashMap;
 
 /// A terminal that has signed in.
@@ -16,6 +17,8 @@ pub struct Session {
     pub login: String,
     /// The account's name for others.
     pub display: String,
+    /// What the account is for.
+    pub role: Role,
     /// Which device holds it.
     pub device: DeviceId,
     /// When it began.
@@ -40,6 +43,7 @@ pub enum Admission {
 pub struct Registry {
     by_id: HashMap<SessionId, Session>,
     by_account: HashMap<AccountKey, Vec<SessionId>>,
+    counts: Tally,
 }
 
 impl Registry {
@@ -57,6 +61,7 @@ impl Registry {
         if let Some(older) = &older {
             self.remove(older.id);
         }
+        self.counts.add(session.account.tenant);
         self.by_account.entry(session.account).or_default().push(session.id);
         self.by_id.insert(session.id, session);
         older.map_or(Admission::New, |older| Admission::Replaces(Box::new(older)))
@@ -71,7 +76,14 @@ impl Registry {
                 self.by_account.remove(&session.account);
             }
         }
+        self.counts.take(session.account.tenant);
         Some(session)
+    }
+
+    /// How many sessions a tenant has, beside the one that a sign-in from `device` replaces.
+    pub fn count_beside(&self, account: AccountKey, device: DeviceId) -> usize {
+        let replaced = self.of(account).filter(|session| session.device == device).count();
+        self.counts.of(account.tenant) - replaced
     }
 
     /// A session by its number.
@@ -115,6 +127,7 @@ mod tests {
             account: AccountKey { tenant: TenantId(1), account: AccountId(account) },
             login: format!("login-{account}"),
             display: String::new(),
+            role: Role::Store,
             device: DeviceId(device),
             since: crate::clock::UnixMs(0),
         }
@@ -142,8 +155,12 @@ mod tests {
         assert_eq!(registry.remove(SessionId(1)), None);
         for id in ids(&registry) {
             assert!(registry.is_there(account));
+            assert_eq!(registry.count_beside(account, DeviceId(0)), registry.iter().count());
             assert!(registry.remove(SessionId(id)).is_some());
         }
+        let other = session(52, 8, 99);
+        assert_eq!(registry.count_beside(other.account, DeviceId(0)), 1);
+        assert_eq!(registry.count_beside(other.account, other.device), 0);
         assert!(!registry.is_there(account));
         assert_eq!(registry.iter().count(), 1);
     }

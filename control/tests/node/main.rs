@@ -22,6 +22,7 @@ mod hostile;
 mod namespace;
 mod operator;
 mod passwords;
+mod policy;
 mod process;
 mod roles;
 mod suspension;

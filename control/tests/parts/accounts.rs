@@ -3,11 +3,12 @@
 use kakehashi_control::accounts::names::BadName;
 use kakehashi_control::accounts::{
     AccountError, Accounts, AccountsConfig, BadPassword, Claim, NewAccount, SignInRefusal,
-    Standing, Subject, Tenant, TenantLimits, Verified,
+    Standing, Subject, Tenant, Verified,
 };
 use kakehashi_control::capacity::SUSPENDED_DEVICES_MAX;
 use kakehashi_control::clock::{Now, UnixMs};
 use kakehashi_control::entropy::Entropy;
+use kakehashi_control::policy::TenantLimits;
 use kakehashi_control::sessions::{AccountKey, Whom};
 use kakehashi_control::store::Embedded;
 use kakehashi_wire::id::DeviceId;
@@ -349,7 +350,7 @@ async fn the_limit_of_accounts_holds_against_a_race() {
     let folder = tempfile::tempdir().unwrap();
     let config = AccountsConfig { hash_jobs: 2, hash_queue: 100, entropy: Entropy::system() };
     let accounts = open(&folder, config);
-    let limits = TenantLimits { accounts: 3 };
+    let limits = TenantLimits { accounts: 3, ..TenantLimits::default() };
     let tenant = accounts.add_tenant("acme", limits, NOW).await.unwrap();
     let race: Vec<_> = (0..8)
         .map(|n| {

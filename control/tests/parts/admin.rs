@@ -1,7 +1,7 @@
 //! What operators ask, and what becomes of it.
 
 use super::accounts::{open, password, verify};
-use kakehashi_control::accounts::{AccountsConfig, Subject};
+use kakehashi_control::accounts::{AccountsConfig, KnownTenant, Subject};
 use kakehashi_control::admin::{
     Answer, Asker, CallRow, Live, LiveFuture, Refused, RelayRow, Request, Service, SessionRow, Why,
     answer,
@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex};
 struct Node {
     tenant: Mutex<Option<TenantId>>,
     revoked: Mutex<Vec<Revocation>>,
+    known: Mutex<Vec<KnownTenant>>,
 }
 
 impl Live for Node {
@@ -52,6 +53,10 @@ impl Live for Node {
             counters: vec![("received".into(), 10)],
         };
         Box::pin(async { vec![row] })
+    }
+
+    fn know(&self, tenant: KnownTenant) -> LiveFuture<'_, ()> {
+        Box::pin(async move { self.known.lock().unwrap().push(tenant) })
     }
 
     fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, ()> {

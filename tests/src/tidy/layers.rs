@@ -94,8 +94,9 @@ const IMPURE_CALLS: [&str; 5] =
     ["Instant::now", "SystemTime::now", "UnixMs::now", "Clock::start", "Entropy::system"];
 
 /// Libraries that one part of the tree keeps to itself.
-const CONFINED: [(&str, &[&str]); 2] = [
+const CONFINED: [(&str, &[&str]); 3] = [
     ("glommio", &["relay/src/shard"]),
+    ("jiff", &["control/src/clock.rs"]),
     ("io_uring", &["relay/src/io", "relay/src/memory", "relay/src/host/check.rs"]),
 ];
 

@@ -26,7 +26,7 @@ struct Call {
 
 fn invite_all(world: &mut World) -> CallId {
     let request = world.request();
-    world.ask(1, Request::Invite(request, Some(AccountId(2)), ALL.to_vec()));
+    world.ask(1, Request::Invite(request, Some(called(2)), ALL.to_vec()));
     let ringing = world.take(1).into_iter().find_map(|message| match message {
         ToTerminal::Ringing(it) => Some(it.call),
         _ => None,

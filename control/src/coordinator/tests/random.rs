@@ -278,9 +278,9 @@ impl Life {
     }
 
     /// The gate finds accounts of the session's tenant only.
-    fn same_tenant(&self, slot: usize, to: u64) -> Option<AccountId> {
+    fn same_tenant(&self, slot: usize, to: u64) -> Option<Called> {
         let same = to < ACCOUNTS as u64 && tenant(to as usize) == tenant(account(slot));
-        same.then_some(AccountId(to))
+        same.then(|| called(to))
     }
 
     fn suspend(&mut self, slot: usize, what: u8) {

@@ -29,7 +29,7 @@ fn two_of(accounts: u64, isolation: Isolation) -> (World, CallId, [CallReady; 2]
 fn add(world: &mut World, session: u64, call: CallId, account: u64, then_leave: bool) {
     let (request, login) = (world.request(), format!("login-{account}"));
     let ask = AddMember { request, call, login, then_leave };
-    world.ask(session, Request::AddMember(ask, Some(AccountId(account))));
+    world.ask(session, Request::AddMember(ask, Some(called(account))));
 }
 
 fn merge(world: &mut World, session: u64, call: CallId, with: CallId, then_leave: bool) {

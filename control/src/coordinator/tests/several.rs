@@ -28,7 +28,7 @@ fn hold(world: &mut World, session: u64, call: CallId, on: bool) -> Vec<String> 
 
 fn ask_invite(world: &mut World, session: u64, account: u64) {
     let request = world.request();
-    world.ask(session, Request::Invite(request, Some(AccountId(account)), vec![AUDIO]));
+    world.ask(session, Request::Invite(request, Some(called(account)), vec![AUDIO]));
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn calls_that_cross_before_either_rings_meet_when_the_first_does() {
     world.told.clear();
     let invite = |world: &mut World, session, account| {
         let request = world.request();
-        let asked = Request::Invite(request, Some(AccountId(account)), vec![AUDIO]);
+        let asked = Request::Invite(request, Some(called(account)), vec![AUDIO]);
         let input = Input::Asked(SessionId(session), asked);
         (request, world.core.handle(input, world.now))
     };

@@ -56,7 +56,7 @@ fn a_late_record_never_brings_a_call_back_to_life() {
 fn a_caller_who_leaves_before_it_rings_leaves_no_record() {
     let mut world = two();
     let request = world.request();
-    let invite = Request::Invite(request, Some(AccountId(2)), vec![AUDIO]);
+    let invite = Request::Invite(request, Some(called(2)), vec![AUDIO]);
     let outputs = world.core.handle(Input::Asked(SessionId(1), invite), world.now);
     let writes: Vec<_> = outputs
         .into_iter()

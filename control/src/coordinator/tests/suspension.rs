@@ -69,7 +69,7 @@ fn a_call_that_nobody_has_heard_of_is_withdrawn() {
     for suspended in [1, 2] {
         let mut world = three(1);
         let request = world.request();
-        let invite = Request::Invite(request, Some(AccountId(2)), vec![AUDIO]);
+        let invite = Request::Invite(request, Some(called(2)), vec![AUDIO]);
         // Its record is on the way to the disk.
         world.core.handle(Input::Asked(SessionId(1), invite), world.now);
         world.suspend(Whom::Account(account(1, suspended)));
