@@ -18,6 +18,7 @@ mod full;
 mod garbage;
 mod guessing;
 mod hostile;
+mod matrix;
 #[path = "../shared/namespace.rs"]
 mod namespace;
 mod operator;
