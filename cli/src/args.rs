@@ -3,7 +3,7 @@
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use kakehashi_control::capacity::LEG_RATE_MAX_KBPS_DEFAULT;
 use kakehashi_control::desks::{Overflow, OverflowChange};
-use kakehashi_wire::id::DeviceId;
+use kakehashi_wire::id::{CallId, DeviceId};
 use kakehashi_wire::terminal::Role;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -33,7 +33,9 @@ pub(crate) enum Command {
     Desk(DeskArgs),
     /// Lists who is signed in, and on which device.
     Sessions(CallsArgs),
-    /// Lists calls: those going on, then those that ended, newest first.
+    /// Lists and ends calls.
+    Call(CallArgs),
+    /// The same as `call list`.
     Calls(CallsArgs),
     /// Lists relays, their load and every counter of theirs that is not zero.
     Relays(CallsArgs),
@@ -255,8 +257,16 @@ fn role(text: &str) -> Result<Role, String> {
 }
 
 fn device(text: &str) -> Result<DeviceId, String> {
+    number(text).map(DeviceId)
+}
+
+fn call(text: &str) -> Result<CallId, String> {
+    number(text).map(CallId)
+}
+
+fn number(text: &str) -> Result<u64, String> {
     let number = (text.len() <= 16).then(|| u64::from_str_radix(text, 16).ok()).flatten();
-    number.map(DeviceId).ok_or_else(|| "give up to 16 hexadecimal digits".to_owned())
+    number.ok_or_else(|| "give up to 16 hexadecimal digits".to_owned())
 }
 
 /// What to do with desks.
@@ -351,6 +361,40 @@ fn overflow(text: &str) -> Result<OverflowChange, String> {
     let parts = text.split_once(':').and_then(|(desk, after)| Some((desk, after.parse().ok()?)));
     let (desk, after_s) = parts.ok_or("give a desk and seconds, as `second:60`, or `none`")?;
     Ok(OverflowChange::To(Overflow { desk: desk.to_owned(), after_s }))
+}
+
+/// What to do with calls.
+#[derive(ClapArgs)]
+pub(crate) struct CallArgs {
+    /// The folder.
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Prints one JSON object a line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: CallCommand,
+}
+
+/// What to do with calls.
+#[derive(Subcommand)]
+pub(crate) enum CallCommand {
+    /// Lists calls: those going on, then those that ended, newest first.
+    List {
+        /// Of this tenant only.
+        #[arg(long)]
+        tenant: Option<String>,
+    },
+    /// Ends a call and its media. Done when this returns.
+    End {
+        /// The call, as lists show it.
+        #[arg(value_parser = call)]
+        call: CallId,
+        /// Only if it is of this tenant.
+        #[arg(long)]
+        tenant: Option<String>,
+    },
 }
 
 /// How to print a list.

@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Command::Account(args) => operate::account(&args),
         Command::Desk(args) => operate::desk(&args),
         Command::Sessions(args) => operate::sessions(&args),
+        Command::Call(args) => operate::call(&args),
         Command::Calls(args) => operate::calls(&args),
         Command::Relays(args) => operate::relays(&args),
         Command::Audit(args) => operate::audit(&args),

@@ -1,4 +1,4 @@
-//! Suspension of an account in a live call, with its media counted where it arrives.
+//! Operators stop an account or a call, with the media counted where it arrives.
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
@@ -71,6 +71,39 @@ async fn a_suspended_accounts_media_stops_both_ways_and_it_comes_back_without_a_
     for session in [store, callee] {
         session.terminal.sign_out().await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_an_operator_ends_stops_its_media_and_nothing_else() {
+    let platform = Platform::start(1);
+    let (store, concierge) = platform.add_pair();
+    let call = signed_in::call(platform.settings(&store), platform.settings(&concierge));
+    let call = call.await.unwrap();
+    let (mut from, mut to) = (bound(&call.caller.ready), bound(&call.callee.ready));
+    let report = send(&mut from, &mut to);
+    assert!(report.sent > 50 && report.lost() == 0, "{report:?}");
+    let id = call.caller.ready.call.to_string();
+    platform.add_tenant("osaka");
+    let foreign = platform.run(&["call", "end", &id, "--tenant", "osaka"]);
+    let said = String::from_utf8_lossy(&foreign.stderr).into_owned();
+    assert!(!foreign.status.success() && said.contains("no call"), "{said}");
+    assert_eq!(platform.run_well(&["call", "end", &id]), format!("{id}  ended\n"));
+    pause(LATE);
+    for report in [send(&mut from, &mut to), send(&mut to, &mut from)] {
+        assert!(report.sent > 50 && report.received == 0, "{report:?}");
+    }
+    let again = platform.run(&["call", "end", &id]);
+    assert!(!again.status.success());
+    assert_eq!(
+        String::from_utf8_lossy(&again.stderr),
+        said.replace("osaka", ""),
+        "as a foreign one"
+    );
+    let listed = platform.run_well(&["call", "list", "--tenant", TENANT]);
+    assert!(listed.contains("ended_by_operator"), "{listed}");
+    assert_eq!(platform.run_well(&["sessions"]).lines().count(), 3, "both are still signed in");
+    let audit = platform.run_well(&["audit", "list"]);
+    assert!(audit.contains("call_end") && audit.contains(&id), "{audit}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

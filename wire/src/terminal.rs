@@ -437,11 +437,13 @@ pub enum CallEnd {
     Suspended = 8,
     /// This member handed the call on to another. In records: the call went on as part of another.
     Transferred = 9,
+    /// Who runs the platform or administers the tenant ended it.
+    EndedByOperator = 12,
 }
 
 impl CallEnd {
     /// Every reason, in the order of the wire.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::HungUp,
         Self::Rejected,
         Self::Cancelled,
@@ -451,6 +453,7 @@ impl CallEnd {
         Self::ControlRestarted,
         Self::Suspended,
         Self::Transferred,
+        Self::EndedByOperator,
     ];
 
     /// Its name in records and machine-readable output; never changes.
@@ -465,6 +468,7 @@ impl CallEnd {
             Self::ControlRestarted => "control_restarted",
             Self::Suspended => "suspended",
             Self::Transferred => "transferred",
+            Self::EndedByOperator => "ended_by_operator",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The operator's commands, asked of the running control over its HTTPS API.
 
 mod audit;
+mod calls;
 mod desk;
 mod policy;
 mod standing;
@@ -8,22 +9,19 @@ mod table;
 mod time;
 
 pub(crate) use audit::audit;
+pub(crate) use calls::{call, calls};
 pub(crate) use desk::desk;
 
 use crate::args::{AccountArgs, AccountCommand, CallsArgs, DataArgs, TenantArgs, TenantCommand};
 use crate::platform::control_folder;
 use anyhow::{Context, Result, bail, ensure};
 use kakehashi_control::accounts::Standing;
-use kakehashi_control::admin::{Answer, CallRow, RelayRow, Request};
+use kakehashi_control::admin::{Answer, RelayRow, Request};
 use kakehashi_control::api::client::Client;
-use kakehashi_control::records::{PartyRole, Quality, RecordState};
 use kakehashi_terminal::program::read_password_file;
 use standing::Act;
 use std::process::ExitCode;
 use tokio::runtime::Runtime;
-
-/// Ended calls that `kakehashi calls` lists of each tenant.
-const ENDED_CALLS: usize = 50;
 
 /// `kakehashi tenant ...`
 pub(crate) fn tenant(args: &TenantArgs) -> Result<ExitCode> {
@@ -121,23 +119,6 @@ fn print_added(answer: Answer, permanent: bool) -> Result<()> {
     Ok(())
 }
 
-/// `kakehashi calls`
-pub(crate) fn calls(args: &CallsArgs) -> Result<ExitCode> {
-    let request = Request::Calls { tenant: None, ended: ENDED_CALLS };
-    let Answer::Calls { live, ended } = ask(&args.data, request)? else { bail!(ODD_ANSWER) };
-    let rows = live.into_iter().chain(ended);
-    if args.json {
-        for row in rows {
-            println!("{}", serde_json::to_string(&row)?);
-        }
-    } else {
-        let heads =
-            ["tenant", "call", "from", "to", "state", "seconds", "lost", "made up", "rtt ms"];
-        table::print(heads, rows.map(|row| call_cells(&row)));
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
 /// `kakehashi relays`
 pub(crate) fn relays(args: &CallsArgs) -> Result<ExitCode> {
     let Answer::Relays { rows } = ask(&args.data, Request::Relays {})? else { bail!(ODD_ANSWER) };
@@ -176,45 +157,6 @@ impl Door {
 /// Asks one thing.
 fn ask(data: &DataArgs, request: Request) -> Result<Answer> {
     Door::open(data)?.ask(request)
-}
-
-fn call_cells(row: &CallRow) -> [String; 9] {
-    let record = &row.record;
-    let state = match record.reason {
-        Some(reason) => reason.name().to_owned(),
-        None => match record.state {
-            RecordState::Ringing => String::from("ringing"),
-            RecordState::Active => String::from("active"),
-            RecordState::Ended => String::from("ended"),
-        },
-    };
-    let seconds = match (record.answered, record.ended) {
-        (Some(from), Some(to)) => format!("{}", to.0.saturating_sub(from.0) / 1000),
-        _ => String::from("-"),
-    };
-    let quality: Vec<Quality> = record.members.iter().filter_map(|party| party.quality).collect();
-    let lost = quality.iter().map(|quality| quality.packets_lost).sum::<u64>();
-    let concealed = quality.iter().map(|quality| quality.packets_concealed).sum::<u64>();
-    let of_quality = |count: u64| match quality.is_empty() {
-        true => String::from("-"),
-        false => count.to_string(),
-    };
-    let round_trip_us = quality.iter().map(|quality| quality.round_trip_us).max().unwrap_or(0);
-    [
-        row.tenant_name.clone(),
-        record.call.to_string(),
-        record.login(PartyRole::Caller).to_owned(),
-        record.login(PartyRole::Callee).to_owned(),
-        state,
-        seconds,
-        of_quality(lost),
-        of_quality(concealed),
-        if round_trip_us == 0 {
-            String::from("-")
-        } else {
-            format!("{:.1}", f64::from(round_trip_us) / 1000.0)
-        },
-    ]
 }
 
 fn relay_json(row: &RelayRow) -> serde_json::Value {

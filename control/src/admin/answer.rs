@@ -9,7 +9,7 @@ use crate::capacity::ADMIN_ROWS_MAX;
 use crate::desks::Desk;
 use crate::policy::{TenantLimits, TenantRules};
 use crate::sessions::{AccountKey, Revocation};
-use kakehashi_wire::id::TenantId;
+use kakehashi_wire::id::{CallId, TenantId};
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::Role;
 use std::collections::HashMap;
@@ -111,6 +111,7 @@ async fn act(service: &Service, request: Request) -> Result<Answer, Refused> {
             Ok(Answer::Done {})
         }
         Request::Calls { tenant, ended } => calls(service, tenant.as_deref(), ended).await,
+        Request::CallEnd { tenant, call } => end_call(service, tenant.as_deref(), call).await,
         Request::Sessions { tenant } => sessions(service, tenant.as_deref()).await,
         Request::Relays {} => Ok(Answer::Relays { rows: service.live.relays().await }),
         Request::Status {} => status(service).await,
@@ -186,6 +187,22 @@ fn added(Added { account, generated }: Added) -> Result<Answer, Refused> {
 
 fn desk_row(desk: Desk) -> Result<Answer, Refused> {
     Ok(Answer::Desks { rows: vec![desk] })
+}
+
+async fn end_call(
+    service: &Service,
+    tenant: Option<&str>,
+    call: CallId,
+) -> Result<Answer, Refused> {
+    let tenant = match tenant {
+        Some(name) => Some(find(service, name).await?.id),
+        None => None,
+    };
+    if service.live.end_call(tenant, call).await {
+        return Ok(Answer::Done {});
+    }
+    let message = format!("no call {call} goes on: `kakehashi call list` shows those that do");
+    Err(Refused::absent(message))
 }
 
 async fn calls(service: &Service, tenant: Option<&str>, most: usize) -> Result<Answer, Refused> {

@@ -46,6 +46,9 @@ pub(super) fn audited(actor: Actor, request: &Request) -> Audited {
         Request::TenantPolicy { tenant, limits: None, rules: None }
         | Request::AccountList { tenant }
         | Request::DeskList { tenant } => look(entry, tenant),
+        Request::CallEnd { tenant, call } => {
+            change(entry, tenant.as_deref().unwrap_or_default(), &call.to_string())
+        }
         Request::Calls { tenant, .. } | Request::Sessions { tenant } => {
             look(entry, tenant.as_deref().unwrap_or_default())
         }

@@ -22,7 +22,7 @@ use crate::sessions::Revocation;
 use crate::store::hex_id;
 use core::future::Future;
 use core::pin::Pin;
-use kakehashi_wire::id::{DeviceId, RelayId, SessionId, TenantId};
+use kakehashi_wire::id::{CallId, DeviceId, RelayId, SessionId, TenantId};
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::Role;
 use serde::{Deserialize, Serialize};
@@ -138,6 +138,13 @@ pub enum Request {
         tenant: Option<String>,
         /// How many ended calls of each tenant, newest first.
         ended: usize,
+    },
+    /// Ends a call and its media. Answer: [`Answer::Done`], when the relays have been told.
+    CallEnd {
+        /// Only if it is of this tenant.
+        tenant: Option<String>,
+        /// The call.
+        call: CallId,
     },
     /// Who is signed in. Answer: [`Answer::Sessions`].
     Sessions {
@@ -317,6 +324,9 @@ pub trait Live: Send + Sync + 'static {
     fn relays(&self) -> LiveFuture<'_, Vec<RelayRow>>;
     /// What a tenant may have and how it wants its calls, from now on.
     fn know(&self, tenant: KnownTenant) -> LiveFuture<'_, ()>;
+    /// Ends a call if it goes on, of `tenant` if one is given; ready when the relays were told.
+    /// Says whether it did.
+    fn end_call(&self, tenant: Option<TenantId>, call: CallId) -> LiveFuture<'_, bool>;
     /// Ends somebody's sessions and calls; ready when the relays have been told.
     fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, ()>;
 }

@@ -31,6 +31,11 @@ pub enum Why {
 }
 
 impl Refused {
+    /// There is no such thing.
+    pub(crate) fn absent(message: String) -> Self {
+        Self { why: Why::Absent, message }
+    }
+
     /// Not now.
     pub(crate) fn busy(message: String) -> Self {
         Self { why: Why::Busy, message }

@@ -114,6 +114,7 @@ impl Request {
             Self::DeskList { .. } => Act::DeskList,
             Self::DeskRemove { .. } => Act::DeskRemove,
             Self::Calls { .. } => Act::Calls,
+            Self::CallEnd { .. } => Act::CallEnd,
             Self::Sessions { .. } => Act::Sessions,
             Self::Relays {} => Act::Relays,
             Self::Status {} => Act::Status,
@@ -138,7 +139,9 @@ impl Request {
                 | Subject::Account { tenant, .. }
                 | Subject::Device { tenant, .. } => Scope::Tenant(tenant),
             },
-            Self::Calls { tenant, .. } | Self::Sessions { tenant } => Scope::AnyTenant(tenant),
+            Self::Calls { tenant, .. }
+            | Self::CallEnd { tenant, .. }
+            | Self::Sessions { tenant } => Scope::AnyTenant(tenant),
             Self::TenantAdd { .. }
             | Self::TenantList {}
             | Self::Relays {}

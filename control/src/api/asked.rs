@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use core::str::FromStr;
-use kakehashi_wire::id::DeviceId;
+use kakehashi_wire::id::{CallId, DeviceId};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
@@ -27,6 +27,13 @@ impl Asked<'_> {
     pub(super) fn device(&self) -> Result<DeviceId, Problem> {
         number(&self.name("device")).map(DeviceId).ok_or_else(|| {
             Problem::wrong("not a device: give up to 16 hexadecimal digits, as sessions show them")
+        })
+    }
+
+    /// The call that the path names.
+    pub(super) fn call(&self) -> Result<CallId, Problem> {
+        number(&self.name("call")).map(CallId).ok_or_else(|| {
+            Problem::wrong("not a call: give up to 16 hexadecimal digits, as calls show them")
         })
     }
 

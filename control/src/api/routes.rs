@@ -202,6 +202,14 @@ pub(super) const ROUTES: &[Route] = &[
     .text("Lists calls of a tenant that go on, and the records of those that ended.")
     .query(&["ended"])
     .answer("Calls"),
+    Route::ask(Delete, "/v1/calls/{call}", "end_call", |asked| {
+        Ok(Request::CallEnd { tenant: None, call: asked.call()? })
+    })
+    .text("Ends a call that goes on, and its media."),
+    Route::ask(Delete, "/v1/tenants/{tenant}/calls/{call}", "end_call_of_tenant", |asked| {
+        Ok(Request::CallEnd { tenant: Some(asked.name("tenant")), call: asked.call()? })
+    })
+    .text("Ends a call of a tenant that goes on, and its media."),
     Route::ask(Get, "/v1/relays", "list_relays", |_| Ok(Request::Relays {}))
         .text("Lists relays, their load and their counters.")
         .answer("Relays"),

@@ -88,6 +88,9 @@ pub(super) fn spell(request: Request) -> Spelled {
         Request::Calls { tenant, ended } => {
             of_tenant(Get, tenant.as_deref(), &["calls"]).query("ended", ended)
         }
+        Request::CallEnd { tenant, call } => {
+            of_tenant(Delete, tenant.as_deref(), &["calls", &call.to_string()])
+        }
         Request::Sessions { tenant } => of_tenant(Get, tenant.as_deref(), &["sessions"]),
         Request::Relays {} => Spelled::new(Get, &["relays"]),
         Request::Status {} => Spelled::new(Get, &["status"]),
@@ -132,7 +135,7 @@ mod tests {
     use crate::api::routes::{ROUTES, Route, What};
     use crate::audit::Digest;
     use crate::desks::{DeskChange, Overflow, OverflowChange, RingOrder};
-    use kakehashi_wire::id::DeviceId;
+    use kakehashi_wire::id::{CallId, DeviceId};
     use kakehashi_wire::secret::Password;
     use kakehashi_wire::terminal::Role;
     use percent_encoding::percent_decode_str;
@@ -214,6 +217,8 @@ mod tests {
             Request::DeskRemove { tenant: t(), desk: d() },
             Request::Calls { tenant: None, ended: 7 },
             Request::Calls { tenant: Some(t()), ended: 7 },
+            Request::CallEnd { tenant: None, call: CallId(0xcd) },
+            Request::CallEnd { tenant: Some(t()), call: CallId(0xcd) },
             Request::Sessions { tenant: None },
             Request::Sessions { tenant: Some(t()) },
             Request::Relays {},

@@ -25,7 +25,7 @@ pub struct AuditRecord {
     pub at: UnixMs,
     /// What kind of actor: `operator`, `terminal`.
     pub actor: Plain,
-    /// Where the actor acted from: `user 1000`, `192.0.2.1:4433`.
+    /// Where the actor acted from: `192.0.2.1:4433`, `boss 192.0.2.1:4433`.
     pub from: Plain,
     /// What was done.
     pub act: Plain,

@@ -58,6 +58,8 @@ pub enum Event {
     Join,
     /// A member is gone, and two or more still speak with each other.
     MemberLeft,
+    /// An operator or administrator ends it.
+    Operator,
 }
 
 /// What an event does.
@@ -83,7 +85,7 @@ impl State {
 
 impl Event {
     /// All of them, in the order of the table's columns.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Stored,
         Self::StoreFailed,
         Self::Accept,
@@ -100,6 +102,7 @@ impl Event {
         Self::Add,
         Self::Join,
         Self::MemberLeft,
+        Self::Operator,
     ];
 }
 
@@ -117,6 +120,7 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
     const NO_RELAY: Step = end(End::NoRelay);
     const BARRED: Step = end(End::Suspended);
     const STOP: Step = end(End::ControlRestarted);
+    const ENDED: Step = end(End::EndedByOperator);
     [
         // Inviting: neither side has been told the call's number yet.
         [
@@ -136,6 +140,7 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             UNKNOWN,
             UNKNOWN,
             Stay,
+            Withdraw(Refusal::NotAvailable),
         ],
         // Ringing
         [
@@ -155,6 +160,7 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             LATE,
             LATE,
             Stay,
+            ENDED,
         ],
         // Preparing: a cancel that crossed the accept ends the call all the same.
         [
@@ -174,18 +180,19 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             LATE,
             LATE,
             Stay,
+            ENDED,
         ],
         // Connected: losing a relay is the terminals' business, they have a standby. Legs are of a
         // round that takes over or does not; an end is that of a call in which nobody is left to
         // speak with.
         [
             Stay, Stay, LATE, LATE, LATE, HUNG_UP, HUNG_UP, Stay, Stay, Stay, LOST, BARRED, STOP,
-            Stay, Stay, Stay,
+            Stay, Stay, Stay, ENDED,
         ],
         // Ended
         [
             Stay, Stay, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, Stay, Stay, Stay, Stay, Stay,
-            Stay, UNKNOWN, UNKNOWN, Stay,
+            Stay, UNKNOWN, UNKNOWN, Stay, Stay,
         ],
     ]
 };
@@ -201,7 +208,7 @@ mod tests {
     use std::fmt::Write;
 
     /// `>` another state, `!` the end, `~` the invitation is refused, `?` the request is refused.
-    /// `Restarted` is short for `ControlRestarted`.
+    /// `Restarted` is short for `ControlRestarted`, `Operator` for `EndedByOperator`.
     const EXPECTED: &str = "
              | Inviting          | Ringing    | Preparing  | Connected  | Ended
 Stored       | >Ringing          | -          | -          | -          | -
@@ -220,12 +227,13 @@ Stop         | !Restarted        | !Restarted | !Restarted | !Restarted | -
 Add          | ?NoSuchCall       | ?TooLate   | ?TooLate   | -          | ?NoSuchCall
 Join         | ?NoSuchCall       | ?TooLate   | ?TooLate   | -          | ?NoSuchCall
 MemberLeft   | -                 | -          | -          | -          | -
+Operator     | ~NotAvailable     | !Operator  | !Operator  | !Operator  | -
 ";
 
     fn cell(step: Step) -> String {
         match step {
             Step::To(state) => format!(">{state:?}"),
-            Step::End(end) => format!("!{end:?}").replace("Control", ""),
+            Step::End(end) => format!("!{end:?}").replace("Control", "").replace("EndedBy", ""),
             Step::Withdraw(refusal) => format!("~{refusal:?}"),
             Step::Refuse(refusal) => format!("?{refusal:?}"),
             Step::Stay => "-".into(),

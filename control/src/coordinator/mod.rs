@@ -168,6 +168,8 @@ pub enum Input {
     Revoked(Revocation),
     /// What a tenant may have and how it wants its calls, as the store says by then.
     Tenant(TenantId, Box<TenantPolicy>, Revision),
+    /// An operator or administrator ends a call.
+    EndCall(CallId),
     /// What an account has missed, as the store says by now.
     Missed(News),
 }
@@ -280,6 +282,7 @@ impl Coordinator {
             Input::Stop => self.stop(now),
             Input::Revoked(revocation) => self.revoke(&revocation, now),
             Input::Tenant(tenant, policy, at) => self.tenants.know(tenant, *policy, at),
+            Input::EndCall(call) => self.end_by_operator(call, now),
             Input::Missed(news) => self.missed_news(news),
         }
         self.look_at_timers(now);

@@ -1,4 +1,4 @@
-//! Somebody's rights end: sessions, calls and media, at once.
+//! Somebody's rights end, or an operator ends a call: sessions, calls and media, at once.
 //!
 //! Orders to the relays come first among the outputs, before any record that later outputs wait
 //! for: whoever is suspended must not go on speaking while a disk is slow.
@@ -35,6 +35,17 @@ impl Coordinator {
             self.out.push(Output::End(session.id, revocation.why));
             self.announce(session);
         }
+        self.tell_relays_first(now);
+    }
+
+    /// An operator or administrator ends a call.
+    pub(super) fn end_by_operator(&mut self, call: CallId, now: Now) {
+        self.happen(call, Event::Operator, now);
+        self.tell_relays_first(now);
+    }
+
+    /// Puts what the relays are to do before everything that was decided.
+    fn tell_relays_first(&mut self, now: Now) {
         let follows = std::mem::take(&mut self.out);
         self.flush_fleet(now);
         self.out.extend(follows);

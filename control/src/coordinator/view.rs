@@ -5,11 +5,18 @@ use crate::admin::{CallRow, RelayRow, SessionRow};
 use crate::calls::{Call, CallMedia};
 use crate::fleet::Relay;
 use crate::sessions::Session;
+use kakehashi_wire::id::{CallId, TenantId};
 
 impl Coordinator {
     /// The live calls.
     pub fn call_rows(&self) -> Vec<CallRow> {
         self.calls.iter().map(call_row).collect()
+    }
+
+    /// Whether a call goes on, of `tenant` if one is given.
+    pub fn goes_on(&self, tenant: Option<TenantId>, call: CallId) -> bool {
+        let found = self.calls.get(call);
+        found.is_some_and(|call| tenant.is_none_or(|tenant| call.tenant() == tenant))
     }
 
     /// The live sessions.

@@ -19,7 +19,7 @@ use crate::records::Records;
 use crate::sessions::Revocation;
 use crate::store::SharedStore;
 use carry::Carrier;
-use kakehashi_wire::id::SessionId;
+use kakehashi_wire::id::{CallId, SessionId, TenantId};
 use kakehashi_wire::relay::{Hello, ToRelay};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +41,7 @@ enum Event {
     Arrived(Arrival, Outbox, Verdict),
     LinkUp(LinkId, Hello, mpsc::Sender<ToRelay>),
     Revoked(Revocation, oneshot::Sender<()>),
+    EndCall(Option<TenantId>, CallId, oneshot::Sender<()>),
     Calls(oneshot::Sender<Vec<CallRow>>),
     Sessions(oneshot::Sender<Vec<SessionRow>>),
     Relays(oneshot::Sender<Vec<RelayRow>>),
@@ -123,6 +124,15 @@ impl Live for Core {
         Box::pin(self.input(input))
     }
 
+    fn end_call(&self, tenant: Option<TenantId>, call: CallId) -> LiveFuture<'_, bool> {
+        Box::pin(async move {
+            let (done, carried) = oneshot::channel();
+            let _stopping = self.0.send(Event::EndCall(tenant, call, done)).await;
+            // Of a call that does not go on, nothing is carried.
+            carried.await.is_ok()
+        })
+    }
+
     fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, ()> {
         self.ask(move |done| Event::Revoked(revocation, done))
     }
@@ -202,6 +212,11 @@ fn sort(event: Event, core: &Coordinator) -> Option<Sorted> {
             let input = Input::Revoked(revocation);
             Some(Sorted { input, attach: None, urgent: Some(done) })
         }
+        Event::EndCall(tenant, call, done) => core.goes_on(tenant, call).then_some(Sorted {
+            input: Input::EndCall(call),
+            attach: None,
+            urgent: Some(done),
+        }),
         Event::Calls(answer) => {
             let _gone = answer.send(core.call_rows());
             None

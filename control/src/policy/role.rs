@@ -148,6 +148,8 @@ acts! {
     DeskRemove "desk_remove" [- - - y y];
     /// Lists calls.
     Calls "calls" [- - y y y];
+    /// Ends a call of others.
+    CallEnd "call_end" [- - - y y];
     /// Lists sessions.
     Sessions "sessions" [- - y y y];
     /// Lists relays.
@@ -231,6 +233,7 @@ desk_set               -         -          -          yes      yes
 desk_list              -         -        yes          yes      yes
 desk_remove            -         -          -          yes      yes
 calls                  -         -        yes          yes      yes
+call_end               -         -          -          yes      yes
 sessions               -         -        yes          yes      yes
 relays                 -         -          -            -      yes
 status                 -         -          -            -      yes

@@ -59,6 +59,12 @@ impl Live for Node {
         Box::pin(async move { self.known.lock().unwrap().push(tenant) })
     }
 
+    fn end_call(&self, tenant: Option<TenantId>, call: CallId) -> LiveFuture<'_, bool> {
+        let own = *self.tenant.lock().unwrap();
+        let goes_on = own.is_some() && tenant.is_none_or(|it| Some(it) == own) && call == CallId(9);
+        Box::pin(async move { goes_on })
+    }
+
     fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, ()> {
         Box::pin(async move { self.revoked.lock().unwrap().push(revocation) })
     }
@@ -192,6 +198,11 @@ async fn an_operator_sees_calls_sessions_relays_and_status() {
     assert_eq!(live[0].relays, [RelayId(1)]);
     assert_eq!(ended.iter().map(|row| row.record.call.0).collect::<Vec<_>>(), [3, 2]);
     assert_eq!(ended[0].record.reason, Some(CallEnd::HungUp));
+    for (name, call, there) in [("acme", 9, true), ("acme", 3, false), ("none", 9, false)] {
+        let end = Request::CallEnd { tenant: Some(name.into()), call: CallId(call) };
+        let ended = request(service, end).await.map_err(|refused| refused.why);
+        assert_eq!(ended.err(), (!there).then_some(Why::Absent), "{name} {call}");
+    }
     let Answer::Sessions { rows } = ask(service, Request::Sessions { tenant: None }).await else {
         panic!("not sessions")
     };

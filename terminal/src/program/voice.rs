@@ -338,6 +338,7 @@ pub(super) fn end_sentence(reason: CallEnd) -> &'static str {
         CallEnd::ControlRestarted => "control was restarted meanwhile",
         CallEnd::Suspended => "this account was suspended",
         CallEnd::Transferred => "handed on to another",
+        CallEnd::EndedByOperator => "an operator or administrator ended it",
     }
 }
 

@@ -199,7 +199,7 @@ fn the_layout_of_a_record_is_what_it_was() {
     let (before, _hash) = text.split_once(r#","hash":"#).unwrap();
     let zeros = "0".repeat(64);
     let layout =
-        r#"{"v":1,"seq":1,"at":1000,"actor":"operator","from":"user 1000","act":"sign_in","#
+        r#"{"v":1,"seq":1,"at":1000,"actor":"operator","from":"127.0.0.1:5","act":"sign_in","#
             .to_owned()
             + r#""tenant":"shop","target":"a","outcome":"begun","detail":"bad_credentials","#
             + r#""times":1,"begun":0,"previous":""#

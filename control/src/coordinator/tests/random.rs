@@ -49,6 +49,8 @@ enum Act {
         with: usize,
         then_leave: bool,
     },
+    /// An operator ends the `nth` call that was ever made.
+    EndCall(usize),
     Wait(u64),
     Disk(bool),
     RelaysAnswer(bool),
@@ -79,6 +81,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => slot.clone().prop_map(Act::Leave),
         2 => (slot.clone(), prop_oneof![4 => 0_u8..2, 1 => Just(2)])
             .prop_map(|(slot, what)| Act::Suspend(slot, what)),
+        2 => (0_usize..4).prop_map(Act::EndCall),
         2 => slot.clone().prop_map(Act::Watch),
         2 => (slot.clone(), any::<bool>()).prop_map(|(slot, away)| Act::Away(slot, away)),
         2 => (slot.clone(), 0_u64..2).prop_map(|(slot, seen)| Act::Missed(slot, seen)),
@@ -220,6 +223,7 @@ impl Life {
                 let build = |request, ()| Request::Merge(Merge { request, call, with, then_leave });
                 self.ask(who, build);
             }
+            Act::EndCall(nth) => self.end_call(nth),
             Act::Wait(ms) => self.world.wait(Duration::from_millis(ms)),
             Act::Disk(full) => self.world.disk_full = full,
             Act::RelaysAnswer(answer) => {
@@ -281,6 +285,12 @@ impl Life {
     fn same_tenant(&self, slot: usize, to: u64) -> Option<Called> {
         let same = to < ACCOUNTS as u64 && tenant(to as usize) == tenant(account(slot));
         same.then(|| called(to))
+    }
+
+    fn end_call(&mut self, nth: usize) {
+        if let Some(call) = self.call(nth) {
+            self.world.input(Input::EndCall(call));
+        }
     }
 
     fn suspend(&mut self, slot: usize, what: u8) {

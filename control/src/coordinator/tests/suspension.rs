@@ -215,3 +215,37 @@ fn a_relay_that_was_away_drops_the_legs_when_it_is_back() {
     assert!(world.relay(1).held.is_empty());
     world.assert_clean();
 }
+
+#[test]
+fn a_call_that_an_operator_ends_is_over_for_both_in_every_state() {
+    for state in [State::Ringing, State::Preparing, State::Connected] {
+        let mut world = three(2);
+        let call = world.invite(1, 2).unwrap();
+        if state != State::Ringing {
+            world.relays_answer = state == State::Connected;
+            world.accept(2, call);
+        }
+        assert_eq!(world.core.calls.get(call).unwrap().state(), state);
+        assert!(world.core.goes_on(None, call) && world.core.goes_on(Some(TenantId(1)), call));
+        assert!(!world.core.goes_on(Some(TenantId(2)), call), "no tenant sees another's");
+        world.told.clear();
+        let outputs = world.core.handle(Input::EndCall(call), world.now);
+        let record = outputs.iter().position(|output| matches!(output, Output::Write(_))).unwrap();
+        assert!(removals(&outputs).iter().all(|removal| *removal < record), "{state:?}");
+        assert_eq!(removals(&outputs).is_empty(), state == State::Ringing, "{state:?}");
+        for output in outputs {
+            if let Some(input) = world.carry(output) {
+                world.input(input);
+            }
+        }
+        world.relays_answer = true;
+        world.input(Input::Tick);
+        for session in [1, 2] {
+            assert_eq!(world.heard(session), ["CallEnded EndedByOperator"], "{state:?}");
+        }
+        assert_eq!(world.disk[&call].reason, Some(CallEnd::EndedByOperator));
+        world.assert_clean();
+        assert!(!world.core.goes_on(None, call));
+        assert!(world.core.handle(Input::EndCall(call), world.now).is_empty(), "a second time");
+    }
+}

@@ -1,0 +1,88 @@
+//! `kakehashi call`: calls that go on, and the records of those that ended.
+
+use super::{ODD_ANSWER, ask, table};
+use crate::args::{CallArgs, CallCommand, CallsArgs, DataArgs};
+use anyhow::{Result, bail, ensure};
+use kakehashi_control::admin::{Answer, CallRow, Request};
+use kakehashi_control::records::{PartyRole, Quality, RecordState};
+use std::process::ExitCode;
+
+/// Ended calls that `kakehashi calls` lists of each tenant.
+const ENDED_CALLS: usize = 50;
+
+/// `kakehashi call ...`
+pub(crate) fn call(args: &CallArgs) -> Result<ExitCode> {
+    match &args.command {
+        CallCommand::List { tenant } => list(&args.data, tenant.clone(), args.json),
+        CallCommand::End { call, tenant } => {
+            let request = Request::CallEnd { tenant: tenant.clone(), call: *call };
+            ensure!(matches!(ask(&args.data, request)?, Answer::Done {}), ODD_ANSWER);
+            if args.json {
+                println!("{}", serde_json::json!({ "ended": call.to_string() }));
+            } else {
+                println!("{call}  ended");
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// `kakehashi calls`
+pub(crate) fn calls(args: &CallsArgs) -> Result<ExitCode> {
+    list(&args.data, None, args.json)
+}
+
+fn list(data: &DataArgs, tenant: Option<String>, json: bool) -> Result<ExitCode> {
+    let request = Request::Calls { tenant, ended: ENDED_CALLS };
+    let Answer::Calls { live, ended } = ask(data, request)? else { bail!(ODD_ANSWER) };
+    let rows = live.into_iter().chain(ended);
+    if json {
+        for row in rows {
+            println!("{}", serde_json::to_string(&row)?);
+        }
+    } else {
+        let heads =
+            ["tenant", "call", "from", "to", "state", "seconds", "lost", "made up", "rtt ms"];
+        table::print(heads, rows.map(|row| call_cells(&row)));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn call_cells(row: &CallRow) -> [String; 9] {
+    let record = &row.record;
+    let state = match record.reason {
+        Some(reason) => reason.name().to_owned(),
+        None => match record.state {
+            RecordState::Ringing => String::from("ringing"),
+            RecordState::Active => String::from("active"),
+            RecordState::Ended => String::from("ended"),
+        },
+    };
+    let seconds = match (record.answered, record.ended) {
+        (Some(from), Some(to)) => format!("{}", to.0.saturating_sub(from.0) / 1000),
+        _ => String::from("-"),
+    };
+    let quality: Vec<Quality> = record.members.iter().filter_map(|party| party.quality).collect();
+    let lost = quality.iter().map(|quality| quality.packets_lost).sum::<u64>();
+    let concealed = quality.iter().map(|quality| quality.packets_concealed).sum::<u64>();
+    let of_quality = |count: u64| match quality.is_empty() {
+        true => String::from("-"),
+        false => count.to_string(),
+    };
+    let round_trip_us = quality.iter().map(|quality| quality.round_trip_us).max().unwrap_or(0);
+    [
+        row.tenant_name.clone(),
+        record.call.to_string(),
+        record.login(PartyRole::Caller).to_owned(),
+        record.login(PartyRole::Callee).to_owned(),
+        state,
+        seconds,
+        of_quality(lost),
+        of_quality(concealed),
+        if round_trip_us == 0 {
+            String::from("-")
+        } else {
+            format!("{:.1}", f64::from(round_trip_us) / 1000.0)
+        },
+    ]
+}
