@@ -120,6 +120,10 @@ pub const OGG_TAGS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Samples at 48 kHz that one Ogg page holds: a recording cut off by a crash loses a second.
 pub const OGG_PAGE_SAMPLES: u64 = 48_000;
 
+/// How long a call's round before the one in force is listened to: as long as control keeps its
+/// legs.
+pub const ROUND_KEPT: Duration = Duration::from_secs(1);
+
 /// Samples at 48 kHz of concealment written for one gap: ten minutes; a longer one is shortened,
 /// so that a peer's timestamps cannot fill the disk.
 pub const OGG_GAP_SAMPLES_MAX: u64 = 600 * 48_000;

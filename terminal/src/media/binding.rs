@@ -111,6 +111,15 @@ impl Binding {
         self.answered.is_some_and(|answered| now.since(answered) < patience)
     }
 
+    /// Whether a STUN message that came from the relay's address is about this leg.
+    pub fn claims(&self, view: &StunView<'_>) -> bool {
+        let leg = self.leg.fragment();
+        match view.kind() {
+            StunKind::Success => self.outstanding.iter().any(|(id, _)| *id == view.transaction()),
+            StunKind::Request => view.fragments() == Some((&leg, &leg)),
+        }
+    }
+
     /// When [`check`](Self::check) has something to send.
     pub fn next_deadline(&self) -> Moment {
         self.next_check

@@ -4,6 +4,7 @@ use super::engine::{Engine, Random};
 use super::feeds::{ActiveFeed, MediaInput, match_inputs};
 use super::plain::{self, PlainPacket, PlainPort};
 use super::recorder::{Recorder, SinkFactory};
+use super::rounds::{self, Rounds};
 use super::sockets::{open_socket, plain_outputs, socket_error};
 use super::summary::{CallSummary, Phase};
 use super::{Arrival, MediaError, MediaEvent, Paused, StreamId};
@@ -81,14 +82,16 @@ impl CallMedia {
         let (packets, plain_in) = plain::channel();
         let (orders, ordered) = mpsc::channel(MEDIA_ORDERS_MAX);
         let (tell, events) = mpsc::channel(MEDIA_EVENTS_MAX);
-        let recorder = Recorder::start(output.sinks, engine.received_plans());
+        let mut recorder = Recorder::start(output.sinks);
+        recorder.begin_round(engine.received_plans());
         let mut readers = JoinSet::new();
         let running = Running {
             feeds: match_inputs(inputs, &ready.streams, &packets, &mut readers)?,
             plain_out: plain_outputs(&output.plain, &engine)?,
             socket: open_socket(&addresses).map_err(socket_error)?,
             clock,
-            engine,
+            rounds: Rounds::new(engine),
+            plain_ports: output.plain,
             options,
             plain_in,
             readers,
@@ -114,6 +117,14 @@ impl CallMedia {
     pub fn renew_path(&self, leg: LegId, epoch: Epoch) {
         if self.orders.try_send(Order::Renew(leg, epoch)).is_err() {
             tracing::warn!(%leg, "the media task did not take a renewed path");
+        }
+    }
+
+    /// Goes on in the call's next round, once its relays answer and its members are heard:
+    /// control's later `CallReady` of the same call. Feeds, sockets and recordings stay.
+    pub fn next_round(&self, ready: CallReady) {
+        if self.orders.try_send(Order::Round(Box::new(ready))).is_err() {
+            tracing::warn!("the media task did not take the call's next round");
         }
     }
 
@@ -180,11 +191,13 @@ enum Order {
     Renew(LegId, Epoch),
     /// This is not sent.
     Pause(Paused),
+    /// The call goes on with these.
+    Round(Box<CallReady>),
 }
 
 struct Running {
     clock: Clock,
-    engine: Engine,
+    rounds: Rounds,
     options: CallOptions,
     socket: UdpSocket,
     blocked: bool,
@@ -194,6 +207,7 @@ struct Running {
     /// Tasks that read local sockets; they end with this.
     readers: JoinSet<()>,
     plain_out: Vec<(StreamId, UdpSocket)>,
+    plain_ports: Vec<PlainPort>,
     recorder: Recorder,
     leave: Arc<Notify>,
     ordered: mpsc::Receiver<Order>,
@@ -205,14 +219,14 @@ struct Running {
 impl Running {
     async fn run(mut self) -> Result<CallSummary, MediaError> {
         while self.turn().await {}
-        let Self { clock, engine, recorder, publish, mut readers, .. } = self;
+        let Self { clock, rounds, recorder, publish, mut readers, .. } = self;
         // The next call may want the same local ports.
         readers.shutdown().await;
-        let mut summary = engine.summary(clock.now());
+        let mut summary = rounds.summary(clock.now());
         let recorded = tokio::task::spawn_blocking(move || recorder.finish()).await;
         summary.recording = recorded.unwrap_or_default();
         publish.send_replace(summary.clone());
-        match engine.failure() {
+        match rounds.current().failure() {
             Some(error) => Err(error),
             None => Ok(summary),
         }
@@ -221,13 +235,15 @@ impl Running {
     /// Does what is due, then waits for the next thing; `false` when it is over.
     async fn turn(&mut self) -> bool {
         let now = self.clock.now();
-        self.engine.handle_timeout(now);
+        if let Some(ready) = self.rounds.handle_timeout(now) {
+            self.go_on_with(&ready);
+        }
         self.feed(now);
         self.leave_if_done(now);
         self.deliver();
         self.pass_on_events();
         self.transmit();
-        let over = self.engine.phase() == Phase::Over;
+        let over = self.rounds.current().phase() == Phase::Over;
         self.publish_snapshot(now, over);
         if over {
             return false;
@@ -239,19 +255,51 @@ impl Running {
             Some(packet) = self.plain_in.recv() => self.pass(&packet),
             Some(order) = self.ordered.recv() => match order {
                 Order::Renew(leg, epoch) => self.renew(leg, epoch),
-                Order::Pause(paused) => self.engine.pause(paused),
+                Order::Pause(paused) => self.rounds.pause(paused),
+                Order::Round(ready) => self.prepare(*ready),
             },
-            () = self.leave.notified() => self.engine.leave(self.clock.now()),
+            () = self.leave.notified() => self.rounds.current_mut().leave(self.clock.now()),
             () = tokio::time::sleep_until(due) => {}
         }
         true
+    }
+
+    /// Another round is to be bound.
+    fn prepare(&mut self, ready: CallReady) {
+        let random: Random = Box::new(rand::random::<u64>);
+        let limits = self.options.rates;
+        let prepared = rounds::fits(&ready, self.rounds.current())
+            .map_err(MediaError::from)
+            .and_then(|()| self.rounds.prepare(ready, limits, self.clock.now(), random));
+        match (prepared, self.rounds.next()) {
+            (Ok(()), Some(next)) => {
+                self.recorder.begin_round(next.received_plans());
+                match plain_outputs(&self.plain_ports, next) {
+                    Ok(outputs) => self.plain_out.extend(outputs),
+                    Err(error) => tracing::warn!(%error, "no port for the next round's streams"),
+                }
+            }
+            (Err(error), _) => tracing::warn!(%error, "the call's next round cannot be carried"),
+            (Ok(()), None) => {}
+        }
+    }
+
+    /// The next round is in force: feeds go on in it, with pictures that its members can begin
+    /// with.
+    fn go_on_with(&mut self, ready: &CallReady) {
+        for feed in &mut self.feeds {
+            if let Some(plan) = ready.streams.get(feed.stream) {
+                feed.goes_on_as(*plan);
+                feed.key_frame_wanted();
+            }
+        }
     }
 
     fn next_deadline(&self) -> Moment {
         let pacing = self.feeds.iter().filter_map(ActiveFeed::next_deadline);
         let stop = self.stop_at();
         pacing
-            .chain(self.engine.next_deadline())
+            .chain(self.rounds.next_deadline())
             .chain(stop)
             .chain([self.next_snapshot])
             .min()
@@ -261,15 +309,16 @@ impl Running {
     /// When the time given for sending is up.
     fn stop_at(&self) -> Option<Moment> {
         let span = self.options.send_for?;
-        let flowing = self.engine.flowing_since()?;
-        self.engine.may_send().then(|| flowing.plus(span))
+        let flowing = self.rounds.flowing_since()?;
+        self.rounds.current().may_send().then(|| flowing.plus(span))
     }
 
     fn leave_if_done(&mut self, now: Moment) {
-        let sent = self.options.leave_when_sent && self.engine.may_send() && self.all_sent();
+        let sent =
+            self.options.leave_when_sent && self.rounds.current().may_send() && self.all_sent();
         let stopped = self.stop_at().is_some_and(|stop| now >= stop);
-        if sent || stopped || self.engine.everyone_left() {
-            self.engine.leave(now);
+        if sent || stopped || self.rounds.is_alone(now) {
+            self.rounds.current_mut().leave(now);
         }
     }
 
@@ -281,16 +330,17 @@ impl Running {
 
     /// Sends the frames that are due.
     fn feed(&mut self, now: Moment) {
-        if !self.engine.may_send() {
+        if !self.rounds.current().may_send() {
             return;
         }
         // A frame due at or after the end is not sent, however late this turn is.
         let just_before = |stop: Moment| Moment::from_micros(stop.micros().saturating_sub(1));
         let until = self.stop_at().map_or(now, |stop| now.min(just_before(stop)));
         for feed in &mut self.feeds {
-            feed.begin(self.engine.flowing_since().unwrap_or(now));
+            feed.begin(self.rounds.flowing_since().unwrap_or(now));
             while let Some((data, timestamp)) = feed.due(until) {
-                if let Err(error) = self.engine.send_frame(feed.stream, &data, timestamp, now) {
+                let engine = self.rounds.current_mut();
+                if let Err(error) = engine.send_frame(feed.stream, &data, timestamp, now) {
                     tracing::warn!(%error, stream = feed.stream, "a frame was not sent");
                 }
             }
@@ -299,15 +349,16 @@ impl Running {
 
     /// Sends a packet of a local pipeline.
     fn pass(&mut self, packet: &PlainPacket) {
-        if !self.engine.may_send() {
+        if !self.rounds.current().may_send() {
             return;
         }
         let Ok(view) = RtpView::parse(&packet.bytes) else { return };
         if let Some(feed) = self.feeds.iter_mut().find(|feed| feed.stream == packet.input) {
             feed.came_from(packet.from, view.header().ssrc);
         }
-        match self.engine.send_packet(packet.input, &view, self.clock.now()) {
-            Err(SrtpError::TooLong) if self.engine.drops().too_long == 1 => tracing::warn!(
+        let (engine, now) = (self.rounds.current_mut(), self.clock.now());
+        match engine.send_packet(packet.input, &view, now) {
+            Err(SrtpError::TooLong) if engine.drops().too_long == 1 => tracing::warn!(
                 stream = packet.input,
                 bytes = packet.bytes.len(),
                 most = PLAIN_BYTES_MAX,
@@ -325,12 +376,12 @@ impl Running {
         for _ in 0..DATAGRAMS_PER_TURN_MAX {
             let Ok((bytes, from)) = self.socket.try_recv_from(&mut self.buffer[..]) else { return };
             let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-            self.engine.handle_datagram(from, &mut self.buffer[..bytes], self.clock.now());
+            self.rounds.handle_datagram(from, &mut self.buffer[..bytes], self.clock.now());
         }
     }
 
     fn deliver(&mut self) {
-        while let Some(arrival) = self.engine.poll_arrival() {
+        while let Some(arrival) = self.rounds.poll_arrival() {
             match arrival {
                 Arrival::Frame { stream, frame } => self.recorder.put(stream, frame),
                 Arrival::Packet { stream, bytes } => {
@@ -345,7 +396,7 @@ impl Running {
 
     /// Tells sources and application what the others want.
     fn pass_on_events(&mut self) {
-        while let Some(event) = self.engine.poll_event() {
+        while let Some(event) = self.rounds.poll_event() {
             match event {
                 MediaEvent::KeyFrameWanted { stream } => {
                     let feeds = self.feeds.iter_mut().filter(|feed| feed.stream == stream);
@@ -361,18 +412,18 @@ impl Running {
     }
 
     fn renew(&mut self, leg: LegId, epoch: Epoch) {
-        if !self.engine.renew_path(leg, epoch) {
+        if !self.rounds.renew_path(leg, epoch) {
             tracing::warn!(%leg, "control renewed a path that is not sealed");
         }
     }
 
     fn transmit(&mut self) {
         while !self.blocked {
-            let Some(transmit) = self.engine.poll_transmit() else { return };
+            let Some(transmit) = self.rounds.poll_transmit() else { return };
             let to = self.reachable(transmit.to);
             match self.socket.try_send_to(&transmit.bytes, to) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.engine.send_again(transmit);
+                    self.rounds.current_mut().send_again(transmit);
                     self.blocked = true;
                 }
                 Err(error) => tracing::debug!(%error, %to, "not sent"),
@@ -394,7 +445,7 @@ impl Running {
     fn publish_snapshot(&mut self, now: Moment, over: bool) {
         if over || now >= self.next_snapshot {
             self.next_snapshot = now.plus(SNAPSHOT_INTERVAL);
-            self.publish.send_replace(self.engine.summary(now));
+            self.publish.send_replace(self.rounds.summary(now));
         }
     }
 }

@@ -37,6 +37,8 @@ pub struct Engine {
     // Set when it is made.
     call: String,
     cname: String,
+    /// The number after that of the last received stream.
+    streams_end: usize,
     unix_at_zero: Duration,
     random: Random,
     // The relays, the others, this terminal's streams.
@@ -74,6 +76,33 @@ impl Engine {
         unix_at_zero: Duration,
         mut random: Random,
     ) -> Result<Self, MediaError> {
+        // RFC 7022 4.2: a random name per call, which says nothing about who it is.
+        let cname = format!("{:016x}", random());
+        Self::of_round(ready, (now, unix_at_zero), random, (cname, 0))
+    }
+
+    /// The media of the call's next round, beginning at `now`. Its received streams are numbered
+    /// behind those of this one; nothing else is shared but what the call is to the others.
+    ///
+    /// # Errors
+    /// [`MediaError`] if control's plan cannot be carried out.
+    pub fn next_round(
+        &self,
+        ready: &CallReady,
+        now: Moment,
+        random: Random,
+    ) -> Result<Self, MediaError> {
+        let as_before = (self.cname.clone(), self.streams_end);
+        let next = Self::of_round(ready, (now, self.unix_at_zero), random, as_before)?;
+        Ok(Self { timeline: Timeline::later(now), paused: self.paused, ..next })
+    }
+
+    fn of_round(
+        ready: &CallReady,
+        (now, unix_at_zero): (Moment, Duration),
+        mut random: Random,
+        (cname, mut first): (String, usize),
+    ) -> Result<Self, MediaError> {
         if ready.paths.is_empty() {
             return Err(MediaError::NoPath);
         }
@@ -83,7 +112,6 @@ impl Engine {
         let tie_breaker = random();
         let bindings = ready.paths.iter().map(|path| Binding::new(path, tie_breaker, now));
         let mut members = Vec::with_capacity(ready.senders.len());
-        let mut first = 0;
         for sender in &ready.senders {
             members.push(Member::new(sender, first)?);
             first += sender.streams.len();
@@ -115,8 +143,8 @@ impl Engine {
             outbox: Outbox::new(ready.streams.len()),
             arrivals: VecDeque::new(),
             events: VecDeque::new(),
-            // RFC 7022 4.2: a random name per call, which says nothing about who it is.
-            cname: format!("{:016x}", random()),
+            cname,
+            streams_end: first,
             unix_at_zero,
             random,
         })
@@ -208,6 +236,23 @@ impl Engine {
         self.report_arrivals(now);
         self.govern(now);
         self.outbox.release(now);
+    }
+
+    /// Whether a datagram that came from `from` is about what this round knows: its legs, or
+    /// streams of its members. Says nothing about whether it is authentic.
+    pub fn claims(&self, from: SocketAddr, datagram: &[u8]) -> bool {
+        let Some(binding) = self.bindings.iter().find(|binding| binding.address() == from) else {
+            return false;
+        };
+        let sends = |ssrc| self.members.iter().any(|member| member.sends(ssrc));
+        match DatagramKind::of(datagram) {
+            DatagramKind::Stun => StunView::parse(datagram).is_ok_and(|view| binding.claims(&view)),
+            DatagramKind::Rtp => {
+                RtpView::parse(datagram).is_ok_and(|view| sends(view.header().ssrc))
+            }
+            DatagramKind::Rtcp => control::sender(datagram).is_ok_and(sends),
+            DatagramKind::Foreign => false,
+        }
     }
 
     /// Takes a datagram that came from `from`; opens it in place.

@@ -62,6 +62,11 @@ struct Pipeline {
 }
 
 impl ActiveFeed {
+    /// Goes on in another round of the call, in which this stream is `plan`.
+    pub(super) fn goes_on_as(&mut self, plan: StreamPlan) {
+        self.ssrc = plan.ssrc;
+    }
+
     /// Starts a source of frames at `start`, unless it was started.
     pub(super) fn begin(&mut self, start: Moment) {
         if !matches!(self.state, FeedState::Waiting(_)) {

@@ -21,6 +21,7 @@ mod rate;
 mod received;
 pub mod recorder;
 mod repair;
+mod rounds;
 mod sockets;
 pub mod summary;
 pub mod timeline;

@@ -40,55 +40,114 @@ pub trait SinkFactory: Send {
     -> Result<Option<Box<dyn FrameSink>>, String>;
 }
 
-/// The thread that hands frames to their sinks.
+/// What the recorder's thread is told.
+enum Item {
+    /// Frames of this stream go there.
+    Sink(StreamId, Box<dyn FrameSink>),
+    /// A frame.
+    Frame(StreamId, Frame),
+}
+
+/// A stream that is recorded: by whose it is, its number and that of the sink it goes to.
+struct Recorded {
+    login: String,
+    kind: StreamKind,
+    stream: StreamId,
+    sink: StreamId,
+    round: u32,
+}
+
+/// The thread that hands frames to their sinks: one for each stream of each member, over all rounds
+/// of the call in which it takes part without a break.
 pub struct Recorder {
-    frames: Option<SyncSender<(StreamId, Frame)>>,
+    factory: Option<Box<dyn SinkFactory>>,
+    /// Of the rounds that are not over.
+    streams: Vec<Recorded>,
+    round: u32,
+    items: Option<SyncSender<Item>>,
     thread: Option<JoinHandle<RecordingSummary>>,
     skipped: u64,
     errors: Vec<String>,
 }
 
 impl Recorder {
-    /// Starts a recorder for `streams`; without a factory it takes nothing.
-    pub fn start<'a>(
-        factory: Option<Box<dyn SinkFactory>>,
-        streams: impl Iterator<Item = (StreamId, &'a str, StreamPlan)>,
-    ) -> Self {
-        let mut recorder = Self { frames: None, thread: None, skipped: 0, errors: Vec::new() };
-        let Some(mut factory) = factory else { return recorder };
-        let mut sinks = BTreeMap::new();
-        for (stream, login, plan) in streams {
-            match factory.sink(login, plan) {
-                Ok(Some(sink)) => drop(sinks.insert(stream, sink)),
-                Ok(None) => {}
-                Err(why) => recorder.errors.push(why),
-            }
+    /// Starts a recorder; without a factory it takes nothing.
+    pub fn start(factory: Option<Box<dyn SinkFactory>>) -> Self {
+        let mut recorder = Self {
+            factory,
+            streams: Vec::new(),
+            round: 0,
+            items: None,
+            thread: None,
+            skipped: 0,
+            errors: Vec::new(),
+        };
+        if recorder.factory.is_none() {
+            return recorder;
         }
-        let (frames, inbox) = sync_channel(RECORDED_FRAMES_MAX);
-        let spawned = std::thread::Builder::new()
-            .name("recorder".into())
-            .spawn(move || record(sinks, &inbox));
+        let (items, inbox) = sync_channel(RECORDED_FRAMES_MAX);
+        let spawned =
+            std::thread::Builder::new().name("recorder".into()).spawn(move || record(&inbox));
         match spawned {
             Ok(thread) => {
                 recorder.thread = Some(thread);
-                recorder.frames = Some(frames);
+                recorder.items = Some(items);
             }
             Err(error) => recorder.errors.push(format!("no thread for the recording: {error}")),
         }
         recorder
     }
 
+    /// A round begins with these streams. Those of members of the round before go on where they
+    /// went.
+    pub fn begin_round<'a>(
+        &mut self,
+        streams: impl Iterator<Item = (StreamId, &'a str, StreamPlan)>,
+    ) {
+        self.round += 1;
+        let round = self.round;
+        // What is under way of the round before is kept, too.
+        self.streams.retain(|it| it.round + 1 == round);
+        let before = self.streams.len();
+        let mut taken = vec![false; before];
+        for (stream, login, plan) in streams {
+            let same = |(at, it): &(usize, &Recorded)| {
+                !taken[*at] && it.login == login && it.kind == plan.kind
+            };
+            let sink = match self.streams[..before].iter().enumerate().find(same) {
+                Some((at, it)) => {
+                    taken[at] = true;
+                    Some(it.sink)
+                }
+                None => self.open(stream, login, plan).then_some(stream),
+            };
+            let (login, kind) = (login.to_owned(), plan.kind);
+            self.streams.extend(sink.map(|sink| Recorded { login, kind, stream, sink, round }));
+        }
+    }
+
+    fn open(&mut self, stream: StreamId, login: &str, plan: StreamPlan) -> bool {
+        let (Some(factory), Some(items)) = (&mut self.factory, &self.items) else { return false };
+        match factory.sink(login, plan) {
+            Ok(Some(sink)) => return items.send(Item::Sink(stream, sink)).is_ok(),
+            Ok(None) => {}
+            Err(why) => self.errors.push(why),
+        }
+        false
+    }
+
     /// Hands a frame over; skips it if the disk is too far behind.
     pub fn put(&mut self, stream: StreamId, frame: Frame) {
-        let Some(frames) = &self.frames else { return };
-        if let Err(TrySendError::Full(_)) = frames.try_send((stream, frame)) {
+        let Some(items) = &self.items else { return };
+        let Some(recorded) = self.streams.iter().find(|it| it.stream == stream) else { return };
+        if let Err(TrySendError::Full(_)) = items.try_send(Item::Frame(recorded.sink, frame)) {
             self.skipped += 1;
         }
     }
 
     /// Waits until everything is written. Blocks.
     pub fn finish(mut self) -> RecordingSummary {
-        drop(self.frames.take());
+        drop(self.items.take());
         let written = self.thread.take().map(JoinHandle::join);
         let mut summary = match written {
             Some(Ok(summary)) => summary,
@@ -104,17 +163,20 @@ impl Recorder {
     }
 }
 
-fn record(
-    mut sinks: BTreeMap<StreamId, Box<dyn FrameSink>>,
-    inbox: &Receiver<(StreamId, Frame)>,
-) -> RecordingSummary {
+fn record(inbox: &Receiver<Item>) -> RecordingSummary {
+    let mut sinks: BTreeMap<StreamId, Box<dyn FrameSink>> = BTreeMap::new();
     let mut summary = RecordingSummary::default();
-    for (stream, frame) in inbox {
-        let Some(sink) = sinks.get_mut(&stream) else { continue };
-        if let Err(why) = sink.put(&frame) {
-            // What is written so far still plays once its end is marked.
-            summary.errors.push(why);
-            finish(sinks.remove(&stream), &mut summary);
+    for item in inbox {
+        match item {
+            Item::Sink(stream, sink) => drop(sinks.insert(stream, sink)),
+            Item::Frame(stream, frame) => {
+                let Some(sink) = sinks.get_mut(&stream) else { continue };
+                if let Err(why) = sink.put(&frame) {
+                    // What is written so far still plays once its end is marked.
+                    summary.errors.push(why);
+                    finish(sinks.remove(&stream), &mut summary);
+                }
+            }
         }
     }
     while let Some((_, sink)) = sinks.pop_first() {
@@ -323,8 +385,8 @@ mod tests {
             Frame { timestamp: 0, key: true, lost_before: false, data: vec![15 << 3, 1, 2] };
         for _ in 0..2 {
             let streams = [(StreamId(0), "store", audio)];
-            let mut recorder =
-                Recorder::start(Some(Box::new(factory.clone())), streams.into_iter());
+            let mut recorder = Recorder::start(Some(Box::new(factory.clone())));
+            recorder.begin_round(streams.into_iter());
             recorder.put(StreamId(0), frame.clone());
             let summary = recorder.finish();
             assert_eq!((summary.files.len(), summary.errors.len()), (1, 0));

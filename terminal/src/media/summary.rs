@@ -160,7 +160,49 @@ pub struct Drops {
     pub too_long: u64,
 }
 
+impl SentStream {
+    fn add(&mut self, before: &Self) {
+        self.frames += before.frames;
+        self.packets += before.packets;
+        self.bytes += before.bytes;
+        self.key_frames_wanted += before.key_frames_wanted;
+        self.frames_held_back += before.frames_held_back;
+    }
+}
+
+impl ReceivedStream {
+    fn add(&mut self, before: &Self) {
+        self.frames += before.frames;
+        self.frames_incomplete += before.frames_incomplete;
+        self.packets += before.packets;
+        self.bytes += before.bytes;
+        self.lost += before.lost;
+        self.asked += before.asked;
+        self.repaired += before.repaired;
+        self.given_up += before.given_up;
+        self.concealed += before.concealed;
+        self.key_frames_asked += before.key_frames_asked;
+        self.duplicates += before.duplicates;
+        self.reordered += before.reordered;
+        self.jitter_us = self.jitter_us.max(before.jitter_us);
+    }
+}
+
 impl Drops {
+    fn add(&mut self, before: &Self) {
+        self.foreign_source += before.foreign_source;
+        self.not_media += before.not_media;
+        self.stun_unexpected += before.stun_unexpected;
+        self.stun_forged += before.stun_forged;
+        self.malformed += before.malformed;
+        self.unknown_stream += before.unknown_stream;
+        self.forged += before.forged;
+        self.replayed += before.replayed;
+        self.too_old += before.too_old;
+        self.not_sent += before.not_sent;
+        self.too_long += before.too_long;
+    }
+
     /// Counts a packet that SRTP refused.
     pub fn refused(&mut self, reason: SrtpError) {
         let counter = match reason {
@@ -186,6 +228,34 @@ pub struct RecordingSummary {
 }
 
 impl CallSummary {
+    /// This round's numbers, and those of the rounds before it.
+    #[must_use]
+    pub fn after(mut self, earlier: &Self) -> Self {
+        self.seconds += earlier.seconds;
+        self.drops.add(&earlier.drops);
+        for (sent, before) in self.sent.iter_mut().zip(&earlier.sent) {
+            sent.add(before);
+        }
+        let mut taken = vec![false; self.received.len()];
+        for before in &earlier.received {
+            let same = |(at, it): &(usize, &mut ReceivedStream)| {
+                !taken[*at]
+                    && (&it.from, it.kind, it.codec) == (&before.from, before.kind, before.codec)
+            };
+            match self.received.iter_mut().enumerate().find(same) {
+                Some((at, stream)) => {
+                    stream.add(before);
+                    taken[at] = true;
+                }
+                None => {
+                    self.received.push(ReceivedStream { bits_per_second: 0, ..before.clone() });
+                    taken.push(true);
+                }
+            }
+        }
+        self
+    }
+
     /// Packets of all received streams.
     pub fn packets_received(&self) -> u64 {
         self.received.iter().map(|stream| stream.packets).sum()

@@ -24,6 +24,10 @@ const GREETINGS_MORE: u32 = 10;
 /// Silence of a member after which media starts without it.
 const GREETING_MOST: Duration = Duration::from_secs(3);
 
+/// The same in a later round of a call: the legs of the round before go a second after the new ones
+/// are there, and a member that holds the call is not heard at all.
+const GREETING_LATER: Duration = Duration::from_millis(500);
+
 /// How long the standby may not be used instead of a primary that has not answered.
 const PRIMARY_PREFERENCE: Duration = Duration::from_secs(1);
 
@@ -68,6 +72,7 @@ pub enum Due {
 #[derive(Clone, Debug)]
 pub struct Timeline {
     phase: Phase,
+    greeting_most: Duration,
     /// When the phase began.
     since: Moment,
     started: Moment,
@@ -86,6 +91,7 @@ impl Timeline {
     pub fn new(now: Moment) -> Self {
         Self {
             phase: Phase::Binding,
+            greeting_most: GREETING_MOST,
             since: now,
             started: now,
             flowing_since: None,
@@ -97,6 +103,11 @@ impl Timeline {
             sends_left: 0,
             silent: false,
         }
+    }
+
+    /// The same in a later round of a call.
+    pub fn later(now: Moment) -> Self {
+        Self { greeting_most: GREETING_LATER, ..Self::new(now) }
     }
 
     /// The phase.
@@ -162,7 +173,7 @@ impl Timeline {
                     self.sends_left = u32::MAX;
                 }
             }
-            Phase::Greeting if sight.all_heard || elapsed >= GREETING_MOST => {
+            Phase::Greeting if sight.all_heard || elapsed >= self.greeting_most => {
                 self.enter(Phase::Flowing, now);
                 self.flowing_since = Some(now);
                 self.sends_left = GREETINGS_MORE;
@@ -197,7 +208,7 @@ impl Timeline {
         let silence = self.usable_at.plus(SILENCE_MOST);
         let steps = match self.phase {
             Phase::Binding => [self.started.plus(PRIMARY_PREFERENCE), silence],
-            Phase::Greeting => [self.since.plus(GREETING_MOST), silence],
+            Phase::Greeting => [self.since.plus(self.greeting_most), silence],
             Phase::Flowing => [silence, silence],
             Phase::Lingering => {
                 let most = self.since.plus(LINGER_MOST);

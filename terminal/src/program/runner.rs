@@ -153,7 +153,7 @@ impl Runner {
             Event::Ringing { call } => {
                 self.voice.say(&Note::Ringing { call: &call.to_string() });
             }
-            Event::Ready(ready) => self.on_ready(&ready).await?,
+            Event::Ready(ready) => self.on_ready(*ready).await?,
             Event::PathRenewed(renewed) => self.on_path_renewed(renewed),
             Event::Members(members) => self.on_members(&members),
             Event::AddFailed(failed) => {
@@ -349,7 +349,7 @@ impl Runner {
         self.count_call().await
     }
 
-    async fn on_ready(&mut self, ready: &CallReady) -> Result<()> {
+    async fn on_ready(&mut self, ready: CallReady) -> Result<()> {
         let Some(current) = self.current.as_mut().filter(|current| current.call == ready.call)
         else {
             tolerate(self.terminal.hang_up(ready.call).await, self.voice);
@@ -357,12 +357,17 @@ impl Runner {
         };
         let others = ready.senders.iter().map(|sender| (sender.login.clone(), sender.member));
         current.others = others.collect();
+        if let Some(media) = &current.media {
+            self.voice.say(&Note::Round { ready: &ready });
+            media.next_round(ready);
+            return Ok(());
+        }
         let with = current.with.clone();
         self.voice.say(&Note::Connected { call: &ready.call.to_string(), with: &with });
         let inputs = core::mem::take(&mut current.inputs);
         let options = options(&self.goal, self.config.rates());
         let started = streams::output(&self.config)
-            .and_then(|output| Ok(CallMedia::start(ready, inputs, output, options)?));
+            .and_then(|output| Ok(CallMedia::start(&ready, inputs, output, options)?));
         match started {
             Ok(media) => {
                 current.media = Some(media);

@@ -6,7 +6,8 @@ use crate::media::CallSummary;
 use core::fmt::Write as _;
 use core::time::Duration;
 use kakehashi_wire::terminal::{
-    CallEnd, MemberPhase, MemberState, Members, MissedCall, PresenceEntry, PresenceState, Role,
+    CallEnd, CallReady, MemberPhase, MemberState, Members, MissedCall, PresenceEntry,
+    PresenceState, Role,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ pub(super) enum Note<'a> {
     Progress(&'a CallSummary),
     Summary { with: &'a str, media: &'a CallSummary },
     Members { members: &'a Members },
+    Round { ready: &'a CallReady },
     AddFailed { login: &'a str, reason: CallEnd },
     Merged { call: &'a str, into: &'a str },
     Taken { call: &'a str },
@@ -99,6 +101,11 @@ fn json(note: &Note<'_>) -> Value {
             let calls: Vec<_> = calls.iter().map(call).collect();
             json!({"event": "missed", "calls": calls})
         }
+        Note::Round { ready } => {
+            let with: Vec<_> = ready.senders.iter().map(|sender| &sender.login).collect();
+            json!({"event": "round", "call": ready.call.to_string(), "round": ready.round,
+                "with": with})
+        }
         Note::AddFailed { login, reason } => {
             json!({"event": "add_failed", "login": login, "reason": reason.name()})
         }
@@ -140,6 +147,10 @@ fn text(note: &Note<'_>) -> String {
         Note::Summary { with, media } => summary(with, media),
         Note::Members { members } => in_call(members),
         Note::Missed { calls } => missed(calls, Clock::start().unix_at_zero()),
+        Note::Round { ready } => {
+            let with: Vec<_> = ready.senders.iter().map(|it| it.login.as_str()).collect();
+            format!("Going on with {}.", with.join(", "))
+        }
         Note::AddFailed { login, reason } => {
             format!("{login} does not come into the call: {}.", end_sentence(*reason))
         }

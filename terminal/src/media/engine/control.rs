@@ -19,6 +19,12 @@ pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// The hello between terminals: an RTCP packet of this name (RFC 3550 6.7).
 const GREETING: [u8; 4] = *b"KKRD";
 
+/// Who a sealed RTCP packet says sent it (RFC 3711 3.4).
+pub(super) fn sender(datagram: &[u8]) -> Result<Ssrc, SrtpError> {
+    let ssrc = datagram.get(4..).and_then(|rest| rest.first_chunk::<4>());
+    Ok(Ssrc(u32::from_be_bytes(*ssrc.ok_or(SrtpError::TooShort)?)))
+}
+
 impl Engine {
     /// Takes an RTCP packet that came over path number `path`.
     pub(super) fn rtcp(
@@ -27,8 +33,7 @@ impl Engine {
         datagram: &mut [u8],
         now: Moment,
     ) -> Result<(), SrtpError> {
-        let ssrc = datagram.get(4..).and_then(|rest| rest.first_chunk::<4>());
-        let ssrc = Ssrc(u32::from_be_bytes(*ssrc.ok_or(SrtpError::TooShort)?));
+        let ssrc = sender(datagram)?;
         let from = self.members.iter().position(|member| member.sends(ssrc));
         let from = from.ok_or(SrtpError::UnknownSsrc)?;
         let downlink = self.downlinks[path].as_mut();
