@@ -302,7 +302,12 @@ pub const HASH_PASSES: u32 = 2;
 /// Lanes of one password hash; see [`HASH_KIB`].
 pub const HASH_LANES: u32 = 1;
 
-/// Password checks that may wait per worker: at about 30 ms each, half a second of waiting.
+/// Of so many password checks one is a stranger's if any waits, whatever devices wait that their
+/// accounts know.
+pub const HASHES_PER_STRANGER: usize = 4;
+
+/// Password checks that may wait per worker, of known devices and of strangers each: at about 30 ms
+/// each, half a second of waiting.
 pub const HASH_QUEUE_PER_WORKER: usize = 16;
 
 /// What one password hash takes on a slow core, for the advice when to try again.

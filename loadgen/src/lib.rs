@@ -1,6 +1,7 @@
 //! Traffic for a relay that is under test: many legs with realistic mixes, how much a relay
 //! carries, authentic packets at a steady rate ([`steady`]), what still arrives of who was
-//! suspended ([`suspend`]), and what an attacker would send ([`hostile`]).
+//! suspended ([`suspend`]), strangers who sign in without end ([`storm`]) and honest terminals
+//! beside them ([`honest`]), and what an attacker would send ([`hostile`]).
 //!
 //! A load begins with a [`mix`]; [`engine`] drives it with one thread that sends on schedule and
 //! one that opens every packet; [`conduct`] watches, [`report`] tells. Calls come from control, as
@@ -23,6 +24,7 @@ pub mod conduct;
 pub mod cpu;
 pub mod engine;
 pub mod flows;
+pub mod honest;
 pub mod hostile;
 pub mod leg;
 pub mod local_relay;
@@ -40,4 +42,5 @@ pub mod self_check;
 pub mod signed_in;
 mod sink;
 pub mod steady;
+pub mod storm;
 pub mod suspend;

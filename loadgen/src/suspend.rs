@@ -97,7 +97,7 @@ impl Report {
 }
 
 /// The least of `sorted` that so many percent do not exceed, in milliseconds.
-fn percentile_ms(sorted: &[Duration], percent: usize) -> f64 {
+pub(crate) fn percentile_ms(sorted: &[Duration], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
     sorted.get(rank).map_or(0.0, |time| time.as_secs_f64() * 1e3)
 }
@@ -134,7 +134,7 @@ pub fn run(
         let arrivals = legs.map(|leg| leg.join().expect("the leg's thread does not panic"));
         done?;
         let [to_caller, to_callee] = arrivals;
-        judge(&[to_caller?, to_callee?], asked, acknowledged)
+        judge(&[to_caller?.arrivals, to_callee?.arrivals], asked, acknowledged)
     })
 }
 
@@ -153,26 +153,37 @@ fn judge(arrivals: &[Vec<Duration>; 2], asked: Duration, acknowledged: Duration)
     })
 }
 
+/// What one side of a call sent, and when it received something.
+pub(crate) struct Exchanged {
+    /// Its leg again.
+    pub(crate) leg: LegClient,
+    /// Packets it sent.
+    pub(crate) sent: u64,
+    /// When media of the other side arrived.
+    pub(crate) arrivals: Vec<Duration>,
+}
+
 /// Sends on schedule and notes when media of the other side arrives, until `over`.
-fn exchange(
-    mut leg: LegClient,
+pub(crate) fn exchange(
+    leg: LegClient,
     clock: Clock,
     interval: Duration,
     over: &AtomicBool,
-) -> Result<Vec<Duration>> {
-    let mut arrivals = Vec::new();
+) -> Result<Exchanged> {
+    let mut exchanged = Exchanged { leg, sent: 0, arrivals: Vec::new() };
     let mut due = clock.now();
     while !over.load(Ordering::Acquire) {
         if clock.now() >= due {
-            leg.send(0, PAYLOAD_BYTES)?;
+            exchanged.leg.send(0, PAYLOAD_BYTES)?;
+            exchanged.sent += 1;
             due += interval;
         }
-        leg.wait_at_most(due.saturating_sub(clock.now()).max(WAIT_MIN))?;
-        if let Some(Arrival::Media { .. }) = leg.receive()? {
-            arrivals.push(clock.now());
+        exchanged.leg.wait_at_most(due.saturating_sub(clock.now()).max(WAIT_MIN))?;
+        if let Some(Arrival::Media { .. }) = exchanged.leg.receive()? {
+            exchanged.arrivals.push(clock.now());
         }
     }
-    Ok(arrivals)
+    Ok(exchanged)
 }
 
 /// Sees to it that both sides were told what they should be; gives the called side back.

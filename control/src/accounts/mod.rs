@@ -41,7 +41,7 @@ use model::{
 };
 use names::Login;
 use password::StoredHash;
-use pool::{Busy, Pool};
+use pool::{Busy, Lane, Pool};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
@@ -200,7 +200,11 @@ impl Accounts {
         let ticket = ticket.map_err(|TooOften { retry_after }| SignInRefusal::Busy {
             retry_after_ms: u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX),
         })?;
-        let matches = self.pool.matches(password.clone(), hash.clone()).await;
+        let lane = match guess.from {
+            Origin::Stranger(_) => Lane::Stranger,
+            Origin::Known(_) | Origin::Session(_) => Lane::Known,
+        };
+        let matches = self.pool.matches(lane, password.clone(), hash.clone()).await;
         let outcome = match matches {
             Ok(Some(true)) => Outcome::Right,
             Ok(_) => Outcome::Wrong,

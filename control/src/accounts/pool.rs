@@ -1,17 +1,19 @@
 //! A few threads that hash passwords, so that sign-ins can take neither all cores nor all memory.
 //!
-//! At most K hashes at once (K x 19 MiB) and a bounded queue before them; whoever finds the queue
-//! full is refused at once and told when to come again, since a queue that grows only makes
-//! everybody wait until they have given up.
+//! At most K hashes at once (K x 19 MiB) and two bounded queues before them; whoever finds its
+//! queue full is refused at once and told when to come again, since a queue that grows only makes
+//! everybody wait until they have given up. Devices that their account knows have a queue of their
+//! own, which goes first: strangers without end do not keep them out. One hash in
+//! [`HASHES_PER_STRANGER`] is a stranger's all the same, so that new devices get in, too.
 
 use super::password::StoredHash;
-use crate::capacity::HASH_MS_ESTIMATE;
+use crate::capacity::{HASH_MS_ESTIMATE, HASHES_PER_STRANGER};
 use core::sync::atomic::{AtomicU32, Ordering};
 use kakehashi_wire::secret::Password;
+use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 /// The queue is full; come again in so many milliseconds.
@@ -22,33 +24,112 @@ pub(super) struct Busy {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The threads and their queue. Dropping it ends the threads after what they are doing.
+/// For whom a hash is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Lane {
+    /// A device that the account knows, a session, or an operator.
+    Known,
+    /// Anybody.
+    Stranger,
+}
+
+/// The threads and their queues. Dropping it ends the threads after what waits.
 pub(super) struct Pool {
-    queue: SyncSender<Job>,
+    queues: Arc<Queues>,
+    depth: usize,
     waiting: Arc<AtomicU32>,
     workers: u32,
 }
 
-impl Pool {
-    /// Starts `workers` threads with a queue of `depth` before them.
-    pub(super) fn start(workers: u32, depth: usize) -> io::Result<Self> {
-        let (queue, jobs) = sync_channel::<Job>(depth);
-        let jobs = Arc::new(Mutex::new(jobs));
-        for number in 0..workers {
-            let jobs = Arc::clone(&jobs);
-            let thread = std::thread::Builder::new().name(format!("argon2-{number}"));
-            thread.spawn(move || work(&jobs))?;
+#[derive(Default)]
+struct Queues {
+    jobs: Mutex<Jobs>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Jobs {
+    known: VecDeque<Job>,
+    strangers: VecDeque<Job>,
+    /// Counts the jobs that were begun.
+    begun: usize,
+    closed: bool,
+}
+
+impl Jobs {
+    /// Takes a job in unless `depth` of its lane wait already.
+    fn offer(&mut self, lane: Lane, job: Job, depth: usize) -> bool {
+        let queue = match lane {
+            Lane::Known => &mut self.known,
+            Lane::Stranger => &mut self.strangers,
+        };
+        let has_room = queue.len() < depth;
+        if has_room {
+            queue.push_back(job);
         }
-        Ok(Self { queue, waiting: Arc::default(), workers })
+        has_room
+    }
+
+    fn next(&mut self) -> Option<Job> {
+        let for_stranger = self.begun % HASHES_PER_STRANGER == HASHES_PER_STRANGER - 1;
+        let (first, second) = match for_stranger {
+            true => (&mut self.strangers, &mut self.known),
+            false => (&mut self.known, &mut self.strangers),
+        };
+        let job = first.pop_front().or_else(|| second.pop_front())?;
+        self.begun = self.begun.wrapping_add(1);
+        Some(job)
+    }
+}
+
+impl Queues {
+    fn jobs(&self) -> MutexGuard<'_, Jobs> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a job; `None` when none will come.
+    fn wait(&self) -> Option<Job> {
+        let mut jobs = self.jobs();
+        loop {
+            if let Some(job) = jobs.next() {
+                return Some(job);
+            }
+            if jobs.closed {
+                return None;
+            }
+            jobs = self.changed.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.queues.jobs().closed = true;
+        self.queues.changed.notify_all();
+    }
+}
+
+impl Pool {
+    /// Starts `workers` threads with two queues of `depth` before them.
+    pub(super) fn start(workers: u32, depth: usize) -> io::Result<Self> {
+        let queues = Arc::new(Queues::default());
+        let pool = Self { queues, depth, waiting: Arc::default(), workers };
+        for number in 0..workers {
+            let queues = Arc::clone(&pool.queues);
+            let thread = std::thread::Builder::new().name(format!("argon2-{number}"));
+            thread.spawn(move || work(&queues))?;
+        }
+        Ok(pool)
     }
 
     /// Whether `password` has `hash`; `None` if the hash is not one of ours.
     pub(super) async fn matches(
         &self,
+        lane: Lane,
         password: Password,
         hash: StoredHash,
     ) -> Result<Option<bool>, Busy> {
-        self.run(move || hash.matches(&password)).await
+        self.run(lane, move || hash.matches(&password)).await
     }
 
     /// The hash of `password`.
@@ -57,11 +138,12 @@ impl Pool {
         password: Password,
         salt: [u8; 16],
     ) -> Result<Option<StoredHash>, Busy> {
-        self.run(move || StoredHash::of(&password, salt).ok()).await
+        self.run(Lane::Known, move || StoredHash::of(&password, salt).ok()).await
     }
 
     async fn run<T: Send + 'static>(
         &self,
+        lane: Lane,
         task: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Busy> {
         let (answer, answered) = oneshot::channel();
@@ -73,9 +155,10 @@ impl Pool {
                 let _ = answer.send(task());
             }
         });
-        if self.queue.try_send(job).is_err() {
+        if !self.queues.jobs().offer(lane, job, self.depth) {
             return Err(self.busy());
         }
+        self.queues.changed.notify_one();
         answered.await.map_err(|_panicked| self.busy())
     }
 
@@ -102,10 +185,8 @@ impl Drop for Waiting {
     }
 }
 
-fn work(jobs: &Mutex<Receiver<Job>>) {
-    loop {
-        let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = next else { return };
+fn work(queues: &Queues) {
+    while let Some(job) = queues.wait() {
         if catch_unwind(AssertUnwindSafe(job)).is_err() {
             tracing::error!("a password hash panicked; the sign-in was refused as busy");
         }
@@ -117,44 +198,85 @@ mod tests {
     use super::*;
     use std::sync::mpsc::channel;
 
-    #[tokio::test]
-    async fn a_full_queue_refuses_at_once_and_says_when_to_come_again() {
-        let pool = Arc::new(Pool::start(1, 2).unwrap());
+    /// A pool of one thread that is held up until the sender is used or dropped.
+    async fn held_up(depth: usize) -> (Arc<Pool>, std::sync::mpsc::Sender<()>) {
+        let pool = Arc::new(Pool::start(1, depth).unwrap());
         let (started, has_started) = channel();
         let (release, released) = channel::<()>();
-        let blocker = tokio::spawn({
-            let pool = Arc::clone(&pool);
-            async move {
-                pool.run(move || {
-                    started.send(()).unwrap();
-                    released.recv().unwrap();
-                })
-                .await
-            }
+        let task = Arc::clone(&pool);
+        tokio::spawn(async move {
+            let hold = move || {
+                started.send(()).unwrap();
+                let _released = released.recv();
+            };
+            task.run(Lane::Known, hold).await
         });
         tokio::task::spawn_blocking(move || has_started.recv().unwrap()).await.unwrap();
+        (pool, release)
+    }
+
+    async fn until_so_many_wait(pool: &Pool, count: u32) {
+        while pool.waiting.load(Ordering::Relaxed) < count {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once_and_says_when_to_come_again() {
+        let (pool, release) = held_up(2).await;
         let mut queued = Vec::new();
         for _ in 0..2 {
             let pool = Arc::clone(&pool);
-            queued.push(tokio::spawn(async move { pool.run(|| 7).await }));
+            queued.push(tokio::spawn(async move { pool.run(Lane::Stranger, || 7).await }));
         }
-        while pool.waiting.load(Ordering::Relaxed) < 2 {
-            tokio::task::yield_now().await;
-        }
-        let refused = pool.run(|| 8).await;
+        until_so_many_wait(&pool, 2).await;
+        let refused = pool.run(Lane::Stranger, || 8).await;
         assert_eq!(refused, Err(Busy { retry_after_ms: 3 * HASH_MS_ESTIMATE }));
+        let owner = tokio::spawn({
+            let pool = Arc::clone(&pool);
+            async move { pool.run(Lane::Known, || 9).await }
+        });
+        until_so_many_wait(&pool, 3).await;
         release.send(()).unwrap();
         for task in queued {
             assert_eq!(task.await.unwrap(), Ok(7));
         }
-        assert!(blocker.await.unwrap().is_ok());
+        assert_eq!(owner.await.unwrap(), Ok(9), "strangers do not fill the owners' queue");
         assert_eq!(pool.waiting.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn known_devices_go_first_and_strangers_are_not_forgotten() {
+        const EACH: usize = 9;
+        let (pool, release) = held_up(EACH).await;
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut tasks = Vec::new();
+        for (lane, name) in [(Lane::Stranger, 's'), (Lane::Known, 'k')] {
+            for nth in 1..=EACH {
+                let (pool, order) = (Arc::clone(&pool), Arc::clone(&order));
+                let note = move || order.lock().unwrap().push(name);
+                tasks.push(tokio::spawn({
+                    let pool = Arc::clone(&pool);
+                    async move { pool.run(lane, note).await }
+                }));
+                let before = if lane == Lane::Known { EACH } else { 0 };
+                until_so_many_wait(&pool, u32::try_from(before + nth).unwrap()).await;
+            }
+        }
+        drop(release);
+        for task in tasks {
+            task.await.unwrap().unwrap();
+        }
+        // The job that held the pool up was the first of four.
+        let order: String = order.lock().unwrap().iter().collect();
+        assert_eq!(order, "kkskkkskkkskssssss");
     }
 
     #[tokio::test]
     async fn a_panic_refuses_one_and_the_pool_goes_on() {
         let pool = Pool::start(1, 2).unwrap();
-        assert!(pool.run(|| panic!("expected by this test")).await.map(|()| 0).is_err());
-        assert_eq!(pool.run(|| 9).await, Ok(9));
+        let panics = pool.run(Lane::Known, || panic!("expected by this test")).await;
+        assert!(panics.map(|()| 0).is_err());
+        assert_eq!(pool.run(Lane::Stranger, || 9).await, Ok(9));
     }
 }

@@ -7,6 +7,7 @@ mod media;
 mod orders;
 mod place;
 mod steady;
+mod storm;
 mod suspend;
 
 use anyhow::Result;
@@ -60,6 +61,13 @@ enum Command {
     /// acknowledgement to the last packet that either side received, then the account is activated
     /// again and calls anew. Exit code 0 means that no packet came later than 500 ms.
     Suspend(Box<suspend::SuspendArgs>),
+    /// Lets strangers sign in without end, and measures what honest terminals and a running call
+    /// notice of it.
+    ///
+    /// The strangers come from many loopback addresses, so control must be on this machine. Exit
+    /// code 0 means that every honest sign-in succeeded, 99 % of them within --p99-ms, and that the
+    /// call lost no packet.
+    Storm(Box<storm::StormArgs>),
 }
 
 /// Runs the program.
@@ -73,5 +81,6 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         Command::Orders(args) => orders::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Steady(args) => steady::run(*args).await.map(|()| ExitCode::SUCCESS),
         Command::Suspend(args) => suspend::run(*args).await,
+        Command::Storm(args) => storm::run(*args).await,
     }
 }
