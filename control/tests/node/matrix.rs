@@ -151,6 +151,7 @@ fn admin(act: Act, named: Named) -> Option<Request> {
         Act::DeskList => Request::DeskList { tenant },
         Act::DeskRemove => Request::DeskRemove { tenant, desk },
         Act::Calls => Request::Calls { tenant: Some(tenant), ended: 10 },
+        Act::CallEnd => Request::CallEnd { tenant: Some(tenant), call: named.call },
         Act::Sessions => Request::Sessions { tenant: Some(tenant) },
         Act::Relays => Request::Relays {},
         Act::Status => Request::Status {},

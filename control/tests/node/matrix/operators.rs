@@ -1,5 +1,6 @@
 //! What operators and administrators ask.
 
+use super::super::common::relay::Relay;
 use super::*;
 use kakehashi_control::admin::{Answer, Asker, Refused, Service, Why, answer};
 use std::sync::Arc;
@@ -84,6 +85,31 @@ async fn every_request_of_every_role_about_its_own_tenant_another_and_none() {
     let bank = service.accounts.find_tenant("bank").await.unwrap().unwrap();
     let accounts = service.accounts.list(bank.id).await.unwrap();
     assert_eq!(accounts.len(), 2, "nobody has added one");
+    platform.node.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_of_another_tenant_is_as_absent_as_one_that_never_was() {
+    let platform = platform().await;
+    let service = service(&platform);
+    let _relay = Relay::start(&platform, 1).await;
+    let mut stranger = platform.terminal("bank", "z").await;
+    let _peer = platform.terminal("bank", "a").await;
+    let theirs = stranger.invite("a").await.unwrap();
+    for asker in askers().into_iter().filter(|asker| asker.rank() != Rank::Operator) {
+        let mut heard = Vec::new();
+        for call in [theirs, NEVER] {
+            for tenant in [Some("shop".to_owned()), None] {
+                let request = Request::CallEnd { tenant, call };
+                let refused = answer(&service, &asker, request).await.err().unwrap();
+                heard.push(without(&call.to_string(), refused));
+            }
+        }
+        assert!(heard.windows(2).all(|pair| pair[0] == pair[1]), "{asker:?}: {heard:?}");
+        let may = is_allowed(Act::CallEnd, asker.rank());
+        assert_eq!(heard[0].why, if may { Why::Absent } else { Why::NotAllowed });
+    }
+    assert_eq!(service.live.live_calls().await.len(), 1, "it goes on");
     platform.node.stop().await;
 }
 
