@@ -458,6 +458,18 @@ pub const API_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest life of a connection, whoever reads its answers however slowly.
 pub const API_CONNECTION_TIME: Duration = Duration::from_secs(600);
 
+/// Tokens of people at once: some people of each tenant that is at work.
+pub const API_TOKENS_MAX: usize = 10_000;
+
+/// Tokens of one account at once: a script, and some browsers.
+pub const API_TOKENS_PER_ACCOUNT_MAX: usize = 8;
+
+/// A token that nobody used for so long counts no longer.
+pub const API_TOKEN_IDLE: Duration = Duration::from_secs(15 * 60);
+
+/// The longest a token counts: a working day.
+pub const API_TOKEN_LIFE: Duration = Duration::from_secs(12 * 3600);
+
 /// How long a client waits for an answer: a password hash may wait for [`HASH_QUEUE_PER_WORKER`]
 /// others, and a slow disk may take seconds.
 pub const API_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);

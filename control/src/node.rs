@@ -121,7 +121,7 @@ impl Node {
             driver::start(coordinator, clock, Arc::clone(&parts.records), Arc::clone(&parts.store));
 
         let (accounts, audit) = (Arc::clone(&parts.accounts), Arc::clone(&parts.audit));
-        let gate = Gate::new(accounts, core.clone(), audit, entropy, clock);
+        let gate = Gate::new(accounts, core.clone(), audit, entropy.clone(), clock);
         let limits = Limits::with_per_address(config.terminals.connections_per_address);
         let links = Links {
             core: core.clone(),
@@ -139,7 +139,13 @@ impl Node {
         let servers = [
             tokio::spawn(listener::serve(listeners.terminals.clone(), Arc::new(gate), limits)),
             tokio::spawn(link::serve(listeners.relays.clone(), Arc::new(links))),
-            serve_api(listeners.api, operator, &parts, core.clone(), stopped.clone()),
+            serve_api(
+                listeners.api,
+                &parts,
+                core.clone(),
+                (operator, entropy, clock),
+                stopped.clone(),
+            ),
             tokio::spawn(retention::serve(accounts, records, stopped)),
         ];
         let node = Self {
@@ -284,9 +290,9 @@ fn listen(config: &Config, entropy: &Entropy) -> Result<Listeners, ControlError>
 
 fn serve_api(
     listener: ApiListener,
-    operator: OperatorToken,
     parts: &Parts,
     core: Core,
+    (operator, entropy, clock): (OperatorToken, Entropy, Clock),
     stopped: watch::Receiver<bool>,
 ) -> JoinHandle<()> {
     let service = Service {
@@ -296,5 +302,5 @@ fn serve_api(
         live: Arc::new(core),
         now: UnixMs::now,
     };
-    tokio::spawn(api::serve(listener, Api::new(service, operator), stopped))
+    tokio::spawn(api::serve(listener, Api::new(service, operator, entropy, clock), stopped))
 }

@@ -5,6 +5,7 @@
 //! answer. Who guesses too often is refused before the hash, for unknown accounts too.
 
 mod change;
+mod current;
 mod desks;
 mod devices;
 pub mod guard;
@@ -17,6 +18,7 @@ mod rules;
 mod standing;
 
 pub use change::ChangeRefusal;
+pub use current::Current;
 pub use desks::DeskList;
 pub use devices::ProvenDevice;
 pub use manage::{AccountError, Added, NewAccount};

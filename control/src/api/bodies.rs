@@ -6,6 +6,61 @@ use crate::policy::{TenantLimits, TenantRules, role_name};
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::Role;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// Who somebody says to be.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SignIn {
+    pub(super) tenant: String,
+    pub(super) login: String,
+    #[serde(with = "password")]
+    pub(super) password: Password,
+}
+
+/// What somebody who signed in gets.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Token {
+    #[serde(with = "secret")]
+    pub(super) token: Zeroizing<String>,
+    /// For so many seconds after it was used last.
+    pub(super) idle_s: u64,
+    /// For so many seconds in all.
+    pub(super) life_s: u64,
+}
+
+/// A token in JSON.
+mod secret {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use zeroize::Zeroizing;
+
+    pub(super) fn serialize<S: Serializer>(
+        it: &Zeroizing<String>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        it.as_str().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Zeroizing<String>, D::Error> {
+        String::deserialize(from).map(Zeroizing::new)
+    }
+}
+
+/// A password in JSON.
+mod password {
+    use kakehashi_wire::secret::Password;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(it: &Password, to: S) -> Result<S::Ok, S::Error> {
+        it.expose().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Password, D::Error> {
+        String::deserialize(from).map(Password::new)
+    }
+}
 
 /// A tenant to add.
 #[derive(Serialize, Deserialize)]

@@ -76,7 +76,7 @@ fn operation(route: &Route) -> Value {
         let content = content(body, "application/json");
         operation["requestBody"] = json!({ "required": true, "content": content });
     }
-    if matches!(route.what, What::Document) {
+    if matches!(route.what, What::Document | What::SignIn) {
         operation["security"] = json!([]);
     }
     operation

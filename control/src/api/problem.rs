@@ -53,9 +53,30 @@ impl Problem {
     }
 
     pub(super) fn not_authenticated() -> Self {
-        let detail = "send `Authorization: Bearer TOKEN`, with the text of `operator.token` in \
-                      the data folder, which is another after each start";
+        let detail = "send `Authorization: Bearer TOKEN`, with what POST /v1/tokens gave, or \
+                      `operator.token` of the data folder, which is another after each start";
         Self::new(StatusCode::UNAUTHORIZED, "not_authenticated", detail).closing()
+    }
+
+    pub(super) fn bad_credentials() -> Self {
+        let detail = "tenant, login ID or password is wrong: check all three";
+        Self::new(StatusCode::FORBIDDEN, "bad_credentials", detail)
+    }
+
+    pub(super) fn must_change() -> Self {
+        let detail = "this password is for one sign-in of a terminal, which changes it: \
+                      `kakehashi terminal ... password`";
+        Self::new(StatusCode::FORBIDDEN, "must_change", detail)
+    }
+
+    pub(super) fn too_often(retry_after_ms: u32) -> Self {
+        let detail = format!("too many sign-ins: try again in {retry_after_ms} ms");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
+    }
+
+    /// What kind of reason it is.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
     }
 
     pub(super) fn length_required() -> Self {

@@ -49,6 +49,10 @@ pub(super) enum What {
     Ask(fn(&Asked<'_>) -> Result<Request, Problem>),
     /// The document, for anybody.
     Document,
+    /// Somebody gives a password for a token.
+    SignIn,
+    /// Somebody gives a token back.
+    SignOut,
 }
 
 impl Route {
@@ -82,6 +86,7 @@ impl Route {
     }
 }
 
+const TOKENS: &str = "/v1/tokens";
 const TENANTS: &str = "/v1/tenants";
 const POLICY: &str = "/v1/tenants/{tenant}/policy";
 const TENANT_SUSPENSION: &str = "/v1/tenants/{tenant}/suspension";
@@ -104,6 +109,11 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new(Get, "/v1/openapi.json", "document", What::Document)
         .text("Describes this API.")
         .answer("Document"),
+    Route::new(Post, TOKENS, "sign_in", What::SignIn)
+        .text("Gives a token for a tenant's login ID and password; it lasts 12 hours at most.")
+        .body("SignIn")
+        .answer("Token"),
+    Route::new(Delete, TOKENS, "sign_out", What::SignOut).text("Ends the token it is asked with."),
     Route::ask(Get, TENANTS, "list_tenants", |_| Ok(Request::TenantList {}))
         .text("Lists tenants, in order of name.")
         .answer("Tenants"),

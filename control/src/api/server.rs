@@ -1,7 +1,9 @@
 //! The listener: who may connect, how much and how slowly they may speak, and what is answered.
 
 use super::asked::Asked;
+use super::bodies::Token;
 use super::document::document;
+use super::people::People;
 use super::problem::Problem;
 use super::routes::{ROUTES, Route, Verb, What};
 use super::token::OperatorToken;
@@ -9,8 +11,11 @@ use crate::admin::{Answer, Asker, Service, answer};
 use crate::capacity::{
     ADMIN_ANSWER_BYTES_MAX, API_ANSWERS_MAX, API_BODY_BYTES_MAX, API_BODY_TIMEOUT,
     API_CONNECTION_TIME, API_CONNECTIONS_MAX, API_CONNECTIONS_PER_ADDRESS, API_HEAD_BYTES_MAX,
-    API_HEAD_TIMEOUT, API_HEADERS_MAX, FAREWELL_TIMEOUT, HANDSHAKE_TIMEOUT, STRANGERS_LOG_EVERY,
+    API_HEAD_TIMEOUT, API_HEADERS_MAX, API_TOKEN_IDLE, API_TOKEN_LIFE, FAREWELL_TIMEOUT,
+    HANDSHAKE_TIMEOUT, STRANGERS_LOG_EVERY,
 };
+use crate::clock::Clock;
+use crate::entropy::Entropy;
 use crate::gate::listener::ListenError;
 use crate::gate::{Crowd, Entry, Limits, Pace, Place};
 use crate::seldom::Seldom;
@@ -32,6 +37,7 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
+use serde::Serialize;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -47,6 +53,7 @@ use zeroize::Zeroizing;
 pub(crate) struct Api {
     service: Service,
     operator: OperatorToken,
+    people: People,
     document: Bytes,
     answers: Arc<Semaphore>,
 }
@@ -83,9 +90,15 @@ impl ApiListener {
 }
 
 impl Api {
-    pub(crate) fn new(service: Service, operator: OperatorToken) -> Arc<Self> {
+    pub(crate) fn new(
+        service: Service,
+        operator: OperatorToken,
+        entropy: Entropy,
+        clock: Clock,
+    ) -> Arc<Self> {
+        let people = People::new(entropy, clock);
         let answers = Arc::new(Semaphore::new(API_ANSWERS_MAX));
-        Arc::new(Self { service, operator, document: document().into(), answers })
+        Arc::new(Self { service, operator, people, document: document().into(), answers })
     }
 
     fn router(self: &Arc<Self>) -> Router {
@@ -120,8 +133,17 @@ impl Api {
         let understand = match route.what {
             What::Ask(understand) => understand,
             What::Document => return Ok(json(self.document.clone())),
+            What::SignIn => {
+                let body = read(body, length).await?;
+                return self.sign_in(&body, head.extensions.get::<Peer>()).await;
+            }
+            What::SignOut => {
+                let token = bearer(&head.headers).ok_or_else(Problem::not_authenticated)?;
+                self.people.sign_out(token);
+                return spell(&Answer::Done {}, None).map(json);
+            }
         };
-        let asker = self.authenticate(&head.headers, head.extensions.get::<Peer>())?;
+        let asker = self.authenticate(&head.headers, head.extensions.get::<Peer>()).await?;
         let body = read(body, length).await?;
         let names = names.map_err(|_| Problem::wrong("a name in the path is not UTF-8"))?;
         let names: Vec<_> = names.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
@@ -137,13 +159,33 @@ impl Api {
         spell(&answer, place.ok()).map(json)
     }
 
-    fn authenticate(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Asker, Problem> {
+    async fn sign_in(
+        self: &Arc<Self>,
+        body: &[u8],
+        peer: Option<&Peer>,
+    ) -> Result<Response<Body>, Problem> {
+        let Some(Peer(address)) = peer.copied() else { return Err(Problem::broken()) };
+        let ask = Asked { names: &[], query: "", body }.body()?;
+        let api = Arc::clone(self);
+        let answering =
+            tokio::spawn(async move { api.people.sign_in(ask, &api.service, address).await });
+        let token = answering.await.map_err(|_| Problem::broken())??;
+        let (idle_s, life_s) = (API_TOKEN_IDLE.as_secs(), API_TOKEN_LIFE.as_secs());
+        spell(&Token { token, idle_s, life_s }, None).map(json)
+    }
+
+    async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<&Peer>,
+    ) -> Result<Asker, Problem> {
         let Some(Peer(address)) = peer else { return Err(Problem::not_authenticated()) };
         let token = bearer(headers).ok_or_else(Problem::not_authenticated)?;
         if self.operator.is(token) {
             return Ok(Asker::Operator { address: *address });
         }
-        Err(Problem::not_authenticated())
+        let asker = self.people.asker(token, &self.service.accounts, *address).await?;
+        asker.ok_or_else(Problem::not_authenticated)
     }
 }
 
@@ -216,7 +258,7 @@ impl AsRef<[u8]> for Text {
     }
 }
 
-fn spell(answer: &Answer, place: Option<OwnedSemaphorePermit>) -> Result<Bytes, Problem> {
+fn spell(answer: &impl Serialize, place: Option<OwnedSemaphorePermit>) -> Result<Bytes, Problem> {
     // An answer with a password is shorter than this, so it never moves in memory.
     let mut text = Zeroizing::new(Vec::with_capacity(ANSWER_BYTES_USUAL));
     serde_json::to_writer(&mut *text, answer).map_err(|_| Problem::broken())?;

@@ -1,6 +1,6 @@
 //! The operators' door over real TLS: whom it lets in, and what it does with everything else.
 
-use super::common::{Platform, client_tls, trusting, within};
+use super::common::{PASSWORD, Platform, client_tls, trusting, within};
 use kakehashi_control::accounts::Standing;
 use kakehashi_control::admin::{Answer, Request};
 use kakehashi_control::api::client::{Client, ClientError, request};
@@ -389,5 +389,121 @@ async fn who_hangs_up_has_asked_all_the_same() {
         }
     })
     .await;
+    platform.node.stop().await;
+}
+
+/// What is answered to a sign-in.
+async fn sign_in(platform: &Platform, tenant: &str, login: &str, password: &str) -> String {
+    let body = serde_json::json!({ "tenant": tenant, "login": login, "password": password });
+    let body = body.to_string();
+    let text = format!(
+        "POST /v1/tokens HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    raw(platform, text.as_bytes()).await
+}
+
+/// The token of an account that is an administrator from here on.
+async fn administrator(platform: &Platform, tenant: &str, login: &str) -> String {
+    let (tenant, login) = (tenant.to_owned(), login.to_owned());
+    let role = kakehashi_wire::terminal::Role::TenantAdmin;
+    let (of, who) = (tenant.clone(), login.clone());
+    let set = Request::AccountRole { tenant: of, login: who, role };
+    request(platform.folder.path(), set).await.unwrap();
+    let answer = sign_in(platform, &tenant, &login, PASSWORD).await;
+    assert_eq!(status(&answer), 200, "{answer}");
+    body(&answer)["token"].as_str().unwrap().to_owned()
+}
+
+fn client(platform: &Platform, token: &str) -> Client {
+    let url = format!("https://localhost:{}", platform.node.api_addr.port());
+    Client::new(&url, platform.pki().roots().unwrap(), token).unwrap()
+}
+
+#[tokio::test]
+async fn an_administrator_manages_its_own_tenant_and_sees_no_other() {
+    let platform = Platform::start().await;
+    let token = administrator(&platform, "shop", "a").await;
+    let mut admin = client(&platform, &token);
+    let accounts = |tenant: &str| Request::AccountList { tenant: tenant.into() };
+    let Answer::Accounts { rows } = admin.ask(accounts("shop")).await.unwrap() else { panic!() };
+    assert_eq!(rows.len(), 3);
+    let mut refusals = Vec::new();
+    for other in ["bank", "nowhere"] {
+        let refused = admin.ask(accounts(other)).await.err().unwrap().to_string();
+        refusals.push(refused.replace(other, "X"));
+    }
+    assert_eq!(refusals[0], refusals[1], "another tenant is as absent as none");
+    let refused = admin.ask(Request::TenantList {}).await.err().unwrap().to_string();
+    assert!(refused.contains("not allowed"), "{refused}");
+    let (tenant, login) = ("shop".to_owned(), "b".to_owned());
+    let subject = kakehashi_control::accounts::Subject::Account { tenant, login };
+    let suspended = admin.ask(Request::Suspend { subject }).await;
+    assert!(matches!(suspended, Ok(Answer::Done {})));
+
+    let plain = sign_in(&platform, "shop", "c", PASSWORD).await;
+    let plain = body(&plain)["token"].as_str().unwrap().to_owned();
+    let refused = client(&platform, &plain).ask(accounts("shop")).await.err().unwrap();
+    assert!(refused.to_string().contains("not allowed"), "a store's account: {refused}");
+    let rows = platform.node.audit.newest(None, 100).await.unwrap();
+    let noted = |act: &str, place: &str| {
+        let from = |text: &str| text.starts_with(place);
+        rows.iter().any(|row| row.act.as_str() == act && from(row.from.as_str()))
+    };
+    assert!(noted("api_sign_in", "127.0.0.1:") && noted("account_suspend", "a 127.0.0.1:"));
+    platform.node.stop().await;
+}
+
+#[tokio::test]
+async fn wrong_sign_ins_are_alike_and_tokens_end_with_what_they_were_granted_for() {
+    let platform = Platform::start().await;
+    let mut answers = Vec::new();
+    for (tenant, login, password) in
+        [("shop", "a", "wrong"), ("shop", "x", PASSWORD), ("x", "a", PASSWORD), ("", "", "")]
+    {
+        let answer = sign_in(&platform, tenant, login, password).await;
+        assert_eq!(problem(&answer), 403);
+        answers.push(body(&answer));
+    }
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
+
+    let status_of = async |token: &str| {
+        let text = format!(
+            "GET /v1/tenants/shop/accounts HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+             Authorization: Bearer {token}\r\n\r\n"
+        );
+        status(&raw(&platform, text.as_bytes()).await)
+    };
+    let (tenant, login) = ("shop".to_owned(), "a".to_owned());
+    let subject = kakehashi_control::accounts::Subject::Account { tenant, login };
+    let folder = platform.folder.path();
+    let token = administrator(&platform, "shop", "a").await;
+    assert_eq!(status_of(&token).await, 200);
+    request(folder, Request::Suspend { subject: subject.clone() }).await.unwrap();
+    assert_eq!(status_of(&token).await, 401, "suspended");
+    assert_eq!(problem(&sign_in(&platform, "shop", "a", PASSWORD).await), 403);
+    request(folder, Request::Reactivate { subject }).await.unwrap();
+    assert_eq!(status_of(&token).await, 401, "a token that ended does not come back");
+
+    let token = administrator(&platform, "shop", "a").await;
+    let out = format!(
+        "DELETE /v1/tokens HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         Authorization: Bearer {token}\r\n\r\n"
+    );
+    assert_eq!(status(&raw(&platform, out.as_bytes()).await), 200);
+    assert_eq!(status_of(&token).await, 401, "signed out");
+
+    let token = administrator(&platform, "shop", "a").await;
+    let change = Request::AccountPassword {
+        tenant: "shop".into(),
+        login: "a".into(),
+        password: Some(kakehashi_wire::secret::Password::new("another horse battery".into())),
+        permanent: false,
+    };
+    request(folder, change).await.unwrap();
+    assert_eq!(status_of(&token).await, 401, "another password");
+    let once = sign_in(&platform, "shop", "a", "another horse battery").await;
+    assert_eq!((problem(&once), &body(&once)["code"]), (403, &"must_change".into()));
     platform.node.stop().await;
 }
