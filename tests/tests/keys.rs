@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
 use kakehashi_tests::children::Lines;
-use kakehashi_tests::platform::{Account, Platform};
+use kakehashi_tests::platform::{Account, Platform, TENANT};
 use std::io::Write as _;
 use std::process::{Child, ChildStdin, Stdio};
 use std::time::Duration;
@@ -46,6 +46,7 @@ impl Typed {
 fn a_terminal_does_what_is_typed() {
     let platform = Platform::start(1);
     let (store, concierge) = platform.add_pair();
+    let third = platform.add_account(TENANT, "concierge-2");
     let voice = ["--audio", "sample:speech", "--loop", "wait"];
     let mut store = Typed::start(&platform, &store, &voice);
     let ask = [&voice[..], &["--ask", "--calls", "3"]].concat();
@@ -86,6 +87,14 @@ fn a_terminal_does_what_is_typed() {
     }
     concierge.types("layer low nobody");
     concierge.says("nobody of that login ID");
+
+    // A third comes and goes; the two go on.
+    let mut third = Typed::start(&platform, &third, &voice);
+    concierge.types("add concierge-2");
+    third.says(r#""event":"connected""#);
+    store.says(r#""login":"concierge-2","muted""#);
+    third.types("quit");
+    third.ends_well();
     concierge.types("hangup");
     concierge.says(r#""event":"summary""#);
     store.says(r#""event":"summary""#);

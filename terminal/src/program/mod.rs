@@ -40,7 +40,8 @@ Examples:
 
 While it waits or is in a call, it takes commands on standard input, one a line:
     hold, resume, mute, unmute, share, unshare, layer none|low|high [LOGIN],
-    away, back, missed, seen, call LOGIN, answer, reject, hangup, help, quit
+    add LOGIN, transfer LOGIN, away, back, missed, seen, call LOGIN, answer,
+    reject, hangup, help, quit
 
 The password comes from --password-file, from KAKEHASHI_PASSWORD, or is asked for.
 A one-time password is changed at the first sign-in: the new one comes from

@@ -10,7 +10,7 @@ use std::io::{BufRead, Read as _};
 use tokio::sync::mpsc;
 
 /// Every command with what it does, as `help` says it.
-pub(in crate::program) const COMMANDS: [(&str, &str); 17] = [
+pub(in crate::program) const COMMANDS: [(&str, &str); 19] = [
     ("hold", "put the call on hold"),
     ("resume", "take it back"),
     ("mute", "keep this terminal's voice from everybody"),
@@ -18,6 +18,8 @@ pub(in crate::program) const COMMANDS: [(&str, &str); 17] = [
     ("share", "share the screen that is offered"),
     ("unshare", "no longer"),
     ("layer none|low|high [LOGIN]", "receive no camera, the small one or the large one"),
+    ("add LOGIN", "bring somebody into the call"),
+    ("transfer LOGIN", "hand the call on: this terminal leaves when the other is there"),
     ("away", "nobody sits here: calls ring, and others see it"),
     ("back", "somebody does again"),
     ("missed", "show missed calls"),
@@ -37,6 +39,7 @@ enum Key {
     Mute(bool),
     Share(bool),
     Layer(Layer, Option<String>),
+    Add(String, bool),
     Away(bool),
     Missed,
     Seen,
@@ -61,6 +64,8 @@ impl Key {
             ["unshare"] => Self::Share(false),
             ["layer", layer] => Self::Layer(layer_of(layer)?, None),
             ["layer", layer, login] => Self::Layer(layer_of(layer)?, Some(login.to_owned())),
+            ["add", login] => Self::Add(login.to_owned(), false),
+            ["transfer", login] => Self::Add(login.to_owned(), true),
             ["away"] => Self::Away(true),
             ["back"] => Self::Away(false),
             ["missed"] => Self::Missed,
@@ -187,6 +192,9 @@ impl Runner {
             Key::Layer(layer, login) => {
                 let (call, member) = (self.call()?, self.member(login.as_deref())?);
                 self.terminal.choose_layer(call, member, layer).await
+            }
+            Key::Add(login, then_leave) => {
+                self.terminal.add_member(self.call()?, &login, then_leave).await
             }
             Key::Away(away) => self.terminal.set_away(away).await,
             Key::Missed => self.terminal.missed(0).await,
