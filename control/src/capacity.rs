@@ -381,6 +381,20 @@ pub const DESK_WAIT_DEFAULT_S: u32 = 900;
 /// The longest that may be set: nobody waits for longer than two hours.
 pub const DESK_WAIT_MAX_S: u32 = 7200;
 
+/// How much the latest call changes what a desk's calls are expected to take: one eighth, so that
+/// one long call in a row of short ones is not taken for the rule.
+pub const DESK_TALK_SHARE: u32 = 8;
+
+/// How often callers are told of their places at most: people read no faster.
+pub const QUEUE_NEWS_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a call waits that would overflow to a desk that is full, before it tries again.
+pub const OVERFLOW_RETRY: Duration = Duration::from_secs(2);
+
+/// How long an agent who let a call pass is offered none at least: with the wrap-up time at zero
+/// the same agent would ring again at once.
+pub const PASSED_PAUSE: Duration = Duration::from_secs(5);
+
 // ---- call records ----
 
 /// Ended calls kept per tenant: about 1 KiB each, so below 10 MiB per tenant.

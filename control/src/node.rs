@@ -119,6 +119,7 @@ impl Node {
         let clock = Clock::start();
         let (core, carried) =
             driver::start(coordinator, clock, Arc::clone(&parts.records), Arc::clone(&parts.store));
+        startup::open_desks(&parts.accounts, &core).await?;
 
         let (accounts, audit) = (Arc::clone(&parts.accounts), Arc::clone(&parts.audit));
         let gate = Gate::new(accounts, core.clone(), audit, entropy.clone(), clock);

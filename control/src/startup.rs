@@ -1,6 +1,7 @@
 //! What a node settles with the store before it serves anybody.
 
 use crate::accounts::Accounts;
+use crate::admin::Live;
 use crate::capacity::GENERATIONS_PER_START;
 use crate::clock::UnixMs;
 use crate::fleet::Generations;
@@ -75,6 +76,20 @@ fn missed_in(record: &CallRecord) -> Option<Deed> {
     rang.then_some(Deed { account, change: Some(change), asker: Asker::Nobody })
 }
 
+/// Tells the node of all desks.
+///
+/// # Errors
+/// [`StoreError`]; then calls to some desks would be refused as if they were not there.
+pub async fn open_desks(accounts: &Accounts, node: &dyn Live) -> Result<(), StoreError> {
+    for tenant in accounts.tenants().await? {
+        let desks = accounts.desks(tenant.id).await?;
+        if !desks.desks.is_empty() {
+            node.set_desks(tenant.id, desks).await;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +113,7 @@ mod tests {
             call: CallId(1),
             tenant: TenantId(1),
             members: vec![party(1, PartyRole::Caller), party(2, PartyRole::Callee)],
+            desk: None,
             state,
             started: UnixMs(7),
             answered: None,

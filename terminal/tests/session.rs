@@ -199,7 +199,10 @@ fn answers(message: &FromTerminal, manner: Manner) -> Vec<ToTerminal> {
             if manner == Manner::Forgets {
                 let (login, display) = ("concierge-1".into(), "Concierge".into());
                 let streams = vec![AUDIO];
-                answers.push(Incoming { call: CallId(6), login, display, streams }.into());
+                answers.push(
+                    Incoming { call: CallId(6), login, display, desk: String::new(), streams }
+                        .into(),
+                );
             }
             answers
         }

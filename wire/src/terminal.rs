@@ -6,20 +6,24 @@
 //! documentation names.
 
 mod absence;
+mod desks;
 mod joining;
+mod presence;
 mod role;
 mod within;
 
 pub use absence::{Missed, MissedCall, MissedCalls, SetAway};
+pub use desks::{EndWrapUp, InviteDesk, QueueNews, Queued};
 pub use joining::{AddFailed, AddMember, Merge, Merged};
+pub use presence::{Presence, PresenceEntry, PresenceState};
 pub use role::Role;
 pub use within::{ChooseLayer, Hold, Layer, MemberPhase, MemberState, Members, Mute, Share};
 
 use crate::device::{DeviceKey, DeviceProof};
 use crate::id::{AccountId, CallId, DeviceId, Epoch, LegId, RequestId, SessionId, TenantId};
 use crate::limits::{
-    FIRST_SEQUENCE_MAX, LEGS_PER_CALL_MAX, PASSWORD_BYTES_MAX, PRESENCE_ENTRIES_MAX,
-    RELAYS_PER_CALL_MAX, STREAMS_PER_LEG_MAX,
+    FIRST_SEQUENCE_MAX, LEGS_PER_CALL_MAX, PASSWORD_BYTES_MAX, RELAYS_PER_CALL_MAX,
+    STREAMS_PER_LEG_MAX,
 };
 use crate::media::{RelayPath, Sender, StreamOffer, StreamPlan};
 use crate::message::{Check, at_most, name};
@@ -51,6 +55,8 @@ messages! {
         0x010b ChangePassword,
         /// Says that nobody sits at the account's terminals, or somebody does again.
         0x010c SetAway,
+        /// Calls a desk.
+        0x010d InviteDesk,
         /// Puts a call on hold, or takes it back.
         0x010e Hold,
         /// Mutes this member, or not.
@@ -65,6 +71,8 @@ messages! {
         0x0113 Merge,
         /// Asks for missed calls.
         0x0115 Missed,
+        /// Ends the time in which an agent is left alone.
+        0x0116 EndWrapUp,
     }
 }
 
@@ -91,12 +99,16 @@ messages! {
         0x0209 SessionEnded,
         /// A relay began a new life of a sealed leg.
         0x020a PathRenewed,
+        /// The answer to a good [`InviteDesk`]: the call waits.
+        0x020c Queued,
         /// Who is in a call and how.
         0x020d Members,
-        /// Another device of the account has the call.
+        /// Somebody else has the call.
         0x020e Taken,
         /// What the account has missed.
         0x020f MissedCalls,
+        /// The place of a call that waits has changed.
+        0x0210 QueueNews,
         /// Somebody did not come into a call.
         0x0211 AddFailed,
         /// A call goes on as part of another.
@@ -273,9 +285,9 @@ pub enum Refusal {
     NotSignedIn = 3,
     /// As many other devices as may be hold sessions of this account.
     SignedInElsewhere = 4,
-    /// No such login ID in this tenant.
+    /// No such login ID in this tenant, or no such desk.
     NoSuchLogin = 5,
-    /// The account exists but has no terminal waiting.
+    /// The account exists but has no terminal waiting; nobody of the desk is there.
     NotAvailable = 6,
     /// The account, or the one it calls, is in another call that is not on hold.
     InAnotherCall = 7,
@@ -303,46 +315,12 @@ pub enum Refusal {
     PasswordMustChange = 18,
     /// The new password is too short, too common, the old one, or holds a name.
     BadPassword = 19,
+    /// As many calls wait at the desk as may.
+    QueueFull = 21,
     /// The call has as many members as it may have.
     CallFull = 22,
     /// The tenant has as many terminals or calls as it may have.
     TenantFull = 23,
-}
-
-/// Who of the tenant is there.
-#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
-pub struct Presence {
-    /// `true` on the last message of a complete list, and of changes that are told together.
-    pub complete: bool,
-    /// The accounts, at most [`PRESENCE_ENTRIES_MAX`] a message.
-    pub entries: Vec<PresenceEntry>,
-}
-
-/// One account's presence.
-#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
-pub struct PresenceEntry {
-    /// Login ID.
-    pub login: String,
-    /// Name shown to others.
-    pub display: String,
-    /// What it is doing.
-    pub state: PresenceState,
-}
-
-/// What an account is doing.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Archive, Serialize, Deserialize)]
-#[repr(u8)]
-pub enum PresenceState {
-    /// No session.
-    Offline = 1,
-    /// Signed in and free.
-    Waiting = 2,
-    /// Calling or being called.
-    Ringing = 3,
-    /// In a call.
-    InCall = 4,
-    /// Signed in and in no call, and nobody sits there.
-    Away = 5,
 }
 
 /// The other side rings.
@@ -354,8 +332,8 @@ pub struct Ringing {
     pub call: CallId,
 }
 
-/// Someone calls; every device of the called account hears this, and the first [`Accept`] has the
-/// call. Answer with [`Accept`] or [`Reject`].
+/// Someone calls; every device of the called account hears this, or of all the agents that a desk
+/// rings at once, and the first [`Accept`] has the call. Answer with [`Accept`] or [`Reject`].
 #[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct Incoming {
     /// The call.
@@ -364,6 +342,8 @@ pub struct Incoming {
     pub login: String,
     /// Name of the caller.
     pub display: String,
+    /// The desk that was called; empty if it is this account itself.
+    pub desk: String,
     /// What the caller will send.
     pub streams: Vec<StreamOffer>,
 }
@@ -398,7 +378,8 @@ pub struct PathRenewed {
     pub epoch: Epoch,
 }
 
-/// Another device of the account has taken the call: stop ringing. Nothing more is said of it here.
+/// Another device of the account, or another agent of the desk, has taken the call: stop ringing.
+/// Nothing more is said of it here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct Taken {
     /// The call.
@@ -437,13 +418,15 @@ pub enum CallEnd {
     Suspended = 8,
     /// This member handed the call on to another. In records: the call went on as part of another.
     Transferred = 9,
+    /// It waited at a desk for as long as calls may, or the desk was removed.
+    NobodyAtDesk = 11,
     /// Who runs the platform or administers the tenant ended it.
     EndedByOperator = 12,
 }
 
 impl CallEnd {
     /// Every reason, in the order of the wire.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::HungUp,
         Self::Rejected,
         Self::Cancelled,
@@ -453,6 +436,7 @@ impl CallEnd {
         Self::ControlRestarted,
         Self::Suspended,
         Self::Transferred,
+        Self::NobodyAtDesk,
         Self::EndedByOperator,
     ];
 
@@ -468,6 +452,7 @@ impl CallEnd {
             Self::ControlRestarted => "control_restarted",
             Self::Suspended => "suspended",
             Self::Transferred => "transferred",
+            Self::NobodyAtDesk => "nobody_at_desk",
             Self::EndedByOperator => "ended_by_operator",
         }
     }
@@ -552,20 +537,11 @@ impl Check for SignedIn {
     }
 }
 
-impl Check for Presence {
-    fn check(&self) -> Result<(), &'static str> {
-        at_most("entries", self.entries.len(), PRESENCE_ENTRIES_MAX)?;
-        self.entries.iter().try_for_each(|entry| {
-            name("login", &entry.login)?;
-            name("display", &entry.display)
-        })
-    }
-}
-
 impl Check for Incoming {
     fn check(&self) -> Result<(), &'static str> {
         name("login", &self.login)?;
         name("display", &self.display)?;
+        name("desk", &self.desk)?;
         at_most("streams", self.streams.len(), STREAMS_PER_LEG_MAX)
     }
 }

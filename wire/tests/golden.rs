@@ -24,11 +24,11 @@ use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::{DownlinkSecret, IcePassword, MasterKey, Password, Suite};
 use kakehashi_wire::terminal::{
     Accept, AddFailed, AddMember, CallEnd, CallEnded, CallReady, Cancel, ChangePassword,
-    ChooseLayer, Done, FromTerminal, HangUp, Hold, Incoming, Invite, Layer, MemberPhase,
-    MemberState, Members, Merge, Merged, Missed, MissedCall, MissedCalls, Mute, PathRenewed,
-    Presence, PresenceEntry, PresenceState, Refusal, Refused, Reject, ReportQuality, Ringing, Role,
-    SessionEnd, SessionEnded, SetAway, Share, SignIn, SignOut, SignedIn, Taken, ToTerminal,
-    WatchPresence,
+    ChooseLayer, Done, EndWrapUp, FromTerminal, HangUp, Hold, Incoming, Invite, InviteDesk, Layer,
+    MemberPhase, MemberState, Members, Merge, Merged, Missed, MissedCall, MissedCalls, Mute,
+    PathRenewed, Presence, PresenceEntry, PresenceState, QueueNews, Queued, Refusal, Refused,
+    Reject, ReportQuality, Ringing, Role, SessionEnd, SessionEnded, SetAway, Share, SignIn,
+    SignOut, SignedIn, Taken, ToTerminal, WatchPresence,
 };
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -120,6 +120,7 @@ fn from_terminal() -> Vec<FromTerminal> {
         }
         .into(),
         SetAway { request: REQUEST, away: true }.into(),
+        InviteDesk { request: REQUEST, desk: "reception".into(), streams: offers() }.into(),
         Hold { request: REQUEST, call: CALL, on: true }.into(),
         Mute { request: REQUEST, call: CALL, on: false }.into(),
         Share { request: REQUEST, call: CALL, on: true }.into(),
@@ -128,6 +129,7 @@ fn from_terminal() -> Vec<FromTerminal> {
             .into(),
         Merge { request: REQUEST, call: CALL, with: CallId(2), then_leave: false }.into(),
         Missed { request: REQUEST, seen_until_ms: 1_767_225_600_000 }.into(),
+        EndWrapUp { request: REQUEST }.into(),
     ]
 }
 
@@ -173,6 +175,7 @@ fn to_terminal() -> Vec<ToTerminal> {
             call: CALL,
             login: "store-1".into(),
             display: "Ginza store".into(),
+            desk: "reception".into(),
             streams: offers(),
         }
         .into(),
@@ -191,6 +194,8 @@ fn to_terminal() -> Vec<ToTerminal> {
         CallEnded { call: CALL, reason: CallEnd::HungUp }.into(),
         SessionEnded { reason: SessionEnd::Replaced }.into(),
         PathRenewed { call: CALL, leg: LegId(5), epoch: epoch() }.into(),
+        Queued { request: REQUEST, call: CALL, position: 3, wait_ms: 90_000, announce: true }
+            .into(),
         members().into(),
         Taken { call: CALL }.into(),
         MissedCalls {
@@ -201,6 +206,7 @@ fn to_terminal() -> Vec<ToTerminal> {
             }],
         }
         .into(),
+        QueueNews { call: CALL, position: 2, wait_ms: 60_000, overflow: true }.into(),
         AddFailed { call: CALL, login: "concierge-2".into(), reason: CallEnd::NoAnswer }.into(),
         Merged { call: CALL, into: CallId(2) }.into(),
     ]

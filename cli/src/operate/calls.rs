@@ -4,7 +4,7 @@ use super::{ODD_ANSWER, ask, table};
 use crate::args::{CallArgs, CallCommand, CallsArgs, DataArgs};
 use anyhow::{Result, bail, ensure};
 use kakehashi_control::admin::{Answer, CallRow, Request};
-use kakehashi_control::records::{PartyRole, Quality, RecordState};
+use kakehashi_control::records::{CallRecord, PartyRole, Quality, RecordState};
 use std::process::ExitCode;
 
 /// Ended calls that `kakehashi calls` lists of each tenant.
@@ -48,11 +48,22 @@ fn list(data: &DataArgs, tenant: Option<String>, json: bool) -> Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
+/// Who was called: the desk, until somebody has answered for it.
+fn callee(record: &CallRecord) -> String {
+    let agent = record.login(PartyRole::Callee);
+    match &record.desk {
+        Some(desk) if agent.is_empty() => format!("desk:{}", desk.called),
+        Some(desk) => format!("{agent} (desk:{})", desk.called),
+        None => agent.to_owned(),
+    }
+}
+
 fn call_cells(row: &CallRow) -> [String; 9] {
     let record = &row.record;
     let state = match record.reason {
         Some(reason) => reason.name().to_owned(),
         None => match record.state {
+            RecordState::Queued => String::from("queued"),
             RecordState::Ringing => String::from("ringing"),
             RecordState::Active => String::from("active"),
             RecordState::Ended => String::from("ended"),
@@ -74,7 +85,7 @@ fn call_cells(row: &CallRow) -> [String; 9] {
         row.tenant_name.clone(),
         record.call.to_string(),
         record.login(PartyRole::Caller).to_owned(),
-        record.login(PartyRole::Callee).to_owned(),
+        callee(record),
         state,
         seconds,
         of_quality(lost),

@@ -94,12 +94,12 @@ async fn act(service: &Service, request: Request) -> Result<Answer, Refused> {
             Ok(Answer::Done {})
         }
         Request::DeskAdd { tenant, desk, change } => {
-            let tenant = find(service, &tenant).await?;
-            desk_row(accounts.add_desk(tenant.id, &desk, change).await?)
+            let tenant = find(service, &tenant).await?.id;
+            desk_changed(service, tenant, accounts.add_desk(tenant, &desk, change).await?).await
         }
         Request::DeskSet { tenant, desk, change } => {
-            let tenant = find(service, &tenant).await?;
-            desk_row(accounts.set_desk(tenant.id, &desk, change).await?)
+            let tenant = find(service, &tenant).await?.id;
+            desk_changed(service, tenant, accounts.set_desk(tenant, &desk, change).await?).await
         }
         Request::DeskList { tenant } => {
             let tenant = find(service, &tenant).await?;
@@ -108,7 +108,7 @@ async fn act(service: &Service, request: Request) -> Result<Answer, Refused> {
         Request::DeskRemove { tenant, desk } => {
             let tenant = find(service, &tenant).await?;
             accounts.remove_desk(tenant.id, &desk).await?;
-            Ok(Answer::Done {})
+            desks_changed(service, tenant.id).await.map(|()| Answer::Done {})
         }
         Request::Calls { tenant, ended } => calls(service, tenant.as_deref(), ended).await,
         Request::CallEnd { tenant, call } => end_call(service, tenant.as_deref(), call).await,
@@ -185,8 +185,17 @@ fn added(Added { account, generated }: Added) -> Result<Answer, Refused> {
     Ok(Answer::AccountAdded { account, password: generated })
 }
 
-fn desk_row(desk: Desk) -> Result<Answer, Refused> {
+/// Answers with a desk that was changed, once the node knows of it.
+async fn desk_changed(service: &Service, tenant: TenantId, desk: Desk) -> Result<Answer, Refused> {
+    desks_changed(service, tenant).await?;
     Ok(Answer::Desks { rows: vec![desk] })
+}
+
+/// Tells the node of a tenant's desks as they are kept by now.
+async fn desks_changed(service: &Service, tenant: TenantId) -> Result<(), Refused> {
+    let desks = service.accounts.desks(tenant).await?;
+    service.live.set_desks(tenant, desks).await;
+    Ok(())
 }
 
 async fn end_call(

@@ -12,7 +12,7 @@ pub use answer::answer;
 pub use refused::{Refused, Why};
 pub use rights::Asker;
 
-use crate::accounts::{Account, Accounts, KnownTenant, Subject, Tenant};
+use crate::accounts::{Account, Accounts, DeskList, KnownTenant, Subject, Tenant};
 use crate::audit::{Audit, AuditRecord, Head, Verdict};
 use crate::clock::UnixMs;
 use crate::desks::{Desk, DeskChange};
@@ -327,6 +327,8 @@ pub trait Live: Send + Sync + 'static {
     /// Ends a call if it goes on, of `tenant` if one is given; ready when the relays were told.
     /// Says whether it did.
     fn end_call(&self, tenant: Option<TenantId>, call: CallId) -> LiveFuture<'_, bool>;
+    /// The desks of a tenant are these from now on; whatever the node is told later, it knows then.
+    fn set_desks(&self, tenant: TenantId, list: DeskList) -> LiveFuture<'_, ()>;
     /// Ends somebody's sessions and calls; ready when the relays have been told.
     fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, ()>;
 }

@@ -6,8 +6,8 @@ mod together;
 pub use together::{Apart, Entered, Merging};
 
 use super::{
-    CallMedia, Event, Known, Member, MemberEvent, Rounds, Standing, State, Step, limits, step,
-    subscriptions,
+    AtDesk, CallMedia, Event, Known, Member, MemberEvent, Rounds, Standing, State, Step, limits,
+    step, subscriptions,
 };
 use crate::clock::{Now, UnixMs};
 use crate::fleet::WantedLeg;
@@ -56,6 +56,8 @@ pub struct Call {
     state: State,
     /// The caller first, then who was called, then who was added. Who has left keeps its place.
     members: Vec<Member>,
+    /// If a desk was called: until an agent answers, the caller is the only member.
+    desk: Option<AtDesk>,
     invite: RequestId,
     rounds: Rounds,
     crossing: Option<Crossing>,
@@ -75,10 +77,26 @@ impl Call {
         callee: Member,
         now: Now,
     ) -> Self {
+        Self { members: vec![caller, callee], ..Self::to_nobody(id, invite, now) }
+    }
+
+    /// The same, of a desk.
+    pub fn to_desk(
+        (id, invite): (CallId, RequestId),
+        caller: Member,
+        desk: String,
+        now: Now,
+    ) -> Self {
+        let desk = Some(AtDesk::new(desk));
+        Self { members: vec![caller], desk, ..Self::to_nobody(id, invite, now) }
+    }
+
+    fn to_nobody(id: CallId, invite: RequestId, now: Now) -> Self {
         Self {
             id,
             state: State::Inviting,
-            members: vec![caller, callee],
+            members: Vec::new(),
+            desk: None,
             invite,
             rounds: Rounds::default(),
             crossing: None,
@@ -105,7 +123,7 @@ impl Call {
                 self.apply_to(|nth| nth == CALLEE, MemberEvent::Accept, now.wall);
             }
             State::Ended => self.apply_to(|_| true, MemberEvent::Leave, now.wall),
-            State::Inviting | State::Ringing | State::Connected => {}
+            State::Inviting | State::Queued | State::Ringing | State::Connected => {}
         }
         step
     }
@@ -132,6 +150,11 @@ impl Call {
         self.entered
     }
 
+    /// When it was taken.
+    pub fn answered(&self) -> Option<UnixMs> {
+        self.answered
+    }
+
     /// The invitation's request.
     pub fn invite(&self) -> RequestId {
         self.invite
@@ -147,9 +170,34 @@ impl Call {
         &self.members[CALLER]
     }
 
-    /// Who is called.
-    pub fn callee(&self) -> &Member {
-        &self.members[CALLEE]
+    /// Who is called; `None` if it is a desk and no agent has answered.
+    pub fn callee(&self) -> Option<&Member> {
+        self.members.get(CALLEE)
+    }
+
+    /// What it is at a desk, if it was one that was called.
+    pub fn desk(&self) -> Option<&AtDesk> {
+        self.desk.as_ref()
+    }
+
+    /// The same, to change it.
+    pub fn desk_mut(&mut self) -> Option<&mut AtDesk> {
+        self.desk.as_mut()
+    }
+
+    /// The agents of a desk that it rings at.
+    pub fn agents(&self) -> &[Member] {
+        self.desk.as_ref().map(AtDesk::agents).unwrap_or_default()
+    }
+
+    /// The members, and the agents that it rings at.
+    pub fn everybody(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().chain(self.agents())
+    }
+
+    /// The sessions at which it is to ring before anybody has taken it.
+    pub fn ringing(&self) -> Vec<SessionId> {
+        self.everybody().skip(CALLEE).flat_map(Member::sessions).collect()
     }
 
     /// The tenant of all members.
@@ -165,8 +213,11 @@ impl Call {
     /// Where the account of `session` stands among the members, and what the session has to do with
     /// the call; `None` if the account has no part in it.
     pub fn standing(&self, session: &Session) -> Option<(usize, Standing)> {
-        let nth = self.place_of(session.account)?;
-        Some((nth, self.members[nth].standing(session.id)))
+        if let Some(nth) = self.place_of(session.account) {
+            return Some((nth, self.members[nth].standing(session.id)));
+        }
+        let agent = self.agents().iter().find(|agent| agent.account == session.account)?;
+        Some((CALLEE, agent.standing(session.id)))
     }
 
     /// Whether `account` has it on hold.
@@ -177,6 +228,9 @@ impl Call {
     /// `session` rings too if its account is called and has not taken the call. Returns the place
     /// of its account then.
     pub fn ring_also(&mut self, session: &Session) -> Option<usize> {
+        if self.desk.as_mut().is_some_and(|desk| desk.ring_also(session)) {
+            return Some(CALLEE);
+        }
         let nth = self.place_of(session.account).filter(|nth| self.members[*nth].rings())?;
         self.members[nth].ring(session.id);
         Some(nth)
@@ -186,6 +240,16 @@ impl Call {
     pub fn stop_ringing(&mut self, nth: usize, session: SessionId) -> bool {
         self.members[nth].stop_ringing(session);
         !self.members[nth].sessions().is_empty()
+    }
+
+    /// The agent of `session` has answered and is who was called from now on.
+    pub fn agent_answers(&mut self, session: SessionId, at: UnixMs) {
+        let agent = self.desk.as_mut().and_then(|desk| desk.answered_by(session));
+        if let Some(mut agent) = agent {
+            // It rang, so it can take the call.
+            let _moved = agent.apply(MemberEvent::Accept, at);
+            self.members.push(agent);
+        }
     }
 
     /// `session` of the member at `nth` has the call, offering `streams`. Returns the account's
@@ -319,8 +383,10 @@ impl Call {
             call: self.id,
             tenant: self.tenant(),
             members: self.members.iter().map(Member::party).collect(),
+            desk: self.desk.as_ref().map(AtDesk::part),
             state: match self.state {
                 State::Inviting | State::Ringing => RecordState::Ringing,
+                State::Queued => RecordState::Queued,
                 State::Preparing | State::Connected => RecordState::Active,
                 State::Ended => RecordState::Ended,
             },

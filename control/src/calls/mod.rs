@@ -1,5 +1,6 @@
 //! Calls: their states, their members, their keys. Pure.
 
+mod at_desk;
 mod call;
 mod media;
 mod member;
@@ -8,6 +9,7 @@ mod registry;
 mod round;
 mod state;
 
+pub use at_desk::{AtDesk, Ringing};
 pub use call::{Apart, CALLEE, CALLER, Call, Crossing, Entered, Merging, Received};
 pub use media::{CallMedia, Known, NewLife, Offers, Round, Ssrcs};
 pub use member::{Brought, Member, MemberEvent, MemberStep, Phase, Standing};

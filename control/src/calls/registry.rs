@@ -42,7 +42,7 @@ impl Calls {
     /// Forgets a call.
     pub fn remove(&mut self, id: CallId) -> Option<Call> {
         let call = self.by_id.remove(&id)?;
-        for member in call.members() {
+        for member in call.everybody() {
             self.part(member.account, id);
         }
         self.counts.take(call.tenant());

@@ -2,8 +2,12 @@
 //!
 //! ```text
 //!  Inviting --Stored--> Ringing --Accept--> Preparing --LegsReady--> Connected
-//!      |                   |                    |                        |
-//!      +-------------------+--------------------+------------------------+----> Ended
+//!    | |                  |  ^ |                |                        |
+//!    | |            Passed|  | |                |                        |
+//!    | |                  v  |Offer             |                        |
+//!    | +----Queue-----> Queued |                |                        |
+//!    |                    |    |                |                        |
+//!    +--------------------+----+----------------+------------------------+----> Ended
 //! ```
 
 use kakehashi_wire::terminal::{CallEnd, Refusal};
@@ -13,6 +17,8 @@ use kakehashi_wire::terminal::{CallEnd, Refusal};
 pub enum State {
     /// Allowed; its record is on the way to the store. The called side knows nothing yet.
     Inviting,
+    /// It waits at a desk until an agent is free.
+    Queued,
     /// The called side rings.
     Ringing,
     /// Taken; the relays are getting its legs.
@@ -40,7 +46,7 @@ pub enum Event {
     Cancel,
     /// A member hangs up.
     HangUp,
-    /// It rang long enough.
+    /// It rang long enough, or waited long enough.
     NoAnswer,
     /// The relays hold its legs.
     LegsReady,
@@ -60,6 +66,12 @@ pub enum Event {
     MemberLeft,
     /// An operator or administrator ends it.
     Operator,
+    /// The store has the record of a call to a desk.
+    Queue,
+    /// An agent of the desk is free.
+    Offer,
+    /// The agents it rang at have declined, did not answer, or are gone.
+    Passed,
 }
 
 /// What an event does.
@@ -79,13 +91,19 @@ pub enum Step {
 
 impl State {
     /// All of them, in the order of the table's rows.
-    pub const ALL: [Self; 5] =
-        [Self::Inviting, Self::Ringing, Self::Preparing, Self::Connected, Self::Ended];
+    pub const ALL: [Self; 6] = [
+        Self::Inviting,
+        Self::Queued,
+        Self::Ringing,
+        Self::Preparing,
+        Self::Connected,
+        Self::Ended,
+    ];
 }
 
 impl Event {
     /// All of them, in the order of the table's columns.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::Stored,
         Self::StoreFailed,
         Self::Accept,
@@ -103,6 +121,9 @@ impl Event {
         Self::Join,
         Self::MemberLeft,
         Self::Operator,
+        Self::Queue,
+        Self::Offer,
+        Self::Passed,
     ];
 }
 
@@ -141,6 +162,32 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             UNKNOWN,
             Stay,
             Withdraw(Refusal::NotAvailable),
+            To(State::Queued),
+            Stay,
+            Stay,
+        ],
+        // Queued: nobody but the caller has heard of it.
+        [
+            Stay,
+            Stay,
+            UNKNOWN,
+            UNKNOWN,
+            UNKNOWN,
+            end(End::Cancelled),
+            HUNG_UP,
+            end(End::NobodyAtDesk),
+            Stay,
+            Stay,
+            LOST,
+            BARRED,
+            STOP,
+            LATE,
+            LATE,
+            Stay,
+            ENDED,
+            Stay,
+            To(State::Ringing),
+            Stay,
         ],
         // Ringing
         [
@@ -161,6 +208,9 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             LATE,
             Stay,
             ENDED,
+            Stay,
+            Stay,
+            To(State::Queued),
         ],
         // Preparing: a cancel that crossed the accept ends the call all the same.
         [
@@ -181,18 +231,21 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             LATE,
             Stay,
             ENDED,
+            Stay,
+            Stay,
+            Stay,
         ],
         // Connected: losing a relay is the terminals' business, they have a standby. Legs are of a
         // round that takes over or does not; an end is that of a call in which nobody is left to
         // speak with.
         [
             Stay, Stay, LATE, LATE, LATE, HUNG_UP, HUNG_UP, Stay, Stay, Stay, LOST, BARRED, STOP,
-            Stay, Stay, Stay, ENDED,
+            Stay, Stay, Stay, ENDED, Stay, Stay, Stay,
         ],
         // Ended
         [
             Stay, Stay, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, Stay, Stay, Stay, Stay, Stay,
-            Stay, UNKNOWN, UNKNOWN, Stay, Stay,
+            Stay, UNKNOWN, UNKNOWN, Stay, Stay, Stay, Stay, Stay,
         ],
     ]
 };
@@ -210,24 +263,27 @@ mod tests {
     /// `>` another state, `!` the end, `~` the invitation is refused, `?` the request is refused.
     /// `Restarted` is short for `ControlRestarted`, `Operator` for `EndedByOperator`.
     const EXPECTED: &str = "
-             | Inviting          | Ringing    | Preparing  | Connected  | Ended
-Stored       | >Ringing          | -          | -          | -          | -
-StoreFailed  | ~StoreUnavailable | -          | -          | -          | -
-Accept       | ?NoSuchCall       | >Preparing | ?TooLate   | ?TooLate   | ?NoSuchCall
-Reject       | ?NoSuchCall       | !Rejected  | ?TooLate   | ?TooLate   | ?NoSuchCall
-RejectOne    | ?NoSuchCall       | -          | ?TooLate   | ?TooLate   | ?NoSuchCall
-Cancel       | ?NoSuchCall       | !Cancelled | !HungUp    | !HungUp    | ?NoSuchCall
-HangUp       | ?NoSuchCall       | !HungUp    | !HungUp    | !HungUp    | ?NoSuchCall
-NoAnswer     | -                 | !NoAnswer  | -          | -          | -
-LegsReady    | -                 | -          | >Connected | -          | -
-LegsRefused  | -                 | -          | !NoRelay   | -          | -
-MemberLost   | ~NotAvailable     | !PeerLost  | !PeerLost  | !PeerLost  | -
-Suspended    | ~NotAvailable     | !Suspended | !Suspended | !Suspended | -
-Stop         | !Restarted        | !Restarted | !Restarted | !Restarted | -
-Add          | ?NoSuchCall       | ?TooLate   | ?TooLate   | -          | ?NoSuchCall
-Join         | ?NoSuchCall       | ?TooLate   | ?TooLate   | -          | ?NoSuchCall
-MemberLeft   | -                 | -          | -          | -          | -
-Operator     | ~NotAvailable     | !Operator  | !Operator  | !Operator  | -
+            | Inviting          | Queued        | Ringing    | Preparing  | Connected  | Ended
+Stored      | >Ringing          | -             | -          | -          | -          | -
+StoreFailed | ~StoreUnavailable | -             | -          | -          | -          | -
+Accept      | ?NoSuchCall       | ?NoSuchCall   | >Preparing | ?TooLate   | ?TooLate   | ?NoSuchCall
+Reject      | ?NoSuchCall       | ?NoSuchCall   | !Rejected  | ?TooLate   | ?TooLate   | ?NoSuchCall
+RejectOne   | ?NoSuchCall       | ?NoSuchCall   | -          | ?TooLate   | ?TooLate   | ?NoSuchCall
+Cancel      | ?NoSuchCall       | !Cancelled    | !Cancelled | !HungUp    | !HungUp    | ?NoSuchCall
+HangUp      | ?NoSuchCall       | !HungUp       | !HungUp    | !HungUp    | !HungUp    | ?NoSuchCall
+NoAnswer    | -                 | !NobodyAtDesk | !NoAnswer  | -          | -          | -
+LegsReady   | -                 | -             | -          | >Connected | -          | -
+LegsRefused | -                 | -             | -          | !NoRelay   | -          | -
+MemberLost  | ~NotAvailable     | !PeerLost     | !PeerLost  | !PeerLost  | !PeerLost  | -
+Suspended   | ~NotAvailable     | !Suspended    | !Suspended | !Suspended | !Suspended | -
+Stop        | !Restarted        | !Restarted    | !Restarted | !Restarted | !Restarted | -
+Add         | ?NoSuchCall       | ?TooLate      | ?TooLate   | ?TooLate   | -          | ?NoSuchCall
+Join        | ?NoSuchCall       | ?TooLate      | ?TooLate   | ?TooLate   | -          | ?NoSuchCall
+MemberLeft  | -                 | -             | -          | -          | -          | -
+Operator    | ~NotAvailable     | !Operator     | !Operator  | !Operator  | !Operator  | -
+Queue       | >Queued           | -             | -          | -          | -          | -
+Offer       | -                 | >Ringing      | -          | -          | -          | -
+Passed      | -                 | -             | >Queued    | -          | -          | -
 ";
 
     fn cell(step: Step) -> String {
@@ -242,13 +298,13 @@ Operator     | ~NotAvailable     | !Operator  | !Operator  | !Operator  | -
 
     #[test]
     fn the_table_is_as_printed() {
-        const WIDTHS: [usize; 5] = [17, 10, 10, 10, 0];
-        let mut table = format!("\n{:12}", "");
+        const WIDTHS: [usize; 6] = [17, 13, 10, 10, 10, 0];
+        let mut table = format!("\n{:11}", "");
         for (state, width) in State::ALL.iter().zip(WIDTHS) {
             write!(table, " | {:width$}", format!("{state:?}")).unwrap();
         }
         for event in Event::ALL {
-            write!(table, "\n{:12}", format!("{event:?}")).unwrap();
+            write!(table, "\n{:11}", format!("{event:?}")).unwrap();
             for (state, width) in State::ALL.iter().zip(WIDTHS) {
                 write!(table, " | {:width$}", cell(step(*state, event))).unwrap();
             }

@@ -2,7 +2,7 @@
 
 use super::Coordinator;
 use super::requests::By;
-use crate::calls::{CALLEE, CALLER, Call, Event, Standing, State, Step};
+use crate::calls::{CALLEE, CALLER, Call, Event, Member, Standing, State, Step};
 use crate::clock::Now;
 use crate::policy::acceptable;
 use crate::sessions::Session;
@@ -17,7 +17,7 @@ impl Coordinator {
     pub(super) fn ring(&mut self, id: CallId, now: Now) {
         let Some(call) = self.calls.get(id) else { return };
         let (incoming, request) = (incoming(call, CALLEE), call.invite());
-        let (caller, callee) = (call.caller().session(), call.callee().sessions());
+        let (caller, callee) = (call.caller().session(), call.ringing());
         for device in callee {
             self.say(device, incoming.clone());
         }
@@ -72,7 +72,7 @@ impl Coordinator {
         let at = self.out.len();
         let step = self.happen(call, Event::Accept, now)?;
         if let Step::To(_) = step {
-            self.taken_by(session, call, streams);
+            self.taken_by(session, call, streams, now);
             self.answer_at(at, session, answer);
             self.prepare(call, now);
         }
@@ -80,8 +80,9 @@ impl Coordinator {
     }
 
     /// The call is recorded as taken; the account's other devices stop ringing.
-    fn taken_by(&mut self, session: SessionId, id: CallId, streams: Vec<StreamOffer>) {
+    fn taken_by(&mut self, session: SessionId, id: CallId, streams: Vec<StreamOffer>, now: Now) {
         let Some(call) = self.calls.get_mut(id) else { return };
+        call.agent_answers(session, now.wall);
         let others = call.answered_by(CALLEE, session, streams);
         if let Some(session) = self.sessions.get(session) {
             let _is_member = call.change(session, |member| {
@@ -89,6 +90,8 @@ impl Coordinator {
                 Ok(())
             });
         }
+        self.taken_at_desk(id, now);
+        let Some(call) = self.calls.get(id) else { return };
         let record = call.record();
         self.write(record);
         for other in others {
@@ -100,6 +103,9 @@ impl Coordinator {
 
     /// A device declines. Where others ring, the call does not notice.
     pub(super) fn reject(&mut self, session: &Session, ask: Reject, now: Now) {
+        if self.rings_at_desk(session, ask.call) {
+            return self.decline_at_desk(session, (ask.request, ask.call), now);
+        }
         let nth = self.calls.get(ask.call).and_then(|call| call.place_of(session.account));
         let others_ring = self.calls.get(ask.call).zip(nth).is_some_and(|(call, nth)| {
             call.members()[nth].sessions().iter().any(|ringing| *ringing != session.id)
@@ -117,6 +123,10 @@ impl Coordinator {
     /// still ring.
     pub(super) fn member_detached(&mut self, session: &Session, event: Event, now: Now) {
         for id in self.calls_of(session) {
+            if self.rings_at_desk(session, id) {
+                self.stops_ringing(session, id, now);
+                continue;
+            }
             let Some(call) = self.calls.get_mut(id) else { continue };
             let lost = match call.standing(session) {
                 Some((nth, Standing::Takes)) => Some(nth),
@@ -134,12 +144,15 @@ impl Coordinator {
 
 /// What a device of the member at `nth` is told that rings.
 pub(super) fn incoming(call: &Call, nth: usize) -> Incoming {
-    let by = call.members()[nth].brought().map_or(CALLER, |brought| brought.by);
-    let by = &call.members()[by];
+    // An agent of a desk that rings is no member yet.
+    let brought = call.members().get(nth).and_then(Member::brought);
+    let by = &call.members()[brought.map_or(CALLER, |brought| brought.by)];
+    let desk = call.desk().filter(|_| brought.is_none());
     Incoming {
         call: call.id(),
         login: by.login.clone(),
         display: by.display.clone(),
+        desk: desk.map(|desk| desk.called().to_owned()).unwrap_or_default(),
         streams: by.streams.clone(),
     }
 }

@@ -9,6 +9,7 @@ use kakehashi_wire::terminal::{CallEnd, CallEnded, Refusal};
 impl Coordinator {
     /// The call is over: recorded, its legs released, its members told.
     pub(super) fn end_call(&mut self, id: CallId, reason: CallEnd, now: Now) {
+        self.leave_desk(id, now);
         let Some(mut call) = self.calls.remove(id) else { return };
         for media in call.rounds_mut().take_all() {
             self.release_round(&media);
@@ -19,7 +20,7 @@ impl Coordinator {
         }
         self.write(call.record().ended(now.wall, reason));
         self.note_missed(&call, reason, now);
-        for member in call.members() {
+        for member in call.everybody() {
             for session in member.sessions() {
                 if self.sessions.get(session).is_some() {
                     self.say(session, CallEnded { call: id, reason: told(reason) });
@@ -30,7 +31,8 @@ impl Coordinator {
     }
 
     /// The call never came to ring: its invitation is refused, and nothing of it is kept.
-    pub(super) fn withdraw_call(&mut self, id: CallId, reason: Refusal) {
+    pub(super) fn withdraw_call(&mut self, id: CallId, reason: Refusal, now: Now) {
+        self.desks.leave(id, now.since_start);
         let Some(mut call) = self.calls.remove(id) else { return };
         self.out.push(Output::Write(Write::Forget(call.record())));
         let caller = call.caller().session().map(|caller| (caller, call.invite()));
@@ -47,7 +49,8 @@ impl Coordinator {
 
     pub(super) fn written(&mut self, id: CallId, now: Now) {
         self.unsaved.forget(id);
-        self.happen(id, Event::Stored, now);
+        let is_for_desk = self.calls.get(id).is_some_and(|call| call.desk().is_some());
+        self.happen(id, if is_for_desk { Event::Queue } else { Event::Stored }, now);
     }
 
     /// Only an invitation depends on the store; whatever else was not written is offered again.

@@ -55,7 +55,8 @@ impl Coordinator {
             let call = self.calls.active_of(session.account)?;
             let rings = matches!(call.state(), State::Inviting | State::Ringing);
             let is_theirs = call.caller().account == callee.account;
-            (rings && is_theirs && call.callee().account == session.account).then(|| call.id())
+            (rings && is_theirs && call.callee().is_some_and(|it| it.account == session.account))
+                .then(|| call.id())
         });
         CallFacts {
             caller: session.account,
@@ -73,14 +74,14 @@ impl Coordinator {
         Some(Callee { account, is_there, engaged: self.engaged(account) })
     }
 
-    fn engaged(&self, account: AccountKey) -> Engaged {
+    pub(super) fn engaged(&self, account: AccountKey) -> Engaged {
         Engaged {
             calls: self.calls.all_of(account).count(),
             is_active: self.calls.active_of(account).is_some(),
         }
     }
 
-    fn fresh_call_id(&self) -> CallId {
+    pub(super) fn fresh_call_id(&self) -> CallId {
         loop {
             let id = CallId(self.entropy.nonzero());
             if !self.calls.contains(id) {

@@ -4,7 +4,7 @@ use super::devices::incoming;
 use super::requests::By;
 use super::rounds::legs;
 use super::{Called, Coordinator};
-use crate::calls::{Apart, Brought, Call, Event, Member, MemberEvent, Step};
+use crate::calls::{Apart, Brought, CALLEE, Call, Event, Member, MemberEvent, Step};
 use crate::clock::Now;
 use crate::placement::choose;
 use crate::policy::{Act, AddFacts, MergeFacts, Target, may_add, may_merge};
@@ -129,6 +129,9 @@ impl Coordinator {
 
     /// The member at `nth` leaves a call that goes on. Its legs go at once, whatever the round.
     pub(super) fn part(&mut self, id: CallId, nth: usize, reason: CallEnd, now: Now) {
+        if nth == CALLEE {
+            self.agent_leaves(id, now);
+        }
         let Some(call) = self.calls.get_mut(id) else { return };
         let member = &call.members()[nth];
         let (account, login) = (member.account, member.login.clone());
@@ -169,6 +172,11 @@ impl Coordinator {
     pub(super) fn merge(&mut self, session: &Session, ask: Merge, now: Now) -> Result<(), Refusal> {
         let by = self.wants_others(session, ask.call, now)?;
         self.wants_others(session, ask.with, now)?;
+        let active = self.calls.active_of(session.account).map(Call::id);
+        if active.is_some_and(|active| active != ask.call && active != ask.with) {
+            // It would speak in this one too.
+            return Err(Refusal::InAnotherCall);
+        }
         let find = |id| self.calls.get(id).ok_or(Refusal::NoSuchCall);
         let (call, with) = (find(ask.call)?, find(ask.with)?);
         let guests = call.guests_of(with, session.account).count();

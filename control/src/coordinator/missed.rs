@@ -15,9 +15,10 @@ impl Coordinator {
             CallEnd::Rejected | CallEnd::Suspended => false,
             _ => call.record().answered.is_none(),
         };
-        if was_missed {
+        // Nobody in particular has missed a call to a desk.
+        if let (true, Some(callee)) = (was_missed, call.callee()) {
             let change = Change::Missed(call.caller().login.clone(), now.wall);
-            self.change_missed(call.callee().account, change);
+            self.change_missed(callee.account, change);
         }
     }
 
@@ -47,7 +48,7 @@ impl Coordinator {
     /// A call was taken: neither needs to call the other back.
     pub(super) fn note_talked(&mut self, id: CallId) {
         let Some(call) = self.calls.get(id) else { return };
-        let (caller, callee) = (call.caller(), call.callee());
+        let (caller, Some(callee)) = (call.caller(), call.callee()) else { return };
         let talked =
             [(caller.account, callee.login.clone()), (callee.account, caller.login.clone())];
         for (account, login) in talked {

@@ -15,6 +15,7 @@ mod media;
 mod missed;
 mod presence;
 mod progress;
+mod queueing;
 mod requests;
 mod revoking;
 mod rounds;
@@ -22,8 +23,10 @@ mod tenants;
 mod unsaved;
 mod view;
 
+use crate::accounts::DeskList;
 use crate::calls::{Calls, Ssrcs};
 use crate::clock::Now;
+use crate::desks::{Desks, WrapUps};
 use crate::entropy::Entropy;
 use crate::fleet::{Fleet, LinkId, ToLink};
 use crate::missed::{Deed, News};
@@ -35,8 +38,9 @@ use kakehashi_wire::id::{AccountId, CallId, DeviceId, RequestId, SessionId, Tena
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::relay::{FromRelay, Hello};
 use kakehashi_wire::terminal::{
-    Accept, AddMember, Cancel, ChooseLayer, Done, HangUp, Hold, Merge, Missed, Mute, Presence,
-    Refusal, Refused, Reject, ReportQuality, Role, SessionEnd, SetAway, Share, ToTerminal,
+    Accept, AddMember, Cancel, ChooseLayer, Done, EndWrapUp, HangUp, Hold, InviteDesk, Merge,
+    Missed, Mute, Presence, Refusal, Refused, Reject, ReportQuality, Role, SessionEnd, SetAway,
+    Share, ToTerminal,
 };
 use std::time::Duration;
 use tenants::Tenants;
@@ -140,6 +144,10 @@ pub enum Request {
     Away(SetAway),
     /// To be told what it has missed.
     Missed(Missed),
+    /// To call a desk.
+    InviteDesk(InviteDesk),
+    /// To be offered a desk's next call.
+    EndWrapUp(EndWrapUp),
 }
 
 /// What can happen to the node.
@@ -172,6 +180,8 @@ pub enum Input {
     EndCall(CallId),
     /// What an account has missed, as the store says by now.
     Missed(News),
+    /// The desks of a tenant, as the store says by now.
+    Desks(TenantId, DeskList),
 }
 
 /// A change of what the store keeps of a call.
@@ -233,6 +243,8 @@ pub struct Coordinator {
     calls: Calls,
     ssrcs: Ssrcs,
     fleet: Fleet,
+    desks: Desks,
+    wraps: WrapUps,
     unsaved: Unsaved,
     out: Vec<Output>,
 }
@@ -251,6 +263,8 @@ impl Coordinator {
             calls: Calls::default(),
             ssrcs: Ssrcs::default(),
             fleet,
+            desks: Desks::default(),
+            wraps: WrapUps::default(),
             unsaved: Unsaved::default(),
             out: Vec::new(),
         }
@@ -284,9 +298,11 @@ impl Coordinator {
             Input::Tenant(tenant, policy, at) => self.tenants.know(tenant, *policy, at),
             Input::EndCall(call) => self.end_by_operator(call, now),
             Input::Missed(news) => self.missed_news(news),
+            Input::Desks(tenant, list) => self.set_desks(tenant, list, now),
         }
         self.look_at_timers(now);
         self.retry_writes(now);
+        self.serve_desks(now);
         self.push_presence(now);
         self.flush_fleet(now);
         std::mem::take(&mut self.out)
@@ -299,6 +315,8 @@ impl Coordinator {
             self.fleet.next_deadline(),
             self.unsaved.next_retry(),
             self.pushes.next_due(),
+            self.wraps.next_deadline(),
+            self.desks.next_news(),
         ];
         deadlines.into_iter().flatten().min()
     }

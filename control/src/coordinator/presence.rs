@@ -18,13 +18,14 @@ impl Coordinator {
         for call in self.calls.all_of(account) {
             match call.state() {
                 State::Ended => {}
-                State::Inviting | State::Ringing => ringing = true,
+                State::Inviting | State::Queued | State::Ringing => ringing = true,
                 State::Preparing | State::Connected => return PresenceState::InCall,
             }
         }
         match (ringing, self.presences.is_away(account)) {
             (true, _) => PresenceState::Ringing,
             (false, true) => PresenceState::Away,
+            (false, false) if self.wraps.has(account) => PresenceState::WrapUp,
             (false, false) => PresenceState::Waiting,
         }
     }
@@ -32,9 +33,11 @@ impl Coordinator {
     /// Tells the watchers what the account of `session` is doing, if that is news.
     pub(super) fn announce(&mut self, session: &Session) {
         let state = self.doing(session.account);
+        let before = self.presences.state(session.account);
         if !self.presences.set(session.account, state) {
             return;
         }
+        self.desks.noticed(session.account, before, state);
         let entry =
             PresenceEntry { login: session.login.clone(), display: session.display.clone(), state };
         if self.presences.watchers_count(session.account.tenant) > PRESENCE_AT_ONCE_MAX {

@@ -23,15 +23,17 @@ impl Coordinator {
     pub(super) fn happen(&mut self, id: CallId, event: Event, now: Now) -> Option<Step> {
         let call = self.calls.get_mut(id)?;
         let step = call.apply(event, now);
-        match step {
-            Step::To(State::Ringing) => {
+        match (step, event) {
+            (Step::To(State::Ringing), Event::Stored) => {
                 self.ring(id, now);
                 self.meet_crossing(id, now);
             }
-            Step::To(State::Connected) => self.enter_round(id, now),
-            Step::End(reason) => self.end_call(id, reason, now),
-            Step::Withdraw(reason) => self.withdraw_call(id, reason),
-            Step::To(_) | Step::Refuse(_) | Step::Stay => {}
+            (Step::To(State::Queued), Event::Queue) => self.begin_to_wait(id, now),
+            (Step::To(State::Queued), _) => self.wait_again(id, now),
+            (Step::To(State::Connected), _) => self.enter_round(id, now),
+            (Step::End(reason), _) => self.end_call(id, reason, now),
+            (Step::Withdraw(reason), _) => self.withdraw_call(id, reason, now),
+            (Step::To(_) | Step::Refuse(_) | Step::Stay, _) => {}
         }
         Some(step)
     }
@@ -114,6 +116,8 @@ impl Coordinator {
         while let Some(id) = self.calls.due(now.since_start) {
             let Some(call) = self.calls.get(id) else { continue };
             match call.state() {
+                State::Queued => self.waited(id, now),
+                State::Ringing if call.desk().is_some() => self.unanswered(id, now),
                 State::Ringing => {
                     self.happen(id, Event::NoAnswer, now);
                 }

@@ -46,6 +46,9 @@ impl Coordinator {
             Request::Cancel(ask) => {
                 self.act((&session, ask.request, ask.call), By::Caller, Event::Cancel, now);
             }
+            Request::HangUp(ask) if self.rings_at_desk(&session, ask.call) => {
+                self.decline_at_desk(&session, (ask.request, ask.call), now);
+            }
             Request::HangUp(ask) => {
                 self.act((&session, ask.request, ask.call), By::Either, Event::HangUp, now);
             }
@@ -69,6 +72,13 @@ impl Coordinator {
                     self.refuse(id, ask.request, reason);
                 }
             }
+            Request::InviteDesk(ask) => {
+                let request = ask.request;
+                if let Err(reason) = self.invite_desk(&session, ask, now) {
+                    self.refuse(id, request, reason);
+                }
+            }
+            Request::EndWrapUp(ask) => self.end_wrap_up(&session, ask),
             Request::Away(ask) => self.set_away(&session, ask),
             Request::Missed(ask) => self.missed(&session, ask),
         }

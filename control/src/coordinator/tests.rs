@@ -1,6 +1,7 @@
 //! Tests of the core: whole calls without a socket, a disk or a clock.
 
 mod calls;
+mod desks;
 mod devices;
 mod holding;
 mod lanes;
@@ -383,7 +384,11 @@ pub(super) fn short(message: &ToTerminal) -> String {
     match message {
         ToTerminal::Refused(it) => format!("Refused {:?}", it.reason),
         ToTerminal::CallEnded(it) => format!("CallEnded {:?}", it.reason),
-        ToTerminal::Incoming(it) => format!("Incoming {}", it.login),
+        ToTerminal::Incoming(it) if it.desk.is_empty() => format!("Incoming {}", it.login),
+        ToTerminal::Incoming(it) => format!("Incoming {} {}", it.login, it.desk),
+        ToTerminal::Queued(it) => format!("Queued {}", it.position),
+        ToTerminal::QueueNews(it) if it.overflow => format!("QueueNews {} overflow", it.position),
+        ToTerminal::QueueNews(it) => format!("QueueNews {}", it.position),
         ToTerminal::Presence(it) => {
             let entries = it.entries.iter().map(|e| format!(" {}={:?}", e.login, e.state));
             format!("Presence{}", entries.collect::<String>())

@@ -7,7 +7,7 @@
 mod carry;
 mod seat;
 
-use crate::accounts::KnownTenant;
+use crate::accounts::{DeskList, KnownTenant};
 use crate::admin::{CallRow, Live, LiveFuture, RelayRow, SessionRow};
 use crate::capacity::{INPUTS_MAX, MISSED_QUEUE_MAX, TURNS_WAITING_MAX};
 use crate::clock::Clock;
@@ -131,6 +131,10 @@ impl Live for Core {
             // Of a call that does not go on, nothing is carried.
             carried.await.is_ok()
         })
+    }
+
+    fn set_desks(&self, tenant: TenantId, list: DeskList) -> LiveFuture<'_, ()> {
+        Box::pin(self.input(Input::Desks(tenant, list)))
     }
 
     fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, ()> {

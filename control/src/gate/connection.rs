@@ -233,6 +233,7 @@ async fn with_facts(message: FromTerminal, account: AccountKey, gate: &Gate) -> 
             Ok(callee) => Request::Invite(ask.request, callee.map(called), ask.streams),
             Err(error) => unavailable(ask.request, &error),
         },
+        FromTerminal::InviteDesk(ask) => Request::InviteDesk(ask),
         FromTerminal::Accept(ask) => Request::Accept(ask),
         FromTerminal::Reject(ask) => Request::Reject(ask),
         FromTerminal::Cancel(ask) => Request::Cancel(ask),
@@ -254,6 +255,7 @@ async fn with_facts(message: FromTerminal, account: AccountKey, gate: &Gate) -> 
             Err(error) => unavailable(ask.request, &error),
         },
         FromTerminal::Merge(ask) => Request::Merge(ask),
+        FromTerminal::EndWrapUp(ask) => Request::EndWrapUp(ask),
         FromTerminal::SetAway(ask) => Request::Away(ask),
         FromTerminal::Missed(ask) => Request::Missed(ask),
     }

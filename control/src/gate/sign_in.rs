@@ -140,6 +140,7 @@ pub(super) fn request_of(message: &FromTerminal) -> RequestId {
         FromTerminal::SignOut(ask) => ask.request,
         FromTerminal::WatchPresence(ask) => ask.request,
         FromTerminal::Invite(ask) => ask.request,
+        FromTerminal::InviteDesk(ask) => ask.request,
         FromTerminal::Accept(ask) => ask.request,
         FromTerminal::Reject(ask) => ask.request,
         FromTerminal::Cancel(ask) => ask.request,
@@ -153,6 +154,7 @@ pub(super) fn request_of(message: &FromTerminal) -> RequestId {
         FromTerminal::Merge(ask) => ask.request,
         FromTerminal::SetAway(ask) => ask.request,
         FromTerminal::Missed(ask) => ask.request,
+        FromTerminal::EndWrapUp(ask) => ask.request,
         FromTerminal::ReportQuality(_) => RequestId(0),
     }
 }

@@ -4,6 +4,7 @@
 
 mod call;
 mod conference;
+mod desk;
 mod hours;
 mod media;
 mod request;
@@ -15,6 +16,7 @@ mod tenant;
 
 pub use call::{CallFacts, Callee, Engaged, MayCall, may_call};
 pub use conference::{AddFacts, MergeFacts, may_add, may_merge};
+pub use desk::{DeskFacts, may_call_desk};
 pub use hours::{Hours, Span};
 pub use media::{Isolation, MediaFacts, MediaTerms, media_terms};
 pub use request::{Counts, Facts, Reason, Target, Verdict, may};

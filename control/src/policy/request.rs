@@ -79,7 +79,7 @@ pub fn may(facts: &Facts<'_>) -> Verdict {
     }
     match facts.act {
         Act::SignIn => may_sign_in(facts),
-        Act::Invite => may_invite(facts),
+        Act::Invite | Act::InviteDesk => may_invite(facts),
         Act::AddMember => may_reach(facts),
         _ => Verdict::Allow,
     }
@@ -247,7 +247,8 @@ mod tests {
                 prop_assert_eq!(verdict, Verdict::Refuse(Refusal::NotAllowed, Reason::Role));
             }
             // Only what begins something new is held to limits, hours and callees.
-            let is_held_to = [Act::SignIn, Act::Invite, Act::AddMember].contains(&act);
+            let held = [Act::SignIn, Act::Invite, Act::InviteDesk, Act::AddMember];
+            let is_held_to = held.contains(&act);
             if Rank::Account(role).may(act) && !is_held_to {
                 prop_assert_eq!(verdict, Verdict::Allow);
             }

@@ -85,6 +85,8 @@ acts! {
     Missed "missed" [y y y y -];
     /// Calls somebody.
     Invite "invite" [y y y y -];
+    /// Calls a desk.
+    InviteDesk "invite_desk" [y y y y -];
     /// Takes a call.
     Accept "accept" [y y y y -];
     /// Declines a call.
@@ -107,6 +109,8 @@ acts! {
     AddMember "add_member" [y y y y -];
     /// Joins two calls.
     Merge "merge" [y y y y -];
+    /// Is ready for a desk's next call.
+    EndWrapUp "end_wrap_up" [y y y y -];
 
     /// Adds a tenant.
     TenantAdd "tenant_add" [- - - - y];
@@ -169,6 +173,7 @@ impl From<&FromTerminal> for Act {
             FromTerminal::SignOut(_) => Self::SignOut,
             FromTerminal::WatchPresence(_) => Self::WatchPresence,
             FromTerminal::Invite(_) => Self::Invite,
+            FromTerminal::InviteDesk(_) => Self::InviteDesk,
             FromTerminal::Accept(_) => Self::Accept,
             FromTerminal::Reject(_) => Self::Reject,
             FromTerminal::Cancel(_) => Self::Cancel,
@@ -181,6 +186,7 @@ impl From<&FromTerminal> for Act {
             FromTerminal::ChooseLayer(_) => Self::ChooseLayer,
             FromTerminal::AddMember(_) => Self::AddMember,
             FromTerminal::Merge(_) => Self::Merge,
+            FromTerminal::EndWrapUp(_) => Self::EndWrapUp,
             FromTerminal::SetAway(_) => Self::SetAway,
             FromTerminal::Missed(_) => Self::Missed,
         }
@@ -202,6 +208,7 @@ watch_presence       yes       yes        yes          yes        -
 set_away             yes       yes        yes          yes        -
 missed               yes       yes        yes          yes        -
 invite               yes       yes        yes          yes        -
+invite_desk          yes       yes        yes          yes        -
 accept               yes       yes        yes          yes        -
 reject               yes       yes        yes          yes        -
 cancel               yes       yes        yes          yes        -
@@ -213,6 +220,7 @@ share                yes       yes        yes          yes        -
 choose_layer         yes       yes        yes          yes        -
 add_member           yes       yes        yes          yes        -
 merge                yes       yes        yes          yes        -
+end_wrap_up          yes       yes        yes          yes        -
 tenant_add             -         -          -            -      yes
 tenant_list            -         -          -            -      yes
 tenant_policy          -         -        yes          yes      yes

@@ -1,7 +1,7 @@
 //! Records of calls as the first version wrote them: a caller, a callee, and nothing of when each
 //! came and went. They are read as what they would be now.
 
-use super::{CallRecord, Party, PartyRole, Quality, RecordState, end, hex_id};
+use super::{CallRecord, DeskPart, Party, PartyRole, Quality, RecordState, end, hex_id};
 use crate::clock::UnixMs;
 use kakehashi_wire::id::{AccountId, CallId, TenantId};
 use kakehashi_wire::terminal::CallEnd;
@@ -17,6 +17,8 @@ pub(super) struct Stored {
     members: Option<Vec<Party>>,
     caller: Option<FirstParty>,
     callee: Option<FirstParty>,
+    #[serde(default)]
+    desk: Option<DeskPart>,
     state: RecordState,
     started: UnixMs,
     answered: Option<UnixMs>,
@@ -59,6 +61,7 @@ impl TryFrom<Stored> for CallRecord {
             call: stored.call,
             tenant: stored.tenant,
             members,
+            desk: stored.desk,
             state: stored.state,
             started: stored.started,
             answered: stored.answered,
@@ -84,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_the_first_version_is_read_and_written_as_the_second() {
+    fn a_record_of_the_first_version_is_read_and_written_as_the_latest() {
         let record = read(FIRST.as_bytes()).unwrap();
         assert_eq!(record.login(PartyRole::Caller), "a");
         assert_eq!(record.login(PartyRole::Callee), "b");
@@ -94,7 +97,7 @@ mod tests {
         assert_eq!((callee.joined, callee.left), (Some(UnixMs(1500)), Some(UnixMs(9000))));
         let again = encode(&record);
         let text = String::from_utf8(again.clone()).unwrap();
-        assert!(text.starts_with(r#"{"v":2,"#) && !text.contains(r#""caller":{"#), "{text}");
+        assert!(text.starts_with(r#"{"v":3,"#) && !text.contains(r#""caller":{"#), "{text}");
         assert_eq!(read(&again).unwrap(), record);
     }
 

@@ -76,10 +76,23 @@ pub struct Quality {
     pub packets_concealed: u64,
 }
 
+/// What a call to a desk was there.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DeskPart {
+    /// The desk that was called.
+    pub called: String,
+    /// The desk at which it was answered or given up: another, if it overflowed.
+    pub last: String,
+    /// How long it waited in milliseconds, ringing included; 0 while it does.
+    pub waited_ms: u64,
+}
+
 /// How far a call has come.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordState {
+    /// It waits at a desk.
+    Queued,
     /// The other side rings.
     Ringing,
     /// It was taken.
@@ -100,6 +113,8 @@ pub struct CallRecord {
     pub tenant: TenantId,
     /// Whoever was part of it, the caller first.
     pub members: Vec<Party>,
+    /// What it was at a desk, if one was called.
+    pub desk: Option<DeskPart>,
     /// How far it has come.
     pub state: RecordState,
     /// When it was asked for.
@@ -114,7 +129,8 @@ pub struct CallRecord {
 }
 
 impl Record for CallRecord {
-    const VERSION: u32 = 2;
+    // 3: `desk`.
+    const VERSION: u32 = 3;
 }
 
 impl CallRecord {

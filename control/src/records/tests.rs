@@ -21,6 +21,7 @@ fn record(call: u64, started: u64) -> CallRecord {
             party(1, "store-1", PartyRole::Caller),
             party(2, "concierge", PartyRole::Callee),
         ],
+        desk: None,
         state: RecordState::Ringing,
         started: UnixMs(started),
         answered: None,

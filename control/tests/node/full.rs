@@ -63,6 +63,7 @@ fn record(call: u64, party: &Party) -> CallRecord {
         call: CallId(call),
         tenant: TenantId(77),
         members: vec![party.clone(), party.clone()],
+        desk: None,
         state: RecordState::Active,
         started: UnixMs(call),
         answered: None,

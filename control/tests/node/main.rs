@@ -14,6 +14,7 @@ mod api;
 mod audit;
 mod common;
 mod crowd;
+mod desks;
 mod full;
 mod garbage;
 mod guessing;

@@ -17,9 +17,9 @@ use kakehashi_control::policy::{Act, Rank, TenantLimits};
 use kakehashi_wire::id::{CallId, DeviceId, MemberId, RequestId};
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
-    Accept, AddMember, Cancel, ChangePassword, ChooseLayer, FromTerminal, HangUp, Hold, Invite,
-    Layer, Merge, Missed, Mute, Reject, ReportQuality, Role, SetAway, Share, SignOut,
-    WatchPresence,
+    Accept, AddMember, Cancel, ChangePassword, ChooseLayer, EndWrapUp, FromTerminal, HangUp, Hold,
+    Invite, InviteDesk, Layer, Merge, Missed, Mute, Reject, ReportQuality, Role, SetAway, Share,
+    SignOut, WatchPresence,
 };
 
 /// The number of every request that is compared.
@@ -77,6 +77,8 @@ fn terminal(act: Act, named: Named, own: CallId) -> Asked {
         Act::SetAway => one(SetAway { request, away: false }.into()),
         Act::Missed => one(Missed { request, seen_until_ms: 0 }.into()),
         Act::Invite => one(Invite { request, login: login(), streams: streams() }.into()),
+        Act::InviteDesk => one(InviteDesk { request, desk: login(), streams: streams() }.into()),
+        Act::EndWrapUp => one(EndWrapUp { request }.into()),
         Act::Accept => one(Accept { request, call, streams: streams() }.into()),
         Act::Reject => one(Reject { request, call }.into()),
         Act::Cancel => one(Cancel { request, call }.into()),

@@ -81,6 +81,7 @@ fn ended(tenant: TenantId, days_ago: u64) -> CallRecord {
         call: CallId(days_ago),
         tenant,
         members: vec![party],
+        desk: None,
         state: RecordState::Ringing,
         started: at,
         answered: None,

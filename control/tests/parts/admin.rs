@@ -1,7 +1,7 @@
 //! What operators ask, and what becomes of it.
 
 use super::accounts::{open, password, verify};
-use kakehashi_control::accounts::{AccountsConfig, KnownTenant, Subject};
+use kakehashi_control::accounts::{AccountsConfig, DeskList, KnownTenant, Subject};
 use kakehashi_control::admin::{
     Answer, Asker, CallRow, Live, LiveFuture, Refused, RelayRow, Request, Service, SessionRow, Why,
     answer,
@@ -21,6 +21,7 @@ struct Node {
     tenant: Mutex<Option<TenantId>>,
     revoked: Mutex<Vec<Revocation>>,
     known: Mutex<Vec<KnownTenant>>,
+    desks: Mutex<Vec<(TenantId, DeskList)>>,
 }
 
 impl Live for Node {
@@ -65,6 +66,10 @@ impl Live for Node {
         Box::pin(async move { goes_on })
     }
 
+    fn set_desks(&self, tenant: TenantId, list: DeskList) -> LiveFuture<'_, ()> {
+        Box::pin(async move { self.desks.lock().unwrap().push((tenant, list)) })
+    }
+
     fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, ()> {
         Box::pin(async move { self.revoked.lock().unwrap().push(revocation) })
     }
@@ -84,6 +89,7 @@ fn record(tenant: TenantId, call: u64) -> CallRecord {
         call: CallId(call),
         tenant,
         members: vec![party(1, PartyRole::Caller), party(2, PartyRole::Callee)],
+        desk: None,
         state: RecordState::Active,
         started: UnixMs(1000 + call),
         answered: None,

@@ -33,6 +33,8 @@ Examples:
   Call for ten seconds:
     kakehashi-terminal --tenant ginza --login store-1 --audio sample:speech \\
         --video sample:store --loop call concierge-1 --seconds 10
+  Call whoever is free at the desk `reception`:
+    kakehashi-terminal --tenant ginza --login store-1 --audio sample:speech call desk:reception
   Send a camera with GStreamer:
     gst-launch-1.0 v4l2src ! videoconvert ! vp8enc deadline=1 ! rtpvp8pay ! \\
         udpsink host=127.0.0.1 port=5006
@@ -84,9 +86,9 @@ pub enum TerminalCommand {
         #[arg(long, value_name = "N")]
         calls: Option<u32>,
     },
-    /// Calls someone of the same tenant
+    /// Calls someone of the same tenant, or a desk
     Call {
-        /// Login ID to call
+        /// Login ID to call, or a desk's name behind `desk:`
         #[arg(value_name = "LOGIN")]
         callee: String,
         /// Hang up after this many seconds of media; without it when the files end, or at Ctrl-C

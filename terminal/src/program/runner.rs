@@ -26,6 +26,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// How often a running call shows its numbers.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// What a desk's name stands behind: no login ID has a colon.
+const DESK: &str = "desk:";
+
 /// What the session is for.
 pub(super) enum Goal {
     /// Take calls.
@@ -153,6 +156,12 @@ impl Runner {
             Event::Ringing { call } => {
                 self.voice.say(&Note::Ringing { call: &call.to_string() });
             }
+            Event::Queued(queued) => {
+                self.voice.say(&Note::Queued { call: &queued.call.to_string(), queued: &queued });
+            }
+            Event::QueueNews(news) => {
+                self.voice.say(&Note::Place { call: &news.call.to_string(), news: &news });
+            }
             Event::Ready(ready) => self.on_ready(*ready).await?,
             Event::PathRenewed(renewed) => self.on_path_renewed(renewed),
             Event::Members(members) => self.on_members(&members),
@@ -250,7 +259,10 @@ impl Runner {
         self.voice.say(&Note::Calling { login: &login });
         let inputs = streams::inputs(&self.config)?;
         let offers = inputs.iter().map(MediaInput::offer).collect();
-        let call = self.terminal.invite(&login, offers).await?;
+        let call = match login.strip_prefix(DESK) {
+            Some(desk) => self.terminal.invite_desk(desk, offers).await?,
+            None => self.terminal.invite(&login, offers).await?,
+        };
         self.current = Some(Current::new(call, login, inputs));
         Ok(())
     }
@@ -277,11 +289,7 @@ impl Runner {
         if self.current.as_ref().is_some_and(|current| current.call == call) {
             return Ok(());
         }
-        self.voice.say(&Note::Incoming {
-            call: &call.to_string(),
-            login: &incoming.login,
-            display: &incoming.display,
-        });
+        self.voice.say(&Note::Incoming { call: &call.to_string(), incoming: &incoming });
         let wanted = matches!(self.goal, Goal::Wait { reject: false, .. })
             && self.current.is_none()
             && self.ringing.is_none()
@@ -361,6 +369,10 @@ impl Runner {
             self.voice.say(&Note::Round { ready: &ready });
             media.next_round(ready);
             return Ok(());
+        }
+        // Who answers for a desk is known only now.
+        if let (true, [sender]) = (current.with.starts_with(DESK), &ready.senders[..]) {
+            current.with = sender.login.clone();
         }
         let with = current.with.clone();
         self.voice.say(&Note::Connected { call: &ready.call.to_string(), with: &with });

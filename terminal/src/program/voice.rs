@@ -6,8 +6,8 @@ use crate::media::CallSummary;
 use core::fmt::Write as _;
 use core::time::Duration;
 use kakehashi_wire::terminal::{
-    CallEnd, CallReady, MemberPhase, MemberState, Members, MissedCall, PresenceEntry,
-    PresenceState, Role,
+    CallEnd, CallReady, Incoming, MemberPhase, MemberState, Members, MissedCall, PresenceEntry,
+    PresenceState, QueueNews, Queued, Role,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -26,9 +26,11 @@ pub(super) enum Voice {
 pub(super) enum Note<'a> {
     SignedIn { login: &'a str, display: &'a str, role: Role },
     Presence { accounts: &'a BTreeMap<String, PresenceEntry>, changed: Option<&'a [String]> },
-    Incoming { call: &'a str, login: &'a str, display: &'a str },
+    Incoming { call: &'a str, incoming: &'a Incoming },
     Calling { login: &'a str },
     Ringing { call: &'a str },
+    Queued { call: &'a str, queued: &'a Queued },
+    Place { call: &'a str, news: &'a QueueNews },
     Connected { call: &'a str, with: &'a str },
     Progress(&'a CallSummary),
     Summary { with: &'a str, media: &'a CallSummary },
@@ -73,11 +75,9 @@ fn json(note: &Note<'_>) -> Value {
             let accounts: Vec<_> = accounts.values().map(account).collect();
             json!({"event": "presence", "accounts": accounts})
         }
-        Note::Incoming { call, login, display } => {
-            json!({"event": "incoming", "call": call, "login": login, "display": display})
-        }
         Note::Calling { login } => json!({"event": "calling", "login": login}),
         Note::Ringing { call } => json!({"event": "ringing", "call": call}),
+        Note::Incoming { .. } | Note::Queued { .. } | Note::Place { .. } => desk_json(note),
         Note::Connected { call, with } => {
             json!({"event": "connected", "call": call, "login": with})
         }
@@ -129,6 +129,26 @@ fn json(note: &Note<'_>) -> Value {
     }
 }
 
+/// What is said of a call that comes, or waits at a desk.
+fn desk_json(note: &Note<'_>) -> Value {
+    match note {
+        Note::Incoming { call, incoming } => {
+            let Incoming { login, display, desk, .. } = incoming;
+            json!({"event": "incoming", "call": call, "login": login, "display": display,
+                   "desk": desk})
+        }
+        Note::Queued { call, queued } => {
+            json!({"event": "queued", "call": call, "position": queued.position,
+                   "wait_ms": queued.wait_ms, "announce": queued.announce})
+        }
+        Note::Place { call, news } => {
+            json!({"event": "place", "call": call, "position": news.position,
+                   "wait_ms": news.wait_ms, "overflow": news.overflow})
+        }
+        _ => Value::Null,
+    }
+}
+
 fn text(note: &Note<'_>) -> String {
     match note {
         Note::SignedIn { login, display, role } => {
@@ -137,11 +157,22 @@ fn text(note: &Note<'_>) -> String {
         }
         Note::Presence { accounts, changed: None } => presence(accounts),
         Note::Presence { accounts, changed: Some(changed) } => changes(accounts, changed),
-        Note::Incoming { login, display, .. } => {
-            format!("{} ({login}) is calling.", plain(display))
+        Note::Incoming { incoming: Incoming { login, display, desk, .. }, .. } => {
+            let to = if desk.is_empty() { String::new() } else { format!(" {}", plain(desk)) };
+            format!("{} ({login}) is calling{to}.", plain(display))
         }
         Note::Calling { login } => format!("Calling {login} ..."),
         Note::Ringing { .. } => "It rings.".to_owned(),
+        Note::Queued { queued, .. } => {
+            let announced =
+                if queued.announce { " The desk asks for your announcement." } else { "" };
+            format!("{}{announced}", place(queued.position, queued.wait_ms))
+        }
+        Note::Place { news: QueueNews { position: 0, .. }, .. } => "It rings.".to_owned(),
+        Note::Place { news, .. } => {
+            let elsewhere = if news.overflow { " This is another desk by now." } else { "" };
+            format!("{}{elsewhere}", place(news.position, news.wait_ms))
+        }
         Note::Connected { with, .. } => format!("Connected with {with}."),
         Note::Progress(media) => progress(media),
         Note::Summary { with, media } => summary(with, media),
@@ -171,6 +202,19 @@ fn text(note: &Note<'_>) -> String {
 fn help() -> String {
     let line = |(usage, does): &(&str, &str)| format!("  {usage:<28} {does}");
     COMMANDS.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A place in a queue.
+fn place(position: u16, wait_ms: u32) -> String {
+    let before = match position {
+        0 | 1 => "You are next".to_owned(),
+        place => format!("{} before you", place - 1),
+    };
+    match wait_ms.div_ceil(1000) {
+        0 => format!("{before}."),
+        seconds @ ..100 => format!("{before}: about {seconds} s."),
+        seconds => format!("{before}: about {} minutes.", (seconds + 30) / 60),
+    }
 }
 
 /// Names come from other people: nothing in them may steer this person's terminal.
@@ -334,6 +378,7 @@ fn state(state: PresenceState) -> &'static str {
         PresenceState::Ringing => "ringing",
         PresenceState::InCall => "in a call",
         PresenceState::Away => "away",
+        PresenceState::WrapUp => "wrapping up",
     }
 }
 
@@ -347,6 +392,7 @@ pub(super) fn end_sentence(reason: CallEnd) -> &'static str {
         CallEnd::PeerLost => "the other side lost its connection to control",
         CallEnd::NoRelay => "no relay could carry it; see `kakehashi relays`",
         CallEnd::ControlRestarted => "control was restarted meanwhile",
+        CallEnd::NobodyAtDesk => "nobody at the desk answered in time",
         CallEnd::Suspended => "this account was suspended",
         CallEnd::Transferred => "handed on to another",
         CallEnd::EndedByOperator => "an operator or administrator ended it",
@@ -356,6 +402,13 @@ pub(super) fn end_sentence(reason: CallEnd) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_are_told_as_people_count() {
+        assert_eq!(place(1, 0), "You are next.");
+        assert_eq!(place(3, 40_000), "2 before you: about 40 s.");
+        assert_eq!(place(9, 290_000), "8 before you: about 5 minutes.");
+    }
 
     #[test]
     fn names_cannot_steer_the_screen() {

@@ -12,7 +12,7 @@ use core::time::Duration;
 use kakehashi_wire::id::{CallId, RequestId};
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
-    Cancel, FromTerminal, SetAway, SignIn, SignOut, SignedIn, ToTerminal, WatchPresence,
+    Cancel, FromTerminal, Ringing, SetAway, SignIn, SignOut, SignedIn, ToTerminal, WatchPresence,
 };
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info};
@@ -249,9 +249,13 @@ impl Driver {
                 self.answer(no.request, Err(error));
                 return Ok(());
             }
-            ToTerminal::Ringing(ringing) => {
-                return self.ringing(ringing.request, ringing.call).await;
+            ToTerminal::Ringing(Ringing { request, call }) => {
+                return self.invited(request, call, Event::Ringing { call }).await;
             }
+            ToTerminal::Queued(queued) => {
+                return self.invited(queued.request, queued.call, Event::Queued(queued)).await;
+            }
+            ToTerminal::QueueNews(news) => Event::QueueNews(news),
             ToTerminal::Presence(presence) => Event::Presence(presence),
             ToTerminal::Incoming(incoming) => Event::Incoming(incoming),
             ToTerminal::CallReady(ready) => Event::Ready(Box::new(ready)),
@@ -270,10 +274,15 @@ impl Driver {
         self.pass_on(event).await
     }
 
-    /// A call nobody waits for any more must not go on ringing.
-    async fn ringing(&mut self, request: RequestId, call: CallId) -> Result<(), TerminalError> {
-        if self.answer(request, Ok(Reply::Ringing(call))) {
-            return self.pass_on(Event::Ringing { call }).await;
+    /// The answer to an invitation. A call nobody waits for any more must not go on.
+    async fn invited(
+        &mut self,
+        request: RequestId,
+        call: CallId,
+        event: Event,
+    ) -> Result<(), TerminalError> {
+        if self.answer(request, Ok(Reply::Call(call))) {
+            return self.pass_on(event).await;
         }
         let request = self.requests.number();
         self.say(Cancel { request, call }.into()).await

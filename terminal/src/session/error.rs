@@ -100,8 +100,8 @@ pub fn sentence(reason: Refusal) -> &'static str {
         Refusal::Busy => "control is at its limit",
         Refusal::NotSignedIn => "control expected a sign-in first",
         Refusal::SignedInElsewhere => "as many devices as may be are signed in with this account",
-        Refusal::NoSuchLogin => "there is no such login ID in this tenant",
-        Refusal::NotAvailable => "the called account has no terminal waiting",
+        Refusal::NoSuchLogin => "there is no such login ID or desk in this tenant",
+        Refusal::NotAvailable => "the called account or desk has no terminal waiting",
         Refusal::InAnotherCall => {
             "this account or the called one is in another call: put it on hold or end it first"
         }
@@ -117,6 +117,7 @@ pub fn sentence(reason: Refusal) -> &'static str {
         Refusal::TenantFull => "as many terminals or calls as the tenant may have are there",
         Refusal::TooManyCalls => "this account has as many calls as it may have: end one first",
         Refusal::CallFull => "the call has as many members as it may have",
+        Refusal::QueueFull => "as many callers as may be wait at the desk: call again later",
         Refusal::PasswordMustChange => "the password was for one time: change it first",
         Refusal::BadPassword => {
             "the new password is not taken: use 15 characters or more, such as four or five words \

@@ -10,8 +10,9 @@ use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
     Accept, AddFailed, AddMember, CallEnd, CallReady, Cancel, ChangePassword, ChooseLayer,
-    FromTerminal, HangUp, Hold, Incoming, Invite, Layer, Members, Merge, Merged, Missed,
-    MissedCalls, Mute, PathRenewed, Presence, Reject, ReportQuality, SetAway, Share, SignedIn,
+    EndWrapUp, FromTerminal, HangUp, Hold, Incoming, Invite, InviteDesk, Layer, Members, Merge,
+    Merged, Missed, MissedCalls, Mute, PathRenewed, Presence, QueueNews, Queued, Reject,
+    ReportQuality, SetAway, Share, SignedIn,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -84,6 +85,10 @@ pub enum Event {
         /// The new call.
         call: CallId,
     },
+    /// A call to a desk was taken in: it waits. With `announce`, play an announcement of your own.
+    Queued(Queued),
+    /// The place of a call that waits has changed.
+    QueueNews(QueueNews),
     /// The relays are ready: media may begin, or go on in the next round.
     Ready(Box<CallReady>),
     /// A relay seals with another key from now on: hand it to the call's
@@ -140,7 +145,7 @@ pub(super) type Build = Box<dyn FnOnce(RequestId) -> FromTerminal + Send>;
 /// What answered a request.
 pub(super) enum Reply {
     Done,
-    Ringing(CallId),
+    Call(CallId),
 }
 
 /// Events, in order. Dropping it ends the session.
@@ -190,13 +195,30 @@ impl Terminal {
         streams: Vec<StreamOffer>,
     ) -> Result<CallId, TerminalError> {
         let login = login.to_owned();
-        let build = move |request| Invite { request, login, streams }.into();
-        match self.request(Box::new(build)).await? {
-            Reply::Ringing(call) => Ok(call),
-            Reply::Done => {
-                Err(TerminalError::Protocol { why: "an invitation was answered Done".into() })
-            }
-        }
+        self.call(Box::new(move |request| Invite { request, login, streams }.into())).await
+    }
+
+    /// Calls the desk of this name; the call waits there when this returns, and
+    /// [`Event::QueueNews`] tells of its place. At least one stream must be offered for
+    /// [`CallMedia`](crate::media::CallMedia) to carry it.
+    ///
+    /// # Errors
+    /// [`TerminalError::Refused`] if the call cannot be, else as the connection has it.
+    pub async fn invite_desk(
+        &self,
+        desk: &str,
+        streams: Vec<StreamOffer>,
+    ) -> Result<CallId, TerminalError> {
+        let desk = desk.to_owned();
+        self.call(Box::new(move |request| InviteDesk { request, desk, streams }.into())).await
+    }
+
+    /// Ends the time in which desks leave this account alone after a call.
+    ///
+    /// # Errors
+    /// [`TerminalError::Refused`] if there is none, else as the connection has it.
+    pub async fn end_wrap_up(&self) -> Result<(), TerminalError> {
+        self.ask(move |request| EndWrapUp { request }.into()).await
     }
 
     /// Takes a call; [`Event::Ready`] follows. At least one stream must be offered for
@@ -349,6 +371,15 @@ impl Terminal {
     /// [`TerminalError::Over`] if it is finished already.
     pub async fn sign_out(&self) -> Result<(), TerminalError> {
         self.send(Command::SignOut).await
+    }
+
+    async fn call(&self, build: Build) -> Result<CallId, TerminalError> {
+        match self.request(build).await? {
+            Reply::Call(call) => Ok(call),
+            Reply::Done => {
+                Err(TerminalError::Protocol { why: "an invitation was answered Done".into() })
+            }
+        }
     }
 
     async fn ask(

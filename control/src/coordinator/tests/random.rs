@@ -2,10 +2,13 @@
 //! speaks in two calls, tenants stay apart, keys stay where they belong, and nothing is left when
 //! all calls are over.
 
+mod desks;
+
 use super::*;
 use crate::calls::Standing;
 use crate::calls::{limits, subscriptions};
 use crate::capacity::{CALL_MEMBERS_MAX, CALLS_PER_ACCOUNT_MAX};
+use crate::desks::RingOrder;
 use crate::sessions::Whom;
 use kakehashi_wire::id::{Epoch, MemberId};
 use kakehashi_wire::secret::MasterKey;
@@ -29,6 +32,7 @@ enum Act {
         to: u64,
         streams: usize,
     },
+    AtDesk(desks::AtDesk),
     /// Something about the `nth` call that was ever made, by anybody.
     On {
         who: usize,
@@ -93,6 +97,7 @@ fn act() -> impl Strategy<Value = Act> {
             .prop_map(|(who, nth, to, then_leave)| Act::Add { who, nth, to, then_leave }),
         40 => (slot, 0_usize..4, 0_usize..4, any::<bool>())
             .prop_map(|(who, nth, with, then_leave)| Act::Merge { who, nth, with, then_leave }),
+        40 => desks::at_desk(0..ACCOUNTS * DEVICES).prop_map(Act::AtDesk),
         10 => (0_u64..2_000).prop_map(Act::Wait),
         3 => (0_u64..60_000).prop_map(Act::Wait),
         3 => rarely().prop_map(Act::Disk),
@@ -123,6 +128,7 @@ struct Life {
     keys: Vec<((CallId, u32), MasterKey)>,
     /// The last round of a call that a session was told of.
     rounds: HashMap<(SessionId, CallId), u32>,
+    revision: u64,
 }
 
 fn account(slot: usize) -> usize {
@@ -168,6 +174,7 @@ impl Life {
             last: None,
             keys: Vec::new(),
             rounds: HashMap::new(),
+            revision: 0,
         }
     }
 
@@ -205,6 +212,7 @@ impl Life {
                 let streams = vec![AUDIO; streams];
                 self.ask(from, |request, _| Request::Invite(request, callee, streams));
             }
+            Act::AtDesk(ref act) => self.act_at_desk(act),
             Act::On { who, nth, what } => {
                 let Some(call) = self.call(nth) else { return };
                 let decline = what == 1;
@@ -365,6 +373,10 @@ impl Life {
                         self.calls.push(it.call);
                         Some(it.request)
                     }
+                    ToTerminal::Queued(it) => {
+                        self.calls.push(it.call);
+                        Some(it.request)
+                    }
                     ToTerminal::CallReady(it) => {
                         self.check_keys(it)?;
                         self.check_round(session, it)?;
@@ -388,6 +400,7 @@ impl Life {
             }
         }
         self.check_members()?;
+        self.check_desks()?;
         self.check_received()
     }
 
@@ -461,12 +474,14 @@ impl Life {
         let mut members = BTreeSet::new();
         for call in core.calls.iter() {
             let rings = matches!(call.state(), State::Inviting | State::Ringing);
+            let waits = rings || call.state() == State::Queued;
             if call.state() != State::Connected {
-                prop_assert_eq!(call.callee().session().is_none(), rings);
+                let session = call.callee().and_then(|callee| callee.session());
+                prop_assert_eq!(session.is_none(), waits);
             }
             let there = call.members().iter().filter(|member| !member.has_left());
             prop_assert!(there.clone().count() <= CALL_MEMBERS_MAX);
-            prop_assert!(rings || call.wanted_members().len() >= 2, "somebody is alone");
+            prop_assert!(waits || call.wanted_members().len() >= 2, "somebody is alone");
             for member in there {
                 prop_assert_eq!(member.account.tenant, call.tenant());
                 if !member.holds() {
@@ -501,6 +516,9 @@ proptest! {
         let isolation = if sealed { Isolation::PerLeg } else { Isolation::None };
         let mut life = Life::new(isolation);
         (0..ACCOUNTS * DEVICES).for_each(|slot| life.act(&Act::SignIn(slot)));
+        for tenant in [1, 2] {
+            life.act_at_desk(&desks::AtDesk::Set(tenant, Some(RingOrder::LongestIdle)));
+        }
         for act in &acts {
             life.act(act);
             if !matches!(act, Act::Again) {

@@ -32,11 +32,27 @@ async fn call(from: &mut Terminal, (login, to): (&str, &mut Terminal)) -> CallId
     id
 }
 
+/// A desk that has the name of its one agent.
+async fn add_desk(platform: &Platform, tenant: &str, login: &str) {
+    let (accounts, live) = (&platform.node.accounts, platform.node.live());
+    let tenant = accounts.find_tenant(tenant).await.unwrap().unwrap().id;
+    let agents = Some(vec![login.to_owned()]);
+    let change = DeskChange { agents, ..DeskChange::default() };
+    accounts.add_desk(tenant, login, change).await.unwrap();
+    live.set_desks(tenant, accounts.desks(tenant).await.unwrap()).await;
+}
+
 /// Whether a request names a login ID or a call. Of others there is nothing to compare: whose they
 /// are is the session's to say, not theirs.
 fn names_something(act: Act) -> bool {
-    let nothing =
-        [Act::SignOut, Act::ChangePassword, Act::WatchPresence, Act::SetAway, Act::Missed];
+    let nothing = [
+        Act::SignOut,
+        Act::ChangePassword,
+        Act::WatchPresence,
+        Act::SetAway,
+        Act::Missed,
+        Act::EndWrapUp,
+    ];
     !nothing.contains(&act)
 }
 
@@ -59,6 +75,8 @@ async fn every_request_of_every_role_about_own_others_and_nothing() {
     let theirs = call(&mut stranger, ("a", &mut peer)).await;
     let _free = platform.terminal("shop", "b").await;
     let mut callee = platform.terminal("shop", "c").await;
+
+    add_desk(&platform, "bank", "z").await;
 
     let other = Named { tenant: "bank", login: "z", call: theirs };
     let nobody = Named { tenant: "nowhere", login: "nobody", call: NEVER };
