@@ -114,6 +114,9 @@ pub(crate) struct TenantArgs {
     /// The folder.
     #[command(flatten)]
     pub(crate) data: DataArgs,
+    /// Prints one JSON object a line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: TenantCommand,
@@ -168,6 +171,9 @@ pub(crate) struct AccountArgs {
     /// The folder.
     #[command(flatten)]
     pub(crate) data: DataArgs,
+    /// Prints one JSON object a line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: AccountCommand,
@@ -248,7 +254,7 @@ pub(crate) struct WhoArgs {
     pub(crate) device: Option<DeviceId>,
     /// Takes accounts from standard input, a line each with tenant and login ID, and prints a line
     /// for each: `done`, or `failed` and why.
-    #[arg(long, conflicts_with_all = ["tenant", "login", "device"])]
+    #[arg(long, conflicts_with_all = ["tenant", "login", "device", "json"])]
     pub(crate) stdin: bool,
 }
 

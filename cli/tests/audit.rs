@@ -50,6 +50,22 @@ async fn an_operator_lists_what_was_done_and_sees_whether_it_was_touched() {
     assert!(listed.contains("tenant_add") && listed.contains("osaka"), "{listed}");
     let verdict = json(path, &["verify", "--json"]).await.remove(0);
     assert_eq!((&verdict["intact"], &verdict["broken_at"]), (&Value::from(true), &Value::Null));
+    for (what, expected) in [
+        ("tenant list", "\"name\":\"ginza\""),
+        ("account add ginza anna", "\"one_time\":true"),
+        ("account list ginza", "\"login\":\"anna\""),
+        ("account role ginza anna concierge", "\"role\":\"concierge\""),
+        ("account suspend ginza anna", "\"standing\":\"suspended\""),
+        ("tenant suspend osaka", "\"standing\":\"suspended\""),
+        ("tenant policy ginza", "\"limits\""),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kakehashi"));
+        command.args(what.split(' ')).arg("--json").arg("--data").arg(path);
+        let output = command.output().await.unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && said.contains(expected), "{what}: {said}");
+        assert!(said.trim_start().starts_with('{'), "{said}");
+    }
     let busy = audit(path, &["verify", "--offline"]).await;
     let said = String::from_utf8(busy.stderr).unwrap();
     assert!(!busy.status.success() && said.contains("another kakehashi-control"), "{said}");

@@ -30,14 +30,18 @@ pub(crate) fn tenant(args: &TenantArgs) -> Result<ExitCode> {
         TenantCommand::List => Request::TenantList {},
         TenantCommand::Policy(policy) => return policy::policy(&args.data, policy),
         TenantCommand::Suspend { name } => {
-            return standing::tenant(&args.data, Act::Suspend, name);
+            return standing::tenant(args, Act::Suspend, name);
         }
         TenantCommand::Reactivate { name } => {
-            return standing::tenant(&args.data, Act::Reactivate, name);
+            return standing::tenant(args, Act::Reactivate, name);
         }
     };
     let Answer::Tenants { rows } = ask(&args.data, request)? else { bail!(ODD_ANSWER) };
     for tenant in rows {
+        if args.json {
+            println!("{}", serde_json::to_string(&tenant)?);
+            continue;
+        }
         match tenant.standing {
             Standing::Active => println!("{}", tenant.name),
             Standing::Suspended { .. } => println!("{}  suspended", tenant.name),
@@ -59,23 +63,33 @@ pub(crate) fn account(args: &AccountArgs) -> Result<ExitCode> {
                 permanent: *permanent,
                 role: *role,
             };
-            print_added(ask(&args.data, request)?, *permanent)?;
+            print_added(args, ask(&args.data, request)?, *permanent)?;
         }
         AccountCommand::Password { tenant, login, password_file, permanent } => {
             let password = password_file.as_deref().map(read_password_file).transpose()?;
             let (tenant, login, permanent) = (tenant.clone(), login.clone(), *permanent);
             let request = Request::AccountPassword { tenant, login, password, permanent };
-            print_added(ask(&args.data, request)?, permanent)?;
+            print_added(args, ask(&args.data, request)?, permanent)?;
         }
         AccountCommand::Role { tenant, login, role } => {
             let (tenant, named) = (tenant.clone(), login.clone());
             let request = Request::AccountRole { tenant, login: named, role: *role };
             ensure!(matches!(ask(&args.data, request)?, Answer::Done {}), ODD_ANSWER);
-            println!("{login}  {}", role.name());
+            if args.json {
+                println!("{}", serde_json::json!({ "login": login, "role": role.name() }));
+            } else {
+                println!("{login}  {}", role.name());
+            }
         }
         AccountCommand::List { tenant } => {
             let request = Request::AccountList { tenant: tenant.clone() };
             let Answer::Accounts { rows } = ask(&args.data, request)? else { bail!(ODD_ANSWER) };
+            if args.json {
+                for row in rows {
+                    println!("{}", serde_json::to_string(&row)?);
+                }
+                return Ok(ExitCode::SUCCESS);
+            }
             let rows = rows.into_iter().map(|account| {
                 let standing = standing::words(&account);
                 let role = account.role.name().to_owned();
@@ -83,9 +97,9 @@ pub(crate) fn account(args: &AccountArgs) -> Result<ExitCode> {
             });
             table::print(["login", "display", "role", "standing"], rows);
         }
-        AccountCommand::Suspend(who) => return standing::account(&args.data, Act::Suspend, who),
+        AccountCommand::Suspend(who) => return standing::account(args, Act::Suspend, who),
         AccountCommand::Reactivate(who) => {
-            return standing::account(&args.data, Act::Reactivate, who);
+            return standing::account(args, Act::Reactivate, who);
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -107,8 +121,17 @@ pub(crate) fn sessions(args: &CallsArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_added(answer: Answer, permanent: bool) -> Result<()> {
+fn print_added(args: &AccountArgs, answer: Answer, permanent: bool) -> Result<()> {
     let Answer::AccountAdded { account, password } = answer else { bail!(ODD_ANSWER) };
+    if args.json {
+        let (login, password) = (&account.login, password.as_ref().map(|it| it.expose()));
+        let one_time = !permanent;
+        println!(
+            "{}",
+            serde_json::json!({ "login": login, "password": password, "one_time": one_time })
+        );
+        return Ok(());
+    }
     let kind = if permanent { "password" } else { "one-time password" };
     match password {
         Some(password) => {

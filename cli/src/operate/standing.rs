@@ -1,7 +1,7 @@
 //! Suspending and letting in again: tenants, accounts, devices.
 
 use super::{Door, ODD_ANSWER};
-use crate::args::{DataArgs, WhoArgs};
+use crate::args::{AccountArgs, TenantArgs, WhoArgs};
 use anyhow::{Context, Result, bail, ensure};
 use kakehashi_control::accounts::{Account, Standing, Subject};
 use kakehashi_control::admin::{Answer, Request};
@@ -33,16 +33,20 @@ impl Act {
 }
 
 /// Does it to a whole tenant.
-pub(super) fn tenant(data: &DataArgs, act: Act, name: &str) -> Result<ExitCode> {
+pub(super) fn tenant(args: &TenantArgs, act: Act, name: &str) -> Result<ExitCode> {
     let subject = Subject::Tenant { tenant: name.to_owned() };
-    tell(&mut Door::open(data)?, act, subject)?;
-    println!("{name}  {}", act.done());
+    tell(&mut Door::open(&args.data)?, act, subject)?;
+    if args.json {
+        println!("{}", serde_json::json!({ "tenant": name, "standing": act.done() }));
+    } else {
+        println!("{name}  {}", act.done());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Does it to an account or a device of it, or to all accounts that standard input names.
-pub(super) fn account(data: &DataArgs, act: Act, who: &WhoArgs) -> Result<ExitCode> {
-    let mut door = Door::open(data)?;
+pub(super) fn account(args: &AccountArgs, act: Act, who: &WhoArgs) -> Result<ExitCode> {
+    let mut door = Door::open(&args.data)?;
     let (Some(tenant), Some(login)) = (&who.tenant, &who.login) else {
         return each_line(&mut door, act);
     };
@@ -53,6 +57,12 @@ pub(super) fn account(data: &DataArgs, act: Act, who: &WhoArgs) -> Result<ExitCo
         None => Subject::Account { tenant, login },
     };
     tell(&mut door, act, subject)?;
+    if args.json {
+        let (device, standing) = (who.device.map(|it| it.to_string()), act.done());
+        let said = serde_json::json!({ "login": named, "device": device, "standing": standing });
+        println!("{said}");
+        return Ok(ExitCode::SUCCESS);
+    }
     match who.device {
         Some(device) => println!("{named} on device {device}  {}", act.done()),
         None => println!("{named}  {}", act.done()),
