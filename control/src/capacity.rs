@@ -87,6 +87,35 @@ pub const OUTBOX_MESSAGES_MAX: usize = 256;
 /// Sessions of one node.
 pub const SESSIONS_MAX: usize = CONNECTIONS_MAX;
 
+/// How long a session is kept without a connection unless the settings say otherwise: to walk from
+/// one network into another, and below what people wait before they call again.
+pub const GRACE_S_DEFAULT: u32 = 20;
+
+/// The longest that may be set, in seconds: nobody is to look at a terminal as present that has
+/// been gone for longer.
+pub const GRACE_S_MOST: u32 = 600;
+
+/// Ends of calls kept for a session without a connection: as many as a message names.
+pub const OVER_KEPT_MAX: usize = kakehashi_wire::limits::RESUMED_CALLS_MAX;
+
+/// Calls that became part of another and that it remembers: a quarter of what a resumed session is
+/// told for each call of an account.
+pub const ABSORBED_KEPT_MAX: usize =
+    kakehashi_wire::limits::RESUMED_CALLS_MAX / CALLS_PER_ACCOUNT_MAX;
+
+/// How long a resume token is good unless the settings say otherwise, in hours: over a night. A
+/// session gets another at half of it.
+pub const TOKEN_HOURS_DEFAULT: u32 = 12;
+
+/// The longest that may be set, in hours: a month.
+pub const TOKEN_HOURS_MOST: u32 = 720;
+
+/// The age at which the key of resume tokens is replaced, when a node starts. The one before it
+/// counts as long again, so that no token ends with it.
+pub const TOKEN_KEY_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+const _: () = assert!(TOKEN_KEY_AGE.as_secs() >= TOKEN_HOURS_MOST as u64 * 3600);
+
 /// Sessions of one account at once: a person's telephone, tablet and desk, a counter with a spare,
 /// and no more than a ringing call can tell in one turn.
 pub const SESSIONS_PER_ACCOUNT_MAX: usize = 8;
@@ -333,6 +362,10 @@ pub const GUESSES_OF_DEVICE: GuessRate = GUESSES_OF_ACCOUNT;
 /// takes the place of the one not seen for longest.
 pub const DEVICES_PER_ACCOUNT_MAX: usize = 16;
 
+/// How often a device may resume its session: sixty times at once, where a network comes and goes,
+/// then once in five seconds.
+pub const RESUMES_OF_DEVICE: GuessRate = GuessRate { burst: 60, free: 60, per_hour: 720 };
+
 /// How often it is written down that a known device was seen again.
 pub const DEVICE_SEEN_EVERY: Duration = Duration::from_secs(24 * 3600);
 
@@ -340,7 +373,7 @@ pub const DEVICE_SEEN_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// count at a time: below a tenth of the cells, so that hardly any two share all rows.
 pub const GUESS_CELLS: usize = 1 << 14;
 
-/// Rows of counters; with [`GUESS_CELLS`], four kinds of limits hold 4 MiB whatever happens.
+/// Rows of counters; with [`GUESS_CELLS`], five kinds of limits hold 5 MiB whatever happens.
 pub const GUESS_ROWS: usize = 4;
 
 // ---- desks ----

@@ -1,7 +1,8 @@
 //! The node's settings: `control.toml`.
 
 use crate::capacity::{
-    CONNECTIONS_PER_ADDRESS_DEFAULT, LEG_RATE_MAX_KBPS_DEFAULT, LEG_RATE_MAX_KBPS_LEAST,
+    CONNECTIONS_PER_ADDRESS_DEFAULT, GRACE_S_DEFAULT, GRACE_S_MOST, LEG_RATE_MAX_KBPS_DEFAULT,
+    LEG_RATE_MAX_KBPS_LEAST, TOKEN_HOURS_DEFAULT, TOKEN_HOURS_MOST,
 };
 use crate::coordinator::Settings;
 use crate::policy::{Isolation, MediaFacts};
@@ -122,13 +123,17 @@ impl From<SuiteName> for Suite {
 }
 
 /// How passwords are checked.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SignInSettings {
     /// Password hashes at the same time; 0 for half of the cores.
     pub hash_jobs: u32,
     /// Sign-ins that may wait for one; 0 for about a second's worth.
     pub hash_queue: u32,
+    /// How long a session is kept without a connection, in seconds; 0 for not at all.
+    pub grace_s: u32,
+    /// How long a resume token is good, in hours.
+    pub token_hours: u32,
 }
 
 impl Default for Config {
@@ -189,6 +194,27 @@ impl Default for CallSettings {
             suite: SuiteName::AeadAes128Gcm,
             isolation: Isolation::None,
             leg_rate_max_kbps: LEG_RATE_MAX_KBPS_DEFAULT,
+        }
+    }
+}
+
+impl SignInSettings {
+    fn checks(self) -> [(bool, &'static str, &'static str); 2] {
+        let hours = 1..=TOKEN_HOURS_MOST;
+        [
+            (self.grace_s <= GRACE_S_MOST, "sign_in.grace_s", "must be at most 600"),
+            (hours.contains(&self.token_hours), "sign_in.token_hours", "must be from 1 to 720"),
+        ]
+    }
+}
+
+impl Default for SignInSettings {
+    fn default() -> Self {
+        Self {
+            hash_jobs: 0,
+            hash_queue: 0,
+            grace_s: GRACE_S_DEFAULT,
+            token_hours: TOKEN_HOURS_DEFAULT,
         }
     }
 }
@@ -288,7 +314,7 @@ impl Config {
                 "must be at least 1",
             ),
         ];
-        match checks.into_iter().find(|(good, ..)| !good) {
+        match checks.into_iter().chain(self.sign_in.checks()).find(|(good, ..)| !good) {
             Some((_, setting, problem)) => Err(ConfigError::Value { setting, problem }),
             None => Ok(()),
         }
@@ -328,7 +354,9 @@ impl Config {
             isolation: calls.isolation,
             leg_rate_max_kbps: calls.leg_rate_max_kbps,
         };
-        Settings { no_answer: Duration::from_secs(calls.no_answer_s.into()), media }
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        let (no_answer, grace) = (seconds(calls.no_answer_s), seconds(self.sign_in.grace_s));
+        Settings { no_answer, grace, media }
     }
 }
 
@@ -369,6 +397,8 @@ mod tests {
             ("[terminals]\nkey = \"k.pem\"", "terminals.certificate"),
             ("[relays]\nlost_after_ms = 300", "relays.lost_after_ms"),
             ("[api]\ncertificate = \"c.pem\"", "api.certificate"),
+            ("[sign_in]\ngrace_s = 601", "sign_in.grace_s"),
+            ("[sign_in]\ntoken_hours = 0", "sign_in.token_hours"),
             ("data = ", "data"),
         ];
         for (text, expected) in cases {

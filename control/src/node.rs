@@ -14,7 +14,7 @@ use crate::fleet::Fleet;
 use crate::fleet::link::{self, Links};
 use crate::gate::identity::{IdentityError, for_operators, for_relays, for_terminals};
 use crate::gate::listener::{self, ListenError};
-use crate::gate::{CloseCode, Gate, Limits};
+use crate::gate::{CloseCode, Gate, Limits, Tokens};
 use crate::pki::{Identity, Pki, PkiError, load_identity, load_roots, relay_id_of};
 use crate::records::Records;
 use crate::retention;
@@ -113,6 +113,9 @@ impl Node {
         let url = config.api_url(listeners.api_addr);
         let operator = OperatorToken::renew(&config.data, &url, &entropy)?;
 
+        let keys = startup::token_keys(&parts.store, &entropy, UnixMs::now()).await?;
+        let hours = u64::from(config.sign_in.token_hours);
+        let tokens = Tokens::new(keys, Duration::from_secs(hours * 3600));
         let leg_lifetime = Duration::from_secs(config.relays.leg_lifetime_s.into());
         let fleet = Fleet::new(startup::reserve_generations(&parts.store).await?, leg_lifetime);
         let coordinator = Coordinator::new(config.core(), entropy.clone(), fleet);
@@ -122,7 +125,7 @@ impl Node {
         startup::open_desks(&parts.accounts, &core).await?;
 
         let (accounts, audit) = (Arc::clone(&parts.accounts), Arc::clone(&parts.audit));
-        let gate = Gate::new(accounts, core.clone(), audit, entropy.clone(), clock);
+        let gate = Gate::new(accounts, core.clone(), audit, (entropy.clone(), clock), tokens);
         let limits = Limits::with_per_address(config.terminals.connections_per_address);
         let links = Links {
             core: core.clone(),

@@ -2,15 +2,17 @@
 
 use crate::accounts::Accounts;
 use crate::admin::Live;
-use crate::capacity::GENERATIONS_PER_START;
+use crate::capacity::{GENERATIONS_PER_START, TOKEN_KEY_AGE};
 use crate::clock::UnixMs;
+use crate::entropy::Entropy;
 use crate::fleet::Generations;
 use crate::missed::{self, Asker, Change, Deed};
 use crate::records::{CallRecord, PartyRole, RecordState, Records};
-use crate::sessions::AccountKey;
+use crate::sessions::{AccountKey, TOKEN_KEY_BYTES, TokenKeys};
 use crate::store::{Expected, Key, Record, SharedStore, StoreError, Transaction, decode, encode};
 use kakehashi_wire::terminal::CallEnd;
 use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// The generations that were given away.
 #[derive(Serialize, Deserialize)]
@@ -41,6 +43,48 @@ pub async fn reserve_generations(store: &SharedStore) -> Result<Generations, Sto
         .put(key, encode(&GenerationsRecord { next }));
     store.transact(reserve).await?;
     Ok(Generations::new(first..next))
+}
+
+/// The keys of resume tokens.
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+struct TokenKeysRecord {
+    #[zeroize(skip)]
+    made: UnixMs,
+    current: [u8; TOKEN_KEY_BYTES],
+    previous: Option<[u8; TOKEN_KEY_BYTES]>,
+}
+
+impl Record for TokenKeysRecord {
+    const VERSION: u32 = 1;
+}
+
+/// The keys of resume tokens: made at the first start, and again when they are old; those of before
+/// still count.
+///
+/// # Errors
+/// [`StoreError`]; then no token may be made, since nobody could read it after a restart.
+pub async fn token_keys(
+    store: &SharedStore,
+    entropy: &Entropy,
+    now: UnixMs,
+) -> Result<TokenKeys, StoreError> {
+    let key = Key::of_index(format_args!("token-keys"))
+        .expect("invariant: the key is short and printable");
+    let found = store.get(&key).await?;
+    let (before, expected) = match &found {
+        Some(entry) => (Some(decode::<TokenKeysRecord>(entry)?), Expected::At(entry.revision)),
+        None => (None, Expected::Absent),
+    };
+    let age_ms = u64::try_from(TOKEN_KEY_AGE.as_millis()).unwrap_or(u64::MAX);
+    let is_old = |it: &TokenKeysRecord| now.0.saturating_sub(it.made.0) >= age_ms;
+    if let Some(fresh) = before.as_ref().filter(|it| !is_old(it)) {
+        return Ok(TokenKeys::new(&fresh.current, fresh.previous.as_ref()));
+    }
+    let previous = before.map(|before| before.current);
+    let record = TokenKeysRecord { made: now, current: entropy.bytes(), previous };
+    let write = Transaction::new().compare(key.clone(), expected).put(key, encode(&record));
+    store.transact(write).await?;
+    Ok(TokenKeys::new(&record.current, record.previous.as_ref()))
 }
 
 /// Ends the calls that were going on when the node died; those that rang were missed. Returns how
@@ -94,8 +138,10 @@ pub async fn open_desks(accounts: &Accounts, node: &dyn Live) -> Result<(), Stor
 mod tests {
     use super::*;
     use crate::records::Party;
+    use crate::sessions::TokenClaims;
     use crate::store::Embedded;
-    use kakehashi_wire::id::{AccountId, CallId, TenantId};
+    use kakehashi_wire::device::DeviceKey;
+    use kakehashi_wire::id::{AccountId, CallId, DeviceId, SessionId, TenantId};
     use std::sync::Arc;
 
     #[test]
@@ -124,6 +170,31 @@ mod tests {
         assert_eq!(deed.account.account, AccountId(2));
         assert_eq!(deed.change, Some(Change::Missed("login-1".into(), UnixMs(7))));
         assert_eq!(missed_in(&record(RecordState::Active)), None);
+    }
+
+    #[tokio::test]
+    async fn tokens_outlive_a_restart_and_one_change_of_their_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let (start, age) = (UnixMs(1000), u64::try_from(TOKEN_KEY_AGE.as_millis()).unwrap());
+        let claims = TokenClaims {
+            account: AccountKey { tenant: TenantId(1), account: AccountId(2) },
+            tenant_epoch: 3,
+            account_epoch: 4,
+            device: DeviceId(5),
+            device_key: DeviceKey([6; 32]),
+            session: SessionId(7),
+            issued: start,
+            expires: UnixMs(start.0 + 9 * age),
+        };
+        let mut token = None;
+        for (after, counts) in [(0, true), (age - 1, true), (age, true), (2 * age, false)] {
+            let store: SharedStore = Arc::new(Embedded::open(&path).unwrap());
+            let now = UnixMs(start.0 + after);
+            let keys = token_keys(&store, &Entropy::system(), now).await.unwrap();
+            let token = token.get_or_insert_with(|| keys.token(claims));
+            assert_eq!(keys.read(token, now), Some(claims).filter(|_| counts), "after {after} ms");
+        }
     }
 
     #[tokio::test]

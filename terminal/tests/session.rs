@@ -9,13 +9,15 @@
 use kakehashi_terminal::{DeviceSecret, Event, Events, Settings, Terminal, TerminalError, Timing};
 use kakehashi_wire::frame::{ALPN_TERMINAL, FrameHeader};
 use kakehashi_wire::id::{
-    AccountId, CallId, DeviceId, Epoch, Generation, Incarnation, LegId, SessionId, TenantId,
+    AccountId, CallId, DeviceId, Epoch, Generation, Incarnation, LegId, RequestId, SessionId,
+    TenantId,
 };
 use kakehashi_wire::media::{Codec, StreamKind, StreamOffer};
-use kakehashi_wire::secret::Password;
+use kakehashi_wire::secret::{Password, ResumeToken};
 use kakehashi_wire::terminal::{
-    Done, FromTerminal, Incoming, PathRenewed, Presence, PresenceEntry, PresenceState, Refusal,
-    Refused, Ringing, Role, SessionEnd, SessionEnded, SignedIn, ToTerminal,
+    CallEnd, CallEnded, Done, FromTerminal, Incoming, PathRenewed, Presence, PresenceEntry,
+    PresenceState, Refusal, Refused, Resume, Resumed, Ringing, Role, SessionEnd, SessionEnded,
+    SignedIn, ToTerminal,
 };
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, ServerConfig, VarInt};
@@ -40,6 +42,10 @@ enum Manner {
     Slow,
     /// Calls whoever signs in, and drops the connection once a call is accepted or rings.
     Forgets,
+    /// As if kind, with a token that it takes.
+    Resumes,
+    /// With a token that it does not take.
+    Expires,
 }
 
 struct Control {
@@ -163,19 +169,43 @@ fn describe(message: &FromTerminal) -> String {
     }
 }
 
+fn signed_in(request: RequestId, manner: Manner) -> SignedIn {
+    SignedIn {
+        request,
+        session: SessionId(1),
+        tenant: TenantId(2),
+        account: AccountId(3),
+        display: "Store 1".into(),
+        must_change_password: false,
+        role: Role::Store,
+        token: match manner {
+            Manner::Resumes | Manner::Expires => ResumeToken::new(vec![7; 9]),
+            _ => ResumeToken::none(),
+        },
+        grace_ms: 20_000,
+    }
+}
+
+fn resumed(resume: &Resume) -> Resumed {
+    assert_eq!(resume.token.as_bytes(), [7; 9]);
+    let ended = CallEnded { call: CallId(5), reason: CallEnd::HungUp };
+    Resumed {
+        request: resume.request,
+        session: SessionId(2),
+        token: ResumeToken::new(vec![7; 9]),
+        grace_ms: 20_000,
+        calls: vec![CallId(8)],
+        rings: Vec::new(),
+        merged: Vec::new(),
+        over: vec![ended],
+    }
+}
+
 fn answers(message: &FromTerminal, manner: Manner) -> Vec<ToTerminal> {
     match message {
         FromTerminal::SignIn(sign_in) => {
             let request = sign_in.request;
-            let signed_in = ToTerminal::from(SignedIn {
-                request,
-                session: SessionId(1),
-                tenant: TenantId(2),
-                account: AccountId(3),
-                display: "Store 1".into(),
-                must_change_password: false,
-                role: Role::Store,
-            });
+            let signed_in = ToTerminal::from(signed_in(request, manner));
             match manner {
                 Manner::Refuses(reason, retry_after_ms) => {
                     vec![Refused { request, reason, retry_after_ms }.into()]
@@ -183,6 +213,13 @@ fn answers(message: &FromTerminal, manner: Manner) -> Vec<ToTerminal> {
                 Manner::Ends(reason) => vec![signed_in, SessionEnded { reason }.into()],
                 _ => vec![signed_in],
             }
+        }
+        FromTerminal::Resume(resume) if manner == Manner::Expires => {
+            let (request, reason) = (resume.request, Refusal::Expired);
+            vec![Refused { request, reason, retry_after_ms: 0 }.into()]
+        }
+        FromTerminal::Resume(resume) => {
+            vec![resumed(resume).into()]
         }
         FromTerminal::SignOut(_) => {
             vec![SessionEnded { reason: SessionEnd::SignedOut }.into()]
@@ -288,6 +325,43 @@ async fn a_lost_connection_comes_back_with_the_same_device_and_presence() {
     let sign_ins: Vec<_> = heard.iter().filter(|entry| entry.starts_with("SignIn")).collect();
     assert!(sign_ins.len() == 2 && sign_ins[0] == sign_ins[1]);
     assert_eq!(heard.iter().filter(|entry| *entry == "WatchPresence").count(), 2);
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_resumed_and_calls_are_set_right() {
+    let control = Control::start(Manner::Resumes, ALPN_TERMINAL);
+    let (terminal, mut events) = Terminal::start(control.settings()).unwrap();
+    assert!(matches!(next(&mut events).await, Event::SignedIn(_)));
+    assert_eq!(terminal.invite("concierge-1", vec![AUDIO]).await, Ok(CallId(5)));
+    assert!(matches!(next(&mut events).await, Event::Ringing { call: CallId(5) }));
+    let cut = terminal.invite("cut", vec![AUDIO]).await;
+    assert!(matches!(cut, Err(TerminalError::Lost { .. })), "{cut:?}");
+    assert!(matches!(next(&mut events).await, Event::Reconnecting { .. }));
+    assert!(matches!(next(&mut events).await, Event::Resumed));
+    let ended = next(&mut events).await;
+    assert!(matches!(ended, Event::Ended { call: CallId(5), reason: CallEnd::HungUp }));
+    // A call that nobody here knows is left.
+    terminal.watch_presence().await.unwrap();
+    let heard = control.heard();
+    assert_eq!(heard.iter().filter(|entry| entry.starts_with("SignIn")).count(), 1);
+    let after: Vec<_> = heard.iter().skip_while(|entry| *entry != "Resume").collect();
+    assert_eq!(after, ["Resume", "HangUp", "WatchPresence"]);
+}
+
+#[tokio::test]
+async fn a_token_that_counts_no_longer_is_followed_by_the_password() {
+    let control = Control::start(Manner::Expires, ALPN_TERMINAL);
+    let (terminal, mut events) = Terminal::start(control.settings()).unwrap();
+    assert!(matches!(next(&mut events).await, Event::SignedIn(_)));
+    assert_eq!(terminal.invite("concierge-1", vec![AUDIO]).await, Ok(CallId(5)));
+    assert!(matches!(next(&mut events).await, Event::Ringing { .. }));
+    let _cut = terminal.invite("cut", vec![AUDIO]).await;
+    assert!(matches!(next(&mut events).await, Event::Reconnecting { .. }));
+    assert!(matches!(next(&mut events).await, Event::Lost { call: CallId(5) }));
+    assert!(matches!(next(&mut events).await, Event::SignedIn(_)));
+    let sign_in = "SignIn ginza/store-1 000000000000000d";
+    let heard = control.heard();
+    assert_eq!(heard, [sign_in, "Invite", "Invite", "Resume", sign_in]);
 }
 
 #[tokio::test]

@@ -22,6 +22,12 @@ pub const NAME_BYTES_MAX: usize = 128;
 /// Longest password in bytes of UTF-8; long enough for any passphrase, short enough to hash.
 pub const PASSWORD_BYTES_MAX: usize = 256;
 
+/// Longest resume token in bytes: twice what control makes them of.
+pub const TOKEN_BYTES_MAX: usize = 256;
+
+/// Calls that each list of a resumed session may name: four times what an account may be part of.
+pub const RESUMED_CALLS_MAX: usize = 16;
+
 /// Highest first sequence number of a stream: whoever hears any of its first 2^15 packets finds the
 /// rollover counter at zero (RFC 3711 3.3.1).
 pub const FIRST_SEQUENCE_MAX: u16 = (1 << 15) - 1;

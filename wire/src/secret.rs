@@ -136,6 +136,27 @@ impl PartialEq for IcePassword {
 
 impl Eq for IcePassword {}
 
+/// What a session is resumed with. Only control reads it.
+#[derive(Clone, Zeroize, ZeroizeOnDrop, Archive, Serialize, Deserialize)]
+pub struct ResumeToken(Vec<u8>);
+
+impl ResumeToken {
+    /// Keeps bytes as a secret.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// No token.
+    pub fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// A password as typed by a person.
 #[derive(Clone, Zeroize, ZeroizeOnDrop, Archive, Serialize, Deserialize)]
 pub struct Password(String);

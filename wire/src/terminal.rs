@@ -8,14 +8,18 @@
 mod absence;
 mod desks;
 mod joining;
+mod password;
 mod presence;
+mod resume;
 mod role;
 mod within;
 
 pub use absence::{Missed, MissedCall, MissedCalls, SetAway};
 pub use desks::{EndWrapUp, InviteDesk, QueueNews, Queued};
 pub use joining::{AddFailed, AddMember, Merge, Merged};
+pub use password::ChangePassword;
 pub use presence::{Presence, PresenceEntry, PresenceState};
+pub use resume::{Resume, Resumed, TokenRenewed};
 pub use role::Role;
 pub use within::{ChooseLayer, Hold, Layer, MemberPhase, MemberState, Members, Mute, Share};
 
@@ -27,7 +31,7 @@ use crate::limits::{
 };
 use crate::media::{RelayPath, Sender, StreamOffer, StreamPlan};
 use crate::message::{Check, at_most, name};
-use crate::secret::{MasterKey, Password};
+use crate::secret::{MasterKey, Password, ResumeToken};
 use rkyv::{Archive, Deserialize, Serialize};
 
 messages! {
@@ -51,6 +55,8 @@ messages! {
         0x0108 HangUp,
         /// Says how a call's media arrived.
         0x0109 ReportQuality,
+        /// Takes a session up again on another connection.
+        0x010a Resume,
         /// Changes the account's password.
         0x010b ChangePassword,
         /// Says that nobody sits at the account's terminals, or somebody does again.
@@ -99,6 +105,8 @@ messages! {
         0x0209 SessionEnded,
         /// A relay began a new life of a sealed leg.
         0x020a PathRenewed,
+        /// The answer to a good [`Resume`].
+        0x020b Resumed,
         /// The answer to a good [`InviteDesk`]: the call waits.
         0x020c Queued,
         /// Who is in a call and how.
@@ -113,6 +121,8 @@ messages! {
         0x0211 AddFailed,
         /// A call goes on as part of another.
         0x0212 Merged,
+        /// Another token to resume the session with.
+        0x0213 TokenRenewed,
     }
 }
 
@@ -223,20 +233,8 @@ pub struct ReportQuality {
     pub packets_concealed: u64,
 }
 
-/// Changes the password of the session's account. Answer: [`Done`]; then the session ends with
-/// [`SessionEnd::PasswordChanged`], and the terminal signs in with the new one.
-#[derive(Archive, Serialize, Deserialize)]
-pub struct ChangePassword {
-    /// Pairs the answer.
-    pub request: RequestId,
-    /// The password until now.
-    pub old: Password,
-    /// The password from now on.
-    pub new: Password,
-}
-
 /// The session has begun.
-#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+#[derive(Clone, Archive, Serialize, Deserialize)]
 pub struct SignedIn {
     /// The request this answers.
     pub request: RequestId,
@@ -253,6 +251,10 @@ pub struct SignedIn {
     pub must_change_password: bool,
     /// The account's role.
     pub role: Role,
+    /// What the session can be resumed with on another connection; empty if it cannot.
+    pub token: ResumeToken,
+    /// How long the session is kept without a connection, in milliseconds.
+    pub grace_ms: u32,
 }
 
 /// The request was done.
@@ -315,6 +317,8 @@ pub enum Refusal {
     PasswordMustChange = 18,
     /// The new password is too short, too common, the old one, or holds a name.
     BadPassword = 19,
+    /// The session cannot be resumed with this token: sign in with the password.
+    Expired = 20,
     /// As many calls wait at the desk as may.
     QueueFull = 21,
     /// The call has as many members as it may have.
@@ -497,13 +501,6 @@ impl Check for SignIn {
     }
 }
 
-impl Check for ChangePassword {
-    fn check(&self) -> Result<(), &'static str> {
-        at_most("old", self.old.expose().len(), PASSWORD_BYTES_MAX)?;
-        at_most("new", self.new.expose().len(), PASSWORD_BYTES_MAX)
-    }
-}
-
 impl Check for SignOut {}
 impl Check for WatchPresence {}
 impl Check for Reject {}
@@ -533,6 +530,7 @@ impl Check for Accept {
 
 impl Check for SignedIn {
     fn check(&self) -> Result<(), &'static str> {
+        resume::token(&self.token)?;
         name("display", &self.display)
     }
 }

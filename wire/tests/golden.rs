@@ -21,14 +21,16 @@ use kakehashi_wire::relay::{
     Rollovers, SealLane, ShardLoad, ShardOffer, SubscribeLeg, Subscription, ToRelay, Welcome,
 };
 use kakehashi_wire::rtp::Ssrc;
-use kakehashi_wire::secret::{DownlinkSecret, IcePassword, MasterKey, Password, Suite};
+use kakehashi_wire::secret::{
+    DownlinkSecret, IcePassword, MasterKey, Password, ResumeToken, Suite,
+};
 use kakehashi_wire::terminal::{
     Accept, AddFailed, AddMember, CallEnd, CallEnded, CallReady, Cancel, ChangePassword,
     ChooseLayer, Done, EndWrapUp, FromTerminal, HangUp, Hold, Incoming, Invite, InviteDesk, Layer,
     MemberPhase, MemberState, Members, Merge, Merged, Missed, MissedCall, MissedCalls, Mute,
     PathRenewed, Presence, PresenceEntry, PresenceState, QueueNews, Queued, Refusal, Refused,
-    Reject, ReportQuality, Ringing, Role, SessionEnd, SessionEnded, SetAway, Share, SignIn,
-    SignOut, SignedIn, Taken, ToTerminal, WatchPresence,
+    Reject, ReportQuality, Resume, Resumed, Ringing, Role, SessionEnd, SessionEnded, SetAway,
+    Share, SignIn, SignOut, SignedIn, Taken, ToTerminal, TokenRenewed, WatchPresence,
 };
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -83,6 +85,10 @@ fn path(role: RelayRole, address: &str) -> RelayPath {
     }
 }
 
+fn token() -> ResumeToken {
+    ResumeToken::new((0..129).collect())
+}
+
 fn from_terminal() -> Vec<FromTerminal> {
     vec![
         SignIn {
@@ -111,6 +117,13 @@ fn from_terminal() -> Vec<FromTerminal> {
             jitter_us: 4,
             round_trip_us: 5,
             packets_concealed: 6,
+        }
+        .into(),
+        Resume {
+            request: REQUEST,
+            token: token(),
+            device_proof: DeviceProof([0xd2; 64]),
+            software: "kakehashi-terminal 0.1.0".into(),
         }
         .into(),
         ChangePassword {
@@ -147,6 +160,33 @@ fn members() -> Members {
     Members { call: CALL, members }
 }
 
+fn signed_in() -> SignedIn {
+    SignedIn {
+        request: REQUEST,
+        session: SessionId(1),
+        tenant: TenantId(2),
+        account: AccountId(3),
+        display: "Ginza store".into(),
+        must_change_password: true,
+        role: Role::Supervisor,
+        token: token(),
+        grace_ms: 20_000,
+    }
+}
+
+fn resumed() -> Resumed {
+    Resumed {
+        request: REQUEST,
+        session: SessionId(4),
+        token: token(),
+        grace_ms: 20_000,
+        calls: vec![CALL],
+        rings: vec![CallId(6), CallId(7)],
+        merged: vec![Merged { call: CallId(9), into: CALL }],
+        over: vec![CallEnded { call: CallId(8), reason: CallEnd::PeerLost }],
+    }
+}
+
 fn to_terminal() -> Vec<ToTerminal> {
     let key_of_sender = Some(key(Suite::AeadAes256Gcm));
     let member = MemberId(1);
@@ -157,16 +197,7 @@ fn to_terminal() -> Vec<ToTerminal> {
         state: PresenceState::Waiting,
     };
     vec![
-        SignedIn {
-            request: REQUEST,
-            session: SessionId(1),
-            tenant: TenantId(2),
-            account: AccountId(3),
-            display: "Ginza store".into(),
-            must_change_password: true,
-            role: Role::Supervisor,
-        }
-        .into(),
+        signed_in().into(),
         Done { request: REQUEST }.into(),
         Refused { request: REQUEST, reason: Refusal::InAnotherCall, retry_after_ms: 1500 }.into(),
         Presence { complete: true, entries: vec![entry] }.into(),
@@ -194,6 +225,7 @@ fn to_terminal() -> Vec<ToTerminal> {
         CallEnded { call: CALL, reason: CallEnd::HungUp }.into(),
         SessionEnded { reason: SessionEnd::Replaced }.into(),
         PathRenewed { call: CALL, leg: LegId(5), epoch: epoch() }.into(),
+        resumed().into(),
         Queued { request: REQUEST, call: CALL, position: 3, wait_ms: 90_000, announce: true }
             .into(),
         members().into(),
@@ -209,6 +241,7 @@ fn to_terminal() -> Vec<ToTerminal> {
         QueueNews { call: CALL, position: 2, wait_ms: 60_000, overflow: true }.into(),
         AddFailed { call: CALL, login: "concierge-2".into(), reason: CallEnd::NoAnswer }.into(),
         Merged { call: CALL, into: CallId(2) }.into(),
+        TokenRenewed { token: token() }.into(),
     ]
 }
 

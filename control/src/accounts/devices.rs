@@ -43,6 +43,12 @@ impl DevicesRecord {
         self.devices.iter().any(|known| known.key == key.0)
     }
 
+    /// Whether this device with this key was known at that time, and still is.
+    pub(super) fn knew(&self, device: DeviceId, key: DeviceKey, then: UnixMs) -> bool {
+        let is_it = |it: &DeviceRecord| it.device == device && it.key == key.0 && it.first <= then;
+        self.devices.iter().any(is_it)
+    }
+
     /// Takes in that `proven` signed in; whether that is worth writing down. A device with a new
     /// key replaces the old one, and a device too many the one not seen for longest.
     fn note(&mut self, proven: ProvenDevice, now: UnixMs) -> bool {
@@ -73,6 +79,29 @@ impl Accounts {
         proven: ProvenDevice,
         now: UnixMs,
     ) -> Result<(), StoreError> {
+        self.change_devices(account, |devices| devices.note(proven, now)).await
+    }
+
+    /// `device` has to sign in with its password before anything is granted to it again.
+    pub(super) async fn forget(
+        &self,
+        account: AccountKey,
+        device: DeviceId,
+    ) -> Result<(), StoreError> {
+        let forget = |devices: &mut DevicesRecord| {
+            let before = devices.devices.len();
+            devices.devices.retain(|known| known.device != device);
+            devices.devices.len() != before
+        };
+        self.change_devices(account, forget).await
+    }
+
+    /// Changes what is known of an account's devices if `change` says that it did.
+    async fn change_devices(
+        &self,
+        account: AccountKey,
+        change: impl Fn(&mut DevicesRecord) -> bool,
+    ) -> Result<(), StoreError> {
         let key = devices_key(account.tenant, account.account);
         for _ in 0..ATTEMPTS {
             let found: Option<(DevicesRecord, Revision)> = self.read(&key).await?;
@@ -80,7 +109,7 @@ impl Accounts {
                 Some((record, revision)) => (record, Expected::At(revision)),
                 None => (DevicesRecord::default(), Expected::Absent),
             };
-            if !record.note(proven, now) {
+            if !change(&mut record) {
                 return Ok(());
             }
             let change =
@@ -138,6 +167,9 @@ mod tests {
         assert!(record.knows(DeviceKey([1; 32])) && !record.knows(DeviceKey([2; 32])));
         assert!(record.note(proven(1, 2), UnixMs(6)), "the same device with a new key");
         assert!(!record.knows(DeviceKey([1; 32])) && record.devices.len() == 1);
+        let knew =
+            |device, key, at| record.knew(DeviceId(device), DeviceKey([key; 32]), UnixMs(at));
+        assert!(knew(1, 2, 6) && !knew(1, 2, 5) && !knew(2, 2, 6) && !knew(1, 1, 6));
     }
 
     proptest! {

@@ -15,12 +15,13 @@
 
 use crate::capacity::{
     GUESS_CELLS, GUESS_ROWS, GUESSES_OF_ACCOUNT, GUESSES_OF_ADDRESS, GUESSES_OF_DEVICE,
-    GUESSES_OF_TENANT,
+    GUESSES_OF_TENANT, RESUMES_OF_DEVICE,
 };
 use crate::sessions::AccountKey;
 use crate::site::Site;
 use aws_lc_rs::digest::{Context, SHA256};
 use kakehashi_wire::device::DeviceKey;
+use kakehashi_wire::id::DeviceId;
 use std::time::Duration;
 
 /// How fast a bucket fills and drains.
@@ -70,6 +71,8 @@ pub(super) enum Origin {
     Known(DeviceKey),
     /// From a session of the account, whatever names are given.
     Session(AccountKey),
+    /// From a device of the account that resumes its session.
+    Token(AccountKey, DeviceId),
 }
 
 /// What became of a guess.
@@ -97,8 +100,8 @@ pub(super) struct TooOften {
     pub(super) retry_after: Duration,
 }
 
-/// Of the account, the address, the tenant and the device.
-const KINDS: usize = 4;
+/// Of the account, the address, the tenant, the device, and the resumed session.
+const KINDS: usize = 5;
 
 /// One cell of each row.
 type Places = [usize; GUESS_ROWS];
@@ -112,7 +115,13 @@ pub(super) struct Guard {
 impl Guard {
     /// Remembers nothing. The `seed` must be unpredictable.
     pub(super) fn new(seed: [u8; 32]) -> Self {
-        let rates = [GUESSES_OF_ACCOUNT, GUESSES_OF_ADDRESS, GUESSES_OF_TENANT, GUESSES_OF_DEVICE];
+        let rates = [
+            GUESSES_OF_ACCOUNT,
+            GUESSES_OF_ADDRESS,
+            GUESSES_OF_TENANT,
+            GUESSES_OF_DEVICE,
+            RESUMES_OF_DEVICE,
+        ];
         Self { seed, sketches: rates.map(Sketch::new) }
     }
 
@@ -157,17 +166,23 @@ impl Guard {
         let (tenant, login) = (tenant.as_bytes(), login.as_bytes());
         let address = match guess.from {
             Origin::Known(key) => {
-                return [None, None, None, Some(self.draw(&[b"device", tenant, login, &key.0]))];
+                let place = self.draw(&[b"device", tenant, login, &key.0]);
+                return [None, None, None, Some(place), None];
             }
             Origin::Session(AccountKey { tenant, account }) => {
                 let ids = [tenant.0.to_le_bytes(), account.0.to_le_bytes()];
-                return [None, None, None, Some(self.draw(&[b"session", &ids[0], &ids[1]]))];
+                return [None, None, None, Some(self.draw(&[b"session", &ids[0], &ids[1]])), None];
+            }
+            Origin::Token(AccountKey { tenant, account }, device) => {
+                let ids = [tenant.0, account.0, device.0].map(u64::to_le_bytes);
+                let place = self.draw(&[b"token", &ids[0], &ids[1], &ids[2]]);
+                return [None, None, None, None, Some(place)];
             }
             Origin::Stranger(Site::V4(address)) => self.draw(&[b"v4", &address.octets()]),
             Origin::Stranger(Site::V6(network)) => self.draw(&[b"v6", &network.to_be_bytes()]),
         };
         let account = self.draw(&[b"account", tenant, login]);
-        [Some(account), Some(address), Some(self.draw(&[b"tenant", tenant])), None]
+        [Some(account), Some(address), Some(self.draw(&[b"tenant", tenant])), None, None]
     }
 
     fn draw(&self, parts: &[&[u8]]) -> Places {

@@ -14,6 +14,7 @@ mod model;
 pub mod names;
 pub mod password;
 mod pool;
+mod resume;
 mod rules;
 mod standing;
 
@@ -23,6 +24,7 @@ pub use desks::DeskList;
 pub use devices::ProvenDevice;
 pub use manage::{AccountError, Added, NewAccount};
 pub use model::{Account, Standing, SuspendedDevice, Tenant};
+pub use resume::ResumeRefusal;
 pub use rules::BadPassword;
 pub use standing::{KnownTenant, Subject};
 
@@ -90,6 +92,8 @@ pub struct Claim<'a> {
 pub struct Verified {
     /// The tenant.
     pub tenant: TenantId,
+    /// The tenant's name.
+    pub tenant_name: String,
     /// The account.
     pub account: AccountId,
     /// Its login ID, as it is kept.
@@ -106,6 +110,25 @@ pub struct Verified {
 }
 
 impl Verified {
+    fn of(record: AccountRecord, tenant: Tenant) -> Self {
+        let AccountRecord { account, one_time, .. } = record;
+        Self {
+            epochs: Epochs {
+                tenant: tenant.epoch,
+                account: account.epoch,
+                devices: account.devices_epoch,
+            },
+            tenant: account.tenant,
+            tenant_name: tenant.name,
+            account: account.id,
+            login: account.login,
+            display: account.display,
+            role: account.role,
+            must_change: one_time,
+            suspended_devices: account.suspended_devices,
+        }
+    }
+
     /// Whether the account may be used on `device`. If not, the answer is the one to a wrong
     /// password, as for every suspension.
     pub fn may_use(&self, device: DeviceId) -> bool {
@@ -169,24 +192,14 @@ impl Accounts {
         let Some((record, tenant)) = found.filter(|_| is_right) else {
             return Err(SignInRefusal::BadCredentials);
         };
-        let AccountRecord { account, one_time, .. } = record;
-        let epochs = epochs(&account, &tenant);
+        let verified = Verified::of(record, tenant);
         if let Some(device) = device {
-            let account = AccountKey { tenant: account.tenant, account: account.id };
+            let account = AccountKey { tenant: verified.tenant, account: verified.account };
             if let Err(error) = self.remember(account, device, now().wall).await {
                 tracing::error!(%error, "a device stays unknown until its next sign-in");
             }
         }
-        Ok(Verified {
-            tenant: account.tenant,
-            account: account.id,
-            login: account.login,
-            display: account.display,
-            role: account.role,
-            must_change: one_time,
-            epochs,
-            suspended_devices: account.suspended_devices,
-        })
+        Ok(verified)
     }
 
     /// Whether `password` has `hash`, if it may be tried.
@@ -204,7 +217,7 @@ impl Accounts {
         })?;
         let lane = match guess.from {
             Origin::Stranger(_) => Lane::Stranger,
-            Origin::Known(_) | Origin::Session(_) => Lane::Known,
+            Origin::Known(_) | Origin::Session(_) | Origin::Token(..) => Lane::Known,
         };
         let matches = self.pool.matches(lane, password.clone(), hash.clone()).await;
         let outcome = match matches {
@@ -311,9 +324,4 @@ impl Accounts {
         let found = store.get(key).await?;
         found.map(|entry| Ok((decode(&entry)?, entry.revision))).transpose()
     }
-}
-
-/// The epochs in which what `account` of `tenant` is granted now counts.
-fn epochs(account: &Account, tenant: &Tenant) -> Epochs {
-    Epochs { tenant: tenant.epoch, account: account.epoch, devices: account.devices_epoch }
 }

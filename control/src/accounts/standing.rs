@@ -79,6 +79,7 @@ impl Accounts {
             Subject::Device { tenant, login, device } => {
                 let change = |record: &mut AccountRecord| suspend_device(record, *device, now);
                 let Changed { record, .. } = self.change_account(tenant, login, change).await?;
+                self.forget(key(&record), *device).await?;
                 (Whom::Device(key(&record), *device), record.account.devices_epoch)
             }
         };

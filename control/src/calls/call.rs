@@ -62,6 +62,8 @@ pub struct Call {
     rounds: Rounds,
     crossing: Option<Crossing>,
     merging: Option<Box<Merging>>,
+    /// The calls that became part of this one, the latest last.
+    absorbed: Vec<CallId>,
     /// When the present state began.
     entered: Duration,
     // For the record.
@@ -101,6 +103,7 @@ impl Call {
             rounds: Rounds::default(),
             crossing: None,
             merging: None,
+            absorbed: Vec::new(),
             entered: now.since_start,
             started: now.wall,
             answered: None,
@@ -275,6 +278,24 @@ impl Call {
         self.crossing.take()
     }
 
+    /// `session`, which has the call, is without a connection; `true` if that is news.
+    pub fn lose(&mut self, session: &Session) -> bool {
+        if let Some(merging) = &mut self.merging {
+            merging.with_mut().lose(session);
+        }
+        self.members.iter_mut().any(|member| member.lose(session.id))
+    }
+
+    /// Session `older` of a member is `session` from now on, with a connection; `true` if it has
+    /// the call and had none.
+    pub fn succeed(&mut self, older: &Session, session: &Session) -> bool {
+        if let Some(merging) = &mut self.merging {
+            merging.with_mut().succeed(older, session);
+        }
+        let nth = self.place_of(session.account);
+        nth.is_some_and(|nth| self.members[nth].succeed(older.id, session.id))
+    }
+
     /// The media of all rounds.
     pub fn rounds(&self) -> &Rounds {
         &self.rounds
@@ -351,6 +372,13 @@ impl Call {
         members
             .filter_map(|(nth, member)| Some((member.session()?, media.ready(nth, &known)?)))
             .collect()
+    }
+
+    /// What `session` is told of the round in force, with the lives of legs told last.
+    pub fn ready_for(&self, session: &Session) -> Option<CallReady> {
+        let nth = self.place_of(session.account)?;
+        let known = self.members.iter().map(|member| Known { login: &member.login });
+        self.rounds.current()?.ready(nth, &known.collect::<Vec<_>>())
     }
 
     /// What members are told whose sealed legs have another life than they were told of last.

@@ -7,7 +7,9 @@
 //!     +-------------------+---------------+---------------+----> Left
 //! ```
 //!
-//! The call's table decides what may happen; this one says what that is for each member.
+//! The call's table decides what may happen; this one says what that is for each member. A member
+//! whose session has lost its connection is seen as reconnecting, and is where the table says all
+//! the same: it may be put into the call while it is away, and comes back to what it was.
 
 use super::Manner;
 use crate::clock::UnixMs;
@@ -116,6 +118,9 @@ enum Sessions {
     Ringing(BTreeSet<SessionId>),
     /// This one has the call.
     One(SessionId),
+    /// This one has the call, and is without a connection: the phase is what it was, and moves on
+    /// with the call.
+    Lost(SessionId),
     /// None any more.
     Gone,
 }
@@ -209,7 +214,10 @@ impl Member {
     /// `None` if no session has the call.
     pub fn moved(&self, brought: Brought) -> Option<Self> {
         Some(Self {
-            sessions: Sessions::One(self.session()?),
+            sessions: match self.sessions {
+                Sessions::Lost(session) => Sessions::Lost(session),
+                _ => Sessions::One(self.session()?),
+            },
             role: PartyRole::Added,
             account: self.account,
             login: self.login.clone(),
@@ -231,7 +239,7 @@ impl Member {
     /// The account's session in the call, once one has it.
     pub fn session(&self) -> Option<SessionId> {
         match self.sessions {
-            Sessions::One(session) => Some(session),
+            Sessions::One(session) | Sessions::Lost(session) => Some(session),
             Sessions::Ringing(_) | Sessions::Gone => None,
         }
     }
@@ -239,7 +247,7 @@ impl Member {
     /// The sessions that are told what becomes of the call.
     pub fn sessions(&self) -> Vec<SessionId> {
         match &self.sessions {
-            Sessions::One(session) => vec![*session],
+            Sessions::One(session) | Sessions::Lost(session) => vec![*session],
             Sessions::Ringing(sessions) => sessions.iter().copied().collect(),
             Sessions::Gone => Vec::new(),
         }
@@ -248,7 +256,7 @@ impl Member {
     /// What `session`, one of the account's, has to do with the call.
     pub fn standing(&self, session: SessionId) -> Standing {
         match &self.sessions {
-            Sessions::One(one) if *one == session => Standing::Takes,
+            Sessions::One(one) | Sessions::Lost(one) if *one == session => Standing::Takes,
             Sessions::Ringing(sessions) if sessions.contains(&session) => Standing::Rings,
             _ => Standing::Aside,
         }
@@ -274,7 +282,7 @@ impl Member {
         self.streams = streams;
         match core::mem::replace(&mut self.sessions, Sessions::One(session)) {
             Sessions::Ringing(others) => others.into_iter().collect(),
-            Sessions::One(_) | Sessions::Gone => Vec::new(),
+            Sessions::One(_) | Sessions::Lost(_) | Sessions::Gone => Vec::new(),
         }
     }
 
@@ -290,6 +298,34 @@ impl Member {
         let sessions = self.sessions();
         self.sessions = Sessions::Gone;
         sessions
+    }
+
+    /// `session` is without a connection; `true` if it has the call and that is news.
+    pub fn lose(&mut self, session: SessionId) -> bool {
+        let is_its = matches!(self.sessions, Sessions::One(one) if one == session);
+        if is_its {
+            self.sessions = Sessions::Lost(session);
+        }
+        is_its
+    }
+
+    /// Session `older` has another number, and a connection again; `true` if it has the call and
+    /// had none.
+    pub fn succeed(&mut self, older: SessionId, session: SessionId) -> bool {
+        match &mut self.sessions {
+            Sessions::One(one) if *one == older => self.sessions = Sessions::One(session),
+            Sessions::Lost(one) if *one == older => {
+                self.sessions = Sessions::One(session);
+                return true;
+            }
+            Sessions::Ringing(sessions) => {
+                if sessions.remove(&older) {
+                    sessions.insert(session);
+                }
+            }
+            Sessions::One(_) | Sessions::Lost(_) | Sessions::Gone => {}
+        }
+        false
     }
 
     /// Lets `event` happen at the time `at`.
@@ -377,6 +413,8 @@ impl Member {
             Phase::Held => MemberPhase::Held,
             Phase::Left => return None,
         };
+        let is_lost = matches!(self.sessions, Sessions::Lost(_));
+        let phase = if is_lost { MemberPhase::Reconnecting } else { phase };
         let (login, display) = (self.login.clone(), self.display.clone());
         let sharing = self.sharing && self.offers(StreamKind::Screen);
         Some(MemberState { member, login, display, phase, muted: self.muted, sharing })
@@ -444,6 +482,59 @@ Leave   | >Left    | >Left    | >Left   | >Left   | -
         }
         table.push('\n');
         assert_eq!(table, EXPECTED, "the table changed; printed it is:{table}");
+    }
+
+    /// What others see of a member, with a connection and without.
+    const SEEN: &str = "
+Ringing -       -
+Joining Joining Reconnecting
+In      In      Reconnecting
+Held    Held    Reconnecting
+Left    -       -
+";
+
+    #[test]
+    fn a_member_without_a_connection_is_seen_so_and_comes_back_to_what_it_was() {
+        let tenant = kakehashi_wire::id::TenantId(1);
+        let session = Session {
+            id: SessionId(1),
+            first: SessionId(1),
+            account: AccountKey { tenant, account: kakehashi_wire::id::AccountId(2) },
+            login: "a".into(),
+            display: String::new(),
+            role: kakehashi_wire::terminal::Role::Store,
+            device: DeviceId(3),
+            since: UnixMs(0),
+        };
+        let phase = |member: &Member| member.seen(MemberId(0)).map(|seen| seen.phase);
+        let mut table = String::from("\n");
+        for at in Phase::ALL {
+            let mut member = Member::calling(&session, Vec::new());
+            member.phase = at;
+            assert!(!member.lose(SessionId(9)), "another's");
+            let before = phase(&member);
+            let rings = at == Phase::Ringing;
+            if rings {
+                member = Member::ringing(&session);
+            }
+            assert_eq!((member.lose(session.id), member.lose(session.id)), (!rings, false));
+            let cell = |phase: Option<MemberPhase>| match phase.filter(|_| !rings) {
+                Some(phase) => format!("{phase:?}"),
+                None => "-".into(),
+            };
+            let line =
+                format!("{:7} {:7} {}", format!("{at:?}"), cell(before), cell(phase(&member)));
+            table.push_str(line.trim_end());
+            table.push('\n');
+            assert!(!member.succeed(SessionId(9), SessionId(5)), "another's");
+            assert_eq!(member.succeed(session.id, SessionId(5)), !rings);
+            assert_eq!(member.sessions(), [SessionId(5)]);
+            assert_eq!(
+                (phase(&member).filter(|_| !rings), member.phase),
+                (before.filter(|_| !rings), at)
+            );
+        }
+        assert_eq!(table, SEEN, "the table changed; printed it is:{table}");
     }
 
     #[test]

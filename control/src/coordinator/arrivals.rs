@@ -4,60 +4,87 @@ use super::{Arrival, Coordinator, Output, Rejection, retry_after_ms};
 use crate::calls::Event;
 use crate::clock::Now;
 use crate::sessions::{Admission, Session};
-use kakehashi_wire::id::SessionId;
+use kakehashi_wire::id::{RequestId, SessionId};
+use kakehashi_wire::secret::ResumeToken;
 use kakehashi_wire::terminal::{Refusal, SessionEnd, SignedIn};
 
 impl Coordinator {
     pub(super) fn arrived(&mut self, arrival: Arrival, now: Now) {
-        let Arrival { session: id, request, account, login, display, role, device, .. } = arrival;
-        if self.revoked.ends(account, device, arrival.epochs) {
-            let reason = Refusal::BadCredentials;
-            let rejection = Rejection { reason, retry_after_ms: retry_after_ms(reason) };
-            self.out.push(Output::Arrival(id, Err(rejection)));
-            return;
+        let Arrival { session: id, account, device, epochs, resumes, .. } = arrival;
+        if self.revoked.ends(account, device, epochs) {
+            let is_resumed = resumes.is_some();
+            let reason = if is_resumed { Refusal::Expired } else { Refusal::BadCredentials };
+            return self.turn_away(id, reason);
         }
-        let session = Session { id, account, login, display, role, device, since: now.wall };
-        if let Err(reason) = self.may_sign_in(&session, &arrival.software, now) {
-            let rejection = Rejection { reason, retry_after_ms: retry_after_ms(reason) };
-            self.out.push(Output::Arrival(id, Err(rejection)));
-            return;
+        let Arrival { login, display, role, software, .. } = arrival;
+        let (first, since) = (resumes.unwrap_or(id), now.wall);
+        let session = Session { id, first, account, login, display, role, device, since };
+        let older = self.sessions.of(account).find(|older| older.device == device).cloned();
+        let older = older.filter(|_| resumes.is_some());
+        if older.as_ref().is_some_and(|older| older.first != first) {
+            // The device has signed in anew since.
+            return self.turn_away(id, Refusal::Expired);
         }
-        let verdict = match self.sessions.admit(session.clone()) {
-            Admission::New => Ok(()),
+        // Whoever goes on with a session was let in already.
+        if older.is_none()
+            && let Err(reason) = self.may_sign_in(&session, &software, now)
+        {
+            return self.turn_away(id, reason);
+        }
+        let Arrival { request, token, .. } = arrival;
+        match resumes {
+            Some(_) => self.resume((&session, older), request, token),
+            None => self.begin(&session, request, token, now),
+        }
+    }
+
+    fn begin(&mut self, session: &Session, request: RequestId, token: ResumeToken, now: Now) {
+        match self.sessions.admit(session.clone()) {
+            Admission::New => {}
             Admission::Replaces(older) => {
                 self.out.push(Output::End(older.id, SessionEnd::Replaced));
-                self.presences.unwatch(&older);
+                self.let_go(&older);
                 self.member_detached(&older, Event::MemberLost, now);
-                Ok(())
             }
-            Admission::Elsewhere => Err(Refusal::SignedInElsewhere),
-            Admission::Full => Err(Refusal::Busy),
-        };
-        let rejection = |reason| Rejection { reason, retry_after_ms: retry_after_ms(reason) };
-        self.out.push(Output::Arrival(id, verdict.map_err(rejection)));
-        if verdict.is_ok() {
-            let (tenant, account) = (session.account.tenant, session.account.account);
-            self.say(
-                id,
-                SignedIn {
-                    request,
-                    session: id,
-                    tenant,
-                    account,
-                    display: session.display.clone(),
-                    must_change_password: false,
-                    role,
-                },
-            );
-            self.tell_missed(&session);
-            self.announce(&session);
-            self.ring_also(&session);
+            Admission::Elsewhere => return self.turn_away(session.id, Refusal::SignedInElsewhere),
+            Admission::Full => return self.turn_away(session.id, Refusal::Busy),
         }
+        self.out.push(Output::Arrival(session.id, Ok(())));
+        let signed_in = SignedIn {
+            request,
+            session: session.id,
+            tenant: session.account.tenant,
+            account: session.account.account,
+            display: session.display.clone(),
+            must_change_password: false,
+            role: session.role,
+            token,
+            grace_ms: self.grace_ms(),
+        };
+        self.say(session.id, signed_in);
+        self.tell_missed(session);
+        self.announce(session);
+        self.ring_also(session);
+    }
+
+    pub(super) fn turn_away(&mut self, id: SessionId, reason: Refusal) {
+        let rejection = Rejection { reason, retry_after_ms: retry_after_ms(reason) };
+        self.out.push(Output::Arrival(id, Err(rejection)));
+    }
+
+    pub(super) fn grace_ms(&self) -> u32 {
+        u32::try_from(self.settings.grace.as_millis()).unwrap_or(u32::MAX)
+    }
+
+    /// Nothing more is told to a session that is over.
+    pub(super) fn let_go(&mut self, session: &Session) {
+        self.presences.unwatch(session);
+        self.detached.attach(session.id);
     }
 
     pub(super) fn gone(&mut self, id: SessionId, now: Now) {
         let Some(session) = self.sessions.remove(id) else { return };
-        self.presences.unwatch(&session);
+        self.let_go(&session);
         self.member_detached(&session, Event::MemberLost, now);
         self.announce(&session);
     }
@@ -76,7 +103,7 @@ impl Coordinator {
         let sessions: Vec<_> = self.sessions.iter().cloned().collect();
         for session in &sessions {
             self.sessions.remove(session.id);
-            self.presences.unwatch(session);
+            self.let_go(session);
             self.out.push(Output::End(session.id, SessionEnd::NodeStopping));
         }
     }

@@ -40,7 +40,7 @@ impl Coordinator {
         }
     }
 
-    fn calls_of(&self, session: &Session) -> Vec<CallId> {
+    pub(super) fn calls_of(&self, session: &Session) -> Vec<CallId> {
         self.calls.all_of(session.account).map(Call::id).collect()
     }
 

@@ -107,7 +107,8 @@ impl Coordinator {
     /// The call rings now: whoever called back meanwhile has it.
     pub(super) fn meet_crossing(&mut self, id: CallId, now: Now) {
         let Some(crossing) = self.calls.get_mut(id).and_then(Call::take_crossing) else { return };
-        if self.sessions.get(crossing.session).is_some() {
+        let session = crossing.session;
+        if self.sessions.get(session).is_some() && !self.detached.has(session) {
             // It rings, so it can be taken.
             let _taken = self.cross(id, crossing, now);
         }

@@ -17,6 +17,7 @@ mod presence;
 mod progress;
 mod queueing;
 mod requests;
+mod resuming;
 mod revoking;
 mod rounds;
 mod tenants;
@@ -32,11 +33,14 @@ use crate::fleet::{Fleet, LinkId, ToLink};
 use crate::missed::{Deed, News};
 use crate::policy::{Act, MediaFacts, Reason, Target, TenantPolicy};
 use crate::records::CallRecord;
-use crate::sessions::{AccountKey, Epochs, Presences, Pushes, Registry, Revocation, Revoked};
+use crate::sessions::{
+    AccountKey, Detached, Epochs, Presences, Pushes, Registry, Revocation, Revoked,
+};
 use crate::store::Revision;
 use kakehashi_wire::id::{AccountId, CallId, DeviceId, RequestId, SessionId, TenantId};
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::relay::{FromRelay, Hello};
+use kakehashi_wire::secret::ResumeToken;
 use kakehashi_wire::terminal::{
     Accept, AddMember, Cancel, ChooseLayer, Done, EndWrapUp, HangUp, Hold, InviteDesk, Merge,
     Missed, Mute, Presence, Refusal, Refused, Reject, ReportQuality, Role, SessionEnd, SetAway,
@@ -51,12 +55,13 @@ use unsaved::Unsaved;
 pub struct Settings {
     /// How long a call rings.
     pub no_answer: Duration,
+    /// How long a session is kept without a connection.
+    pub grace: Duration,
     /// What the operator asks of the media of all calls.
     pub media: MediaFacts,
 }
 
-/// A sign-in whose password was right.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// Somebody who has proved to be let in, by password or by token.
 pub struct Arrival {
     /// The number the session gets if it is let in.
     pub session: SessionId,
@@ -76,6 +81,10 @@ pub struct Arrival {
     pub software: String,
     /// The epochs in which it was let in.
     pub epochs: Epochs,
+    /// What the session can be resumed with.
+    pub token: ResumeToken,
+    /// The first number of the session it resumes.
+    pub resumes: Option<SessionId>,
 }
 
 /// An account as the store knows it.
@@ -156,7 +165,7 @@ pub enum Input {
     Arrived(Arrival),
     /// A session asks for something.
     Asked(SessionId, Request),
-    /// A session's connection is gone.
+    /// A session is over.
     Gone(SessionId),
     /// A relay connected.
     LinkUp(LinkId, Hello),
@@ -182,6 +191,8 @@ pub enum Input {
     Missed(News),
     /// The desks of a tenant, as the store says by now.
     Desks(TenantId, DeskList),
+    /// A session's connection is lost; it may come back.
+    Lost(SessionId),
 }
 
 /// A change of what the store keeps of a call.
@@ -238,6 +249,7 @@ pub struct Coordinator {
     sessions: Registry,
     revoked: Revoked,
     tenants: Tenants,
+    detached: Detached,
     presences: Presences,
     pushes: Pushes,
     calls: Calls,
@@ -258,6 +270,7 @@ impl Coordinator {
             sessions: Registry::default(),
             revoked: Revoked::default(),
             tenants: Tenants::default(),
+            detached: Detached::default(),
             presences: Presences::default(),
             pushes: Pushes::default(),
             calls: Calls::default(),
@@ -299,7 +312,9 @@ impl Coordinator {
             Input::EndCall(call) => self.end_by_operator(call, now),
             Input::Missed(news) => self.missed_news(news),
             Input::Desks(tenant, list) => self.set_desks(tenant, list, now),
+            Input::Lost(session) => self.lost(session, now),
         }
+        self.look_at_detached(now);
         self.look_at_timers(now);
         self.retry_writes(now);
         self.serve_desks(now);
@@ -317,12 +332,18 @@ impl Coordinator {
             self.pushes.next_due(),
             self.wraps.next_deadline(),
             self.desks.next_news(),
+            self.detached.next_end(),
         ];
         deadlines.into_iter().flatten().min()
     }
 
     fn say(&mut self, session: SessionId, message: impl Into<ToTerminal>) {
-        self.out.push(Output::Say(session, message.into()));
+        let message = message.into();
+        if !self.detached.has(session) {
+            self.out.push(Output::Say(session, message));
+        } else if let ToTerminal::CallEnded(ended) = message {
+            self.detached.keep(session, ended);
+        }
     }
 
     fn done(&mut self, session: SessionId, request: RequestId) {

@@ -17,7 +17,7 @@ impl Coordinator {
         // Whoever stays is told of none of them any more.
         for session in &sessions {
             self.sessions.remove(session.id);
-            self.presences.unwatch(session);
+            self.let_go(session);
         }
         // Said by the standing before any of them leaves: they may be in one call.
         let heard: Vec<_> = sessions.iter().flat_map(|session| self.heard_of(session)).collect();

@@ -8,6 +8,7 @@ mod lanes;
 mod missed;
 mod presence;
 mod random;
+mod resuming;
 mod rounds;
 mod several;
 mod store;
@@ -37,6 +38,9 @@ pub(super) fn called(account: u64) -> Called {
 }
 
 pub(super) const AUDIO: StreamOffer = StreamOffer { kind: StreamKind::Audio, codec: Codec::Opus };
+
+/// How long sessions are kept without a connection.
+pub(super) const GRACE: Duration = Duration::from_secs(20);
 
 /// A played relay: holds what it is told to hold, answers when asked to.
 #[derive(Default)]
@@ -84,7 +88,8 @@ impl World {
 
     pub(super) fn with(relays: u32, isolation: Isolation) -> Self {
         let media = MediaFacts { suite: Suite::AeadAes128Gcm, isolation, leg_rate_max_kbps: 8_000 };
-        let settings = Settings { no_answer: Duration::from_secs(45), media };
+        let (no_answer, grace) = (Duration::from_secs(45), GRACE);
+        let settings = Settings { no_answer, grace, media };
         let fleet = Fleet::new(Generations::new(1..1_000_000), Duration::from_secs(3600));
         let mut world = Self {
             core: Coordinator::new(settings, Entropy::system(), fleet),
@@ -269,15 +274,40 @@ impl World {
     }
 
     pub(super) fn sign_in(&mut self, session: u64, tenant: u64, account: u64, device: u64) {
+        self.arrive(session, (tenant, account, device), None);
+    }
+
+    /// The terminal of the session that began as `first` comes back, as session `session`.
+    pub(super) fn resume(&mut self, session: u64, of: (u64, u64, u64), first: u64) {
+        self.arrive(session, of, Some(SessionId(first)));
+    }
+
+    fn arrive(
+        &mut self,
+        session: u64,
+        (tenant, account, device): (u64, u64, u64),
+        resumes: Option<SessionId>,
+    ) {
         let request = self.request();
         let account = AccountKey { tenant: TenantId(tenant), account: AccountId(account) };
         let login = format!("login-{}", account.account.0);
         let display = format!("Display {}", account.account.0);
         let (session, device) = (SessionId(session), DeviceId(device));
         let (role, epochs) = (self.role, self.epochs);
-        let software = self.software.to_owned();
-        let arrival =
-            Arrival { session, request, account, login, display, role, device, software, epochs };
+        let (software, token) = (self.software.to_owned(), ResumeToken::none());
+        let arrival = Arrival {
+            session,
+            request,
+            account,
+            login,
+            display,
+            role,
+            device,
+            software,
+            epochs,
+            token,
+            resumes,
+        };
         self.input(Input::Arrived(arrival));
     }
 

@@ -238,7 +238,7 @@ fn sort(event: Event, core: &Coordinator) -> Option<Sorted> {
 
 fn gone(input: &Input) -> Option<Attach> {
     match input {
-        Input::Gone(session) => Some(Attach::GoneSession(*session)),
+        Input::Gone(session) | Input::Lost(session) => Some(Attach::GoneSession(*session)),
         Input::LinkDown(link) => Some(Attach::GoneLink(*link)),
         _ => None,
     }

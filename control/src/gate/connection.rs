@@ -5,6 +5,7 @@ use super::one_time::{change, until_changed};
 use super::outbox::{Said, Waiting};
 use super::pace::Pace;
 use super::sign_in::{Begun, Caller, NoSession, SignedIn, request_of, sign_in};
+use super::tokens::Tokens;
 use crate::accounts::{Account, Accounts};
 use crate::audit::Audit;
 use crate::capacity::{
@@ -17,14 +18,17 @@ use crate::entropy::Entropy;
 use crate::framing::{self, ReadFailure, WriteFailure};
 use crate::policy::{Act, Rank};
 use crate::seldom::Seldom;
-use crate::sessions::AccountKey;
-use kakehashi_wire::terminal::{FromTerminal, Refusal, SessionEnd, SessionEnded, ToTerminal};
+use crate::sessions::{AccountKey, TokenClaims};
+use kakehashi_wire::id::SessionId;
+use kakehashi_wire::terminal::{
+    FromTerminal, Refusal, SessionEnd, SessionEnded, ToTerminal, TokenRenewed,
+};
 use quinn::{Connection, RecvStream, SendStream};
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// What connections need of the node.
 pub(crate) struct Gate {
@@ -33,6 +37,7 @@ pub(crate) struct Gate {
     pub(crate) audit: Arc<Audit>,
     pub(crate) entropy: Entropy,
     pub(crate) clock: Clock,
+    pub(crate) tokens: Tokens,
     strangers: Seldom,
 }
 
@@ -41,11 +46,11 @@ impl Gate {
         accounts: Arc<Accounts>,
         core: Core,
         audit: Arc<Audit>,
-        entropy: Entropy,
-        clock: Clock,
+        (entropy, clock): (Entropy, Clock),
+        tokens: Tokens,
     ) -> Self {
         let strangers = Seldom::new(STRANGERS_LOG_EVERY);
-        Self { accounts, core, audit, entropy, clock, strangers }
+        Self { accounts, core, audit, entropy, clock, tokens, strangers }
     }
 
     /// A connection came to nothing. Anybody can cause that, so the log gets a count.
@@ -90,8 +95,9 @@ pub(super) async fn converse(connection: Connection, gate: Arc<Gate>) {
     match begun {
         Ok(Begun::Session(signed_in)) => {
             let session = signed_in.seat.session();
-            tracing::info!(%address, %session, tenant = %signed_in.account.tenant,
-                account = %signed_in.account.account, "session began");
+            let AccountKey { tenant, account } = signed_in.claims.account;
+            let first = signed_in.claims.session;
+            tracing::info!(%address, %session, %first, %tenant, %account, "session began");
             talk(&connection, (&mut send, &mut recv), signed_in, &gate).await;
         }
         Ok(Begun::OneTime(one_time)) => {
@@ -132,16 +138,16 @@ async fn turn_away(connection: &Connection, send: &mut SendStream, failure: &NoS
 async fn talk(
     connection: &Connection,
     (send, recv): (&mut SendStream, &mut RecvStream),
-    SignedIn { seat, account, role, mut waiting }: SignedIn,
+    SignedIn { seat, claims, role, mut waiting }: SignedIn,
     gate: &Gate,
 ) {
     let session = seat.session();
     let overflow = waiting.overflow();
     let ended = {
-        let mut writing = pin!(write_all(send, &mut waiting));
+        let mut writing = pin!(write_all(send, &mut waiting, (claims, gate)));
         let reading = read_all(recv, |message| async {
             let request = if Rank::Account(role).may(Act::from(&message)) {
-                with_facts(message, account, gate).await
+                with_facts(message, claims.account, gate).await
             } else {
                 Request::Refuse(request_of(&message), Refusal::NotAllowed)
             };
@@ -152,15 +158,15 @@ async fn talk(
             failure = reading => Ended::Reading(failure),
             () = overflow => Ended::TooSlow,
         };
-        if let Ended::Reading(_) = ended {
+        if let Ended::Reading(failure) = &ended {
             // The core closes the outbox; whatever it still holds is said before the farewell.
-            gate.core.input(Input::Gone(session)).await;
+            gate.core.input(input_of(failure)(session)).await;
             let _said = timeout(FAREWELL_TIMEOUT, writing).await;
         }
         ended
     };
     if let Ended::Writing(_) = ended {
-        gate.core.input(Input::Gone(session)).await;
+        gate.core.input(Input::Lost(session)).await;
     }
     seat.settled();
     let (end, reason) = last_word(&ended, waiting.reason());
@@ -170,6 +176,14 @@ async fn talk(
         farewell(send, end).await;
     }
     CloseCode::from(end).close(connection, &reason);
+}
+
+/// What it is to the core: a terminal that is gone may come back, one that breaks the protocol not.
+fn input_of(failure: &ReadFailure) -> fn(SessionId) -> Input {
+    match failure {
+        ReadFailure::Gone => Input::Lost,
+        _ => Input::Gone,
+    }
 }
 
 /// What the terminal is told, if it can be, and what the log says.
@@ -189,15 +203,28 @@ fn last_word(ended: &Ended, by_core: Option<SessionEnd>) -> (Option<SessionEnd>,
     }
 }
 
-/// Says everything that waits until nothing follows.
-async fn write_all(send: &mut SendStream, waiting: &mut Waiting) -> Result<(), WriteFailure> {
-    while let Some(message) = waiting.next().await {
+/// Says everything that waits until nothing follows, and gives the session new tokens meanwhile.
+async fn write_all(
+    send: &mut SendStream,
+    waiting: &mut Waiting,
+    (claims, gate): (TokenClaims, &Gate),
+) -> Result<(), WriteFailure> {
+    let mut renew_at = Instant::now() + gate.tokens.renew_after();
+    loop {
+        let message = tokio::select! {
+            message = waiting.next() => message,
+            () = sleep_until(renew_at) => {
+                renew_at = Instant::now() + gate.tokens.renew_after();
+                let token = gate.tokens.token(gate.tokens.from(claims, gate.clock.now().wall));
+                Some(Said::Message(TokenRenewed { token }.into()))
+            }
+        };
         match message {
-            Said::Message(message) => framing::write(send, message.encode()).await?,
-            Said::Encoded(bytes) => framing::write_shared(send, &bytes).await?,
+            Some(Said::Message(message)) => framing::write(send, message.encode()).await?,
+            Some(Said::Encoded(bytes)) => framing::write_shared(send, &bytes).await?,
+            None => return Ok(()),
         }
     }
-    Ok(())
 }
 
 /// Hands every message to `take` until none can be read.
@@ -224,6 +251,7 @@ async fn with_facts(message: FromTerminal, account: AccountKey, gate: &Gate) -> 
     };
     match message {
         FromTerminal::SignIn(ask) => Request::Refuse(ask.request, Refusal::BadRequest),
+        FromTerminal::Resume(ask) => Request::Refuse(ask.request, Refusal::BadRequest),
         FromTerminal::SignOut(_) => Request::SignOut,
         FromTerminal::WatchPresence(ask) => match accounts.list(tenant).await {
             Ok(list) => Request::Watch(ask.request, list.into_iter().map(known).collect()),

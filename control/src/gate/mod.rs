@@ -9,10 +9,13 @@ pub mod listener;
 mod one_time;
 mod outbox;
 mod pace;
+mod resume;
 mod sign_in;
+mod tokens;
 
 pub use close::CloseCode;
 pub(crate) use connection::Gate;
 pub(crate) use crowd::{Crowd, Entry, Limits, Place};
 pub use outbox::{Outbox, Overflow, Said};
 pub(crate) use pace::Pace;
+pub(crate) use tokens::Tokens;

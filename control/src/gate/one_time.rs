@@ -9,6 +9,7 @@ use crate::coordinator::{Rejection, retry_after_ms};
 use crate::framing;
 use crate::sessions::{AccountKey, Revocation};
 use kakehashi_wire::id::{RequestId, SessionId};
+use kakehashi_wire::secret::ResumeToken;
 use kakehashi_wire::terminal::{
     ChangePassword, Done, FromTerminal, Refusal, Refused, Role, SessionEnd, SignedIn, ToTerminal,
 };
@@ -40,6 +41,8 @@ pub(super) async fn until_changed(
         display: one_time.display,
         must_change_password: true,
         role: one_time.role,
+        token: ResumeToken::none(),
+        grace_ms: 0,
     };
     framing::write(send, ToTerminal::from(begun).encode()).await?;
     let mut pace = Pace::new();

@@ -4,12 +4,13 @@ use super::audited::attempt;
 use super::connection::Gate;
 use super::one_time::OneTime;
 use super::outbox::{Outbox, Waiting};
+use super::resume;
 use crate::accounts::{Claim, ProvenDevice, SignInRefusal, Verified};
 use crate::capacity::LOGIN_ATTEMPTS_MAX;
 use crate::coordinator::{Arrival, Rejection, retry_after_ms};
 use crate::driver::Seat;
 use crate::framing::{self, ReadFailure, WriteFailure};
-use crate::sessions::AccountKey;
+use crate::sessions::TokenClaims;
 use kakehashi_wire::device::{EXPORT_LABEL, EXPORTED_BYTES};
 use kakehashi_wire::id::{RequestId, SessionId};
 use kakehashi_wire::terminal::{FromTerminal, Refusal, Refused, Role, SignIn, ToTerminal};
@@ -20,7 +21,7 @@ use std::net::SocketAddr;
 pub(super) struct Caller {
     pub(super) address: SocketAddr,
     /// What its device proves itself over.
-    exported: [u8; EXPORTED_BYTES],
+    pub(super) exported: [u8; EXPORTED_BYTES],
 }
 
 impl Caller {
@@ -35,8 +36,9 @@ impl Caller {
 /// A session that the core let in.
 pub(super) struct SignedIn {
     pub(super) seat: Seat,
-    pub(super) account: AccountKey,
     pub(super) role: Role,
+    /// What its resume tokens say.
+    pub(super) claims: TokenClaims,
     pub(super) waiting: Waiting,
 }
 
@@ -70,20 +72,18 @@ pub(super) async fn sign_in(
 ) -> Result<Begun, NoSession> {
     for _ in 0..LOGIN_ATTEMPTS_MAX {
         let message = framing::read(recv, FromTerminal::decode).await?;
-        let (request, refused) = match message {
-            FromTerminal::SignIn(ask) => {
-                let request = ask.request;
-                match attempt(ask, gate, caller).await? {
-                    Ok(begun) => return Ok(begun),
-                    Err(rejection) => (request, rejection),
-                }
-            }
+        let (request, decided) = match message {
+            FromTerminal::SignIn(ask) => (ask.request, attempt(ask, gate, caller).await?),
+            FromTerminal::Resume(ask) => (ask.request, resume::attempt(ask, gate, caller).await?),
             other => {
                 let reason = Refusal::NotSignedIn;
-                (request_of(&other), Rejection { reason, retry_after_ms: 0 })
+                (request_of(&other), Err(Rejection { reason, retry_after_ms: 0 }))
             }
         };
-        let Rejection { reason, retry_after_ms } = refused;
+        let Rejection { reason, retry_after_ms } = match decided {
+            Ok(begun) => return Ok(begun),
+            Err(rejection) => rejection,
+        };
         let refused = ToTerminal::from(Refused { request, reason, retry_after_ms });
         framing::write(send, refused.encode()).await?;
     }
@@ -109,18 +109,30 @@ pub(super) async fn decide(
         Ok(_) => return Ok(Err(rejection(SignInRefusal::BadCredentials))),
         Err(refusal) => return Ok(Err(rejection(refusal))),
     };
-    let Verified { tenant, account, login, display, role, must_change, epochs, .. } = verified;
-    let account = AccountKey { tenant, account };
     let session = SessionId(gate.entropy.nonzero());
-    let (request, device, software) = (ask.request, ask.device, ask.software);
+    let known_as = (*device, *device_key);
+    let claims = gate.tokens.claims(&verified, known_as, session, gate.clock.now().wall);
+    let Verified { login, display, role, must_change, epochs, .. } = verified;
+    let (request, account) = (ask.request, claims.account);
     if must_change {
         return Ok(Ok(Begun::OneTime(OneTime { request, session, account, display, role })));
     }
-    let arrival =
-        Arrival { session, request, account, login, display, role, device, software, epochs };
+    let arrival = Arrival {
+        session,
+        request,
+        account,
+        login,
+        display,
+        role,
+        device: ask.device,
+        software: ask.software,
+        epochs,
+        token: gate.tokens.token(claims),
+        resumes: None,
+    };
     let (outbox, waiting) = Outbox::new();
     let verdict = gate.core.arrive(arrival, outbox).await.ok_or(NoSession::NodeStopping)?;
-    Ok(verdict.map(|seat| Begun::Session(SignedIn { seat, account, role, waiting })))
+    Ok(verdict.map(|seat| Begun::Session(SignedIn { seat, role, claims, waiting })))
 }
 
 fn rejection(refusal: SignInRefusal) -> Rejection {
@@ -137,6 +149,7 @@ fn rejection(refusal: SignInRefusal) -> Rejection {
 pub(super) fn request_of(message: &FromTerminal) -> RequestId {
     match message {
         FromTerminal::SignIn(ask) => ask.request,
+        FromTerminal::Resume(ask) => ask.request,
         FromTerminal::SignOut(ask) => ask.request,
         FromTerminal::WatchPresence(ask) => ask.request,
         FromTerminal::Invite(ask) => ask.request,
@@ -170,11 +183,12 @@ mod tests {
     use crate::entropy::Entropy;
     use crate::fleet::{Fleet, Generations};
     use crate::records::Records;
-    use crate::sessions::Epochs;
+    use crate::sessions::{AccountKey, Epochs};
     use crate::store::{Embedded, SharedStore};
     use core::future::poll_fn;
     use core::task::Poll;
     use kakehashi_wire::id::{AccountId, DeviceId, TenantId};
+    use kakehashi_wire::secret::ResumeToken;
     use std::pin::{Pin, pin};
     use std::sync::Arc;
     use std::time::Duration;
@@ -200,6 +214,8 @@ mod tests {
             device: DeviceId(device),
             software: String::new(),
             epochs: Epochs { tenant: 1, account: 1, devices: 0 },
+            token: ResumeToken::none(),
+            resumes: None,
         }
     }
 

@@ -73,6 +73,8 @@ acts! {
 
     /// Begins a session.
     SignIn "sign_in" [y y y y -];
+    /// Goes on with a session.
+    Resume "resume" [y y y y -];
     /// Ends a session.
     SignOut "sign_out" [y y y y -];
     /// Changes the own password.
@@ -170,6 +172,7 @@ impl From<&FromTerminal> for Act {
     fn from(message: &FromTerminal) -> Self {
         match message {
             FromTerminal::SignIn(_) => Self::SignIn,
+            FromTerminal::Resume(_) => Self::Resume,
             FromTerminal::SignOut(_) => Self::SignOut,
             FromTerminal::WatchPresence(_) => Self::WatchPresence,
             FromTerminal::Invite(_) => Self::Invite,
@@ -202,6 +205,7 @@ mod tests {
     const TABLE: &str = "\
 act                store concierge supervisor tenant-admin operator
 sign_in              yes       yes        yes          yes        -
+resume               yes       yes        yes          yes        -
 sign_out             yes       yes        yes          yes        -
 change_password      yes       yes        yes          yes        -
 watch_presence       yes       yes        yes          yes        -

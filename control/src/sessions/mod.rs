@@ -1,17 +1,21 @@
 //! Who is signed in, and who is told about it. Pure.
 
+mod detached;
 mod presence;
 mod pushes;
 mod registry;
 mod revoked;
 mod tally;
+mod token;
 
+pub use detached::Detached;
 pub use presence::Presences;
 pub(crate) use presence::pages;
 pub use pushes::Pushes;
 pub use registry::{Admission, Registry, Session};
 pub use revoked::{Epochs, Revocation, Revoked, Whom};
 pub use tally::Tally;
+pub use token::{TOKEN_KEY_BYTES, TokenClaims, TokenKeys};
 
 use kakehashi_wire::id::{AccountId, TenantId};
 

@@ -11,6 +11,8 @@ use std::collections::HashMap;
 pub struct Session {
     /// Its number.
     pub id: SessionId,
+    /// Its first number, before it was resumed.
+    pub first: SessionId,
     /// For whom it acts.
     pub account: AccountKey,
     /// The account's login ID.
@@ -124,6 +126,7 @@ mod tests {
     fn session(id: u64, account: u64, device: u64) -> Session {
         Session {
             id: SessionId(id),
+            first: SessionId(id),
             account: AccountKey { tenant: TenantId(1), account: AccountId(account) },
             login: format!("login-{account}"),
             display: String::new(),

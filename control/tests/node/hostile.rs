@@ -35,7 +35,7 @@ async fn what_is_no_message_ends_the_session_with_a_reason() {
     }
     // A second sign-in within a session is refused, and the session goes on.
     let mut a = platform.terminal("shop", "a").await;
-    let again = a.sign_in("shop", "a", PASSWORD, device_of("a")).await.unwrap_err();
+    let again = a.sign_in("shop", "a", PASSWORD, device_of("a")).await.err().unwrap();
     assert_eq!(again.reason, Refusal::BadRequest);
     assert_eq!(a.invite("b").await, Err(Refusal::NotAvailable));
     platform.node.stop().await;

@@ -26,6 +26,7 @@ mod operator;
 mod passwords;
 mod policy;
 mod process;
+mod resume;
 mod roles;
 mod suspension;
 
@@ -155,7 +156,7 @@ async fn sign_in_tells_nobody_what_was_wrong() {
     let mut refusals = Vec::new();
     for (tenant, login, password) in wrong {
         let mut terminal = Terminal::open(platform.connect().await).await;
-        refusals.push(terminal.sign_in(tenant, login, password, 1).await.unwrap_err());
+        refusals.push(terminal.sign_in(tenant, login, password, 1).await.err().unwrap());
     }
     assert_eq!(refusals[0].reason, Refusal::BadCredentials);
     assert!(refusals.iter().all(|refusal| *refusal == refusals[0]), "{refusals:?}");
@@ -169,7 +170,7 @@ async fn sign_in_tells_nobody_what_was_wrong() {
 
     let mut terminal = Terminal::open(platform.connect().await).await;
     for _ in 0..3 {
-        terminal.sign_in("shop", "b", "guess", 1).await.unwrap_err();
+        terminal.sign_in("shop", "b", "guess", 1).await.err().unwrap();
     }
     assert_eq!(terminal.session_ended().await, SessionEnd::Protocol);
     assert_eq!(close_code(&terminal.connection).await, CloseCode::NoSignIn as u64);

@@ -22,7 +22,7 @@ async fn change(terminal: &mut Terminal, old: &str, new: &str) -> Option<Refusal
 
 async fn refused_sign_in(platform: &Platform, password: &str) -> Refusal {
     let mut terminal = Terminal::open(platform.connect().await).await;
-    terminal.sign_in("shop", "a", password, device_of("a")).await.unwrap_err().reason
+    terminal.sign_in("shop", "a", password, device_of("a")).await.err().unwrap().reason
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,14 +41,14 @@ async fn a_change_counts_for_the_next_request_and_after_a_restart() {
     assert_eq!(a.invite("b").await, Err(Refusal::TenantFull));
     set(&platform, |policy| policy.limits.terminals = 2).await.unwrap();
     let mut c = Terminal::open(platform.connect().await).await;
-    let refused = c.sign_in("shop", "c", PASSWORD, 99).await.unwrap_err();
+    let refused = c.sign_in("shop", "c", PASSWORD, 99).await.err().unwrap();
     assert_eq!(refused.reason, Refusal::TenantFull);
     let outdated = |policy: &mut TenantPolicy| {
         policy.rules.software =
             [("test".to_owned(), "2.0.0".to_owned().try_into().unwrap())].into();
     };
     set(&platform, outdated).await.unwrap();
-    let refused = c.sign_in("shop", "c", PASSWORD, 99).await.unwrap_err();
+    let refused = c.sign_in("shop", "c", PASSWORD, 99).await.err().unwrap();
     assert_eq!((refused.reason, refused.retry_after_ms), (Refusal::Outdated, 0));
     let _z = platform.terminal("bank", "z").await;
     let bad = set(&platform, |policy| policy.limits.protection = Protection::Hitless).await;
@@ -59,7 +59,7 @@ async fn a_change_counts_for_the_next_request_and_after_a_restart() {
     node.stop().await;
     let platform = Platform::start_in(folder).await;
     let mut a = Terminal::open(platform.connect().await).await;
-    let refused = a.sign_in("shop", "a", PASSWORD, 1).await.unwrap_err();
+    let refused = a.sign_in("shop", "a", PASSWORD, 1).await.err().unwrap();
     assert_eq!(refused.reason, Refusal::Outdated);
     set(&platform, |_usual| {}).await.unwrap();
     a.sign_in("shop", "a", PASSWORD, 1).await.unwrap();

@@ -1,6 +1,7 @@
 //! Lives a session for a goal: waits for calls, makes one, or looks who is there.
 
 mod keys;
+mod lost;
 
 pub(super) use keys::COMMANDS;
 
@@ -14,6 +15,7 @@ use crate::session::{Event, Events, Terminal, TerminalError};
 use anyhow::{Context as _, Result, anyhow, bail};
 use core::time::Duration;
 use kakehashi_wire::id::{CallId, MemberId};
+use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
     CallEnd, CallReady, Incoming, Members, Merged, PathRenewed, Presence, Refusal, ReportQuality,
@@ -52,11 +54,14 @@ struct Current {
     media: Option<CallMedia>,
     /// Control said that it is over.
     ended: bool,
+    /// Whether control has heard that it was taken is not known.
+    unsure: bool,
 }
 
 impl Current {
     fn new(call: CallId, with: String, inputs: Vec<MediaInput>) -> Self {
-        Self { call, with, others: Vec::new(), inputs, media: None, ended: false }
+        let (others, media) = (Vec::new(), None);
+        Self { call, with, others, inputs, media, ended: false, unsure: false }
     }
 }
 
@@ -145,12 +150,11 @@ impl Runner {
                 let login = self.config.login.as_deref().unwrap_or_default();
                 let (display, role) = (&signed_in.display, signed_in.role);
                 self.voice.say(&Note::SignedIn { login, display, role });
-                if core::mem::replace(&mut self.was_signed_in, true) {
-                    self.forget_unanswered().await?;
-                } else {
+                if !core::mem::replace(&mut self.was_signed_in, true) {
                     self.begin().await?;
                 }
             }
+            Event::Resumed => self.voice.say(&Note::Resumed),
             Event::Presence(presence) => self.on_presence(presence).await?,
             Event::Incoming(incoming) => self.on_incoming(incoming).await?,
             Event::Ringing { call } => {
@@ -176,6 +180,7 @@ impl Runner {
                 self.voice.say(&Note::Missed { calls: &missed.calls });
             }
             Event::Ended { call, reason } => self.on_ended(call, reason).await?,
+            Event::Lost { call } => self.on_lost(call).await?,
             Event::Reconnecting { why, next_try } => self.on_trouble(why, next_try)?,
             Event::SessionEnded { .. } => {}
         }
@@ -193,24 +198,6 @@ impl Runner {
         }
         self.voice.say(&Note::Reconnecting { why: &why.to_string(), next_try });
         Ok(())
-    }
-
-    /// A call that had no media yet ended with the session that is gone, and nobody will say so.
-    async fn forget_unanswered(&mut self) -> Result<()> {
-        self.ringing = None;
-        let Some(gone) = self.current.take_if(|current| current.media.is_none()) else {
-            return Ok(());
-        };
-        let why = format!(
-            "the call with {} did not come about: the connection to control was lost before it \
-             began; call again",
-            gone.with
-        );
-        if let Goal::Call { .. } = self.goal {
-            return self.stop(Err(anyhow!(why))).await;
-        }
-        self.voice.say(&Note::Trouble { why: &why });
-        self.count_call().await
     }
 
     /// Gives the account a new password. The session signs in with it by itself.
@@ -285,8 +272,13 @@ impl Runner {
 
     async fn on_incoming(&mut self, incoming: Incoming) -> Result<()> {
         let call = incoming.call;
-        // Both have called each other: that call is taken already.
-        if self.current.as_ref().is_some_and(|current| current.call == call) {
+        if let Some(current) = self.current.as_ref().filter(|current| current.call == call) {
+            // Taken just when the connection was lost, it may ring on. Else both have called each
+            // other, and it is taken already.
+            let offers = current.inputs.iter().map(MediaInput::offer).collect();
+            return if current.unsure { self.accept(call, offers).await } else { Ok(()) };
+        }
+        if self.ringing.as_ref().is_some_and(|ringing| ringing.call == call) {
             return Ok(());
         }
         self.voice.say(&Note::Incoming { call: &call.to_string(), incoming: &incoming });
@@ -317,12 +309,22 @@ impl Runner {
         };
         let offers = inputs.iter().map(MediaInput::offer).collect();
         self.current = Some(Current::new(call, incoming.login, inputs));
+        self.accept(call, offers).await
+    }
+
+    async fn accept(&mut self, call: CallId, offers: Vec<StreamOffer>) -> Result<()> {
         match self.terminal.accept(call, offers).await {
             // The call is there, or its end or its other taker is told of in a moment.
             Ok(()) | Err(TerminalError::Refused { reason: Refusal::TooLate, .. }) => {}
-            Err(error) => {
+            Err(error @ (TerminalError::Refused { .. } | TerminalError::Over)) => {
                 self.voice.say(&Note::Trouble { why: &error.to_string() });
                 self.current = None;
+            }
+            // Whether control has heard it shows when the connection is back.
+            Err(error) => {
+                self.voice.say(&Note::Trouble { why: &error.to_string() });
+                let current = self.current.as_mut().filter(|current| current.call == call);
+                current.into_iter().for_each(|current| current.unsure = true);
             }
         }
         Ok(())

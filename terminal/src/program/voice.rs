@@ -41,6 +41,8 @@ pub(super) enum Note<'a> {
     Taken { call: &'a str },
     Missed { calls: &'a [MissedCall] },
     Ended { call: &'a str, reason: CallEnd },
+    Lost { call: &'a str },
+    Resumed,
     Reconnecting { why: &'a str, next_try: Duration },
     Trouble { why: &'a str },
     PasswordChanged { login: &'a str },
@@ -86,10 +88,6 @@ fn json(note: &Note<'_>) -> Value {
             json!({"event": "summary", "login": with, "media": media})
         }
         Note::Members { members } => {
-            let member = |member: &MemberState| {
-                json!({"login": member.login, "holds": member.phase == MemberPhase::Held,
-                       "muted": member.muted, "sharing": member.sharing})
-            };
             let members: Vec<_> = members.members.iter().map(member).collect();
             json!({"event": "members", "members": members})
         }
@@ -114,6 +112,8 @@ fn json(note: &Note<'_>) -> Value {
         Note::Ended { call, reason } => {
             json!({"event": "ended", "call": call, "reason": reason.name()})
         }
+        Note::Lost { call } => json!({"event": "lost", "call": call}),
+        Note::Resumed => json!({"event": "resumed"}),
         Note::Reconnecting { why, next_try } => {
             json!({"event": "reconnecting", "why": why, "next_try_ms": next_try.as_millis()})
         }
@@ -147,6 +147,12 @@ fn desk_json(note: &Note<'_>) -> Value {
         }
         _ => Value::Null,
     }
+}
+
+fn member(member: &MemberState) -> Value {
+    json!({"login": member.login, "holds": member.phase == MemberPhase::Held,
+           "reconnecting": member.phase == MemberPhase::Reconnecting,
+           "muted": member.muted, "sharing": member.sharing})
 }
 
 fn text(note: &Note<'_>) -> String {
@@ -188,6 +194,8 @@ fn text(note: &Note<'_>) -> String {
         Note::Merged { .. } => "The call is part of another now.".to_owned(),
         Note::Taken { .. } => "Another device took the call.".to_owned(),
         Note::Ended { reason, .. } => format!("Call over: {}.", end_sentence(*reason)),
+        Note::Lost { .. } => "Call over: the connection to control was away too long.".to_owned(),
+        Note::Resumed => "Connected to control again.".to_owned(),
         Note::Reconnecting { why, next_try } => {
             format!("{}. Trying again in {:.1} s.", capital(why), next_try.as_secs_f64())
         }
@@ -279,7 +287,11 @@ fn missed(calls: &[MissedCall], now: Duration) -> String {
 
 fn in_call(members: &Members) -> String {
     let line = |member: &MemberState| {
-        let holds = if member.phase == MemberPhase::Held { " has the call on hold" } else { "" };
+        let holds = match member.phase {
+            MemberPhase::Held => " has the call on hold",
+            MemberPhase::Reconnecting => " is reconnecting",
+            _ => "",
+        };
         let muted = if member.muted { " is muted" } else { "" };
         let words = [holds, muted].into_iter().filter(|word| !word.is_empty());
         let words = words.collect::<Vec<_>>().join(" and");

@@ -4,15 +4,17 @@ use super::backoff::Backoff;
 use super::conversation::Conversation;
 use super::dial::Dialler;
 use super::error::TerminalError;
+use super::known::{Known, Ready};
 use super::machine::{Deed, Signal, State};
 use super::requests::Requests;
 use super::terminal::{Build, Command, Event, Reply, Settings};
 use crate::clock::Clock;
 use core::time::Duration;
 use kakehashi_wire::id::{CallId, RequestId};
-use kakehashi_wire::secret::Password;
+use kakehashi_wire::secret::{Password, ResumeToken};
 use kakehashi_wire::terminal::{
-    Cancel, FromTerminal, Ringing, SetAway, SignIn, SignOut, SignedIn, ToTerminal, WatchPresence,
+    CallReady, Cancel, FromTerminal, Resumed, Ringing, SetAway, SignOut, SignedIn, ToTerminal,
+    WatchPresence,
 };
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info};
@@ -43,10 +45,11 @@ pub(super) fn spawn(
         events,
         conversation: None,
         requests: Requests::new(),
-        watching: false,
-        away: false,
+        wishes: Wishes::default(),
         changing: None,
         admitted: None,
+        token: None,
+        known: Known::default(),
         signed_in_before: false,
         fault: None,
     };
@@ -54,21 +57,39 @@ pub(super) fn spawn(
     Ok(())
 }
 
-struct Driver {
-    settings: Settings,
+/// What control answered to the first message.
+pub(super) enum Admitted {
+    /// Another session begins.
+    Anew(SignedIn),
+    /// The session of before goes on.
+    Again(Resumed),
+}
+
+/// What the application has asked for that a session does not keep.
+#[derive(Default)]
+struct Wishes {
+    watching: bool,
+    away: bool,
+}
+
+/// Connections, one after the other, and the session they carry.
+pub(super) struct Driver {
+    pub(super) settings: Settings,
     dialler: Dialler,
     clock: Clock,
     backoff: Backoff,
     // Ends of the application's channels.
-    commands: mpsc::Receiver<Command>,
+    pub(super) commands: mpsc::Receiver<Command>,
     events: mpsc::Sender<Event>,
     // Of the connection that stands.
-    conversation: Option<Conversation>,
-    requests: Requests<Waiter>,
-    admitted: Option<SignedIn>,
+    pub(super) conversation: Option<Conversation>,
+    pub(super) requests: Requests<Waiter>,
+    pub(super) admitted: Option<Admitted>,
     // Over all connections.
-    watching: bool,
-    away: bool,
+    /// What the session can be resumed with.
+    pub(super) token: Option<ResumeToken>,
+    pub(super) known: Known,
+    wishes: Wishes,
     /// The password that will hold if the request for it is done.
     changing: Option<(RequestId, Password)>,
     signed_in_before: bool,
@@ -118,71 +139,31 @@ impl Driver {
         if !self.tell(Event::Reconnecting { why, next_try }).await {
             return Ok(Signal::Leave);
         }
-        let waited = until_told_to_leave(&mut self.commands, tokio::time::sleep(next_try)).await;
+        let waited = until_told_to_leave(
+            (&mut self.commands, &mut self.known),
+            tokio::time::sleep(next_try),
+        )
+        .await;
         Ok(waited.map_or(Signal::Leave, |()| Signal::Wake))
     }
 
     async fn dial(&mut self) -> Result<Signal, TerminalError> {
-        let begun =
-            until_told_to_leave(&mut self.commands, Conversation::begin(&self.dialler)).await;
+        let commands = (&mut self.commands, &mut self.known);
+        let begun = until_told_to_leave(commands, Conversation::begin(&self.dialler)).await;
         let Some(begun) = begun else { return Ok(Signal::Leave) };
         self.conversation = Some(begun?);
         Ok(Signal::Connected)
     }
 
-    async fn sign_in(&mut self) -> Result<Signal, TerminalError> {
-        let settings = &self.settings;
-        let Some(conversation) = &mut self.conversation else {
-            return Err(TerminalError::NotConnected);
-        };
-        let (device_key, device_proof) = settings.device_secret.prove(&conversation.exported()?);
-        let message = FromTerminal::from(SignIn {
-            request: self.requests.number(),
-            tenant: settings.tenant.clone(),
-            login: settings.login.clone(),
-            password: settings.password.clone(),
-            device: settings.device,
-            device_key,
-            device_proof,
-            software: settings.software.clone(),
-        });
-        let reply = settings.timing.reply;
-        let exchange = async {
-            conversation.say(&message).await?;
-            tokio::time::timeout(reply, conversation.hear())
-                .await
-                .unwrap_or_else(|_| Err(TerminalError::NoReply))
-        };
-        let Some(answer) = until_told_to_leave(&mut self.commands, exchange).await else {
-            return Ok(Signal::Leave);
-        };
-        match answer? {
-            ToTerminal::SignedIn(signed_in) => {
-                self.admitted = Some(signed_in);
-                Ok(Signal::Admitted)
-            }
-            ToTerminal::Refused(no) => {
-                Err(TerminalError::Refused { reason: no.reason, retry_after_ms: no.retry_after_ms })
-            }
-            ToTerminal::SessionEnded(end) => {
-                Err(TerminalError::SessionEnded { reason: end.reason })
-            }
-            other => Err(unexpected(&other)),
-        }
-    }
-
     async fn serve(&mut self) -> Result<Signal, TerminalError> {
         self.backoff.reset();
         self.signed_in_before = true;
-        if let Some(signed_in) = self.admitted.take() {
-            info!(session = %signed_in.session, "signed in");
-            self.pass_on(Event::SignedIn(signed_in)).await?;
-        }
-        if self.watching {
+        self.admit().await?;
+        if self.wishes.watching {
             let request = self.requests.number();
             self.say(WatchPresence { request }.into()).await?;
         }
-        if self.away {
+        if self.wishes.away {
             let request = self.requests.number();
             self.say(SetAway { request, away: true }.into()).await?;
         }
@@ -217,9 +198,10 @@ impl Driver {
             }
         };
         let message = build(request);
-        self.watching |= matches!(message, FromTerminal::WatchPresence(_));
+        self.wishes.watching |= matches!(message, FromTerminal::WatchPresence(_));
+        self.known.asked(&message);
         if let FromTerminal::SetAway(set) = &message {
-            self.away = set.away;
+            self.wishes.away = set.away;
         }
         if let FromTerminal::ChangePassword(change) = &message {
             self.changing = Some((request, change.new.clone()));
@@ -257,21 +239,52 @@ impl Driver {
             }
             ToTerminal::QueueNews(news) => Event::QueueNews(news),
             ToTerminal::Presence(presence) => Event::Presence(presence),
-            ToTerminal::Incoming(incoming) => Event::Incoming(incoming),
-            ToTerminal::CallReady(ready) => Event::Ready(Box::new(ready)),
-            ToTerminal::PathRenewed(renewed) => Event::PathRenewed(renewed),
+            ToTerminal::Incoming(incoming) => {
+                self.known.heard(incoming.call);
+                Event::Incoming(incoming)
+            }
+            ToTerminal::CallReady(ready) => return self.ready(ready).await,
+            ToTerminal::PathRenewed(renewed) => {
+                self.known.renewed(&renewed);
+                Event::PathRenewed(renewed)
+            }
             ToTerminal::Members(members) => Event::Members(members),
             ToTerminal::AddFailed(failed) => Event::AddFailed(failed),
-            ToTerminal::Merged(merged) => Event::Merged(merged),
+            ToTerminal::Merged(merged) => {
+                self.known.merged(&merged);
+                Event::Merged(merged)
+            }
             ToTerminal::MissedCalls(missed) => Event::Missed(missed),
-            ToTerminal::Taken(taken) => Event::Taken { call: taken.call },
-            ToTerminal::CallEnded(end) => Event::Ended { call: end.call, reason: end.reason },
+            ToTerminal::Taken(taken) => {
+                self.known.over(taken.call);
+                Event::Taken { call: taken.call }
+            }
+            ToTerminal::CallEnded(end) => {
+                self.known.over(end.call);
+                Event::Ended { call: end.call, reason: end.reason }
+            }
+            ToTerminal::TokenRenewed(renewed) => {
+                self.token = Some(renewed.token);
+                return Ok(());
+            }
             ToTerminal::SessionEnded(end) => {
                 return Err(TerminalError::SessionEnded { reason: end.reason });
             }
-            ToTerminal::SignedIn(_) => return Err(unexpected(&message)),
+            ToTerminal::SignedIn(_) | ToTerminal::Resumed(_) => return Err(unexpected(&message)),
         };
         self.pass_on(event).await
+    }
+
+    async fn ready(&mut self, ready: CallReady) -> Result<(), TerminalError> {
+        match self.known.ready(&ready) {
+            Ready::First => self.pass_on(Event::Ready(Box::new(ready))).await,
+            Ready::Again(news) => {
+                for renewed in news {
+                    self.pass_on(Event::PathRenewed(renewed)).await?;
+                }
+                Ok(())
+            }
+        }
     }
 
     /// The answer to an invitation. A call nobody waits for any more must not go on.
@@ -282,6 +295,7 @@ impl Driver {
         event: Event,
     ) -> Result<(), TerminalError> {
         if self.answer(request, Ok(Reply::Call(call))) {
+            self.known.heard(call);
             return self.pass_on(event).await;
         }
         let request = self.requests.number();
@@ -293,7 +307,7 @@ impl Driver {
         self.requests.take(request).is_some_and(|waiter| waiter.send(answer).is_ok())
     }
 
-    async fn say(&mut self, message: FromTerminal) -> Result<(), TerminalError> {
+    pub(super) async fn say(&mut self, message: FromTerminal) -> Result<(), TerminalError> {
         match &mut self.conversation {
             Some(conversation) => conversation.say(&message).await,
             None => Err(TerminalError::NotConnected),
@@ -301,7 +315,7 @@ impl Driver {
     }
 
     /// Tells the application; an error if it does not listen.
-    async fn pass_on(&mut self, event: Event) -> Result<(), TerminalError> {
+    pub(super) async fn pass_on(&mut self, event: Event) -> Result<(), TerminalError> {
         if self.tell(event).await {
             return Ok(());
         }
@@ -342,18 +356,22 @@ impl Driver {
 }
 
 /// Waits for `work`; `None` if the application wants to leave first. Requests made meanwhile are
-/// refused at once rather than kept for a connection that may never come.
-async fn until_told_to_leave<T>(
-    commands: &mut mpsc::Receiver<Command>,
+/// refused at once rather than kept for a connection that may never come; but a call that is left
+/// stays left.
+pub(super) async fn until_told_to_leave<T>(
+    (commands, known): (&mut mpsc::Receiver<Command>, &mut Known),
     work: impl Future<Output = T>,
 ) -> Option<T> {
+    /// The number of a request that is not sent.
+    const NONE: RequestId = RequestId(0);
     let mut work = core::pin::pin!(work);
     loop {
         tokio::select! {
             done = &mut work => return Some(done),
             command = commands.recv() => match command {
-                Some(Command::Request { reply, .. }) => {
-                    let _ = reply.send(Err(TerminalError::NotConnected));
+                Some(Command::Request { build, reply }) => {
+                    let done = known.asked(&build(NONE)).then_some(Reply::Done);
+                    let _ = reply.send(done.ok_or(TerminalError::NotConnected));
                 }
                 Some(Command::Tell(_)) => {}
                 Some(Command::SignOut) | None => return None,
@@ -369,6 +387,6 @@ async fn sleep_until(due: Option<tokio::time::Instant>) {
     }
 }
 
-fn unexpected(message: &ToTerminal) -> TerminalError {
+pub(super) fn unexpected(message: &ToTerminal) -> TerminalError {
     TerminalError::Protocol { why: format!("a {} message at this point", message.name()) }
 }

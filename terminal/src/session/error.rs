@@ -118,6 +118,7 @@ pub fn sentence(reason: Refusal) -> &'static str {
         Refusal::TooManyCalls => "this account has as many calls as it may have: end one first",
         Refusal::CallFull => "the call has as many members as it may have",
         Refusal::QueueFull => "as many callers as may be wait at the desk: call again later",
+        Refusal::Expired => "the session cannot be resumed: sign in again",
         Refusal::PasswordMustChange => "the password was for one time: change it first",
         Refusal::BadPassword => {
             "the new password is not taken: use 15 characters or more, such as four or five words \

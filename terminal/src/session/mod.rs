@@ -4,12 +4,14 @@
 //! question an answer belongs to. `driver` is the thin shell that dials and waits.** An
 //! application holds a [`Terminal`] to ask with and [`Events`] to be told by.
 
+mod arriving;
 pub mod backoff;
 mod conversation;
 mod device_secret;
 mod dial;
 mod driver;
 pub mod error;
+pub mod known;
 pub mod machine;
 pub mod requests;
 mod terminal;

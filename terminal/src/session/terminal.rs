@@ -74,8 +74,11 @@ impl Default for Timing {
 
 /// What happens to a session.
 pub enum Event {
-    /// Signed in, for the first time or again.
+    /// Signed in, for the first time or again. Calls of before are over, and were said to be lost.
     SignedIn(SignedIn),
+    /// The session goes on over another connection, and its calls with it. A call that still rings
+    /// follows as [`Incoming`](Self::Incoming) once more.
+    Resumed,
     /// Who of the tenant is there.
     Presence(Presence),
     /// Someone calls.
@@ -115,7 +118,13 @@ pub enum Event {
         /// Why.
         reason: CallEnd,
     },
-    /// The session broke or did not come about; it is tried again.
+    /// A call is over: this terminal was without a connection for too long, or did not hear why.
+    Lost {
+        /// Which.
+        call: CallId,
+    },
+    /// The session broke or did not come about; it is tried again. Media of calls goes on
+    /// meanwhile, and so do they if it does not take too long.
     Reconnecting {
         /// What happened.
         why: TerminalError,
@@ -242,7 +251,7 @@ impl Terminal {
         self.ask(move |request| Reject { request, call }.into()).await
     }
 
-    /// Gives up a ringing call.
+    /// Gives up a ringing call. Without a connection, control is told once there is one.
     ///
     /// # Errors
     /// [`TerminalError`] as control or the connection has it.
@@ -250,7 +259,7 @@ impl Terminal {
         self.ask(move |request| Cancel { request, call }.into()).await
     }
 
-    /// Ends a call.
+    /// Ends a call. Without a connection, control is told once there is one.
     ///
     /// # Errors
     /// [`TerminalError`] as control or the connection has it.

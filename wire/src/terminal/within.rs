@@ -108,6 +108,8 @@ pub enum MemberPhase {
     In = 3,
     /// It has the call on hold.
     Held = 4,
+    /// Its terminal has lost its connection to control and may come back: its media goes on.
+    Reconnecting = 5,
 }
 
 impl Check for Hold {}

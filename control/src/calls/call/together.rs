@@ -2,7 +2,7 @@
 
 use super::{Call, CallMedia, Member, MemberEvent, State};
 use crate::calls::Brought;
-use crate::capacity::{CALL_MEMBERS_MAX, CALL_PARTIES_MAX};
+use crate::capacity::{ABSORBED_KEPT_MAX, CALL_MEMBERS_MAX, CALL_PARTIES_MAX};
 use crate::clock::{Now, UnixMs};
 use crate::sessions::AccountKey;
 use kakehashi_wire::id::{CallId, LegId, RelayId, SessionId};
@@ -40,7 +40,26 @@ pub struct Entered {
     pub merged: Option<Call>,
 }
 
+impl Merging {
+    /// The call that becomes part of another.
+    pub(super) fn with_mut(&mut self) -> &mut Call {
+        &mut self.with
+    }
+}
+
 impl Call {
+    /// By which number the account at `nth` knows the call: those of a call that is to become part
+    /// of it have not heard of it yet.
+    pub fn known_to(&self, nth: usize) -> CallId {
+        let merging = self.merging.as_ref().filter(|merging| merging.guests.contains(&nth));
+        merging.map_or(self.id, |merging| merging.with.id)
+    }
+
+    /// The calls that became part of it, the latest last, as far as they are remembered.
+    pub fn absorbed(&self) -> &[CallId] {
+        &self.absorbed
+    }
+
     /// Whether so many more accounts may be members.
     pub fn has_room_for(&self, more: usize) -> bool {
         let there = self.members.iter().filter(|member| !member.has_left()).count();
@@ -89,6 +108,10 @@ impl Call {
         self.apply_to(|_| true, MemberEvent::Ready, now.wall);
         let merged = merging.map(|merging| {
             let mut with = merging.with;
+            self.absorbed.append(&mut with.absorbed.clone());
+            self.absorbed.push(with.id);
+            let many = self.absorbed.len().saturating_sub(ABSORBED_KEPT_MAX);
+            self.absorbed.drain(..many);
             for media in with.rounds.take_all() {
                 self.rounds.retire(media, now.since_start);
             }
@@ -105,14 +128,11 @@ impl Call {
     /// The member at `nth` leaves a call that goes on, and one that becomes part of it. Returns the
     /// sessions that knew of it, and by which number they did.
     pub fn part(&mut self, nth: usize, at: UnixMs) -> (Vec<SessionId>, CallId) {
-        let mut known_as = self.id;
-        if let Some(merging) = &mut self.merging {
-            if merging.guests.contains(&nth) {
-                known_as = merging.with.id;
-            }
-            if let Some(place) = merging.with.place_of(self.members[nth].account) {
-                merging.with.members[place].leave(at);
-            }
+        let known_as = self.known_to(nth);
+        if let Some(merging) = &mut self.merging
+            && let Some(place) = merging.with.place_of(self.members[nth].account)
+        {
+            merging.with.members[place].leave(at);
         }
         (self.members[nth].leave(at), known_as)
     }

@@ -22,6 +22,10 @@ enum Act {
     /// The last one once more, as if an answer had been lost.
     Again,
     Leave(usize),
+    /// Its connection is lost.
+    Lose(usize),
+    /// It comes back, if it was ever there.
+    Resume(usize),
     /// An account, or one device, or the whole tenant is suspended, and active again at once.
     Suspend(usize, u8),
     Watch(usize),
@@ -83,6 +87,8 @@ fn act() -> impl Strategy<Value = Act> {
         10 => slot.clone().prop_map(Act::SignIn),
         15 => Just(Act::Again),
         2 => slot.clone().prop_map(Act::Leave),
+        8 => slot.clone().prop_map(Act::Lose),
+        12 => slot.clone().prop_map(Act::Resume),
         2 => (slot.clone(), prop_oneof![4 => 0_u8..2, 1 => Just(2)])
             .prop_map(|(slot, what)| Act::Suspend(slot, what)),
         2 => (0_usize..4).prop_map(Act::EndCall),
@@ -113,13 +119,15 @@ fn act() -> impl Strategy<Value = Act> {
 struct Life {
     world: World,
     sessions: [Option<u64>; ACCOUNTS * DEVICES],
+    /// The first number of the last session of each device.
+    firsts: [Option<u64>; ACCOUNTS * DEVICES],
     next_session: u64,
     calls: Vec<CallId>,
     asked: HashMap<RequestId, SessionId>,
     answered: BTreeSet<RequestId>,
     isolation: Isolation,
-    /// Lives of legs that members were told of.
-    lives: HashSet<Epoch>,
+    /// Lives of legs that sessions were told of.
+    lives: HashSet<(SessionId, Epoch)>,
     /// Who was told to ring and of what, and not of its end.
     ringing: HashSet<(SessionId, CallId)>,
     declines: HashMap<RequestId, CallId>,
@@ -163,6 +171,7 @@ impl Life {
         Self {
             world: World::with(2, isolation),
             sessions: [None; ACCOUNTS * DEVICES],
+            firsts: [None; ACCOUNTS * DEVICES],
             next_session: 1,
             calls: Vec::new(),
             asked: HashMap::new(),
@@ -185,15 +194,9 @@ impl Life {
                     self.act(&last);
                 }
             }
-            Act::SignIn(slot) => {
-                let session = self.next_session;
-                self.next_session += 1;
-                let account = account(slot);
-                self.world.sign_in(session, tenant(account), account as u64, slot as u64);
-                if self.world.verdicts[&SessionId(session)].is_ok() {
-                    self.sessions[slot] = Some(session);
-                }
-            }
+            Act::SignIn(slot) => self.sign_in(slot),
+            Act::Lose(slot) => self.lose(slot),
+            Act::Resume(slot) => self.resume(slot),
             Act::Leave(slot) => {
                 if let Some(session) = self.sessions[slot].take() {
                     self.world.input(Input::Gone(SessionId(session)));
@@ -301,6 +304,39 @@ impl Life {
         }
     }
 
+    fn sign_in(&mut self, slot: usize) {
+        let session = self.next_session;
+        self.next_session += 1;
+        let account = account(slot);
+        self.world.sign_in(session, tenant(account), account as u64, slot as u64);
+        if self.world.verdicts[&SessionId(session)].is_ok() {
+            self.sessions[slot] = Some(session);
+            self.firsts[slot] = Some(session);
+        }
+    }
+
+    fn lose(&mut self, slot: usize) {
+        if let Some(session) = self.sessions[slot].map(SessionId) {
+            // What it asked may be answered, but not to it.
+            self.asked
+                .retain(|request, asker| *asker != session || self.answered.contains(request));
+            self.world.input(Input::Lost(session));
+        }
+    }
+
+    fn resume(&mut self, slot: usize) {
+        let Some(first) = self.firsts[slot] else { return };
+        let session = self.next_session;
+        self.next_session += 1;
+        let account = account(slot);
+        self.world.resume(session, (tenant(account), account as u64, slot as u64), first);
+        if self.world.verdicts[&SessionId(session)].is_ok()
+            && let Some(older) = self.sessions[slot].replace(session)
+        {
+            self.asked.retain(|request, asker| asker.0 != older || self.answered.contains(request));
+        }
+    }
+
     fn suspend(&mut self, slot: usize, what: u8) {
         let account = account(slot);
         let tenant = TenantId(tenant(account));
@@ -323,6 +359,9 @@ impl Life {
         request: impl FnOnce(RequestId, ()) -> Request,
     ) -> Option<RequestId> {
         let session = self.sessions[slot]?;
+        if self.world.core.detached.has(SessionId(session)) {
+            return None;
+        }
         let id = self.world.request();
         self.asked.insert(id, SessionId(session));
         self.world.ask(session, request(id, ()));
@@ -344,13 +383,13 @@ impl Life {
         Ok(())
     }
 
-    fn check_keys(&mut self, ready: &CallReady) -> Result<(), TestCaseError> {
+    fn check_keys(&mut self, session: SessionId, ready: &CallReady) -> Result<(), TestCaseError> {
         let sealed = self.isolation == Isolation::PerLeg;
         prop_assert!(ready.senders.iter().all(|sender| sender.key.is_none() == sealed));
         prop_assert!(ready.paths.iter().all(|path| path.downlink.is_some() == sealed));
         let epochs = ready.paths.iter().filter_map(|path| Some(path.downlink.as_ref()?.epoch));
         for epoch in epochs.filter(|epoch| *epoch != Epoch::NONE) {
-            prop_assert!(self.lives.insert(epoch), "a life was told of twice");
+            prop_assert!(self.lives.insert((session, epoch)), "a life was told of twice");
         }
         Ok(())
     }
@@ -378,12 +417,15 @@ impl Life {
                         Some(it.request)
                     }
                     ToTerminal::CallReady(it) => {
-                        self.check_keys(it)?;
+                        self.check_keys(session, it)?;
                         self.check_round(session, it)?;
                         None
                     }
                     ToTerminal::PathRenewed(it) => {
-                        prop_assert!(self.lives.insert(it.epoch), "a life was told of twice");
+                        prop_assert!(
+                            self.lives.insert((session, it.epoch)),
+                            "a life was told of twice"
+                        );
                         None
                     }
                     ToTerminal::Presence(it) => {
@@ -497,7 +539,9 @@ impl Life {
             }
         }
         for (session, id) in &self.ringing {
-            let Some(session) = core.sessions.get(*session) else { continue };
+            // Whoever is away hears of it when it is back.
+            let there = core.sessions.get(*session).filter(|it| !core.detached.has(it.id));
+            let Some(session) = there else { continue };
             let standing = core.calls.get(*id).and_then(|call| call.standing(session));
             let Some((_, Standing::Rings | Standing::Takes)) = standing else {
                 return Err(TestCaseError::fail("a device rings for nothing"));

@@ -10,7 +10,7 @@ use kakehashi_control::entropy::Entropy;
 use kakehashi_control::node::Node;
 use kakehashi_control::pki::Pki;
 use kakehashi_wire::frame::Reader;
-use kakehashi_wire::secret::Password;
+use kakehashi_wire::secret::{Password, ResumeToken};
 use kakehashi_wire::terminal::Role;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, RecvStream, VarInt};
@@ -37,6 +37,7 @@ pub fn settings(folder: &TempDir) -> Config {
     config.api.listen = any;
     config.calls.no_answer_s = 3;
     config.sign_in.hash_jobs = 2;
+    config.sign_in.grace_s = 2;
     config
 }
 
@@ -71,6 +72,13 @@ impl Platform {
     pub async fn connect(&self) -> Connection {
         let tls = client_tls(&self.pki()).with_no_client_auth();
         dial(tls, kakehashi_wire::frame::ALPN_TERMINAL, self.node.terminal_addr).await
+    }
+
+    /// A terminal that has signed in, and what it can resume with.
+    pub async fn terminal_with_token(&self, tenant: &str, login: &str) -> (Terminal, ResumeToken) {
+        let mut terminal = Terminal::open(self.connect().await).await;
+        let signed_in = terminal.sign_in(tenant, login, PASSWORD, device_of(login)).await.unwrap();
+        (terminal, signed_in.token)
     }
 
     /// A terminal that has signed in and heard so.

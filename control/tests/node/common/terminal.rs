@@ -5,10 +5,10 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use kakehashi_wire::device::{DeviceKey, DeviceProof, EXPORT_LABEL, EXPORTED_BYTES};
 use kakehashi_wire::id::{CallId, DeviceId, RequestId};
 use kakehashi_wire::media::{Codec, StreamKind, StreamOffer};
-use kakehashi_wire::secret::Password;
+use kakehashi_wire::secret::{Password, ResumeToken};
 use kakehashi_wire::terminal::{
-    Accept, CallEnd, CallReady, FromTerminal, Invite, Refusal, Refused, SessionEnd, SignIn,
-    SignedIn, ToTerminal,
+    Accept, CallEnd, CallReady, FromTerminal, Invite, MemberPhase, Refusal, Refused, Resume,
+    Resumed, SessionEnd, SignIn, SignedIn, ToTerminal,
 };
 use quinn::{Connection, RecvStream, SendStream};
 
@@ -90,6 +90,27 @@ impl Terminal {
         match self.hear().await {
             Some(ToTerminal::SignedIn(it)) if it.request == request => Ok(it),
             Some(ToTerminal::Refused(it)) if it.request == request => Err(it),
+            other => panic!("{:?}", other.map(|it| it.name())),
+        }
+    }
+
+    /// Resumes with `token`, proving the key of `device`.
+    pub async fn resume(&mut self, token: &ResumeToken, device: u64) -> Result<Resumed, Refused> {
+        let request = self.request();
+        let (_, device_proof) = prove(&self.connection, device);
+        let software = "test".into();
+        self.say(Resume { request, token: token.clone(), device_proof, software }).await;
+        match self.hear().await {
+            Some(ToTerminal::Resumed(it)) if it.request == request => Ok(it),
+            Some(ToTerminal::Refused(it)) if it.request == request => Err(it),
+            other => panic!("{:?}", other.map(|it| it.name())),
+        }
+    }
+
+    /// The phases of a call's members, the caller's first.
+    pub async fn members(&mut self) -> Vec<MemberPhase> {
+        match self.hear().await {
+            Some(ToTerminal::Members(it)) => it.members.iter().map(|member| member.phase).collect(),
             other => panic!("{:?}", other.map(|it| it.name())),
         }
     }

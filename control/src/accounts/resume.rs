@@ -1,0 +1,73 @@
+//! Whether a session may be resumed: three reads, and no password.
+
+use super::guard::{Guess, Origin, TooOften};
+use super::model::{AccountRecord, DevicesRecord, account_key, devices_key, tenant_key};
+use super::{Accounts, Revision, Standing, StoreError, Tenant, Verified};
+use crate::clock::Now;
+use crate::sessions::{AccountKey, TokenClaims};
+use std::sync::PoisonError;
+
+/// Why a session is not resumed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ResumeRefusal {
+    /// What was granted counts no longer, or never did.
+    #[error("the session cannot be resumed: sign in with the password")]
+    Expired,
+    /// The device resumes too often.
+    #[error("too many attempts: try again in {retry_after_ms} ms")]
+    Busy {
+        /// When to try again.
+        retry_after_ms: u32,
+    },
+    /// The store does not answer; the log says why.
+    #[error("the store does not answer: try again later")]
+    StoreUnavailable,
+}
+
+impl Accounts {
+    /// Whose session a token is for, if it still counts: nobody concerned has been suspended since,
+    /// the password is the same, and the account knows the device. That the token is control's and
+    /// has not expired, and that the device holds its key, is the caller's to check.
+    ///
+    /// # Errors
+    /// [`ResumeRefusal`].
+    pub async fn resume(&self, claims: &TokenClaims, now: Now) -> Result<Verified, ResumeRefusal> {
+        self.pace(claims, now)?;
+        let verified = self.still_granted(claims).await.map_err(|error| {
+            tracing::error!(%error, "a token could not be checked");
+            ResumeRefusal::StoreUnavailable
+        })?;
+        verified.ok_or(ResumeRefusal::Expired)
+    }
+
+    /// Each attempt counts, good or not.
+    fn pace(&self, claims: &TokenClaims, now: Now) -> Result<(), ResumeRefusal> {
+        let from = Origin::Token(claims.account, claims.device);
+        let guess = Guess { tenant: "", login: "", from };
+        let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
+        let admitted = guard.admit(guess, now.since_start);
+        admitted.map(drop).map_err(|TooOften { retry_after }| ResumeRefusal::Busy {
+            retry_after_ms: u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX),
+        })
+    }
+
+    async fn still_granted(&self, claims: &TokenClaims) -> Result<Option<Verified>, StoreError> {
+        let AccountKey { tenant, account } = claims.account;
+        let about: Option<(Tenant, Revision)> = self.read(&tenant_key(tenant)).await?;
+        let record: Option<(AccountRecord, Revision)> =
+            self.read(&account_key(tenant, account)).await?;
+        let devices: Option<(DevicesRecord, Revision)> =
+            self.read(&devices_key(tenant, account)).await?;
+        let Some((((record, _), (about, _)), (devices, _))) = record.zip(about).zip(devices) else {
+            return Ok(None);
+        };
+        let is_active = [record.account.standing, about.standing] == [Standing::Active; 2];
+        let verified = Verified::of(record, about);
+        let counts = is_active
+            && !verified.must_change
+            && claims.counts_in(verified.epochs)
+            && verified.may_use(claims.device)
+            && devices.knew(claims.device, claims.device_key, claims.issued);
+        Ok(counts.then_some(verified))
+    }
+}
