@@ -1,0 +1,135 @@
+//! The walk-through of the README's second page, with real terminals: every command of it in its
+//! order, and the media counted where a player would hear it.
+
+#![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
+
+use kakehashi_tests::children::{Lines, pause};
+use kakehashi_tests::platform::{Account, Platform};
+use std::cell::RefCell;
+use std::io::Write as _;
+use std::net::UdpSocket;
+use std::process::{Child, ChildStdin, Stdio};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// How long nothing may come to a player before its source counts as stopped; voice comes every
+/// 20 ms.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// The page, and how far it has been followed.
+struct Page {
+    text: String,
+    at: RefCell<usize>,
+}
+
+impl Page {
+    fn open() -> Self {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../OPERATING.md");
+        Self { text: std::fs::read_to_string(path).unwrap(), at: RefCell::new(0) }
+    }
+
+    /// The next command, which begins with `start`.
+    fn next(&self, start: &str) -> String {
+        let mut at = self.at.borrow_mut();
+        let from = *at + self.text[*at..].find(&format!("\n{start}")).expect(start) + 1;
+        let line = self.text[from..].lines().next().unwrap();
+        *at = from + line.len();
+        line.to_owned()
+    }
+
+    /// Runs the next command of the operator, which begins with `start`.
+    fn operate(&self, platform: &Platform, start: &str) -> String {
+        let line = self.next(&format!("kakehashi {start}"));
+        platform.run_well(&line.split(' ').skip(1).collect::<Vec<_>>())
+    }
+
+    /// Adds the account of the next command.
+    fn account(&self, platform: &Platform, login: &str) -> Account {
+        let tenant = "ginza";
+        let printed = self.operate(platform, &format!("account add {tenant} {login}"));
+        let password = printed.split_whitespace().last().unwrap().to_owned();
+        Account { tenant: tenant.to_owned(), login: login.to_owned(), password }
+    }
+
+    /// Starts the terminal of the next command, with `port` in place of the player's.
+    fn terminal(&self, platform: &Platform, account: &Account, port: u16) -> Running {
+        let start = format!("kakehashi-terminal --tenant ginza --login {} ", account.login);
+        let line = self.next(&start).replace("5008", &port.to_string());
+        let mut command = platform.terminal(account);
+        command.arg("--json").args(line[start.len()..].split(' '));
+        let mut program = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let keys = program.stdin.take().unwrap();
+        let said = Lines::of(program.stdout.take().unwrap());
+        said.until(r#""event":"signed_in""#, SOON);
+        Running { program, keys, said }
+    }
+}
+
+/// A terminal that runs.
+struct Running {
+    program: Child,
+    keys: ChildStdin,
+    said: Lines,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
+
+/// Packets that come to a player within `time`.
+fn heard(player: &UdpSocket, time: Duration) -> usize {
+    pause(time);
+    player.set_nonblocking(true).unwrap();
+    let mut packet = [0; 2048];
+    std::iter::from_fn(|| player.recv(&mut packet).ok()).count()
+}
+
+#[test]
+fn the_second_page_from_a_tenant_to_a_suspension_in_the_middle_of_a_call() {
+    let (platform, page) = (Platform::start(1), Page::open());
+    page.operate(&platform, "tenant add");
+    let store = page.account(&platform, "store-1");
+    let [first, second] =
+        ["concierge-1", "concierge-2"].map(|login| page.account(&platform, login));
+    page.operate(&platform, "desk add");
+
+    let player = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = player.local_addr().unwrap().port();
+    let mut first = page.terminal(&platform, &first, port);
+    let second = page.terminal(&platform, &second, port);
+    let calling = page.terminal(&platform, &store, port);
+    let incoming = first.said.until(r#""event":"incoming""#, SOON);
+    assert!(incoming.contains(r#""desk":"reception""#), "{incoming}");
+    let connected = calling.said.until(r#""event":"connected""#, SOON);
+    assert!(connected.contains(r#""login":"concierge-1""#), "{connected}");
+    assert_eq!(heard(&player, SILENCE), 0, "nobody has called this one yet");
+
+    writeln!(first.keys, "{}", page.next("transfer ")).unwrap();
+    second.said.until(r#""event":"connected""#, SOON);
+    let round = calling.said.until(r#""event":"round""#, SOON);
+    assert!(round.contains(r#""with":["concierge-2"]"#), "{round}");
+    let ended = first.said.until(r#""event":"ended""#, SOON);
+    assert!(ended.contains("transferred"), "{ended}");
+    let packets = heard(&player, 2 * SILENCE);
+    assert!(packets > 50, "{packets} packets of voice in two seconds");
+
+    let said = page.operate(&platform, "account suspend");
+    assert_eq!(said, "store-1  suspended\n");
+    // What relays and the player's socket still held.
+    heard(&player, SILENCE / 2);
+    assert_eq!(heard(&player, SILENCE), 0, "a suspended account is heard");
+    second.said.until(r#""event":"summary""#, SOON);
+
+    let calls = page.operate(&platform, "call list");
+    assert!(calls.contains("suspended") && calls.contains("store-1"), "{calls}");
+    let audit = page.operate(&platform, "audit list");
+    assert!(audit.contains("account_suspend") && audit.contains("store-1"), "{audit}");
+    page.operate(&platform, "audit verify");
+    page.operate(&platform, "account reactivate");
+    let mut back = page.terminal(&platform, &store, port);
+    assert!(back.program.wait().unwrap().success(), "{}", back.said.so_far());
+}
