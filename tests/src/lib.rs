@@ -6,5 +6,6 @@ pub mod children;
 pub mod dependencies;
 pub mod forwarder;
 pub mod gstreamer;
+pub mod party;
 pub mod platform;
 pub mod tidy;

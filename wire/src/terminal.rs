@@ -16,7 +16,7 @@ mod within;
 
 pub use absence::{Missed, MissedCall, MissedCalls, SetAway};
 pub use desks::{EndWrapUp, InviteDesk, QueueNews, Queued};
-pub use joining::{AddFailed, AddMember, Merge, Merged};
+pub use joining::{AddFailed, AddMember, Listen, Merge, Merged};
 pub use password::ChangePassword;
 pub use presence::{Presence, PresenceEntry, PresenceState};
 pub use resume::{Resume, Resumed, TokenRenewed};
@@ -75,6 +75,8 @@ messages! {
         0x0112 AddMember,
         /// Joins two calls of this terminal's.
         0x0113 Merge,
+        /// Listens to a call.
+        0x0114 Listen,
         /// Asks for missed calls.
         0x0115 Missed,
         /// Ends the time in which an agent is left alone.

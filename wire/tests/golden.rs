@@ -27,8 +27,8 @@ use kakehashi_wire::secret::{
 use kakehashi_wire::terminal::{
     Accept, AddFailed, AddMember, CallEnd, CallEnded, CallReady, Cancel, ChangePassword,
     ChooseLayer, Done, EndWrapUp, FromTerminal, HangUp, Hold, Incoming, Invite, InviteDesk, Layer,
-    MemberPhase, MemberState, Members, Merge, Merged, Missed, MissedCall, MissedCalls, Mute,
-    PathRenewed, Presence, PresenceEntry, PresenceState, QueueNews, Queued, Refusal, Refused,
+    Listen, MemberPhase, MemberState, Members, Merge, Merged, Missed, MissedCall, MissedCalls,
+    Mute, PathRenewed, Presence, PresenceEntry, PresenceState, QueueNews, Queued, Refusal, Refused,
     Reject, ReportQuality, Resume, Resumed, Ringing, Role, SessionEnd, SessionEnded, SetAway,
     Share, SignIn, SignOut, SignedIn, Taken, ToTerminal, TokenRenewed, WatchPresence,
 };
@@ -141,6 +141,7 @@ fn from_terminal() -> Vec<FromTerminal> {
         AddMember { request: REQUEST, call: CALL, login: "concierge-2".into(), then_leave: true }
             .into(),
         Merge { request: REQUEST, call: CALL, with: CallId(2), then_leave: false }.into(),
+        Listen { request: REQUEST, call: CALL, streams: offers() }.into(),
         Missed { request: REQUEST, seen_until_ms: 1_767_225_600_000 }.into(),
         EndWrapUp { request: REQUEST }.into(),
     ]

@@ -364,7 +364,10 @@ impl Call {
         &mut self,
         epoch: impl Fn(RelayId, LegId) -> Option<Epoch>,
     ) -> Vec<(SessionId, CallReady)> {
-        let known = self.members.iter().map(|member| Known { login: &member.login });
+        let known = self
+            .members
+            .iter()
+            .map(|member| Known { login: &member.login, listens: member.listens() });
         let known: Vec<_> = known.collect();
         let Some(media) = self.rounds.current_mut() else { return Vec::new() };
         media.note_lives(epoch);
@@ -377,7 +380,10 @@ impl Call {
     /// What `session` is told of the round in force, with the lives of legs told last.
     pub fn ready_for(&self, session: &Session) -> Option<CallReady> {
         let nth = self.place_of(session.account)?;
-        let known = self.members.iter().map(|member| Known { login: &member.login });
+        let known = self
+            .members
+            .iter()
+            .map(|member| Known { login: &member.login, listens: member.listens() });
         self.rounds.current()?.ready(nth, &known.collect::<Vec<_>>())
     }
 

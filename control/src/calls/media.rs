@@ -132,6 +132,8 @@ pub type Offers<'a> = [Option<&'a [StreamOffer]>];
 pub struct Known<'a> {
     /// Its login ID.
     pub login: &'a str,
+    /// It only listens: nobody receives anything of it.
+    pub listens: bool,
 }
 
 impl CallMedia {
@@ -267,7 +269,7 @@ impl CallMedia {
         let own = self.member(nth)?;
         let members = (0..=u8::MAX).map(MemberId).zip(&self.members).zip(known).enumerate();
         let senders = members.filter_map(|(i, ((number, member), known))| {
-            let member = member.as_ref().filter(|_| i != nth)?;
+            let member = member.as_ref().filter(|_| i != nth && !known.listens)?;
             Some(Sender {
                 member: number,
                 login: known.login.to_owned(),
@@ -368,7 +370,7 @@ mod tests {
     use kakehashi_wire::terminal::ToTerminal;
 
     const fn known(login: &str) -> Known<'_> {
-        Known { login }
+        Known { login, listens: false }
     }
 
     const KNOWN: [Known<'_>; 2] = [known("a"), known("b")];

@@ -236,6 +236,17 @@ impl Member {
         })
     }
 
+    /// The terminal of `session` listens to a call that goes on; `streams` carry its reports.
+    pub fn listening(session: &Session, streams: Vec<StreamOffer>) -> Self {
+        let role = PartyRole::Listener;
+        Self { role, sharing: false, ..Self::calling(session, streams) }
+    }
+
+    /// Whether it only listens.
+    pub fn listens(&self) -> bool {
+        self.role == PartyRole::Listener
+    }
+
     /// The account's session in the call, once one has it.
     pub fn session(&self) -> Option<SessionId> {
         match self.sessions {
@@ -401,13 +412,15 @@ impl Member {
     /// What it lets out, and takes in.
     pub fn manner(&self) -> Manner {
         let takes_part = !matches!(self.phase, Phase::Held | Phase::Left);
-        Manner { takes_part, muted: self.muted, sharing: self.sharing }
+        let speaks = takes_part && !self.listens();
+        Manner { takes_part, speaks, muted: self.muted, sharing: self.sharing }
     }
 
     /// What members are told of it, as number `member` of the call; `None` if it has left.
     pub fn seen(&self, member: MemberId) -> Option<MemberState> {
         let phase = match self.phase {
             Phase::Ringing => MemberPhase::Ringing,
+            Phase::Joining | Phase::In if self.listens() => MemberPhase::Listening,
             Phase::Joining => MemberPhase::Joining,
             Phase::In => MemberPhase::In,
             Phase::Held => MemberPhase::Held,

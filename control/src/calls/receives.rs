@@ -10,6 +10,8 @@ use kakehashi_wire::terminal::Layer;
 pub struct Manner {
     /// It is in the call and does not hold it, or is about to be.
     pub takes_part: bool,
+    /// It does not only listen.
+    pub speaks: bool,
     /// Nobody is to receive its voice.
     pub muted: bool,
     /// Its screen, if it has one, is to be received.
@@ -53,7 +55,7 @@ pub fn limits(members: &[Member], media: &CallMedia, receiver: usize) -> Option<
 
 /// Whether a member receives a stream of another's. `chosen`: it wants it, if it is a camera.
 const fn receives(receiver: Manner, sender: Manner, kind: StreamKind, chosen: bool) -> bool {
-    if !receiver.takes_part || !sender.takes_part {
+    if !receiver.takes_part || !sender.takes_part || !sender.speaks {
         return false;
     }
     match kind {
@@ -78,15 +80,20 @@ muted    in     | yes   yes    yes
 closed   in     | yes   yes    yes
 held     in     | -     -      -
 held     held   | -     -      -
+listens  in     | yes   yes    yes
+in       listens | -     -      -
 ";
+
+    const IN: Manner = Manner { takes_part: true, speaks: true, muted: false, sharing: true };
 
     #[test]
     fn who_receives_what_is_as_printed() {
         let manner = |name| match name {
-            "held" => Manner { takes_part: false, muted: false, sharing: true },
-            "muted" => Manner { takes_part: true, muted: true, sharing: true },
-            "closed" => Manner { takes_part: true, muted: false, sharing: false },
-            _ => Manner { takes_part: true, muted: false, sharing: true },
+            "held" => Manner { takes_part: false, ..IN },
+            "muted" => Manner { muted: true, ..IN },
+            "closed" => Manner { sharing: false, ..IN },
+            "listens" => Manner { speaks: false, ..IN },
+            _ => IN,
         };
         let pairs = [
             ("in", "in"),
@@ -97,6 +104,8 @@ held     held   | -     -      -
             ("closed", "in"),
             ("held", "in"),
             ("held", "held"),
+            ("listens", "in"),
+            ("in", "listens"),
         ];
         let mut table = String::from("\nreceiver sender | audio camera screen");
         for (receiver, sender) in pairs {

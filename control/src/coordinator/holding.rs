@@ -15,6 +15,8 @@ impl Coordinator {
         let at = (session, ask.request, ask.call);
         let other = self.calls.active_of(session.account).is_some_and(|call| call.id() != ask.call);
         self.change(at, |member| match other && member.holds() && !ask.on {
+            // Who does not speak has nothing to hold.
+            _ if member.listens() => Err(Refusal::NotAllowed),
             // An account speaks in one call at a time.
             true => Err(Refusal::InAnotherCall),
             false => member.apply(event, now.wall),

@@ -4,15 +4,17 @@ use super::devices::incoming;
 use super::requests::By;
 use super::rounds::legs;
 use super::{Called, Coordinator};
-use crate::calls::{Apart, Brought, CALLEE, Call, Event, Member, MemberEvent, Step};
+use crate::calls::{Apart, Brought, CALLEE, Call, Event, Member, MemberEvent, State, Step};
 use crate::clock::Now;
 use crate::placement::choose;
-use crate::policy::{Act, AddFacts, MergeFacts, Target, may_add, may_merge};
+use crate::policy::{
+    Act, AddFacts, ListenFacts, MergeFacts, Target, acceptable, may_add, may_listen, may_merge,
+};
 use crate::sessions::Session;
 use kakehashi_wire::id::CallId;
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::terminal::{
-    Accept, AddFailed, AddMember, CallEnd, CallEnded, Merge, Merged, Refusal, Taken,
+    Accept, AddFailed, AddMember, CallEnd, CallEnded, Listen, Merge, Merged, Refusal, Taken,
 };
 
 impl Coordinator {
@@ -61,8 +63,48 @@ impl Coordinator {
         if let Some(Step::Refuse(reason)) = self.happen(id, Event::Add, now) {
             return Err(reason);
         }
-        let takes_part = self.calls.get(id).is_some_and(|call| call.members()[nth].takes_part());
-        if takes_part { Ok(nth) } else { Err(Refusal::TooLate) }
+        let call = self.calls.get(id).ok_or(Refusal::NoSuchCall)?;
+        match &call.members()[nth] {
+            member if member.listens() => Err(Refusal::NotAllowed),
+            member if member.takes_part() => Ok(nth),
+            _ => Err(Refusal::TooLate),
+        }
+    }
+
+    /// Somebody listens to a call of its tenant, or is refused; all who are in it are told.
+    pub(super) fn listen(&mut self, session: &Session, ask: Listen, now: Now) {
+        let request = ask.request;
+        if let Err(reason) = self.try_listen(session, ask, now) {
+            self.refuse(session.id, request, reason);
+        }
+    }
+
+    fn try_listen(&mut self, session: &Session, ask: Listen, now: Now) -> Result<(), Refusal> {
+        let Listen { request, call: id, streams } = ask;
+        if !acceptable(&streams) {
+            return Err(Refusal::BadRequest);
+        }
+        self.may_do(session, Act::Listen, Target::Nobody, now)?;
+        // Of another tenant's call is said what is said of none.
+        let of_tenant = |call: &&Call| call.tenant() == session.account.tenant;
+        let call = self.calls.get(id).filter(of_tenant).ok_or(Refusal::NoSuchCall)?;
+        may_listen(&ListenFacts {
+            goes_on: call.state() == State::Connected,
+            is_member: call.place_of(session.account).is_some(),
+            engaged: self.engaged(session.account),
+            has_room: call.has_room_for(1),
+            relay_ready: self.has_room_for(call.wanted_members().len() + 1, now),
+        })?;
+        let call = self.calls.get_mut(id).ok_or(Refusal::NoSuchCall)?;
+        let mut member = Member::listening(session, streams);
+        member.uses(session.device);
+        call.add(member);
+        self.calls.join(session.account, id);
+        self.done(session.id, request);
+        self.tell_members(id);
+        self.announce_account(session.account);
+        self.regroup(id, now);
+        Ok(())
     }
 
     fn has_room_for(&self, members: usize, now: Now) -> bool {
@@ -183,8 +225,9 @@ impl Coordinator {
         // Who holds its call may speak in another, and is not pulled into this one.
         let all_hear = !call.guests_of(with, session.account).any(Member::holds);
         let is_settled = |call: &Call| {
-            let rings = call.members().iter().any(Member::rings);
-            !call.is_merging() && !rings && call.rounds().coming().is_none()
+            let mut there = call.members().iter().filter(|member| !member.has_left());
+            let changes = there.any(|member| member.rings() || member.listens());
+            !call.is_merging() && !changes && call.rounds().coming().is_none()
         };
         may_merge(&MergeFacts {
             differ: ask.call != ask.with,
@@ -239,7 +282,7 @@ impl Coordinator {
     pub(super) fn go_apart(&mut self, id: CallId, apart: Apart, now: Now) -> Vec<String> {
         let Apart { with, back, .. } = apart;
         let with_id = with.id();
-        let alone = with.wanted_members().len() < 2;
+        let alone = !with.is_alive();
         for (account, _) in &back {
             self.calls.part(*account, id);
         }

@@ -42,9 +42,9 @@ use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::relay::{FromRelay, Hello};
 use kakehashi_wire::secret::ResumeToken;
 use kakehashi_wire::terminal::{
-    Accept, AddMember, Cancel, ChooseLayer, Done, EndWrapUp, HangUp, Hold, InviteDesk, Merge,
-    Missed, Mute, Presence, Refusal, Refused, Reject, ReportQuality, Role, SessionEnd, SetAway,
-    Share, ToTerminal,
+    Accept, AddMember, Cancel, ChooseLayer, Done, EndWrapUp, HangUp, Hold, InviteDesk, Listen,
+    Merge, Missed, Mute, Presence, Refusal, Refused, Reject, ReportQuality, Role, SessionEnd,
+    SetAway, Share, ToTerminal,
 };
 use std::time::Duration;
 use tenants::Tenants;
@@ -149,6 +149,8 @@ pub enum Request {
     AddMember(AddMember, Option<Called>),
     /// To join two calls.
     Merge(Merge),
+    /// To listen to a call.
+    Listen(Listen),
     /// To be away, or back.
     Away(SetAway),
     /// To be told what it has missed.

@@ -67,6 +67,7 @@ impl Coordinator {
                     self.refuse(id, ask.request, reason);
                 }
             }
+            Request::Listen(ask) => self.listen(&session, ask, now),
             Request::Merge(ask) => {
                 if let Err(reason) = self.merge(&session, ask, now) {
                     self.refuse(id, ask.request, reason);

@@ -283,6 +283,7 @@ async fn with_facts(message: FromTerminal, account: AccountKey, gate: &Gate) -> 
             Err(error) => unavailable(ask.request, &error),
         },
         FromTerminal::Merge(ask) => Request::Merge(ask),
+        FromTerminal::Listen(ask) => Request::Listen(ask),
         FromTerminal::EndWrapUp(ask) => Request::EndWrapUp(ask),
         FromTerminal::SetAway(ask) => Request::Away(ask),
         FromTerminal::Missed(ask) => Request::Missed(ask),

@@ -165,6 +165,7 @@ pub(super) fn request_of(message: &FromTerminal) -> RequestId {
         FromTerminal::ChooseLayer(ask) => ask.request,
         FromTerminal::AddMember(ask) => ask.request,
         FromTerminal::Merge(ask) => ask.request,
+        FromTerminal::Listen(ask) => ask.request,
         FromTerminal::SetAway(ask) => ask.request,
         FromTerminal::Missed(ask) => ask.request,
         FromTerminal::EndWrapUp(ask) => ask.request,

@@ -1,6 +1,6 @@
 //! May somebody be brought into a call, and may two calls become one?
 
-use super::Callee;
+use super::{Callee, Engaged};
 use crate::capacity::CALLS_PER_ACCOUNT_MAX;
 use crate::sessions::AccountKey;
 use kakehashi_wire::terminal::Refusal;
@@ -86,10 +86,45 @@ pub fn may_merge(facts: &MergeFacts) -> Result<(), Refusal> {
     if facts.relay_ready { Ok(()) } else { Err(Refusal::NoRelay) }
 }
 
+/// What it depends on whether a session may listen to a call of its tenant, beside its role and the
+/// tenant's policy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ListenFacts {
+    /// People speak in it.
+    pub goes_on: bool,
+    /// The account is a member of it already.
+    pub is_member: bool,
+    /// The account's calls.
+    pub engaged: Engaged,
+    /// The call may have another member.
+    pub has_room: bool,
+    /// A relay could carry the call with it.
+    pub relay_ready: bool,
+}
+
+/// Whether a session may listen to a call.
+///
+/// # Errors
+/// The reason.
+pub fn may_listen(facts: &ListenFacts) -> Result<(), Refusal> {
+    if !facts.goes_on {
+        return Err(Refusal::TooLate);
+    }
+    if facts.is_member || facts.engaged.is_active {
+        return Err(Refusal::InAnotherCall);
+    }
+    if facts.engaged.calls >= CALLS_PER_ACCOUNT_MAX {
+        return Err(Refusal::TooManyCalls);
+    }
+    if !facts.has_room {
+        return Err(Refusal::CallFull);
+    }
+    if facts.relay_ready { Ok(()) } else { Err(Refusal::NoRelay) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Engaged;
     use kakehashi_wire::id::{AccountId, TenantId};
     use proptest::prelude::*;
 
@@ -146,6 +181,33 @@ mod tests {
         ];
         for (facts, reason) in cases {
             assert_eq!(may_merge(&facts), Err(reason), "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn each_fact_about_who_listens_has_its_reason() {
+        let good = ListenFacts {
+            goes_on: true,
+            is_member: false,
+            engaged: FREE,
+            has_room: true,
+            relay_ready: true,
+        };
+        assert_eq!(may_listen(&good), Ok(()));
+        let engaged = |calls, is_active| Engaged { calls, is_active };
+        let cases = [
+            (ListenFacts { goes_on: false, ..good }, Refusal::TooLate),
+            (ListenFacts { is_member: true, ..good }, Refusal::InAnotherCall),
+            (ListenFacts { engaged: engaged(1, true), ..good }, Refusal::InAnotherCall),
+            (
+                ListenFacts { engaged: engaged(CALLS_PER_ACCOUNT_MAX, false), ..good },
+                Refusal::TooManyCalls,
+            ),
+            (ListenFacts { has_room: false, ..good }, Refusal::CallFull),
+            (ListenFacts { relay_ready: false, ..good }, Refusal::NoRelay),
+        ];
+        for (facts, reason) in cases {
+            assert_eq!(may_listen(&facts), Err(reason), "{facts:?}");
         }
     }
 

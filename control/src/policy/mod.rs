@@ -15,7 +15,7 @@ mod streams;
 mod tenant;
 
 pub use call::{CallFacts, Callee, Engaged, MayCall, may_call};
-pub use conference::{AddFacts, MergeFacts, may_add, may_merge};
+pub use conference::{AddFacts, ListenFacts, MergeFacts, may_add, may_listen, may_merge};
 pub use desk::{DeskFacts, may_call_desk};
 pub use hours::{Hours, Span};
 pub use media::{Isolation, MediaFacts, MediaTerms, media_terms};

@@ -70,6 +70,8 @@ pub enum Reason {
     Hours,
     /// The tenant does not let the one role call the other.
     Callee,
+    /// The tenant does not let anybody listen.
+    Listening,
 }
 
 /// Whether a session may do something now. Total: every combination of facts has a verdict.
@@ -81,6 +83,9 @@ pub fn may(facts: &Facts<'_>) -> Verdict {
         Act::SignIn => may_sign_in(facts),
         Act::Invite | Act::InviteDesk => may_invite(facts),
         Act::AddMember => may_reach(facts),
+        Act::Listen if !facts.policy.rules.listening => {
+            Verdict::Refuse(Refusal::NotAllowed, Reason::Listening)
+        }
         _ => Verdict::Allow,
     }
 }

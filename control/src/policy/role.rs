@@ -111,6 +111,8 @@ acts! {
     AddMember "add_member" [y y y y -];
     /// Joins two calls.
     Merge "merge" [y y y y -];
+    /// Listens to a call.
+    Listen "listen" [- - y - -];
     /// Is ready for a desk's next call.
     EndWrapUp "end_wrap_up" [y y y y -];
 
@@ -189,6 +191,7 @@ impl From<&FromTerminal> for Act {
             FromTerminal::ChooseLayer(_) => Self::ChooseLayer,
             FromTerminal::AddMember(_) => Self::AddMember,
             FromTerminal::Merge(_) => Self::Merge,
+            FromTerminal::Listen(_) => Self::Listen,
             FromTerminal::EndWrapUp(_) => Self::EndWrapUp,
             FromTerminal::SetAway(_) => Self::SetAway,
             FromTerminal::Missed(_) => Self::Missed,
@@ -224,6 +227,7 @@ share                yes       yes        yes          yes        -
 choose_layer         yes       yes        yes          yes        -
 add_member           yes       yes        yes          yes        -
 merge                yes       yes        yes          yes        -
+listen                 -         -        yes            -        -
 end_wrap_up          yes       yes        yes          yes        -
 tenant_add             -         -          -            -      yes
 tenant_list            -         -          -            -      yes

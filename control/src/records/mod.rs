@@ -35,6 +35,8 @@ pub enum PartyRole {
     Callee,
     /// A member brought it in.
     Added,
+    /// It listened.
+    Listener,
 }
 
 /// One member of a recorded call.

@@ -18,8 +18,8 @@ use kakehashi_wire::id::{CallId, DeviceId, MemberId, RequestId};
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
     Accept, AddMember, Cancel, ChangePassword, ChooseLayer, EndWrapUp, FromTerminal, HangUp, Hold,
-    Invite, InviteDesk, Layer, Merge, Missed, Mute, Reject, ReportQuality, Role, SetAway, Share,
-    SignOut, WatchPresence,
+    Invite, InviteDesk, Layer, Listen, Merge, Missed, Mute, Reject, ReportQuality, Role, SetAway,
+    Share, SignOut, WatchPresence,
 };
 
 /// The number of every request that is compared.
@@ -98,6 +98,7 @@ fn terminal(act: Act, named: Named, own: CallId) -> Asked {
             Merge { request, call, with: own, then_leave }.into(),
             Merge { request, call: own, with: call, then_leave }.into(),
         ]),
+        Act::Listen => one(Listen { request, call, streams: streams() }.into()),
         other => panic!("{other:?} has no row in this test: give it one"),
     }
 }

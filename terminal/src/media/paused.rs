@@ -22,7 +22,8 @@ impl Paused {
             members.members.iter().partition(|member| member.login == login);
         let holds = |phase| phase == MemberPhase::Held;
         let alone = others.iter().all(|member| holds(member.phase));
-        let held = alone || own.iter().any(|member| holds(member.phase));
+        let silent = |phase| holds(phase) || phase == MemberPhase::Listening;
+        let held = alone || own.iter().any(|member| silent(member.phase));
         Self {
             audio: held || own.iter().any(|member| member.muted),
             camera: held,

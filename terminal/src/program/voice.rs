@@ -287,13 +287,16 @@ fn missed(calls: &[MissedCall], now: Duration) -> String {
 
 fn in_call(members: &Members) -> String {
     let line = |member: &MemberState| {
-        let holds = match member.phase {
+        let phase = match member.phase {
+            MemberPhase::Ringing => " is being called",
+            MemberPhase::Joining => " is about to come",
+            MemberPhase::In => "",
             MemberPhase::Held => " has the call on hold",
             MemberPhase::Reconnecting => " is reconnecting",
-            _ => "",
+            MemberPhase::Listening => " listens to the call",
         };
         let muted = if member.muted { " is muted" } else { "" };
-        let words = [holds, muted].into_iter().filter(|word| !word.is_empty());
+        let words = [phase, muted].into_iter().filter(|word| !word.is_empty());
         let words = words.collect::<Vec<_>>().join(" and");
         let words = if words.is_empty() { " is in the call".to_owned() } else { words };
         format!("{}{words}.", plain(&member.login))

@@ -10,8 +10,8 @@ use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
     Accept, AddFailed, AddMember, CallEnd, CallReady, Cancel, ChangePassword, ChooseLayer,
-    EndWrapUp, FromTerminal, HangUp, Hold, Incoming, Invite, InviteDesk, Layer, Members, Merge,
-    Merged, Missed, MissedCalls, Mute, PathRenewed, Presence, QueueNews, Queued, Reject,
+    EndWrapUp, FromTerminal, HangUp, Hold, Incoming, Invite, InviteDesk, Layer, Listen, Members,
+    Merge, Merged, Missed, MissedCalls, Mute, PathRenewed, Presence, QueueNews, Queued, Reject,
     ReportQuality, SetAway, Share, SignedIn,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -364,6 +364,19 @@ impl Terminal {
     /// [`TerminalError`] as control or the connection has it.
     pub async fn missed(&self, seen_until_ms: u64) -> Result<(), TerminalError> {
         self.ask(move |request| Missed { request, seen_until_ms }.into()).await
+    }
+
+    /// Listens to a call of the tenant, where role and tenant allow it; [`Event::Ready`] follows.
+    /// `streams` carry this terminal's reports and are received by nobody.
+    ///
+    /// # Errors
+    /// [`TerminalError`] as control or the connection has it.
+    pub async fn listen(
+        &self,
+        call: CallId,
+        streams: Vec<StreamOffer>,
+    ) -> Result<(), TerminalError> {
+        self.ask(move |request| Listen { request, call, streams }.into()).await
     }
 
     /// Says how a call's media arrived; not answered.

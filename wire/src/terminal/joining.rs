@@ -2,7 +2,9 @@
 
 use super::CallEnd;
 use crate::id::{CallId, RequestId};
-use crate::message::{Check, name};
+use crate::limits::STREAMS_PER_LEG_MAX;
+use crate::media::StreamOffer;
+use crate::message::{Check, at_most, name};
 use rkyv::{Archive, Deserialize, Serialize};
 
 /// Brings `login` of the same tenant into the call: its terminals ring, hearing
@@ -36,6 +38,21 @@ pub struct Merge {
     pub then_leave: bool,
 }
 
+/// Listens to a call of the tenant in which this account has no part, where its role and the tenant
+/// allow it: every member is told ([`MemberPhase::Listening`](super::MemberPhase::Listening)), and
+/// nobody receives anything of it. Answer: [`Done`](super::Done), then
+/// [`CallReady`](super::CallReady) of the call's next round, or
+/// [`CallEnded`](super::CallEnded) if that does not come about.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct Listen {
+    /// Pairs the answer.
+    pub request: RequestId,
+    /// Which call.
+    pub call: CallId,
+    /// What carries this terminal's reports, at least one stream; nobody receives it.
+    pub streams: Vec<StreamOffer>,
+}
+
 /// Somebody whom this member wanted in the call did not come into it.
 #[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct AddFailed {
@@ -59,6 +76,12 @@ pub struct Merged {
 
 impl Check for Merge {}
 impl Check for Merged {}
+
+impl Check for Listen {
+    fn check(&self) -> Result<(), &'static str> {
+        at_most("streams", self.streams.len(), STREAMS_PER_LEG_MAX)
+    }
+}
 
 impl Check for AddMember {
     fn check(&self) -> Result<(), &'static str> {

@@ -110,6 +110,8 @@ pub enum MemberPhase {
     Held = 4,
     /// Its terminal has lost its connection to control and may come back: its media goes on.
     Reconnecting = 5,
+    /// It only listens, or is about to.
+    Listening = 6,
 }
 
 impl Check for Hold {}

@@ -79,7 +79,16 @@ impl Call {
 
     /// Whether two speak with each other when the member at `nth` is gone.
     pub fn goes_on_without(&self, nth: usize) -> bool {
-        self.state == State::Connected && self.staying(Some(nth)).len() >= 2
+        self.state == State::Connected && self.speakers(Some(nth)) >= 2
+    }
+
+    /// Whether two speak with each other in it.
+    pub fn is_alive(&self) -> bool {
+        self.speakers(None) >= 2
+    }
+
+    fn speakers(&self, gone: Option<usize>) -> usize {
+        self.staying(gone).into_iter().filter(|nth| !self.members[*nth].listens()).count()
     }
 
     /// Those who have taken the call and do not leave with the next round, when `gone` is gone.

@@ -523,7 +523,7 @@ impl Life {
             }
             let there = call.members().iter().filter(|member| !member.has_left());
             prop_assert!(there.clone().count() <= CALL_MEMBERS_MAX);
-            prop_assert!(waits || call.wanted_members().len() >= 2, "somebody is alone");
+            prop_assert!(waits || call.is_alive(), "somebody is alone");
             for member in there {
                 prop_assert_eq!(member.account.tenant, call.tenant());
                 if !member.holds() {

@@ -2,9 +2,12 @@
 
 use super::*;
 use crate::capacity::{CALL_MEMBERS_MAX, LEGS_TIMEOUT, ROUND_KEPT};
+use crate::policy::TenantPolicy;
 use crate::records::PartyRole;
 use crate::sessions::Whom;
+use crate::store::Revision;
 use kakehashi_wire::media::Sender;
+use kakehashi_wire::terminal::MemberPhase;
 
 /// Accounts 1 to `accounts` in sessions of the same numbers, over `relays`, and nothing unread.
 fn signed_in(relays: u32, accounts: u64, isolation: Isolation) -> World {
@@ -325,5 +328,70 @@ fn who_may_come_and_who_may_bring() {
     assert_eq!(world.heard(3), ["Refused TooLate"]);
     world.hang_up(3, ringing);
     world.hang_up(1, call);
+    world.assert_clean();
+}
+
+fn listen(world: &mut World, session: u64, call: CallId) -> Vec<String> {
+    let request = world.request();
+    world.ask(session, Request::Listen(Listen { request, call, streams: vec![AUDIO] }));
+    world.heard(session)
+}
+
+#[test]
+fn who_listens_receives_all_is_seen_by_all_and_heard_by_none() {
+    let (mut world, call, _) = two_of(4, Isolation::None);
+    world.sign_in(50, 2, 50, 50);
+    for session in [3, 50] {
+        assert_eq!(listen(&mut world, session, call).last().unwrap(), "Refused NotAllowed");
+    }
+    world.role = Role::Supervisor;
+    world.sign_in(3, 1, 3, 13);
+    world.sign_in(51, 2, 51, 51);
+    assert_eq!(listen(&mut world, 3, call).last().unwrap(), "Refused NotAllowed", "as is usual");
+    let mut policy = TenantPolicy::default();
+    policy.rules.listening = true;
+    for tenant in [1, 2] {
+        world.input(Input::Tenant(TenantId(tenant), Box::new(policy.clone()), Revision(1)));
+    }
+    world.told.clear();
+    assert_eq!(listen(&mut world, 4, call), ["Refused NotAllowed"], "no supervisor");
+    assert_eq!(listen(&mut world, 51, call), ["Refused NoSuchCall"], "of another tenant");
+    assert_eq!(listen(&mut world, 3, CallId(1)), ["Refused NoSuchCall"]);
+    assert_eq!(listen(&mut world, 1, call), ["Refused NotAllowed"]);
+    let request = world.request();
+    world.ask(3, Request::Listen(Listen { request, call, streams: Vec::new() }));
+    assert_eq!(world.heard(3), ["Refused BadRequest"]);
+    let request = world.request();
+    world.ask(3, Request::Listen(Listen { request, call, streams: vec![AUDIO] }));
+    let third = world.ready(3).unwrap();
+    assert_eq!(logins(&third.senders), [(0, "login-1"), (1, "login-2")]);
+    let seen = world.take(1);
+    let phases = seen.iter().rev().find_map(|message| match message {
+        ToTerminal::Members(it) => Some(it.members.iter().map(|it| it.phase).collect::<Vec<_>>()),
+        _ => None,
+    });
+    assert_eq!(phases.unwrap(), [MemberPhase::In, MemberPhase::In, MemberPhase::Listening]);
+    let Some(ToTerminal::CallReady(first)) = seen.into_iter().last() else { unreachable!() };
+    assert_eq!(logins(&first.senders), [(1, "login-2")], "nothing of who listens");
+    // The relays forward nothing of it, whatever it sends.
+    let second = world.ready(2).unwrap();
+    for path in &first.paths {
+        let receives = &world.relay(path.relay.0).receives[&path.leg.0];
+        let sources: Vec<_> = receives.iter().map(|it| it.source).collect();
+        assert_eq!(sources, [second.streams[0].ssrc]);
+    }
+    // It brings nobody, holds nothing, and keeps no call alive.
+    world.told.clear();
+    add(&mut world, 3, call, 4, false);
+    hold(&mut world, 3, call);
+    assert_eq!(world.heard(3), ["Refused NotAllowed", "Refused NotAllowed"]);
+    assert_eq!(listen(&mut world, 3, call), ["Refused InAnotherCall"]);
+    world.hang_up(3, call);
+    assert!(world.ready(1).is_some(), "another round without it");
+    assert!(!listen(&mut world, 3, call).contains(&"Refused InAnotherCall".into()));
+    world.told.clear();
+    world.hang_up(1, call);
+    assert_eq!(world.heard(3), ["CallEnded HungUp"]);
+    assert_eq!(world.disk[&call].members[2].role, PartyRole::Listener);
     world.assert_clean();
 }
