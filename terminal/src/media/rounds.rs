@@ -28,6 +28,8 @@ struct Coming {
 /// The rounds of a call.
 pub(super) struct Rounds {
     current: Engine,
+    /// The number of the newest round that was begun.
+    newest: u32,
     next: Option<Coming>,
     last: Option<(Engine, Moment)>,
     /// Of all rounds before these.
@@ -38,9 +40,16 @@ pub(super) struct Rounds {
 
 impl Rounds {
     /// The first round.
-    pub(super) fn new(current: Engine) -> Self {
-        let earlier = CallSummary::default();
-        Self { current, next: None, last: None, earlier, flowing_since: None, alone_since: None }
+    pub(super) fn new(current: Engine, number: u32) -> Self {
+        Self {
+            current,
+            newest: number,
+            next: None,
+            last: None,
+            earlier: CallSummary::default(),
+            flowing_since: None,
+            alone_since: None,
+        }
     }
 
     /// The round in force.
@@ -53,8 +62,8 @@ impl Rounds {
         &mut self.current
     }
 
-    /// The next round is to be bound; one that was being bound is forgotten, as is one that this
-    /// terminal has heard of late.
+    /// The next round is to be bound; one that was being bound is forgotten. A round that was begun
+    /// before is not begun again: its keys would seal other packets under the same numbers.
     ///
     /// # Errors
     /// [`MediaError`] if control's plan cannot be carried out; the round in force goes on.
@@ -65,10 +74,19 @@ impl Rounds {
         now: Moment,
         random: Random,
     ) -> Result<(), MediaError> {
+        if ready.round <= self.newest {
+            return Ok(());
+        }
+        self.newest = ready.round;
         let newest = self.next.as_ref().map_or(&self.current, |next| &next.engine);
         let engine = newest.next_round(&ready, now, random)?.with_rates(limits, now);
         self.next = Some(Coming { engine, ready });
         Ok(())
+    }
+
+    /// The number of the newest round that was begun.
+    pub(super) fn newest(&self) -> u32 {
+        self.newest
     }
 
     /// The round that is being bound.
