@@ -8,4 +8,6 @@ pub mod forwarder;
 pub mod gstreamer;
 pub mod party;
 pub mod platform;
+pub mod talk;
 pub mod tidy;
+pub mod way;

@@ -4,6 +4,7 @@
 //! them. Everything ends with the value.
 
 use crate::children::Lines;
+use crate::talk::Talk;
 use kakehashi_loadgen::leg::LegClient;
 use kakehashi_loadgen::signed_in::{self, LiveCall};
 use kakehashi_terminal::{DeviceSecret, Settings, Timing};
@@ -172,12 +173,7 @@ impl Platform {
         let (store, concierge) = self.add_pair();
         let call = signed_in::call(self.settings(&store), self.settings(&concierge)).await;
         let call = call.expect("two accounts of one tenant can call each other");
-        let bound = |ready| {
-            let mut leg = LegClient::new(ready).expect("a leg has a relay and a stream");
-            leg.bind().expect("the relay answers");
-            leg
-        };
-        let (from, to) = (bound(&call.caller.ready), bound(&call.callee.ready));
+        let (from, to) = Talk::legs(&call);
         (call, from, to)
     }
 

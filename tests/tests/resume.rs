@@ -1,0 +1,127 @@
+//! A terminal loses its connection to control in the middle of a call.
+
+#![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
+
+use kakehashi_loadgen::signed_in::{self, LiveCall};
+use kakehashi_terminal::{Event, Events, Settings, Timing};
+use kakehashi_tests::platform::Platform;
+use kakehashi_tests::talk::Talk;
+use kakehashi_tests::way::Way;
+use kakehashi_wire::terminal::{CallEnd, MemberPhase};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Longer than a session is kept without a connection.
+const SOON: Duration = Duration::from_secs(90);
+
+/// A loss is noticed soon, by both sides: QUIC takes the shorter idle time of the two.
+const TIMING: Timing = Timing {
+    dial: Duration::from_secs(2),
+    reply: Duration::from_secs(10),
+    retry_least: Duration::from_millis(50),
+    retry_most: Duration::from_millis(200),
+    keep_alive: Duration::from_millis(300),
+    idle: Duration::from_secs(2),
+};
+
+/// A call whose caller reaches control over the way.
+async fn call_over_a_way(platform: &Platform) -> (LiveCall, Way) {
+    let (store, concierge) = platform.add_pair();
+    let way = Way::to(&platform.control());
+    let cut = Settings { control: way.address(), timing: TIMING, ..platform.settings(&store) };
+    let call = signed_in::call(cut, platform.settings(&concierge)).await;
+    (call.unwrap(), way)
+}
+
+/// The next event that `wanted` makes something of.
+async fn until<T>(events: &mut Events, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
+    loop {
+        let event = timeout(SOON, events.next()).await.unwrap().unwrap();
+        if let Some(found) = wanted(event) {
+            return found;
+        }
+    }
+}
+
+/// Waits until the one who called is in this phase for the one who hears `events`.
+async fn sees(events: &mut Events, phase: MemberPhase) {
+    until(events, |event| match event {
+        Event::Members(now) => {
+            let caller = now.members.iter().find(|member| member.login == "store-1").unwrap();
+            (caller.phase == phase).then_some(())
+        }
+        Event::Ended { reason, .. } => panic!("the call ended: {reason:?}"),
+        _ => None,
+    })
+    .await;
+}
+
+async fn end_of_call(events: &mut Events) -> CallEnd {
+    until(events, |event| match event {
+        Event::Ended { reason, .. } => Some(reason),
+        _ => None,
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_goes_on_while_a_terminal_reconnects_and_no_password_is_asked_for() {
+    let platform = Platform::start(1);
+    let (call, way) = call_over_a_way(&platform).await;
+    let (from, to) = Talk::legs(&call);
+    let talk = Talk::start(from, to);
+    talk.goes_on().await;
+    let (mut caller, mut callee) = (call.caller, call.callee);
+
+    way.cut(true);
+    sees(&mut callee.events, MemberPhase::Reconnecting).await;
+    talk.goes_on().await;
+    way.cut(false);
+    until(&mut caller.events, |event| match event {
+        Event::Resumed => Some(()),
+        Event::SignedIn(_) => panic!("it began a new session"),
+        Event::Ended { .. } | Event::Lost { .. } => panic!("the call is over"),
+        _ => None,
+    })
+    .await;
+    sees(&mut callee.events, MemberPhase::In).await;
+    talk.goes_on().await;
+
+    let pieces = talk.end();
+    assert!(pieces.len() > 3, "{pieces:?}");
+    for piece in pieces {
+        assert!(piece.sent > 20 && piece.lost() == 0 && piece.refused == 0, "{piece:?}");
+    }
+    caller.terminal.hang_up(caller.ready.call).await.unwrap();
+    for events in [&mut caller.events, &mut callee.events] {
+        assert_eq!(end_of_call(events).await, CallEnd::HungUp);
+    }
+    let audit = platform.run_well(&["audit", "list"]);
+    assert_eq!(audit.matches(" sign_in ").count(), 2, "{audit}");
+    assert_eq!(audit.matches(" resume ").count(), 1, "{audit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_ends_when_a_terminal_stays_away_longer_than_the_grace() {
+    let platform = Platform::start(1);
+    let (call, way) = call_over_a_way(&platform).await;
+    let (mut caller, mut callee) = (call.caller, call.callee);
+    let id = caller.ready.call;
+
+    way.cut(true);
+    sees(&mut callee.events, MemberPhase::Reconnecting).await;
+    assert_eq!(end_of_call(&mut callee.events).await, CallEnd::PeerLost);
+    way.cut(false);
+    let (mut is_back, mut is_over) = (false, false);
+    until(&mut caller.events, |event| {
+        match event {
+            Event::Resumed => is_back = true,
+            Event::SignedIn(_) => panic!("its token is good for a new session"),
+            Event::Ended { call, .. } | Event::Lost { call } => is_over |= call == id,
+            _ => {}
+        }
+        (is_back && is_over).then_some(())
+    })
+    .await;
+    assert_eq!(platform.run_well(&["sessions"]).lines().count(), 3, "a heading and both");
+}
