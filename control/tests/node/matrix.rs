@@ -39,7 +39,7 @@ struct Named {
 /// The same request about one thing and another, or about nothing in particular.
 enum Asked {
     /// The first message of a connection.
-    SignIn,
+    First,
     /// What a terminal says.
     Terminal(Vec<FromTerminal>),
     /// What an operator or administrator asks.
@@ -66,7 +66,7 @@ fn terminal(act: Act, named: Named, own: CallId) -> Asked {
         Asked::Terminal(vec![message])
     };
     match act {
-        Act::SignIn => Asked::SignIn,
+        Act::SignIn | Act::Resume => Asked::First,
         Act::SignOut => one(SignOut { request }.into()),
         Act::ChangePassword => {
             // The new one is not good enough, so that the account stays as it is.

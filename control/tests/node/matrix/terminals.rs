@@ -3,6 +3,7 @@
 use super::super::common::device_of;
 use super::super::common::relay::Relay;
 use super::*;
+use kakehashi_wire::secret::ResumeToken;
 use kakehashi_wire::terminal::{Refusal, SessionEnd, ToTerminal};
 
 /// Reads until somebody calls.
@@ -141,6 +142,37 @@ async fn signing_in_to_another_tenant_and_to_none() {
         assert_eq!(own.role, role);
         leave(terminal).await;
     }
+    platform.node.stop().await;
+}
+
+#[tokio::test]
+async fn resuming_with_another_tenants_token_and_with_none() {
+    let platform = platform().await;
+    let (mut stranger, theirs) = platform.terminal_with_token("bank", "z").await;
+    let of_others = [theirs, ResumeToken::none()];
+    for role in Role::ALL {
+        let login = login_of(role);
+        let device = device_of(login);
+        let (_first, own) = platform.terminal_with_token("shop", login).await;
+        let mut heard = Vec::new();
+        for token in &of_others {
+            let mut terminal = Terminal::open(platform.connect().await).await;
+            heard.push(terminal.resume(token, device).await.err().unwrap());
+        }
+        assert_eq!(heard[0], heard[1]);
+        assert_eq!((heard[0].reason, heard[0].retry_after_ms), (Refusal::Expired, 0));
+        let mut terminal = Terminal::open(platform.connect().await).await;
+        let resumed = terminal.resume(&own, device).await;
+        assert_eq!(resumed.is_ok(), is_allowed(Act::Resume, Rank::Account(role)), "{role:?}");
+        // Within a session it is out of place, whoever's the token is.
+        for token in of_others.iter().chain([&own]) {
+            let refused = terminal.resume(token, device).await.err().unwrap();
+            assert_eq!((refused.reason, refused.retry_after_ms), (Refusal::BadRequest, 0));
+        }
+        leave(terminal).await;
+    }
+    let heard = answers(&mut stranger, quality(NEVER).into()).await;
+    assert_eq!(heard, [], "the other tenant's session goes on");
     platform.node.stop().await;
 }
 
