@@ -43,7 +43,7 @@ pub(super) fn policy(data: &DataArgs, args: &PolicyArgs) -> Result<ExitCode> {
 
 fn asked(data: &DataArgs, request: Request) -> Result<TenantPolicy> {
     let Answer::TenantPolicy { policy } = ask(data, request)? else { bail!(ODD_ANSWER) };
-    Ok(policy)
+    Ok(*policy)
 }
 
 /// `limits.calls=50`, or `rules.hours=` to have none.

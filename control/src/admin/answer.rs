@@ -148,13 +148,13 @@ async fn policy(
 ) -> Result<Answer, Refused> {
     if limits.is_none() && rules.is_none() {
         let policy = find(service, tenant).await?.policy();
-        return Ok(Answer::TenantPolicy { policy });
+        return Ok(Answer::TenantPolicy { policy: Box::new(policy) });
     }
     let known = service.accounts.set_policy(tenant, limits, rules).await?;
     let policy = known.tenant.policy();
     service.records.forget_old(&known.tenant, (service.now)()).await?;
     service.live.know(known).await;
-    Ok(Answer::TenantPolicy { policy })
+    Ok(Answer::TenantPolicy { policy: Box::new(policy) })
 }
 
 async fn set_password(

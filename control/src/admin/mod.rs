@@ -181,7 +181,7 @@ pub enum Answer {
     /// What a tenant may have, and how it wants its calls.
     TenantPolicy {
         /// Both.
-        policy: TenantPolicy,
+        policy: Box<TenantPolicy>,
     },
     /// Accounts, in order of login ID.
     Accounts {

@@ -21,7 +21,7 @@ async fn set(
     let (tenant, limits, rules) = ("shop".to_owned(), Some(limits), Some(Box::new(rules)));
     let request = Request::TenantPolicy { tenant, limits, rules };
     match within(client::request(platform.folder.path(), request)).await? {
-        Answer::TenantPolicy { policy } => Ok(policy),
+        Answer::TenantPolicy { policy } => Ok(*policy),
         _ => panic!("a policy was asked for"),
     }
 }
