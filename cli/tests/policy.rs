@@ -28,7 +28,7 @@ async fn start(folder: &Path) -> Node {
 /// What is printed of a policy after some changes.
 const CHANGED: &str = r#"[limits]
 accounts = 10000
-terminals = 10000
+terminals = 20000
 calls = 50
 leg_rate_max_kbps = 0
 lane = "seal"
@@ -43,6 +43,12 @@ store = ["concierge"]
 concierge = ["store", "concierge", "supervisor", "tenant-admin"]
 supervisor = ["store", "concierge", "supervisor", "tenant-admin"]
 tenant-admin = ["store", "concierge", "supervisor", "tenant-admin"]
+
+[rules.may_call_desks]
+store = ["sales"]
+concierge = "all"
+supervisor = "all"
+tenant-admin = "all"
 
 [rules.software]
 kakehashi-terminal = "0.1.0"
@@ -75,6 +81,7 @@ async fn an_operator_shows_and_changes_a_policy_that_outlives_the_node() {
         "limits.lane=seal",
         "rules.listening=true",
         r#"rules.may_call.store=["concierge"]"#,
+        r#"rules.may_call_desks.store=["Sales"]"#,
         "rules.software.kakehashi-terminal=0.1.0",
         "rules.hours.zone=Asia/Tokyo",
         r#"rules.hours.monday=["09:00-12:00", "13:00-18:00"]"#,

@@ -287,8 +287,8 @@ pub const TENANTS_MAX: u32 = 10_000;
 /// Accounts of one tenant unless its record says otherwise.
 pub const ACCOUNTS_PER_TENANT_DEFAULT: u32 = 10_000;
 
-/// Terminals of one tenant at once unless its policy says otherwise: one for each account.
-pub const TERMINALS_PER_TENANT_DEFAULT: u32 = ACCOUNTS_PER_TENANT_DEFAULT;
+/// Terminals of one tenant at once unless its policy says otherwise: two for each account.
+pub const TERMINALS_PER_TENANT_DEFAULT: u32 = 2 * ACCOUNTS_PER_TENANT_DEFAULT;
 
 /// Calls of one tenant at once unless its policy says otherwise: all its accounts in pairs.
 pub const CALLS_PER_TENANT_DEFAULT: u32 = ACCOUNTS_PER_TENANT_DEFAULT / 2;
@@ -305,6 +305,9 @@ pub const RETENTION_EVERY: Duration = Duration::from_secs(3600);
 
 /// Programs that one tenant's policy may name: its terminals come from a handful of makers.
 pub const SOFTWARE_PER_TENANT_MAX: usize = 16;
+
+/// Desks that a tenant's policy may name for one role: who needs more of its hundred has "all".
+pub const DESKS_NAMED_MAX: usize = 32;
 
 /// Opening times of one day: a morning, an afternoon, an evening, and one to spare.
 pub const SPANS_PER_DAY_MAX: usize = 4;

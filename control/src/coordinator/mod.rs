@@ -107,7 +107,7 @@ pub struct Called {
     pub role: Role,
 }
 
-impl Target {
+impl Target<'_> {
     /// Whoever a login ID names in the tenant.
     fn of(called: Option<Called>) -> Self {
         called.map_or(Self::Nobody, |called| Self::Account(called.role))

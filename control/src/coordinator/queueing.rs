@@ -41,7 +41,7 @@ impl Coordinator {
         if !acceptable(&streams) {
             return Err(Refusal::BadRequest);
         }
-        self.may_do(session, Act::InviteDesk, Target::Nobody, now)?;
+        self.may_do(session, Act::InviteDesk, Target::Desk(&desk), now)?;
         let key = DeskId { tenant: session.account.tenant, name: desk.to_ascii_lowercase() };
         let presences = &self.presences;
         may_call_desk(&DeskFacts {

@@ -47,7 +47,7 @@ impl Coordinator {
         &mut self,
         session: &Session,
         act: Act,
-        target: Target,
+        target: Target<'_>,
         now: Now,
     ) -> Result<(), Refusal> {
         self.may((session, act), target, "", now)
@@ -56,7 +56,7 @@ impl Coordinator {
     fn may(
         &mut self,
         (session, act): (&Session, Act),
-        target: Target,
+        target: Target<'_>,
         software: &str,
         now: Now,
     ) -> Result<(), Refusal> {

@@ -5,6 +5,7 @@
 mod call;
 mod conference;
 mod desk;
+mod desks;
 mod hours;
 mod media;
 mod request;
@@ -17,6 +18,7 @@ mod tenant;
 pub use call::{CallFacts, Callee, Engaged, MayCall, may_call};
 pub use conference::{AddFacts, ListenFacts, MergeFacts, may_add, may_listen, may_merge};
 pub use desk::{DeskFacts, may_call_desk};
+pub use desks::Desks;
 pub use hours::{Hours, Span};
 pub use media::{Isolation, MediaFacts, MediaTerms, media_terms};
 pub use request::{Counts, Facts, Reason, Target, Verdict, may};

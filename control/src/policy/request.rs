@@ -11,11 +11,13 @@ use kakehashi_wire::terminal::{Refusal, Role};
 
 /// Whom a request is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Target {
+pub enum Target<'a> {
     /// Nobody of this tenant.
     Nobody,
     /// An account of this tenant with that role.
     Account(Role),
+    /// The desk of this tenant with that name, if there is one.
+    Desk(&'a str),
 }
 
 /// What there is of a tenant without what is asked for.
@@ -35,7 +37,7 @@ pub struct Facts<'a> {
     /// What for.
     pub act: Act,
     /// About whom.
-    pub target: Target,
+    pub target: Target<'a>,
     /// What the terminal says to run; of an [`Act::SignIn`] only.
     pub software: &'a str,
     /// The tenant's policy.
@@ -72,6 +74,8 @@ pub enum Reason {
     Callee,
     /// The tenant does not let anybody listen.
     Listening,
+    /// The tenant does not let the role call that desk.
+    Desk,
 }
 
 /// Whether a session may do something now. Total: every combination of facts has a verdict.
@@ -114,13 +118,16 @@ fn may_invite(facts: &Facts<'_>) -> Verdict {
     verdict
 }
 
-/// Whether the one role may call the other, into a new call or one that goes on.
+/// Whether the role may call the other, or the desk, into a new call or one that goes on.
 fn may_reach(facts: &Facts<'_>) -> Verdict {
     match facts.target {
         Target::Account(role) if !facts.policy.rules.may_call.of(facts.role).include(role) => {
             Verdict::Refuse(Refusal::NotAllowed, Reason::Callee)
         }
-        Target::Account(_) | Target::Nobody => Verdict::Allow,
+        Target::Desk(name) if !facts.policy.rules.may_call_desks.of(facts.role).include(name) => {
+            Verdict::Refuse(Refusal::NotAllowed, Reason::Desk)
+        }
+        Target::Account(_) | Target::Desk(_) | Target::Nobody => Verdict::Allow,
     }
 }
 
@@ -143,6 +150,8 @@ mod tests {
         let mut policy = TenantPolicy::default();
         (policy.limits.terminals, policy.limits.calls) = (1, 1);
         policy.rules.may_call.store = [Role::Concierge][..].into();
+        let desks = serde_json::from_str(r#"["sales"]"#).unwrap();
+        policy.rules.may_call_desks.store = desks;
         policy.rules.software =
             [("ours".to_owned(), "1.0.0".to_owned().try_into().unwrap())].into();
         let closed = Vec::new;
@@ -200,6 +209,18 @@ mod tests {
                 refused(Refusal::NotAllowed, Reason::Callee),
             ),
             (Facts { act: Act::AddMember, at: evening, counts: full, ..invite }, Verdict::Allow),
+            (
+                Facts { act: Act::InviteDesk, target: Target::Desk("sales"), ..invite },
+                Verdict::Allow,
+            ),
+            (
+                Facts { act: Act::InviteDesk, target: Target::Desk("repairs"), ..invite },
+                refused(Refusal::NotAllowed, Reason::Desk),
+            ),
+            (
+                Facts { act: Act::InviteDesk, at: evening, ..invite },
+                refused(Refusal::OutsideHours, Reason::Hours),
+            ),
             (Facts { target: Target::Nobody, ..invite }, Verdict::Allow),
             (Facts { act: Act::Accept, at: evening, counts: full, ..invite }, Verdict::Allow),
         ] {
@@ -222,8 +243,12 @@ mod tests {
         }
     }
 
-    fn targets() -> impl Strategy<Value = Target> {
-        prop_oneof![Just(Target::Nobody), select(&Role::ALL[..]).prop_map(Target::Account),]
+    fn targets() -> impl Strategy<Value = Target<'static>> {
+        prop_oneof![
+            Just(Target::Nobody),
+            select(vec!["sales", "repairs"]).prop_map(Target::Desk),
+            select(&Role::ALL[..]).prop_map(Target::Account),
+        ]
     }
 
     proptest! {

@@ -1,14 +1,16 @@
 //! What a tenant may have, and how it wants its calls.
 
+use super::desks::Desks;
 use super::hours::Hours;
 use super::roles::{PerRole, Roles};
 use super::software::{Version, name_and_version};
 use crate::capacity::{
-    ACCOUNTS_PER_TENANT_DEFAULT, CALLS_PER_TENANT_DEFAULT, LEG_RATE_MAX_KBPS_LEAST,
-    RECORDS_DAYS_DEFAULT, RECORDS_DAYS_MAX, SOFTWARE_PER_TENANT_MAX, SPANS_PER_DAY_MAX,
-    TERMINALS_PER_TENANT_DEFAULT,
+    ACCOUNTS_PER_TENANT_DEFAULT, CALLS_PER_TENANT_DEFAULT, DESKS_NAMED_MAX,
+    LEG_RATE_MAX_KBPS_LEAST, RECORDS_DAYS_DEFAULT, RECORDS_DAYS_MAX, SOFTWARE_PER_TENANT_MAX,
+    SPANS_PER_DAY_MAX, TERMINALS_PER_TENANT_DEFAULT,
 };
 use kakehashi_wire::limits::NAME_BYTES_MAX;
+use kakehashi_wire::terminal::Role;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -76,6 +78,8 @@ pub struct TenantRules {
     pub records_days: u32,
     /// Whom each role may call.
     pub may_call: PerRole<Roles>,
+    /// Which desks each role may call.
+    pub may_call_desks: PerRole<Desks>,
     /// The terminals' software that is let in, by name, with its lowest version; all if none is
     /// named.
     pub software: BTreeMap<String, Version>,
@@ -90,6 +94,7 @@ impl Default for TenantRules {
             listening: false,
             records_days: RECORDS_DAYS_DEFAULT,
             may_call: PerRole::default(),
+            may_call_desks: PerRole::default(),
             software: BTreeMap::new(),
             hours: None,
         }
@@ -130,6 +135,9 @@ pub enum BadPolicy {
     /// Records would be kept for too long.
     #[error("`records_days` must be from 0 to {RECORDS_DAYS_MAX}")]
     Records,
+    /// Too many desks.
+    #[error("`may_call_desks` names at most {DESKS_NAMED_MAX} desks for a role: give \"all\"")]
+    Desks,
     /// Too much software, or an odd name.
     #[error(
         "`software` names at most {SOFTWARE_PER_TENANT_MAX} programs, with 1 to {NAME_BYTES_MAX} \
@@ -171,6 +179,10 @@ impl TenantRules {
         if self.records_days > RECORDS_DAYS_MAX {
             return Err(BadPolicy::Records);
         }
+        let desks = Role::ALL.map(|role| self.may_call_desks.of(role).named());
+        if desks.into_iter().any(|named| named > DESKS_NAMED_MAX) {
+            return Err(BadPolicy::Desks);
+        }
         let in_order = self.hours.as_ref().is_none_or(Hours::are_in_order);
         if in_order { Ok(()) } else { Err(BadPolicy::Hours) }
     }
@@ -202,7 +214,8 @@ mod tests {
         policy.limits.lane = Lane::Seal;
         policy.rules = rules(
             "listening = true\nrecords_days = 30\n\
-             [may_call]\nstore = [\"concierge\"]\n[software]\nours = \"1.2.0\"\n\
+             [may_call]\nstore = [\"concierge\"]\n\
+             [may_call_desks]\nstore = [\"sales\"]\n[software]\nours = \"1.2.0\"\n\
              [hours]\nzone = \"Asia/Tokyo\"\nmonday = [\"09:00-18:00\"]\n",
         );
         let text = toml::to_string(&policy).unwrap();
@@ -223,11 +236,14 @@ mod tests {
         assert_eq!(slow.check(), Err(BadPolicy::Rate));
         let many: String =
             (0..=SOFTWARE_PER_TENANT_MAX).map(|n| format!("p{n} = \"1.0.0\"\n")).collect();
+        let desks: Vec<_> = (0..=DESKS_NAMED_MAX).map(|n| format!("\"d{n}\"")).collect();
+        let desks = format!("[may_call_desks]\nstore = [{}]", desks.join(","));
         for (text, why) in [
             ("records_days = 4000", BadPolicy::Records),
             ("[software]\n\"\" = \"1.0.0\"", BadPolicy::Software),
             ("[software]\n\"a\\n\" = \"1.0.0\"", BadPolicy::Software),
             (&format!("[software]\n{many}"), BadPolicy::Software),
+            (&desks, BadPolicy::Desks),
             (
                 "[hours]\nzone = \"UTC\"\nmonday = [\"09:00-18:00\", \"17:00-19:00\"]",
                 BadPolicy::Hours,
