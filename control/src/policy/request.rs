@@ -276,8 +276,9 @@ mod tests {
             if !Rank::Account(role).may(act) {
                 prop_assert_eq!(verdict, Verdict::Refuse(Refusal::NotAllowed, Reason::Role));
             }
-            // Only what begins something new is held to limits, hours and callees.
-            let held = [Act::SignIn, Act::Invite, Act::InviteDesk, Act::AddMember];
+            // Only what begins something new is held to limits, hours, callees and listening.
+            let held =
+                [Act::SignIn, Act::Invite, Act::InviteDesk, Act::AddMember, Act::Listen];
             let is_held_to = held.contains(&act);
             if Rank::Account(role).may(act) && !is_held_to {
                 prop_assert_eq!(verdict, Verdict::Allow);

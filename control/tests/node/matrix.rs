@@ -8,6 +8,7 @@ mod times;
 
 use super::common::terminal::{AUDIO, Terminal};
 use super::common::{PASSWORD, Platform, frame, within};
+use super::policy::set;
 use kakehashi_control::accounts::{NewAccount, Subject};
 use kakehashi_control::admin::Request;
 use kakehashi_control::audit::Head;
@@ -189,6 +190,8 @@ async fn platform() -> Platform {
         };
         platform.node.accounts.add_account(shop.id, new, UnixMs::now()).await.unwrap();
     }
+    // So that what is refused is refused for the role.
+    set(&platform, |policy| policy.rules.listening = true).await.unwrap();
     platform
 }
 

@@ -11,7 +11,7 @@ use kakehashi_control::records::{CallRecord, Party, PartyRole, RecordState};
 use kakehashi_wire::id::{AccountId, CallId, TenantId};
 use kakehashi_wire::terminal::{CallEnd, Refusal, Role};
 
-async fn set(
+pub(super) async fn set(
     platform: &Platform,
     change: impl Fn(&mut TenantPolicy),
 ) -> Result<TenantPolicy, ClientError> {
