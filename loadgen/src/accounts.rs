@@ -123,8 +123,26 @@ impl Roster {
             device: DeviceId(u64::from(std::process::id()) << 32 | number as u64),
             device_secret: DeviceSecret::from_seed(rand::random()),
             software: concat!("kakehashi-loadgen ", env!("CARGO_PKG_VERSION")).to_owned(),
+            source: None,
             timing: Timing::default(),
         })
+    }
+
+    /// Makes the desk `name` of accounts made here, or gives it these `agents`. Nobody wraps up.
+    ///
+    /// # Errors
+    /// If accounts are listed, or the platform refuses.
+    pub fn desk(&self, name: &str, agents: &[String]) -> Result<()> {
+        let Accounts::Made { kakehashi, data, tenant } = &self.accounts else {
+            bail!("accounts are listed");
+        };
+        let operator = Operator { kakehashi, data, tenant };
+        let desks = operator.run(&["desk", "list", tenant])?;
+        let there = desks.lines().skip(1).any(|desk| first_word(desk) == Some(name));
+        let verb = if there { "set" } else { "add" };
+        let agents = agents.join(",");
+        operator.run(&["desk", verb, tenant, name, "--agents", &agents, "--wrap-up", "0"])?;
+        Ok(())
     }
 
     async fn make(&mut self, number: usize) -> Result<LoadAccount> {

@@ -22,6 +22,7 @@ pub mod batch_socket;
 pub mod clock;
 pub mod conduct;
 pub mod cpu;
+pub mod desk;
 pub mod engine;
 pub mod flows;
 pub mod honest;

@@ -115,6 +115,7 @@ fn settings(port: u16, ca_pem: String) -> Settings {
         device: DeviceId(0xd),
         device_secret: DeviceSecret::from_seed([0xd; 32]),
         software: "test".into(),
+        source: None,
         timing: Timing {
             dial: Duration::from_millis(700),
             reply: Duration::from_millis(700),

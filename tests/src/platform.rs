@@ -190,6 +190,7 @@ impl Platform {
             device: DeviceId(DEVICES.fetch_add(1, Ordering::Relaxed)),
             device_secret: DeviceSecret::from_seed(rand::random()),
             software: "kakehashi-tests".to_owned(),
+            source: None,
             timing: Timing::default(),
         }
     }

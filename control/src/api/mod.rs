@@ -1,6 +1,6 @@
 //! The operators' door: an HTTPS API for everything an operator does, also by `kakehashi`.
 //!
-//! TLS 1.3 and HTTP/1.1 on a listener of its own. [`routes`] is one table from which the router,
+//! TLS 1.3 and HTTP/1.1 on a listener of its own. `routes` is one table from which the router,
 //! the checks and the document `openapi.json` come; whatever is asked becomes a
 //! [`Request`](crate::admin::Request), which one place answers and the audit log sees. Whoever
 //! reads `operator.token` in the data folder is the operator; it is made anew at each start. People

@@ -2,6 +2,7 @@
 
 mod capacity;
 mod common;
+mod desk;
 mod load;
 mod media;
 mod orders;
@@ -68,6 +69,13 @@ enum Command {
     /// code 0 means that every honest sign-in succeeded, 99 % of them within --p99-ms, and that the
     /// call lost no packet.
     Storm(Box<storm::StormArgs>),
+    /// Lets many stores call one desk of many concierges, all with sessions and voice of their own.
+    ///
+    /// Calls begin at --rate whatever control does (open loop). Their set-up is timed from the
+    /// store's request until both sides hold keys and the relay's address; to wait for a free
+    /// concierge is part of it. Exit code 0 means that calls were answered, 99 % of them within
+    /// --p99-ms, and that at most one packet of voice in a thousand was lost.
+    Desk(Box<desk::DeskArgs>),
 }
 
 /// Runs the program.
@@ -82,5 +90,6 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         Command::Steady(args) => steady::run(*args).await.map(|()| ExitCode::SUCCESS),
         Command::Suspend(args) => suspend::run(*args).await,
         Command::Storm(args) => storm::run(*args).await,
+        Command::Desk(args) => desk::run(*args).await,
     }
 }

@@ -60,6 +60,7 @@ pub(super) async fn run(args: SteadyArgs) -> Result<()> {
             device: DeviceId(u64::from(std::process::id())),
             device_secret: DeviceSecret::from_seed(rand::random()),
             software: concat!("kakehashi-loadgen ", env!("CARGO_PKG_VERSION")).to_owned(),
+            source: None,
             timing: Timing::default(),
         })
     };

@@ -172,6 +172,7 @@ fn settings(config: &Config) -> Result<Settings> {
         device,
         device_secret: device::remember_secret(&folder, rand::random())?,
         software: concat!("kakehashi-terminal ", env!("CARGO_PKG_VERSION")).to_owned(),
+        source: None,
         timing: Timing::default(),
     })
 }

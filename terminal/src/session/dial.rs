@@ -3,7 +3,7 @@
 use super::error::TerminalError;
 use super::terminal::Settings;
 use crate::capacity::STREAM_WINDOW_BYTES;
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use kakehashi_wire::frame::ALPN_TERMINAL;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, TransportConfig, VarInt};
@@ -15,6 +15,7 @@ use std::sync::Arc;
 pub(super) struct Dialler {
     control: String,
     server_name: String,
+    source: Option<IpAddr>,
     timeout: core::time::Duration,
     config: ClientConfig,
 }
@@ -42,6 +43,7 @@ impl Dialler {
         Ok(Self {
             control: settings.control.clone(),
             server_name: settings.server_name.clone(),
+            source: settings.source,
             timeout: settings.timing.dial,
             config,
         })
@@ -62,14 +64,13 @@ impl Dialler {
     }
 
     async fn dial_one(&self, address: SocketAddr) -> Result<(Endpoint, Connection), TerminalError> {
-        let any: SocketAddr = if address.is_ipv6() {
-            (core::net::Ipv6Addr::UNSPECIFIED, 0).into()
-        } else {
-            (core::net::Ipv4Addr::UNSPECIFIED, 0).into()
-        };
+        let source = self.source.unwrap_or_else(|| match address {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        });
         let lost = |why: String| TerminalError::Lost { why };
-        let endpoint = Endpoint::client(any)
-            .map_err(|error| lost(format!("no UDP socket can be opened: {error}")))?;
+        let endpoint = Endpoint::client((source, 0).into())
+            .map_err(|error| lost(format!("no UDP socket can be opened at {source}: {error}")))?;
         let connecting = endpoint
             .connect_with(self.config.clone(), address, &self.server_name)
             .map_err(|error| lost(error.to_string()))?;

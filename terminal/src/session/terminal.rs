@@ -4,6 +4,7 @@ use super::device_secret::DeviceSecret;
 use super::driver;
 use super::error::TerminalError;
 use crate::capacity::{COMMANDS_MAX, EVENTS_MAX};
+use core::net::IpAddr;
 use core::time::Duration;
 use kakehashi_wire::id::{CallId, DeviceId, MemberId, RequestId};
 use kakehashi_wire::media::StreamOffer;
@@ -37,6 +38,8 @@ pub struct Settings {
     pub device_secret: DeviceSecret,
     /// Name and version of the application.
     pub software: String,
+    /// The address of this machine to speak to control from; the system's choice if `None`.
+    pub source: Option<IpAddr>,
     /// How long to wait for what.
     pub timing: Timing,
 }
