@@ -74,6 +74,14 @@ impl AtDesk {
         agent.map(|agent| agent.ring(session.id)).is_some()
     }
 
+    /// `session` goes on in the place of `older`, and rings where that one did.
+    pub(super) fn succeed(&mut self, older: &Session, session: &Session) {
+        if let Some(agent) = self.agents.iter_mut().find(|it| it.account == session.account) {
+            // An agent that rings takes part in nothing yet that it could be back in.
+            let _is_back = agent.succeed(older.id, session.id);
+        }
+    }
+
     /// `session` rings no more, and with its last device the agent does not.
     pub fn stop_ringing(&mut self, session: SessionId) -> Ringing {
         let place = self.agents.iter().position(|agent| agent.sessions().contains(&session));

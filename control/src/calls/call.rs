@@ -292,6 +292,9 @@ impl Call {
         if let Some(merging) = &mut self.merging {
             merging.with_mut().succeed(older, session);
         }
+        if let Some(desk) = &mut self.desk {
+            desk.succeed(older, session);
+        }
         let nth = self.place_of(session.account);
         nth.is_some_and(|nth| self.members[nth].succeed(older.id, session.id))
     }

@@ -76,8 +76,8 @@ impl Coordinator {
         }
         for id in rings {
             let call = self.calls.get(id);
-            let nth = call.and_then(|call| call.place_of(session.account));
-            if let Some((call, nth)) = call.zip(nth) {
+            let standing = call.and_then(|call| call.standing(session));
+            if let Some((call, (nth, _))) = call.zip(standing) {
                 let incoming = incoming(call, nth);
                 self.say(session.id, incoming);
             }

@@ -177,6 +177,20 @@ fn an_agent_that_rejects_does_not_answer_or_is_gone_gives_way_to_the_next() {
 }
 
 #[test]
+fn an_agent_that_comes_back_rings_on_and_has_the_call() {
+    let mut world = office(RingOrder::LongestIdle);
+    let call = world.call_desk(1, "reception").unwrap();
+    assert_eq!(world.heard(11), ["Incoming login-1 reception"]);
+    world.input(Input::Lost(SessionId(11)));
+    world.resume(21, (1, 11, 11), 11);
+    assert_eq!(world.heard(21), ["Resumed", "Incoming login-1 reception"]);
+    world.accept(21, call);
+    assert!(world.ready(21).is_some() && world.ready(1).is_some());
+    world.hang_up(1, call);
+    world.assert_clean();
+}
+
+#[test]
 fn all_ring_and_the_first_has_the_call() {
     let mut world = office(RingOrder::RingAll);
     // The second agent has two devices.
