@@ -10,6 +10,7 @@ use kakehashi_loadgen::signed_in::{self, LiveCall};
 use kakehashi_terminal::{DeviceSecret, Settings, Timing};
 use kakehashi_wire::id::DeviceId;
 use kakehashi_wire::secret::{MasterKey, Password};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -145,6 +146,29 @@ impl Platform {
         String::from_utf8(output.stdout).expect("operators read text")
     }
 
+    /// Runs a command of the load generator that must succeed against this platform; gives its
+    /// report.
+    pub fn load(&self, arguments: &[&str]) -> Value {
+        let report = self.data().join("load.json");
+        let output = Command::new(program("kakehashi-loadgen"))
+            .args(arguments)
+            .args(["--control", &self.control()])
+            .arg("--ca")
+            .arg(self.data().join("ca.pem"))
+            .arg("--data")
+            .arg(self.data())
+            .arg("--json")
+            .arg(&report)
+            .output()
+            .expect("the load generator starts");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{printed}\n{errors}");
+        println!("{printed}");
+        let report = std::fs::read(report).expect("the report is written");
+        serde_json::from_slice(&report).expect("the report is JSON")
+    }
+
     /// Adds a tenant.
     pub fn add_tenant(&self, name: &str) {
         self.run_well(&["tenant", "add", name]);
@@ -224,7 +248,7 @@ impl Platform {
     pub fn counters(&self) -> BTreeMap<String, u64> {
         let mut sums = BTreeMap::new();
         for line in self.run_well(&["relays", "--json"]).lines() {
-            let relay: serde_json::Value = serde_json::from_str(line).expect("one object a line");
+            let relay: Value = serde_json::from_str(line).expect("one object a line");
             let counters = relay["counters"].as_object().expect("a relay has counters");
             for (name, value) in counters {
                 *sums.entry(name.clone()).or_default() += value.as_u64().expect("a count");

@@ -2,31 +2,27 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
-use kakehashi_tests::platform::{Platform, program};
-use serde_json::Value;
-use std::process::Command;
+use kakehashi_tests::platform::Platform;
 
 #[test]
 fn stores_call_a_desk_and_concierges_answer() {
     let platform = Platform::start(1);
-    let report = platform.data().join("desk.json");
-    let output = Command::new(program("kakehashi-loadgen"))
-        .args(["desk", "--stores", "6", "--concierges", "3", "--seconds", "3", "--rate", "3"])
-        .args(["--talk-ms", "400", "--p99-ms", "60000", "--quiet"])
-        .args(["--control", &platform.control()])
-        .arg("--ca")
-        .arg(platform.data().join("ca.pem"))
-        .arg("--data")
-        .arg(platform.data())
-        .arg("--json")
-        .arg(&report)
-        .output()
-        .unwrap();
-    let printed = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{printed}\n{errors}");
-    println!("{printed}");
-    let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    let report = platform.load(&[
+        "desk",
+        "--stores",
+        "6",
+        "--concierges",
+        "3",
+        "--seconds",
+        "3",
+        "--rate",
+        "3",
+        "--talk-ms",
+        "400",
+        "--p99-ms",
+        "60000",
+        "--quiet",
+    ]);
     let count = |name: &str| report[name].as_u64().unwrap();
     assert_eq!(count("answered") + count("abandoned") + count("not_begun"), 9, "{report:#}");
     assert!(count("answered") >= 5, "{report:#}");

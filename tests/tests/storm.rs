@@ -2,30 +2,24 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
-use kakehashi_tests::platform::{Platform, program};
-use serde_json::Value;
-use std::process::Command;
+use kakehashi_tests::platform::Platform;
 
 #[test]
 fn honest_terminals_get_in_while_strangers_rage() {
     let platform = Platform::start(1);
-    let report = platform.data().join("storm.json");
-    let output = Command::new(program("kakehashi-loadgen"))
-        .args(["storm", "--seconds", "5", "--connections", "60", "--addresses", "20"])
-        .args(["--honest", "2", "--p99-ms", "20000", "--control", &platform.control()])
-        .arg("--ca")
-        .arg(platform.data().join("ca.pem"))
-        .arg("--data")
-        .arg(platform.data())
-        .arg("--json")
-        .arg(&report)
-        .output()
-        .unwrap();
-    let printed = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{printed}\n{errors}");
-    println!("{printed}");
-    let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    let report = platform.load(&[
+        "storm",
+        "--seconds",
+        "5",
+        "--connections",
+        "60",
+        "--addresses",
+        "20",
+        "--honest",
+        "2",
+        "--p99-ms",
+        "20000",
+    ]);
     let count = |name: &str| report[name].as_u64().unwrap();
     let (strangers, honest) = (count("stranger_sign_ins"), count("honest_sign_ins"));
     assert!(strangers > 10 * honest && honest >= 4, "{report:#}");

@@ -8,10 +8,9 @@ use kakehashi_loadgen::steady::{self, Rate, Report};
 use kakehashi_loadgen::suspend::{LATE, farewells};
 use kakehashi_terminal::Settings;
 use kakehashi_tests::children::pause;
-use kakehashi_tests::platform::{Account, Platform, TENANT, program};
+use kakehashi_tests::platform::{Account, Platform, TENANT};
 use kakehashi_wire::terminal::CallReady;
 use serde_json::Value;
-use std::process::Command;
 use std::time::Duration;
 
 /// Half a second of voice from one leg to another.
@@ -140,23 +139,7 @@ async fn a_device_is_suspended_by_the_name_that_sessions_are_listed_with() {
 #[test]
 fn the_load_generator_finds_no_late_packet() {
     let platform = Platform::start(1);
-    let report = platform.data().join("suspend.json");
-    let output = Command::new(program("kakehashi-loadgen"))
-        .args(["suspend", "--runs", "6", "--calls", "3", "--quiet"])
-        .args(["--control", &platform.control()])
-        .arg("--ca")
-        .arg(platform.data().join("ca.pem"))
-        .arg("--data")
-        .arg(platform.data())
-        .arg("--json")
-        .arg(&report)
-        .output()
-        .unwrap();
-    let printed = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{printed}\n{errors}");
-    println!("{printed}");
-    let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    let report = platform.load(&["suspend", "--runs", "6", "--calls", "3", "--quiet"]);
     assert_eq!((&report["runs"], &report["late_packets"]), (&6.into(), &0.into()), "{report:#}");
     // 200 ms of 200 packets a second, both ways, of each run.
     assert!(report["packets_received"].as_u64().unwrap() > 6 * 40, "{report:#}");

@@ -9,7 +9,8 @@ use crate::report::{Report, html, json, text};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use core::time::Duration;
-use std::path::PathBuf;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
 
 /// Where control is.
 #[derive(clap::Args)]
@@ -37,6 +38,13 @@ impl ControlArgs {
         let (address, server_name) = (self.control.clone(), self.server_name.clone());
         Ok(Control { address, server_name, ca_pem })
     }
+}
+
+/// Writes `report` as JSON to `path`, if there is one.
+pub(super) fn write_json(path: Option<&Path>, report: &impl Serialize) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let text = serde_json::to_string_pretty(report)?;
+    std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Where accounts are made.

@@ -1,6 +1,6 @@
 //! `kakehashi-loadgen desk`: many stores, one desk, and how fast calls begin.
 
-use super::common::{ControlArgs, MadeArgs};
+use super::common::{ControlArgs, MadeArgs, write_json};
 use crate::accounts::Roster;
 use crate::clock::Clock;
 use crate::desk::{Floor, Totals, concierge, store};
@@ -227,11 +227,7 @@ fn conclude(args: &DeskArgs, report: &Report) -> Result<ExitCode> {
         report.media_loss * 100.0,
         report.presence_messages,
     );
-    if let Some(path) = &args.json {
-        let text = serde_json::to_string_pretty(report)?;
-        std::fs::write(path, text + "\n")
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    write_json(args.json.as_deref(), report)?;
     ensure!(report.answered > 0, "no call was answered");
     let good = report.setup_p99_ms <= args.p99_ms && report.media_loss <= 0.001;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -1,6 +1,6 @@
 //! `kakehashi-loadgen storm`: strangers sign in without end; who else gets in, and how fast.
 
-use super::common::{ControlArgs, MadeArgs};
+use super::common::{ControlArgs, MadeArgs, write_json};
 use crate::accounts::Roster;
 use crate::cpu::process_at;
 use crate::honest::{Watched, get_known, keep_signing_in, legs_of, resident_bytes, watch};
@@ -216,11 +216,7 @@ fn conclude(args: &StormArgs, report: &Report) -> Result<ExitCode> {
         report.media_gap_ms,
         report.media_gap_before_ms,
     );
-    if let Some(path) = &args.json {
-        let text = serde_json::to_string_pretty(report)?;
-        std::fs::write(path, text + "\n")
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    write_json(args.json.as_deref(), report)?;
     // The last packets may be under way when the watch ends.
     let lost = report.media_sent.saturating_sub(report.media_received + 4);
     let good = report.honest_failed == 0 && report.honest_p99_ms <= args.p99_ms && lost == 0;

@@ -1,6 +1,6 @@
 //! `kakehashi-loadgen suspend`: how long media goes on after its sender was suspended.
 
-use super::common::{ControlArgs, MadeArgs};
+use super::common::{ControlArgs, MadeArgs, write_json};
 use crate::accounts::Roster;
 use crate::operator::Operators;
 use crate::signed_in::{SignedIn, between, voice_and_camera};
@@ -131,10 +131,6 @@ fn conclude(args: &SuspendArgs, report: &Report) -> Result<ExitCode> {
         LATE.as_millis(),
         report.late_packets
     );
-    if let Some(path) = &args.json {
-        let text = serde_json::to_string_pretty(report)?;
-        std::fs::write(path, text + "\n")
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    write_json(args.json.as_deref(), report)?;
     Ok(if report.late_packets == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
