@@ -56,13 +56,7 @@ pub enum MayCall {
 /// # Errors
 /// The reason.
 pub fn may_call(facts: &CallFacts) -> Result<MayCall, Refusal> {
-    let callee = facts
-        .callee
-        .filter(|callee| callee.account.tenant == facts.caller.tenant)
-        .ok_or(Refusal::NoSuchLogin)?;
-    if callee.account == facts.caller {
-        return Err(Refusal::CallsItself);
-    }
+    let callee = somebody_else(facts.callee, facts.caller)?;
     if let Some(crossing) = facts.crossing {
         return Ok(MayCall::Takes(crossing));
     }
@@ -72,16 +66,33 @@ pub fn may_call(facts: &CallFacts) -> Result<MayCall, Refusal> {
     if facts.caller_engaged.calls >= CALLS_PER_ACCOUNT_MAX {
         return Err(Refusal::TooManyCalls);
     }
+    can_be_called(callee, facts.relay_ready)?;
+    Ok(MayCall::Rings(callee.account))
+}
+
+/// Who is called, if it is somebody of the caller's tenant, and not the caller.
+pub(super) fn somebody_else(callee: Option<Callee>, caller: AccountKey) -> Result<Callee, Refusal> {
+    let callee = callee
+        .filter(|callee| callee.account.tenant == caller.tenant)
+        .ok_or(Refusal::NoSuchLogin)?;
+    if callee.account == caller {
+        return Err(Refusal::CallsItself);
+    }
+    Ok(callee)
+}
+
+/// Whether a call can ring at `callee` now.
+pub(super) fn can_be_called(callee: Callee, relay_ready: bool) -> Result<(), Refusal> {
     if !callee.is_there {
         return Err(Refusal::NotAvailable);
     }
     if callee.engaged.is_active || callee.engaged.calls >= CALLS_PER_ACCOUNT_MAX {
         return Err(Refusal::InAnotherCall);
     }
-    if !facts.relay_ready {
+    if !relay_ready {
         return Err(Refusal::NoRelay);
     }
-    Ok(MayCall::Rings(callee.account))
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! May somebody be brought into a call, and may two calls become one?
 
+use super::call::{can_be_called, somebody_else};
 use super::{Callee, Engaged};
 use crate::capacity::CALLS_PER_ACCOUNT_MAX;
 use crate::sessions::AccountKey;
@@ -26,28 +27,14 @@ pub struct AddFacts {
 /// # Errors
 /// The reason.
 pub fn may_add(facts: &AddFacts) -> Result<AccountKey, Refusal> {
-    let callee = facts
-        .callee
-        .filter(|callee| callee.account.tenant == facts.by.tenant)
-        .ok_or(Refusal::NoSuchLogin)?;
-    if callee.account == facts.by {
-        return Err(Refusal::CallsItself);
-    }
+    let callee = somebody_else(facts.callee, facts.by)?;
     if facts.is_member {
         return Err(Refusal::InAnotherCall);
     }
     if !facts.has_room {
         return Err(Refusal::CallFull);
     }
-    if !callee.is_there {
-        return Err(Refusal::NotAvailable);
-    }
-    if callee.engaged.is_active || callee.engaged.calls >= CALLS_PER_ACCOUNT_MAX {
-        return Err(Refusal::InAnotherCall);
-    }
-    if !facts.relay_ready {
-        return Err(Refusal::NoRelay);
-    }
+    can_be_called(callee, facts.relay_ready)?;
     Ok(callee.account)
 }
 
