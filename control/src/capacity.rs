@@ -252,8 +252,13 @@ pub const STORE_KEY_BYTES_MAX: usize = 512;
 /// Largest value in bytes: the largest record of ours is below 4 KiB; etcd takes 1.5 MiB.
 pub const STORE_VALUE_BYTES_MAX: usize = 64 * 1024;
 
-/// Compares, puts and deletes of one transaction together: etcd's own default limit.
+/// Compares of one transaction, and likewise its puts and deletes together: etcd's own default
+/// limit of each (`--max-txn-ops`).
 pub const STORE_OPERATIONS_MAX: usize = 128;
+
+/// Bytes of keys and values of one transaction: two thirds of what etcd takes as one request by
+/// default (`--max-request-bytes`, 1.5 MiB), which leaves a third for how it spells them.
+pub const STORE_TRANSACTION_BYTES_MAX: usize = 1024 * 1024;
 
 /// Entries one range answers: 1,000 records of below 1 KiB are below 1 MiB.
 pub const STORE_RANGE_ENTRIES_MAX: usize = 1000;
@@ -278,6 +283,40 @@ pub const STORE_HISTORY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Changes that may wait for one watcher; who is further behind lists anew.
 pub const STORE_WATCH_EVENTS_MAX: usize = 1024;
+
+/// Members of a cluster that may be named: etcd advises against more than seven.
+pub const STORE_MEMBERS_MAX: usize = 9;
+
+/// A member that cannot be connected to for so long is passed over: a round trip across a
+/// continent, three times.
+pub const STORE_CONNECT_TIMEOUT: Duration = Duration::from_millis(600);
+
+/// How long one member may take to answer: twice what a flush takes on a disk that is busy.
+pub const STORE_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a request tries, all members together, before its asker hears that the store does not
+/// answer: an election after a leader's death takes one to two seconds.
+pub const STORE_REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Pause before the members are asked once more.
+pub const STORE_RETRY: Duration = Duration::from_millis(100);
+
+/// Bytes of one answer of a cluster: a page that is larger is asked for again in halves.
+pub const STORE_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How often a watch of a cluster asks whether it still stands. Two askings without a word, and it
+/// goes on at another member.
+pub const STORE_WATCH_PROGRESS: Duration = Duration::from_secs(2);
+
+/// How often a watch of a cluster is compared with what the store holds: releases of etcd have lost
+/// events. A change that was lost is known after this and [`STORE_WATCH_GRACE`].
+pub const STORE_WATCH_CHECK: Duration = Duration::from_secs(30);
+
+/// Changes of a watch after which it is compared with the store before its time: 8 MiB of keys.
+pub const STORE_WATCH_UNCHECKED_MAX: usize = 65_536;
+
+/// How long changes that were seen in the store may take to be told by its watch.
+pub const STORE_WATCH_GRACE: Duration = Duration::from_secs(5);
 
 // ---- accounts ----
 

@@ -6,6 +6,7 @@ use crate::capacity::{
 };
 use crate::coordinator::Settings;
 use crate::policy::{Isolation, MediaFacts};
+use crate::store::StoreSettings;
 use kakehashi_wire::secret::Suite;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -40,6 +41,8 @@ pub struct Config {
     pub calls: CallSettings,
     /// How passwords are checked.
     pub sign_in: SignInSettings,
+    /// What keeps the store.
+    pub store: StoreSettings,
 }
 
 /// The gate for terminals.
@@ -148,6 +151,7 @@ impl Default for Config {
             api: ApiSettings::default(),
             calls: CallSettings::default(),
             sign_in: SignInSettings::default(),
+            store: StoreSettings::default(),
         }
     }
 }
@@ -314,7 +318,8 @@ impl Config {
                 "must be at least 1",
             ),
         ];
-        match checks.into_iter().chain(self.sign_in.checks()).find(|(good, ..)| !good) {
+        let checks = checks.into_iter().chain(self.sign_in.checks()).chain(self.store.checks());
+        match { checks }.find(|(good, ..)| !good) {
             Some((_, setting, problem)) => Err(ConfigError::Value { setting, problem }),
             None => Ok(()),
         }
@@ -336,8 +341,8 @@ impl Config {
         }
     }
 
-    /// The store's file.
-    pub fn store(&self) -> PathBuf {
+    /// The store's file, if it is one.
+    pub fn store_file(&self) -> PathBuf {
         self.data.join(STORE_FILE)
     }
 
@@ -399,6 +404,14 @@ mod tests {
             ("[api]\ncertificate = \"c.pem\"", "api.certificate"),
             ("[sign_in]\ngrace_s = 601", "sign_in.grace_s"),
             ("[sign_in]\ntoken_hours = 0", "sign_in.token_hours"),
+            ("[store]\nengine = \"paper\"", "engine"),
+            ("[store]\nengine = \"etcd\"", "store.etcd.endpoints"),
+            ("[store.etcd]\nendpoints = [\"etcd-1:2379\"]", "store.etcd.endpoints"),
+            ("[store.etcd]\nendpoints = [\"https://a:1\", \"http://b:1\"]", "store.etcd.endpoints"),
+            ("[store.etcd]\nendpoints = [\"https://a:1\"]", "store.etcd.ca"),
+            ("[store.etcd]\nkey = \"k.pem\"", "store.etcd.certificate"),
+            ("[store.etcd]\nuser = \"kakehashi\"", "store.etcd.user"),
+            ("[store.etcd]\nprefix = \"kakehashi\"", "store.etcd.prefix"),
             ("data = ", "data"),
         ];
         for (text, expected) in cases {

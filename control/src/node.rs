@@ -20,7 +20,7 @@ use crate::records::Records;
 use crate::retention;
 use crate::seldom::Seldom;
 use crate::startup;
-use crate::store::{Embedded, SharedStore, StoreError};
+use crate::store::{self, SharedStore, StoreError};
 use quinn::{Endpoint, VarInt};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -216,7 +216,7 @@ impl Parts {
     ) -> Result<(Self, JoinHandle<()>), ControlError> {
         std::fs::create_dir_all(&config.data)
             .map_err(|error| ControlError::Data { path: config.data.clone(), error })?;
-        let store: SharedStore = Arc::new(Embedded::open(&config.store())?);
+        let store = store::open(&config.store, &config.store_file()).await?;
         let accounts = Accounts::new(Arc::clone(&store), hashing(config, entropy));
         let accounts = Arc::new(accounts.map_err(ControlError::Threads)?);
         let records = Arc::new(Records::new(Arc::clone(&store)));

@@ -63,6 +63,53 @@ pub enum StoreError {
         /// How large it may be.
         most: usize,
     },
+    /// The operator: no member answers, or more than half of them are gone.
+    #[error(
+        "the store does not answer ({what}): see that more than half of its members run, reach \
+         each other, and that this node trusts them and they take its certificate; nothing was \
+         changed"
+    )]
+    Unavailable {
+        /// What was last tried, and what came of it.
+        what: String,
+    },
+    /// The caller: no answer came, so the change may be done. Read before trying again.
+    #[error(
+        "the store did not answer in time ({what}): whether the change is done is not known; read \
+         again before trying again"
+    )]
+    Unsure {
+        /// What was tried, and what came of it.
+        what: String,
+    },
+    /// The operator: the store does not take this node for what it says it is.
+    #[error(
+        "the store refuses this node ({what}): check the user, the password and the certificates \
+         under `[store]`, and what that user may do"
+    )]
+    Refused {
+        /// What the store says.
+        what: String,
+    },
+    /// The operator: a cluster holds as much as it was told it may.
+    #[error(
+        "etcd is over its quota ({what}): compact and defragment it or raise \
+         --quota-backend-bytes, then run `etcdctl alarm disarm`; nothing was lost"
+    )]
+    OverQuota {
+        /// What the store says.
+        what: String,
+    },
+    /// The caller: another node leads. Whatever this one decided, it may not write it any more.
+    #[error("another node leads now: this one's change was refused")]
+    Fenced,
+    /// The operator: the program cannot do this.
+    #[cfg(not(feature = "etcd"))]
+    #[error(
+        "`store.engine = \"etcd\"` needs a program built with it: \
+         cargo build --release --features etcd"
+    )]
+    NoEtcd,
     /// The node is shutting down.
     #[error("the store is closing: this node is shutting down")]
     Closed,

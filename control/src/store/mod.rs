@@ -1,33 +1,48 @@
 //! The store: what the platform wants to be true, kept where a crash cannot take it.
 //!
 //! **An acknowledged write is on disk; a transaction is there whole or not at all; revisions only
-//! grow.** The shape is that of etcd, so that one machine ([`Embedded`]) and a cluster can stand
-//! behind the same calls: every change has a revision, every entry knows the revision that last
-//! changed it, transactions compare before they write, and watches start from a revision.
-//! Writers are fenced by comparing revisions, never by holding locks. Leases are missing on
-//! purpose: only a store with several nodes has any use for them.
+//! grow.** The shape is that of etcd, so that one file ([`Embedded`]) and a cluster stand behind
+//! the same calls: every change has a revision, every entry knows the revision that last changed
+//! it, transactions compare before they write, and watches start from a revision. Writers are
+//! fenced by comparing revisions ([`Fenced`]), never by holding locks. Leases are missing on
+//! purpose: who leads is decided by who claimed a record last, and clocks have no part in it.
 
+mod condition;
 mod embedded;
 mod error;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod feed;
+mod fence;
 mod key;
 mod record;
+mod settings;
 mod transaction;
 mod watch;
 
+pub use condition::{Condition, MemberCondition};
 pub use embedded::Embedded;
 pub use error::StoreError;
+#[cfg(feature = "etcd")]
+pub use etcd::Etcd;
+pub use fence::Fenced;
 pub use key::{Key, KeyError, Prefix};
 pub use record::{Record, decode, encode, hex_id};
+pub use settings::{Engine, EtcdSettings, StoreSettings};
 pub use transaction::{Compare, Expected, Transaction};
 pub use watch::{Event, Watch, WatchEnd, WatchSender};
 
 use core::future::Future;
 use core::pin::Pin;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
 use std::sync::Arc;
 
-/// A point in the store's history. Every transaction that changes something makes the next one.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+/// A point in the store's history. Every transaction that changes something makes a later one.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct Revision(pub u64);
 
 /// A key with its value.
@@ -98,17 +113,35 @@ pub trait Store: Send + Sync + 'static {
     fn range(&self, range: Range) -> Pending<'_, Listing>;
 
     /// Does all of `transaction` or, if one of its compares fails, nothing
-    /// ([`StoreError::Conflict`]). The answer comes when the change is on disk. After any other
-    /// error the change is not known to be done: read before trying again.
+    /// ([`StoreError::Conflict`]). The answer comes when the change is on disk. After
+    /// [`StoreError::Unsure`], and whatever a disk could not do, the change is not known to be
+    /// done: read before trying again.
     fn transact(&self, transaction: Transaction) -> Pending<'_, Revision>;
 
     /// The changes under `prefix` after revision `after`, in order. Events can be lost to a slow
     /// watcher, which is told so ([`WatchEnd::Lagged`]) and lists anew.
     fn watch<'a>(&'a self, prefix: &'a Prefix, after: Revision) -> Pending<'a, Watch>;
+
+    /// How the store is. One that does not answer says so in the answer.
+    fn condition(&self) -> Pending<'_, Condition>;
 }
 
 /// A store that is shared by the parts of one process.
 pub type SharedStore = Arc<dyn Store>;
+
+/// Opens the store that `settings` choose; `file` is where the embedded engine keeps it.
+///
+/// # Errors
+/// [`StoreError`], for the operator.
+pub async fn open(settings: &StoreSettings, file: &Path) -> Result<SharedStore, StoreError> {
+    match settings.engine {
+        Engine::Embedded => Ok(Arc::new(Embedded::open(file)?)),
+        #[cfg(feature = "etcd")]
+        Engine::Etcd => Ok(Arc::new(Etcd::open(&settings.etcd).await?)),
+        #[cfg(not(feature = "etcd"))]
+        Engine::Etcd => Err(StoreError::NoEtcd),
+    }
+}
 
 /// All entries under `prefix`, read page by page.
 ///

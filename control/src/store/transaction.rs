@@ -1,7 +1,7 @@
 //! A change: what must still be true, what is put, what is deleted; all of it or nothing.
 
 use super::{Key, Revision, StoreError};
-use crate::capacity::{STORE_OPERATIONS_MAX, STORE_VALUE_BYTES_MAX};
+use crate::capacity::{STORE_OPERATIONS_MAX, STORE_TRANSACTION_BYTES_MAX, STORE_VALUE_BYTES_MAX};
 
 /// What a key must be for a transaction to go ahead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,17 +42,22 @@ impl Transaction {
         self
     }
 
-    /// Sets `key` to `value`.
+    /// Sets `key` to `value`, whatever this transaction did to it before.
     #[must_use]
     pub fn put(mut self, key: Key, value: Vec<u8>) -> Self {
+        // A cluster takes no key twice in one transaction.
+        self.deletes.retain(|other| *other != key);
+        self.puts.retain(|(other, _)| *other != key);
         self.puts.push((key, value));
         self
     }
 
-    /// Removes `key` if it is there. Deletes are done before puts.
+    /// Removes `key` if it is there and this transaction does not put it.
     #[must_use]
     pub fn delete(mut self, key: Key) -> Self {
-        self.deletes.push(key);
+        if !self.deletes.contains(&key) && self.puts.iter().all(|(other, _)| *other != key) {
+            self.deletes.push(key);
+        }
         self
     }
 
@@ -73,17 +78,24 @@ impl Transaction {
 
     /// Refuses what is larger than any engine takes.
     pub fn check(&self) -> Result<(), StoreError> {
-        let found = self.compares.len() + self.puts.len() + self.deletes.len();
-        if found > STORE_OPERATIONS_MAX {
-            let what = "operations of one transaction";
-            return Err(StoreError::TooLarge { what, found, most: STORE_OPERATIONS_MAX });
-        }
-        match self.puts.iter().map(|(_, value)| value.len()).max() {
-            Some(found) if found > STORE_VALUE_BYTES_MAX => {
-                let what = "bytes of one value";
-                Err(StoreError::TooLarge { what, found, most: STORE_VALUE_BYTES_MAX })
-            }
-            _ => Ok(()),
+        let keys = self.compares.iter().map(|compare| &compare.key).chain(&self.deletes);
+        let keys: usize = keys.chain(self.puts.iter().map(|(key, _)| key)).map(bytes).sum();
+        let values: usize = self.puts.iter().map(|(_, value)| value.len()).sum();
+        let largest = self.puts.iter().map(|(_, value)| value.len()).max().unwrap_or(0);
+        let writes = self.puts.len() + self.deletes.len();
+        let limits = [
+            ("compares of one transaction", self.compares.len(), STORE_OPERATIONS_MAX),
+            ("writes of one transaction", writes, STORE_OPERATIONS_MAX),
+            ("bytes of one value", largest, STORE_VALUE_BYTES_MAX),
+            ("bytes of one transaction", keys + values, STORE_TRANSACTION_BYTES_MAX),
+        ];
+        match limits.into_iter().find(|(_, found, most)| found > most) {
+            Some((what, found, most)) => Err(StoreError::TooLarge { what, found, most }),
+            None => Ok(()),
         }
     }
+}
+
+fn bytes(key: &Key) -> usize {
+    key.as_str().len()
 }

@@ -94,6 +94,14 @@ impl WatchSender {
         self.sender = None;
     }
 
+    /// Returns when nobody listens any more.
+    #[cfg(feature = "etcd")]
+    pub(super) async fn closed(&self) {
+        if let Some(sender) = &self.sender {
+            sender.closed().await;
+        }
+    }
+
     /// Whether anybody still listens.
     pub fn is_open(&self) -> bool {
         self.sender.as_ref().is_some_and(|sender| !sender.is_closed())

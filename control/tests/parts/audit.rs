@@ -11,8 +11,8 @@ use kakehashi_control::capacity::{AUDIT_BATCH_MAX, AUDIT_MINUTE, AUDIT_QUEUE_MAX
 use kakehashi_control::clock::UnixMs;
 use kakehashi_control::entropy::Entropy;
 use kakehashi_control::store::{
-    Embedded, Key, Listing, Pending, Prefix, Range, Revision, SharedStore, Store, StoreError,
-    Transaction, Watch, encode,
+    Condition, Embedded, Key, Listing, Pending, Prefix, Range, Revision, SharedStore, Store,
+    StoreError, Transaction, Watch, encode,
 };
 use std::collections::HashMap;
 use std::io::Write;
@@ -257,6 +257,10 @@ impl Store for Wayward {
 
     fn watch<'a>(&'a self, prefix: &'a Prefix, after: Revision) -> Pending<'a, Watch> {
         self.inner.watch(prefix, after)
+    }
+
+    fn condition(&self) -> Pending<'_, Condition> {
+        self.inner.condition()
     }
 }
 

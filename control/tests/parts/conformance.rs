@@ -1,11 +1,12 @@
 //! What every engine must do. [`all`] takes the engine as a trait object.
 
 use kakehashi_control::capacity::{
-    STORE_OPERATIONS_MAX, STORE_RANGE_ENTRIES_MAX, STORE_VALUE_BYTES_MAX, STORE_WATCH_EVENTS_MAX,
+    STORE_OPERATIONS_MAX, STORE_RANGE_ENTRIES_MAX, STORE_TRANSACTION_BYTES_MAX,
+    STORE_VALUE_BYTES_MAX, STORE_WATCH_EVENTS_MAX,
 };
 use kakehashi_control::store::{
-    Expected, Key, Order, Prefix, Range, Revision, SharedStore, Store, StoreError, Transaction,
-    WatchEnd, list,
+    Expected, Fenced, Key, Order, Prefix, Range, Revision, SharedStore, Store, StoreError,
+    Transaction, WatchEnd, list,
 };
 use kakehashi_wire::id::TenantId;
 use std::sync::Arc;
@@ -28,6 +29,9 @@ pub(crate) async fn all(store: SharedStore) {
     what_is_put_is_there(&*store).await;
     compares_decide(&*store).await;
     a_transaction_is_whole_or_nothing(&*store).await;
+    a_change_of_nothing_is_none(&*store).await;
+    a_key_named_twice_is_written_once(&*store).await;
+    a_fence_keeps_out_whoever_lost_it(&store).await;
     ranges_page_both_ways(&*store).await;
     tenants_do_not_mix(&*store).await;
     limits_are_kept(&*store).await;
@@ -82,6 +86,54 @@ async fn a_transaction_is_whole_or_nothing(store: &dyn Store) {
     assert_eq!(found, [("c/whole/a", revision), ("c/whole/b", revision)]);
 }
 
+async fn a_change_of_nothing_is_none(store: &dyn Store) {
+    let under = prefix("c/nothing/");
+    let before = store.transact(put("c/nothing/a", b"1")).await.unwrap();
+    let mut watch = store.watch(&under, before).await.unwrap();
+    let never = Transaction::new().delete(key("c/nothing/never"));
+    assert_eq!(store.transact(never.clone()).await.unwrap(), before);
+    assert_eq!(store.transact(Transaction::new()).await.unwrap(), before);
+    let after = store.transact(never.put(key("c/nothing/b"), b"2".to_vec())).await.unwrap();
+    let told = watch.next().await.ok().unwrap();
+    assert_eq!((told.key.as_str(), told.revision), ("c/nothing/b", after));
+}
+
+async fn a_key_named_twice_is_written_once(store: &dyn Store) {
+    let under = prefix("c/twice/");
+    let before = store.transact(put("c/twice/a", b"1")).await.unwrap();
+    let mut watch = store.watch(&under, before).await.unwrap();
+    let a = || key("c/twice/a");
+    let twice = Transaction::new().delete(a()).put(a(), b"2".to_vec()).put(a(), b"3".to_vec());
+    let revision = store.transact(twice.delete(a()).delete(key("c/twice/z"))).await.unwrap();
+    let last = store.transact(put("c/twice/b", b"")).await.unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let event = watch.next().await.ok().unwrap();
+        seen.push((event.revision, event.value.clone()));
+    }
+    assert_eq!(seen, [(revision, Some(b"3".to_vec())), (last, Some(Vec::new()))]);
+}
+
+async fn a_fence_keeps_out_whoever_lost_it(store: &SharedStore) {
+    let fence = || key("c/fence/lead");
+    let claimed = store.transact(put("c/fence/lead", b"one")).await.unwrap();
+    let one = Fenced::new(Arc::clone(store), fence(), claimed);
+    let written = one.transact(put("c/fence/a", b"1")).await.unwrap();
+    let wrong = put("c/fence/a", b"2").compare(key("c/fence/a"), Expected::Absent);
+    assert_eq!(one.transact(wrong).await, Err(StoreError::Conflict));
+    let next = put("c/fence/lead", b"two").compare(fence(), Expected::At(claimed));
+    let claimed = store.transact(next).await.unwrap();
+    let late = one.transact(put("c/fence/a", b"late")).await;
+    assert_eq!(late, Err(StoreError::Fenced));
+    assert_eq!(one.transact(Transaction::new()).await, Err(StoreError::Fenced));
+    let entry = one.get(&key("c/fence/a")).await.unwrap().unwrap();
+    assert_eq!((entry.value.as_slice(), entry.revision), (&b"1"[..], written));
+    let two = Fenced::new(Arc::clone(store), fence(), claimed);
+    let most = (1..STORE_OPERATIONS_MAX)
+        .fold(Transaction::new(), |change, n| change.put(key(&format!("c/fence/{n}")), vec![]));
+    two.transact(most.put(key("c/fence/0"), vec![])).await.unwrap();
+}
+
 async fn ranges_page_both_ways(store: &dyn Store) {
     for part in 0..3 {
         let change = (0..100).fold(Transaction::new(), |change, n| {
@@ -133,11 +185,21 @@ async fn limits_are_kept(store: &dyn Store) {
     let refused = store.transact(put("c/limit", &more)).await;
     assert!(matches!(refused, Err(StoreError::TooLarge { .. })));
     let many = |count: usize| {
-        (0..count).fold(Transaction::new(), |change, _| change.delete(key("c/limit")))
+        (0..count).fold(Transaction::new(), |change, n| change.delete(key(&format!("c/limit/{n}"))))
     };
     store.transact(many(STORE_OPERATIONS_MAX)).await.unwrap();
-    let refused = store.transact(many(STORE_OPERATIONS_MAX + 1)).await;
-    assert!(matches!(refused, Err(StoreError::TooLarge { .. })));
+    let large = |count: usize| {
+        let size = STORE_VALUE_BYTES_MAX;
+        (0..count).fold(Transaction::new(), |change, n| {
+            change.put(key(&format!("c/large/{n:02}")), vec![7; size])
+        })
+    };
+    let most = STORE_TRANSACTION_BYTES_MAX / STORE_VALUE_BYTES_MAX;
+    store.transact(large(most - 1)).await.unwrap();
+    for too_much in [many(STORE_OPERATIONS_MAX + 1), large(most)] {
+        let refused = store.transact(too_much).await;
+        assert!(matches!(refused, Err(StoreError::TooLarge { .. })), "{refused:?}");
+    }
     let range = Range { limit: usize::MAX, ..Range::first(prefix("c/")) };
     assert!(store.range(range).await.unwrap().entries.len() <= STORE_RANGE_ENTRIES_MAX);
 }
@@ -172,7 +234,7 @@ async fn a_slow_watcher_is_told(store: &dyn Store) {
     let under = prefix("c/slow/");
     let now = store.range(Range::first(under.clone())).await.unwrap().revision;
     let mut watch = store.watch(&under, now).await.unwrap();
-    for _ in 0..=STORE_WATCH_EVENTS_MAX / 100 {
+    for _ in 0..=STORE_WATCH_EVENTS_MAX / 50 {
         let change = (0..100)
             .fold(Transaction::new(), |change, n| change.put(key(&format!("c/slow/{n}")), vec![]));
         store.transact(change).await.unwrap();

@@ -11,8 +11,13 @@
 mod accounts;
 mod admin;
 mod audit;
+#[cfg(feature = "etcd")]
+#[path = "../shared/etcd.rs"]
+mod cluster;
 mod conformance;
 mod crash;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod full;
 #[path = "../shared/namespace.rs"]
 mod namespace;

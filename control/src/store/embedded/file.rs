@@ -114,7 +114,8 @@ pub(super) fn current_revision(path: &Path, database: &Database) -> Result<Revis
     revision.map_err(|error| fault(path, error))
 }
 
-fn revision_of(txn: &ReadTransaction) -> Result<Revision, redb::Error> {
+/// The revision of the commit that `txn` sees.
+pub(super) fn revision_of(txn: &ReadTransaction) -> Result<Revision, redb::Error> {
     let found = txn.open_table(ABOUT)?.get(REVISION)?.map(|found| found.value());
     found.map(Revision).ok_or_else(|| redb::Error::Corrupted("it has no revision".to_owned()))
 }

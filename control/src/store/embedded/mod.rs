@@ -12,8 +12,8 @@ mod file;
 mod writer;
 
 use super::{
-    Entry, Expected, Key, Listing, Order, Pending, Prefix, Range, Revision, Store, StoreError,
-    Transaction, Watch,
+    Condition, Engine, Entry, Expected, Key, Listing, Order, Pending, Prefix, Range, Revision,
+    Store, StoreError, Transaction, Watch,
 };
 use crate::capacity::{STORE_QUEUE_MAX, STORE_RANGE_ENTRIES_MAX, STORE_READERS_MAX};
 use crate::store::feed::Feed;
@@ -163,5 +163,14 @@ impl Store for Embedded {
     fn watch<'a>(&'a self, prefix: &'a Prefix, after: Revision) -> Pending<'a, Watch> {
         let watch = self.shared.feed().watch(prefix.clone(), after);
         Box::pin(core::future::ready(Ok(watch)))
+    }
+
+    fn condition(&self) -> Pending<'_, Condition> {
+        Box::pin(async move {
+            let read = self.read(file::revision_of).await;
+            let problem = read.as_ref().err().map(ToString::to_string);
+            let revision = read.ok();
+            Ok(Condition { engine: Engine::Embedded, revision, problem, members: Vec::new() })
+        })
     }
 }

@@ -54,8 +54,8 @@ fn commit(shared: &Shared, batch: Vec<Change>) {
         Ok(outcomes) => {
             let mut feed = shared.feed();
             for (change, outcome) in batch.into_iter().zip(outcomes) {
-                if outcome.changed {
-                    publish(&mut feed, outcome.result.clone().ok(), change.transaction);
+                if let (Ok(revision), true) = (&outcome.result, outcome.changed) {
+                    publish(&mut feed, *revision, &outcome.removed, &change.transaction);
                 }
                 let _ = change.answer.send(outcome.result);
             }
@@ -72,9 +72,8 @@ fn commit(shared: &Shared, batch: Vec<Change>) {
     }
 }
 
-fn publish(feed: &mut Feed, revision: Option<Revision>, transaction: Transaction) {
-    let Some(revision) = revision else { return };
-    for key in transaction.deletes() {
+fn publish(feed: &mut Feed, revision: Revision, removed: &[Key], transaction: &Transaction) {
+    for key in removed {
         feed.publish(Event { revision, key: key.clone(), value: None });
     }
     for (key, value) in transaction.puts() {
@@ -86,6 +85,14 @@ fn publish(feed: &mut Feed, revision: Option<Revision>, transaction: Transaction
 struct Outcome {
     result: Result<Revision, StoreError>,
     changed: bool,
+    /// Those of its deletes that were there.
+    removed: Vec<Key>,
+}
+
+impl Outcome {
+    fn unchanged(result: Result<Revision, StoreError>) -> Self {
+        Self { result, changed: false, removed: Vec::new() }
+    }
 }
 
 /// Writes `batch`; if that failed, says which life of the file it failed in.
@@ -115,16 +122,17 @@ fn write_to(database: &Database, batch: &[Change]) -> Result<Vec<Outcome>, redb:
     let before = about.get(REVISION)?.map_or(0, |found| found.value());
     let mut revision = before;
     for Change { transaction, .. } in batch {
-        let outcome = if !holds(&entries, transaction)? {
-            Outcome { result: Err(StoreError::Conflict), changed: false }
-        } else if transaction.puts().is_empty() && transaction.deletes().is_empty() {
-            Outcome { result: Ok(Revision(revision)), changed: false }
-        } else {
-            revision += 1;
-            apply(&mut entries, transaction, revision)?;
-            Outcome { result: Ok(Revision(revision)), changed: true }
-        };
-        outcomes.push(outcome);
+        if !holds(&entries, transaction)? {
+            outcomes.push(Outcome::unchanged(Err(StoreError::Conflict)));
+            continue;
+        }
+        let removed = apply(&mut entries, transaction, revision + 1)?;
+        if removed.is_empty() && transaction.puts().is_empty() {
+            outcomes.push(Outcome::unchanged(Ok(Revision(revision))));
+            continue;
+        }
+        revision += 1;
+        outcomes.push(Outcome { result: Ok(Revision(revision)), changed: true, removed });
     }
     about.insert(REVISION, revision)?;
     drop((entries, about));
@@ -152,18 +160,22 @@ fn holds(entries: &Entries<'_>, transaction: &Transaction) -> Result<bool, redb:
     Ok(true)
 }
 
+/// Does `transaction`, and says which of its deletes were there.
 fn apply(
     entries: &mut Entries<'_>,
     transaction: &Transaction,
     revision: u64,
-) -> Result<(), redb::Error> {
-    for key in transaction.deletes().iter().map(Key::as_str) {
-        entries.remove(key)?;
+) -> Result<Vec<Key>, redb::Error> {
+    let mut removed = Vec::new();
+    for key in transaction.deletes() {
+        if entries.remove(key.as_str())?.is_some() {
+            removed.push(key.clone());
+        }
     }
     for (key, value) in transaction.puts() {
         entries.insert(key.as_str(), (revision, value.as_slice()))?;
     }
-    Ok(())
+    Ok(removed)
 }
 
 /// Closes and opens the file, unless that has happened since its life `life`.
