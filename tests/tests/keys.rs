@@ -1,5 +1,5 @@
-//! The terminal program by the commands that are typed while it runs: two of them, a call that is
-//! missed, one that calls back, and what is done within it.
+//! The terminal program by the commands that are typed while it runs: calls that are missed and
+//! called back, what is done within one, who is brought in, asked first, or listens.
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
@@ -10,6 +10,10 @@ use std::process::{Child, ChildStdin, Stdio};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
+
+const STEP: Duration = Duration::from_millis(20);
+
+const VOICE: [&str; 4] = ["--audio", "sample:speech", "--loop", "wait"];
 
 /// A running program, its standard input and what it says.
 struct Typed {
@@ -37,6 +41,16 @@ impl Typed {
         self.said.until(text, SOON)
     }
 
+    /// Waits until it has said `text` so many times.
+    fn says_times(&self, text: &str, times: usize) {
+        let mut waited = Duration::ZERO;
+        while self.said.so_far().matches(text).count() < times {
+            assert!(waited < SOON, "`{text}` {times} times:\n{}", self.said.so_far());
+            kakehashi_tests::children::pause(STEP);
+            waited += STEP;
+        }
+    }
+
     fn ends_well(mut self) {
         assert!(self.program.wait().unwrap().success(), "{}", self.said.so_far());
     }
@@ -47,9 +61,8 @@ fn a_terminal_does_what_is_typed() {
     let platform = Platform::start(1);
     let (store, concierge) = platform.add_pair();
     let third = platform.add_account(TENANT, "concierge-2");
-    let voice = ["--audio", "sample:speech", "--loop", "wait"];
-    let mut store = Typed::start(&platform, &store, &voice);
-    let ask = [&voice[..], &["--ask", "--calls", "3"]].concat();
+    let mut store = Typed::start(&platform, &store, &VOICE);
+    let ask = [&VOICE[..], &["--ask", "--calls", "3"]].concat();
     let mut concierge = Typed::start(&platform, &concierge, &ask);
 
     concierge.types("help");
@@ -89,7 +102,7 @@ fn a_terminal_does_what_is_typed() {
     concierge.says("nobody of that login ID");
 
     // A third comes and goes; the two go on.
-    let mut third = Typed::start(&platform, &third, &voice);
+    let mut third = Typed::start(&platform, &third, &VOICE);
     concierge.types("add concierge-2");
     third.says(r#""event":"connected""#);
     store.says(r#""login":"concierge-2","muted""#);
@@ -102,14 +115,111 @@ fn a_terminal_does_what_is_typed() {
     // A call that is answered by hand is the third, with the one that was missed.
     store.types("call concierge-1");
     store.says(r#""event":"calling""#);
-    while concierge.said.so_far().matches(r#""event":"incoming""#).count() < 2 {
-        kakehashi_tests::children::pause(Duration::from_millis(20));
-    }
+    concierge.says_times(r#""event":"incoming""#, 2);
     concierge.types("answer");
-    while store.said.so_far().matches(r#""event":"connected""#).count() < 2 {
-        kakehashi_tests::children::pause(Duration::from_millis(20));
-    }
+    store.says_times(r#""event":"connected""#, 2);
     store.types("quit");
     store.ends_well();
     concierge.ends_well();
+}
+
+#[test]
+fn whoever_is_free_at_a_desk_is_brought_in_and_ends_its_wrap_up() {
+    let platform = Platform::start(1);
+    let (store, concierge) = platform.add_pair();
+    let agent = platform.add_account(TENANT, "agent-1");
+    let desk = ["desk", "add", TENANT, "repairs", "--agents", "agent-1", "--wrap-up", "600"];
+    platform.run_well(&desk);
+    let mut store = Typed::start(&platform, &store, &VOICE);
+    let mut concierge = Typed::start(&platform, &concierge, &VOICE);
+    let mut agent = Typed::start(&platform, &agent, &[&VOICE[..], &["--ask"]].concat());
+    store.types("call concierge-1");
+    concierge.says(r#""event":"connected""#);
+
+    concierge.types("add desk:nowhere");
+    concierge.says(r#""event":"error""#);
+    // It rings, is taken back, and asked once more: to hand the call on.
+    concierge.types("add desk:repairs");
+    agent.says(r#""desk":"repairs","display""#);
+    concierge.says(r#""event":"place""#);
+    concierge.types("add desk:");
+    agent.says(r#""event":"ended","reason":"cancelled""#);
+    concierge.says(r#"{"event":"add_failed","login":"desk:repairs","reason":"cancelled"}"#);
+    concierge.types("transfer desk:repairs");
+    agent.says_times(r#""event":"incoming""#, 2);
+    agent.types("answer");
+    agent.says(r#""event":"connected""#);
+    concierge.says(r#""event":"ended","reason":"transferred""#);
+    store.says(r#""round":2,"with":["agent-1"]"#);
+
+    // After it the agent is left alone, until it says otherwise.
+    agent.types("ready");
+    agent.says(r#""event":"error""#);
+    store.types("hangup");
+    concierge.says(r#"{"display":"agent-1","login":"agent-1","state":"wrapping up"}"#);
+    agent.says(r#""event":"summary""#);
+    agent.types("ready");
+    agent.says(r#"{"command":"ready","event":"done"}"#);
+    for mut typed in [store, concierge, agent] {
+        typed.types("quit");
+        typed.ends_well();
+    }
+}
+
+#[test]
+fn two_calls_become_one_and_a_supervisor_listens() {
+    let platform = Platform::start(1);
+    let (store, concierge) = platform.add_pair();
+    let third = platform.add_account(TENANT, "concierge-2");
+    let supervisor = platform.add_account(TENANT, "supervisor-1");
+    platform.run_well(&["account", "role", TENANT, "supervisor-1", "supervisor"]);
+    platform.run_well(&["tenant", "policy", TENANT, "--set", "rules.listening=true"]);
+    let mut store = Typed::start(&platform, &store, &VOICE);
+    let mut concierge = Typed::start(&platform, &concierge, &VOICE);
+    let third = Typed::start(&platform, &third, &VOICE);
+    let mut supervisor = Typed::start(&platform, &supervisor, &VOICE);
+
+    for line in ["merge", "swap", "consult concierge-2"] {
+        concierge.types(line);
+    }
+    concierge.says_times(r#""event":"error""#, 3);
+    concierge.types("call store-1");
+    concierge.says(r#""event":"connected""#);
+    store.says(r#""event":"connected""#);
+    // The store is on hold meanwhile, and for a moment the third is.
+    concierge.types("consult concierge-2");
+    third.says(r#""event":"connected""#);
+    store.says(r#""holds":true"#);
+    for line in ["swap", "swap"] {
+        concierge.types(line);
+    }
+    concierge.says_times(r#"{"command":"swap","event":"done"}"#, 2);
+    third.says(r#""holds":true"#);
+    concierge.types("merge");
+    concierge.says(r#""event":"merged""#);
+    store.says(r#""event":"merged""#);
+    let connected = third.says(r#""event":"connected""#);
+    third.says(r#""round":2"#);
+
+    // Nobody but a supervisor listens, and everybody in the call sees it.
+    let call = connected.split(r#""call":""#).nth(1).unwrap().split('"').next().unwrap();
+    supervisor.types(&format!("listen {}", "0".repeat(call.len())));
+    supervisor.says(r#""event":"error""#);
+    supervisor.types(&format!("listen {call}"));
+    supervisor.says(r#""event":"connected""#);
+    store.says(r#""round":3"#);
+    store.says(r#""listens":true,"login":"supervisor-1""#);
+    supervisor.types("hangup");
+    let heard = supervisor.says(r#""event":"summary""#);
+    assert_eq!(heard.matches(r#""kind":"audio""#).count(), 3 + 1, "{heard}");
+
+    // The concierge hands the two on to each other.
+    concierge.types("hangup");
+    concierge.says_times(r#""event":"summary""#, 2);
+    store.types("quit");
+    store.ends_well();
+    for mut typed in [concierge, third, supervisor] {
+        typed.types("quit");
+        typed.ends_well();
+    }
 }

@@ -16,7 +16,7 @@ mod within;
 
 pub use absence::{Missed, MissedCall, MissedCalls, SetAway};
 pub use desks::{EndWrapUp, InviteDesk, QueueNews, Queued};
-pub use joining::{AddFailed, AddMember, Listen, Merge, Merged};
+pub use joining::{AddDesk, AddDeskFailed, AddFailed, AddMember, Listen, Merge, Merged};
 pub use password::ChangePassword;
 pub use presence::{Presence, PresenceEntry, PresenceState};
 pub use resume::{Resume, Resumed, TokenRenewed};
@@ -81,6 +81,8 @@ messages! {
         0x0115 Missed,
         /// Ends the time in which an agent is left alone.
         0x0116 EndWrapUp,
+        /// Asks a desk for somebody who comes into a call.
+        0x0117 AddDesk,
     }
 }
 
@@ -125,6 +127,8 @@ messages! {
         0x0212 Merged,
         /// Another token to resume the session with.
         0x0213 TokenRenewed,
+        /// Nobody came from a desk into a call.
+        0x0214 AddDeskFailed,
     }
 }
 

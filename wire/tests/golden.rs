@@ -25,12 +25,13 @@ use kakehashi_wire::secret::{
     DownlinkSecret, IcePassword, MasterKey, Password, ResumeToken, Suite,
 };
 use kakehashi_wire::terminal::{
-    Accept, AddFailed, AddMember, CallEnd, CallEnded, CallReady, Cancel, ChangePassword,
-    ChooseLayer, Done, EndWrapUp, FromTerminal, HangUp, Hold, Incoming, Invite, InviteDesk, Layer,
-    Listen, MemberPhase, MemberState, Members, Merge, Merged, Missed, MissedCall, MissedCalls,
-    Mute, PathRenewed, Presence, PresenceEntry, PresenceState, QueueNews, Queued, Refusal, Refused,
-    Reject, ReportQuality, Resume, Resumed, Ringing, Role, SessionEnd, SessionEnded, SetAway,
-    Share, SignIn, SignOut, SignedIn, Taken, ToTerminal, TokenRenewed, WatchPresence,
+    Accept, AddDesk, AddDeskFailed, AddFailed, AddMember, CallEnd, CallEnded, CallReady, Cancel,
+    ChangePassword, ChooseLayer, Done, EndWrapUp, FromTerminal, HangUp, Hold, Incoming, Invite,
+    InviteDesk, Layer, Listen, MemberPhase, MemberState, Members, Merge, Merged, Missed,
+    MissedCall, MissedCalls, Mute, PathRenewed, Presence, PresenceEntry, PresenceState, QueueNews,
+    Queued, Refusal, Refused, Reject, ReportQuality, Resume, Resumed, Ringing, Role, SessionEnd,
+    SessionEnded, SetAway, Share, SignIn, SignOut, SignedIn, Taken, ToTerminal, TokenRenewed,
+    WatchPresence,
 };
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -144,6 +145,7 @@ fn from_terminal() -> Vec<FromTerminal> {
         Listen { request: REQUEST, call: CALL, streams: offers() }.into(),
         Missed { request: REQUEST, seen_until_ms: 1_767_225_600_000 }.into(),
         EndWrapUp { request: REQUEST }.into(),
+        AddDesk { request: REQUEST, call: CALL, desk: "repairs".into(), then_leave: true }.into(),
     ]
 }
 
@@ -243,6 +245,7 @@ fn to_terminal() -> Vec<ToTerminal> {
         AddFailed { call: CALL, login: "concierge-2".into(), reason: CallEnd::NoAnswer }.into(),
         Merged { call: CALL, into: CallId(2) }.into(),
         TokenRenewed { token: token() }.into(),
+        AddDeskFailed { call: CALL, desk: "repairs".into(), reason: CallEnd::NobodyAtDesk }.into(),
     ]
 }
 

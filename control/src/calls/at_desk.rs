@@ -1,6 +1,8 @@
-//! What a call to a desk is beyond one to an account: the agents it rings at, and its wait.
+//! What a call that stands at a desk is beyond one to an account: the agents it rings at, and its
+//! wait. A call to a desk stands there before it is taken, one whose member has asked a desk for
+//! somebody while it goes on.
 
-use super::Member;
+use super::{Brought, Member};
 use crate::records::DeskPart;
 use crate::sessions::{AccountKey, Session};
 use kakehashi_wire::id::SessionId;
@@ -15,6 +17,16 @@ pub enum Ringing {
     Agents,
     /// Nobody.
     Nobody,
+}
+
+/// A desk that a member of a call that goes on has asked for somebody.
+pub struct DeskAsk {
+    /// The call's part there.
+    pub at: AtDesk,
+    /// Who asked, and whether it leaves when the agent is there.
+    pub brought: Brought,
+    /// When the wait, or the ringing, wants attention.
+    pub due: Option<Duration>,
 }
 
 /// A call's part at a desk.

@@ -6,8 +6,8 @@ mod together;
 pub use together::{Apart, Entered, Merging};
 
 use super::{
-    AtDesk, CallMedia, Event, Known, Member, MemberEvent, Rounds, Standing, State, Step, limits,
-    step, subscriptions,
+    Answers, AtDesk, Brought, CallMedia, DeskAsk, Event, Known, Member, MemberEvent, Rounds,
+    Standing, State, Step, limits, step, subscriptions,
 };
 use crate::clock::{Now, UnixMs};
 use crate::fleet::WantedLeg;
@@ -58,6 +58,8 @@ pub struct Call {
     members: Vec<Member>,
     /// If a desk was called: until an agent answers, the caller is the only member.
     desk: Option<AtDesk>,
+    /// If a member has asked a desk for one more.
+    asks: Option<DeskAsk>,
     invite: RequestId,
     rounds: Rounds,
     crossing: Option<Crossing>,
@@ -99,6 +101,7 @@ impl Call {
             state: State::Inviting,
             members: Vec::new(),
             desk: None,
+            asks: None,
             invite,
             rounds: Rounds::default(),
             crossing: None,
@@ -188,9 +191,58 @@ impl Call {
         self.desk.as_mut()
     }
 
+    /// The desk that one of its members has asked for somebody.
+    pub fn asks(&self) -> Option<&DeskAsk> {
+        self.asks.as_ref()
+    }
+
+    /// The same, to change it.
+    pub fn asks_mut(&mut self) -> Option<&mut DeskAsk> {
+        self.asks.as_mut()
+    }
+
+    /// It asks the desk of this name from now on, for the member that `brought` says.
+    pub fn ask_desk(&mut self, desk: String, brought: Brought) {
+        self.asks = Some(DeskAsk { at: AtDesk::new(desk), brought, due: None });
+    }
+
+    /// It asks no desk any more.
+    pub fn take_asks(&mut self) -> Option<DeskAsk> {
+        self.asks.take()
+    }
+
+    /// Where it stands at a desk now: for somebody who is to come into it, or to be taken at all.
+    pub fn at_desk_mut(&mut self) -> Option<&mut AtDesk> {
+        match &mut self.asks {
+            Some(asks) => Some(&mut asks.at),
+            None => self.desk.as_mut(),
+        }
+    }
+
     /// The agents of a desk that it rings at.
     pub fn agents(&self) -> &[Member] {
-        self.desk.as_ref().map(AtDesk::agents).unwrap_or_default()
+        let at = self.asks.as_ref().map(|asks| &asks.at).or(self.desk.as_ref());
+        at.map(AtDesk::agents).unwrap_or_default()
+    }
+
+    /// Whether it rings at an account.
+    pub fn rings_at(&self, account: AccountKey) -> bool {
+        let member = self.place_of(account).map(|nth| &self.members[nth]);
+        member.is_some_and(Member::rings)
+            || self.agents().iter().any(|agent| agent.account == account)
+    }
+
+    /// Because of whom it rings at an account, and for which desk.
+    pub fn rung_by(&self, account: AccountKey) -> (&Member, Option<&str>) {
+        let (asks, desk) = (self.asks.as_ref(), self.desk.as_ref());
+        if let Some(asks) = asks.filter(|asks| asks.at.rings_at(account)) {
+            return (&self.members[asks.brought.by], Some(asks.at.called()));
+        }
+        if let Some(desk) = desk.filter(|desk| desk.rings_at(account)) {
+            return (self.caller(), Some(desk.called()));
+        }
+        let brought = self.place_of(account).and_then(|nth| self.members[nth].brought());
+        (&self.members[brought.map_or(CALLER, |brought| brought.by)], None)
     }
 
     /// The members, and the agents that it rings at.
@@ -198,9 +250,22 @@ impl Call {
         self.members.iter().chain(self.agents())
     }
 
+    /// The account of the member at `nth`, and who rang there in vain; `None` if it has answered or
+    /// has left before.
+    pub fn missed_by(&self, nth: usize) -> Option<(AccountKey, String)> {
+        let member = self.members.get(nth).filter(|member| member.is_unanswered())?;
+        let by = member.brought().map_or(CALLER, |brought| brought.by);
+        Some((member.account, self.members[by].login.clone()))
+    }
+
     /// The sessions at which it is to ring before anybody has taken it.
     pub fn ringing(&self) -> Vec<SessionId> {
         self.everybody().skip(CALLEE).flat_map(Member::sessions).collect()
+    }
+
+    /// The sessions of the agents that it rings at.
+    pub fn ringing_agents(&self) -> Vec<SessionId> {
+        self.agents().iter().flat_map(Member::sessions).collect()
     }
 
     /// The tenant of all members.
@@ -214,13 +279,13 @@ impl Call {
     }
 
     /// Where the account of `session` stands among the members, and what the session has to do with
-    /// the call; `None` if the account has no part in it.
+    /// the call; `None` if the account has no part in it. An agent that rings would be the next.
     pub fn standing(&self, session: &Session) -> Option<(usize, Standing)> {
         if let Some(nth) = self.place_of(session.account) {
             return Some((nth, self.members[nth].standing(session.id)));
         }
         let agent = self.agents().iter().find(|agent| agent.account == session.account)?;
-        Some((CALLEE, agent.standing(session.id)))
+        Some((self.members.len(), agent.standing(session.id)))
     }
 
     /// Whether `account` has it on hold.
@@ -228,15 +293,16 @@ impl Call {
         self.place_of(account).is_some_and(|nth| self.members[nth].holds())
     }
 
-    /// `session` rings too if its account is called and has not taken the call. Returns the place
-    /// of its account then.
-    pub fn ring_also(&mut self, session: &Session) -> Option<usize> {
-        if self.desk.as_mut().is_some_and(|desk| desk.ring_also(session)) {
-            return Some(CALLEE);
+    /// `session` rings too if its account is called and has not taken the call; whether it does.
+    pub fn ring_also(&mut self, session: &Session) -> bool {
+        if self.at_desk_mut().is_some_and(|at| at.ring_also(session)) {
+            return true;
         }
-        let nth = self.place_of(session.account).filter(|nth| self.members[*nth].rings())?;
-        self.members[nth].ring(session.id);
-        Some(nth)
+        let nth = self.place_of(session.account).filter(|nth| self.members[*nth].rings());
+        nth.is_some_and(|nth| {
+            self.members[nth].ring(session.id);
+            true
+        })
     }
 
     /// `session` of the member at `nth` rings no more; `true` if others do.
@@ -245,14 +311,31 @@ impl Call {
         !self.members[nth].sessions().is_empty()
     }
 
-    /// The agent of `session` has answered and is who was called from now on.
+    /// The agent of `session` has answered and is a member from now on: who was called, or who was
+    /// asked for.
     pub fn agent_answers(&mut self, session: SessionId, at: UnixMs) {
-        let agent = self.desk.as_mut().and_then(|desk| desk.answered_by(session));
+        let brought = self.asks.as_ref().map(|asks| asks.brought);
+        let agent = self.at_desk_mut().and_then(|desk| desk.answered_by(session));
         if let Some(mut agent) = agent {
+            if let Some(brought) = brought {
+                agent.come(brought);
+            }
             // It rang, so it can take the call.
             let _moved = agent.apply(MemberEvent::Accept, at);
             self.members.push(agent);
         }
+    }
+
+    /// Whoever became a member last answers for a desk.
+    pub fn answers_for(&mut self, desk: String, since: UnixMs) {
+        if let Some(agent) = self.members.last_mut() {
+            agent.answer_for(Some(Answers { desk, since }));
+        }
+    }
+
+    /// For which desk the member at `nth` answers in this call, if it is still part of it.
+    pub fn answers(&self, nth: usize) -> Option<&Answers> {
+        self.members[nth].answers()
     }
 
     /// `session` of the member at `nth` has the call, offering `streams`. Returns the account's
@@ -292,8 +375,8 @@ impl Call {
         if let Some(merging) = &mut self.merging {
             merging.with_mut().succeed(older, session);
         }
-        if let Some(desk) = &mut self.desk {
-            desk.succeed(older, session);
+        if let Some(at) = self.at_desk_mut() {
+            at.succeed(older, session);
         }
         let nth = self.place_of(session.account);
         nth.is_some_and(|nth| self.members[nth].succeed(older.id, session.id))

@@ -134,6 +134,15 @@ pub struct Brought {
     pub then_leaves: bool,
 }
 
+/// For which desk an account has answered, and when.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answers {
+    /// The desk's name.
+    pub desk: String,
+    /// When it did.
+    pub since: UnixMs,
+}
+
 /// An account's part in a call.
 pub struct Member {
     sessions: Sessions,
@@ -155,6 +164,7 @@ pub struct Member {
     /// Who brought it, and until when it rings.
     brought: Option<Brought>,
     rings_until: Option<Duration>,
+    answers: Option<Answers>,
     // For the record.
     device: Option<DeviceId>,
     joined: Option<UnixMs>,
@@ -193,6 +203,7 @@ impl Member {
             device: None,
             brought: None,
             rings_until: None,
+            answers: None,
             joined: None,
             left: None,
             quality: None,
@@ -208,6 +219,21 @@ impl Member {
         let member = Self::called(sessions)?;
         let (role, brought, rings_until) = (PartyRole::Added, Some(brought), Some(rings_until));
         Some(Self { role, brought, rings_until, ..member })
+    }
+
+    /// An agent of a desk that a member of a call has asked: it comes as that member's guest.
+    pub(super) fn come(&mut self, brought: Brought) {
+        (self.role, self.brought) = (PartyRole::Added, Some(brought));
+    }
+
+    /// It answers for a desk in this call, unless it does for one already.
+    pub(super) fn answer_for(&mut self, answers: Option<Answers>) {
+        self.answers = self.answers.take().or(answers);
+    }
+
+    /// For which desk it answers in this call, if it is still part of it.
+    pub(super) fn answers(&self) -> Option<&Answers> {
+        self.answers.as_ref().filter(|_| self.session().is_some())
     }
 
     /// The same account in the same session, as part of another call that it waits to take part in;
@@ -229,6 +255,7 @@ impl Member {
             phase: Phase::Joining,
             brought: Some(brought),
             rings_until: None,
+            answers: self.answers.clone(),
             device: self.device,
             joined: None,
             left: None,
@@ -245,6 +272,11 @@ impl Member {
     /// Whether it only listens.
     pub fn listens(&self) -> bool {
         self.role == PartyRole::Listener
+    }
+
+    /// Whether it was called, and nobody has answered for it.
+    pub fn is_unanswered(&self) -> bool {
+        matches!(self.sessions, Sessions::Ringing(_))
     }
 
     /// The account's session in the call, once one has it.

@@ -9,10 +9,10 @@ mod registry;
 mod round;
 mod state;
 
-pub use at_desk::{AtDesk, Ringing};
+pub use at_desk::{AtDesk, DeskAsk, Ringing};
 pub use call::{Apart, CALLEE, CALLER, Call, Crossing, Entered, Merging, Received};
 pub use media::{CallMedia, Known, NewLife, Offers, Round, Ssrcs};
-pub use member::{Brought, Member, MemberEvent, MemberStep, Phase, Standing};
+pub use member::{Answers, Brought, Member, MemberEvent, MemberStep, Phase, Standing};
 pub use receives::{Manner, limits, subscriptions};
 pub use registry::Calls;
 pub use round::Rounds;

@@ -2,10 +2,10 @@
 
 use super::Coordinator;
 use super::requests::By;
-use crate::calls::{CALLEE, CALLER, Call, Event, Member, Standing, State, Step};
+use crate::calls::{CALLEE, Call, Event, Standing, State, Step};
 use crate::clock::Now;
 use crate::policy::acceptable;
-use crate::sessions::Session;
+use crate::sessions::{AccountKey, Session};
 use kakehashi_wire::id::{CallId, SessionId};
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::terminal::{
@@ -16,7 +16,8 @@ impl Coordinator {
     /// Every device of the called account rings, and the caller hears of it.
     pub(super) fn ring(&mut self, id: CallId, now: Now) {
         let Some(call) = self.calls.get(id) else { return };
-        let (incoming, request) = (incoming(call, CALLEE), call.invite());
+        let Some(callee) = call.callee() else { return };
+        let (incoming, request) = (incoming(call, callee.account), call.invite());
         let (caller, callee) = (call.caller().session(), call.ringing());
         for device in callee {
             self.say(device, incoming.clone());
@@ -32,9 +33,8 @@ impl Coordinator {
         for id in self.calls_of(session) {
             let Some(call) = self.calls.get_mut(id) else { continue };
             // Before it rings anywhere, nobody has been told.
-            let nth = call.ring_also(session).filter(|_| call.state() != State::Inviting);
-            if let Some(nth) = nth {
-                let incoming = incoming(call, nth);
+            if call.ring_also(session) && call.state() != State::Inviting {
+                let incoming = incoming(call, session.account);
                 self.say(session.id, incoming);
             }
         }
@@ -97,7 +97,9 @@ impl Coordinator {
         for other in others {
             self.say(other, Taken { call: id });
         }
-        self.note_talked(id);
+        if let Some(callee) = self.calls.get(id).and_then(Call::callee) {
+            self.note_talked(id, callee.account);
+        }
         self.announce_members(id);
     }
 
@@ -142,17 +144,14 @@ impl Coordinator {
     }
 }
 
-/// What a device of the member at `nth` is told that rings.
-pub(super) fn incoming(call: &Call, nth: usize) -> Incoming {
-    // An agent of a desk that rings is no member yet.
-    let brought = call.members().get(nth).and_then(Member::brought);
-    let by = &call.members()[brought.map_or(CALLER, |brought| brought.by)];
-    let desk = call.desk().filter(|_| brought.is_none());
+/// What a device of an account is told at which the call rings.
+pub(super) fn incoming(call: &Call, account: AccountKey) -> Incoming {
+    let (by, desk) = call.rung_by(account);
     Incoming {
         call: call.id(),
         login: by.login.clone(),
         display: by.display.clone(),
-        desk: desk.map(|desk| desk.called().to_owned()).unwrap_or_default(),
+        desk: desk.unwrap_or_default().to_owned(),
         streams: by.streams.clone(),
     }
 }

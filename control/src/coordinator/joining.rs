@@ -4,7 +4,7 @@ use super::devices::incoming;
 use super::requests::By;
 use super::rounds::legs;
 use super::{Called, Coordinator};
-use crate::calls::{Apart, Brought, CALLEE, Call, Event, Member, MemberEvent, State, Step};
+use crate::calls::{Apart, Brought, Call, Event, Member, MemberEvent, State, Step};
 use crate::clock::Now;
 use crate::placement::choose;
 use crate::policy::{
@@ -44,8 +44,8 @@ impl Coordinator {
         let member = member.ok_or(Refusal::NotAvailable)?;
         let devices = member.sessions();
         let call = self.calls.get_mut(id).ok_or(Refusal::NoSuchCall)?;
-        let nth = call.add(member);
-        let incoming = incoming(call, nth);
+        call.add(member);
+        let incoming = incoming(call, account);
         self.calls.join(account, id);
         self.done(session.id, ask.request);
         for device in devices {
@@ -58,15 +58,20 @@ impl Coordinator {
     }
 
     /// The place of a session's account in a call whose members it may change.
-    fn wants_others(&mut self, session: &Session, id: CallId, now: Now) -> Result<usize, Refusal> {
+    pub(super) fn wants_others(
+        &mut self,
+        session: &Session,
+        id: CallId,
+        now: Now,
+    ) -> Result<usize, Refusal> {
         let nth = self.permitted(session, id, By::Either)?;
         if let Some(Step::Refuse(reason)) = self.happen(id, Event::Add, now) {
             return Err(reason);
         }
         let call = self.calls.get(id).ok_or(Refusal::NoSuchCall)?;
-        match &call.members()[nth] {
-            member if member.listens() => Err(Refusal::NotAllowed),
-            member if member.takes_part() => Ok(nth),
+        match call.members().get(nth) {
+            Some(member) if member.listens() => Err(Refusal::NotAllowed),
+            Some(member) if member.takes_part() => Ok(nth),
             _ => Err(Refusal::TooLate),
         }
     }
@@ -107,7 +112,7 @@ impl Coordinator {
         Ok(())
     }
 
-    fn has_room_for(&self, members: usize, now: Now) -> bool {
+    pub(super) fn has_room_for(&self, members: usize, now: Now) -> bool {
         choose(&self.fleet.candidates(now.since_start), legs(members)).is_some()
     }
 
@@ -132,15 +137,21 @@ impl Coordinator {
         now: Now,
     ) {
         let Some(call) = self.calls.get_mut(id) else { return };
+        let is_of_desk = nth == call.members().len();
+        call.agent_answers(session.id, now.wall);
         let others = call.answered_by(nth, session.id, streams);
         // It rings, so it may.
         let _joins = call.change(session, |member| {
             member.uses(session.device);
             member.apply(MemberEvent::Accept, now.wall)
         });
+        if is_of_desk {
+            self.taken_at_desk(id, now);
+        }
         for other in others {
             self.say(other, Taken { call: id });
         }
+        self.note_talked(id, session.account);
         self.tell_members(id);
         self.announce_account(session.account);
         self.regroup(id, now);
@@ -171,13 +182,15 @@ impl Coordinator {
 
     /// The member at `nth` leaves a call that goes on. Its legs go at once, whatever the round.
     pub(super) fn part(&mut self, id: CallId, nth: usize, reason: CallEnd, now: Now) {
-        if nth == CALLEE {
-            self.agent_leaves(id, now);
+        let Some(call) = self.calls.get(id) else { return };
+        if let Some(answers) = call.answers_anywhere(nth).cloned() {
+            self.agent_leaves(call.members()[nth].account, answers, now);
         }
         let Some(call) = self.calls.get_mut(id) else { return };
         let member = &call.members()[nth];
         let (account, login) = (member.account, member.login.clone());
         let waited = member.brought().filter(|_| member.rings() || member.joins());
+        let missed = call.missed_by(nth);
         let ssrcs = &mut self.ssrcs;
         for (relay, leg) in call.take_legs(nth, &mut |media, nth| media.part(nth, ssrcs)) {
             self.fleet.release(relay, leg);
@@ -187,6 +200,7 @@ impl Coordinator {
         let record = call.record();
         self.calls.part(account, id);
         self.write(record);
+        self.note_unanswered(missed, reason, now);
         let reason = super::ending::told(reason);
         for session in sessions {
             if self.sessions.get(session).is_some() {
@@ -227,7 +241,8 @@ impl Coordinator {
         let is_settled = |call: &Call| {
             let mut there = call.members().iter().filter(|member| !member.has_left());
             let changes = there.any(|member| member.rings() || member.listens());
-            !call.is_merging() && !changes && call.rounds().coming().is_none()
+            let is_alone = !call.is_merging() && call.asks().is_none();
+            is_alone && !changes && call.rounds().coming().is_none()
         };
         may_merge(&MergeFacts {
             differ: ask.call != ask.with,

@@ -1,7 +1,7 @@
 //! What accounts miss: noted when a call comes to nothing, forgotten when the two have talked.
 
 use super::{Coordinator, Output};
-use crate::calls::Call;
+use crate::calls::{CALLEE, Call};
 use crate::clock::{Now, UnixMs};
 use crate::missed::{Asker, Change, Deed, News};
 use crate::sessions::{AccountKey, Session};
@@ -9,16 +9,47 @@ use kakehashi_wire::id::{AccountId, CallId, SessionId};
 use kakehashi_wire::terminal::{CallEnd, Missed, Refusal};
 
 impl Coordinator {
-    /// A call is over: whoever was called has missed it, unless it was taken or declined.
+    /// A call is over: whoever was called and has not answered has missed it, unless it was
+    /// declined. Nobody in particular has missed a call to a desk.
     pub(super) fn note_missed(&mut self, call: &Call, reason: CallEnd, now: Now) {
-        let was_missed = match reason {
-            CallEnd::Rejected | CallEnd::Suspended => false,
-            _ => call.record().answered.is_none(),
+        for nth in CALLEE..call.members().len() {
+            self.note_unanswered(call.missed_by(nth), reason, now);
+        }
+    }
+
+    /// An account has missed a call of somebody's, if there was one, unless that ended so that there
+    /// is nothing to call back for.
+    pub(super) fn note_unanswered(
+        &mut self,
+        missed: Option<(AccountKey, String)>,
+        reason: CallEnd,
+        now: Now,
+    ) {
+        let is_missed = !matches!(reason, CallEnd::Rejected | CallEnd::Suspended);
+        if let Some((account, by)) = missed.filter(|_| is_missed) {
+            self.change_missed(account, Change::Missed(by, now.wall));
+        }
+    }
+
+    /// Somebody could not be brought into a call for what the account is doing: it has missed one.
+    pub(super) fn note_add_in_vain(
+        &mut self,
+        session: &Session,
+        (call, callee): (CallId, Option<AccountId>),
+        reason: Refusal,
+        now: Now,
+    ) {
+        let Some(account) = callee else { return };
+        let callee = AccountKey { tenant: session.account.tenant, account };
+        let is_there = self.sessions.is_there(callee);
+        let is_member = self.calls.get(call).and_then(|call| call.place_of(callee)).is_some();
+        let in_vain = match reason {
+            Refusal::NotAvailable => !is_there,
+            Refusal::InAnotherCall => !is_member,
+            _ => false,
         };
-        // Nobody in particular has missed a call to a desk.
-        if let (true, Some(callee)) = (was_missed, call.callee()) {
-            let change = Change::Missed(call.caller().login.clone(), now.wall);
-            self.change_missed(callee.account, change);
+        if in_vain {
+            self.change_missed(callee, Change::Missed(session.login.clone(), now.wall));
         }
     }
 
@@ -45,12 +76,12 @@ impl Coordinator {
         }
     }
 
-    /// A call was taken: neither needs to call the other back.
-    pub(super) fn note_talked(&mut self, id: CallId) {
+    /// The account has taken the call: neither it nor who rang there needs to call the other back.
+    pub(super) fn note_talked(&mut self, id: CallId, account: AccountKey) {
         let Some(call) = self.calls.get(id) else { return };
-        let (caller, Some(callee)) = (call.caller(), call.callee()) else { return };
-        let talked =
-            [(caller.account, callee.login.clone()), (callee.account, caller.login.clone())];
+        let Some(nth) = call.place_of(account) else { return };
+        let (by, callee) = (call.rung_by(account).0, &call.members()[nth]);
+        let talked = [(by.account, callee.login.clone()), (callee.account, by.login.clone())];
         for (account, login) in talked {
             self.change_missed(account, Change::Talked(login));
         }

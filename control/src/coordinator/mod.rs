@@ -6,6 +6,7 @@
 //! until that write is on disk.
 
 mod arrivals;
+mod asking;
 mod devices;
 mod ending;
 mod holding;
@@ -42,9 +43,9 @@ use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::relay::{FromRelay, Hello};
 use kakehashi_wire::secret::ResumeToken;
 use kakehashi_wire::terminal::{
-    Accept, AddMember, Cancel, ChooseLayer, Done, EndWrapUp, HangUp, Hold, InviteDesk, Listen,
-    Merge, Missed, Mute, Presence, Refusal, Refused, Reject, ReportQuality, Role, SessionEnd,
-    SetAway, Share, ToTerminal,
+    Accept, AddDesk, AddMember, Cancel, ChooseLayer, Done, EndWrapUp, HangUp, Hold, InviteDesk,
+    Listen, Merge, Missed, Mute, Presence, Refusal, Refused, Reject, ReportQuality, Role,
+    SessionEnd, SetAway, Share, ToTerminal,
 };
 use std::time::Duration;
 use tenants::Tenants;
@@ -147,6 +148,8 @@ pub enum Request {
     /// To bring somebody into a call; the account of the session's tenant with that login, if there
     /// is one.
     AddMember(AddMember, Option<Called>),
+    /// To bring somebody of a desk into a call.
+    AddDesk(AddDesk),
     /// To join two calls.
     Merge(Merge),
     /// To listen to a call.

@@ -19,6 +19,7 @@ impl Coordinator {
             match call.state() {
                 State::Ended => {}
                 State::Inviting | State::Queued | State::Ringing => ringing = true,
+                State::Preparing | State::Connected if call.rings_at(account) => ringing = true,
                 State::Preparing | State::Connected => return PresenceState::InCall,
             }
         }

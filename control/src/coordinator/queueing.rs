@@ -5,7 +5,7 @@ use super::devices::incoming;
 use super::requests::By;
 use super::rounds::legs;
 use crate::accounts::DeskList;
-use crate::calls::{CALLEE, Call, Event, Member, Ringing};
+use crate::calls::{Answers, AtDesk, Call, Event, Member, Ringing};
 use crate::clock::Now;
 use crate::desks::{Desk, DeskId, Offer};
 use crate::placement::choose;
@@ -18,7 +18,7 @@ use kakehashi_wire::terminal::{
 use std::time::Duration;
 
 /// Whether somebody may answer for the account before long.
-fn is_there(presences: &Presences, account: AccountKey) -> bool {
+pub(super) fn is_there(presences: &Presences, account: AccountKey) -> bool {
     !matches!(presences.state(account), PresenceState::Offline | PresenceState::Away)
 }
 
@@ -26,7 +26,7 @@ impl Coordinator {
     /// The desks of `tenant` are these from now on.
     pub(super) fn set_desks(&mut self, tenant: TenantId, list: DeskList, now: Now) {
         for call in self.desks.set(tenant, list.revision, list.desks) {
-            self.happen(call, Event::NoAnswer, now);
+            self.wait_in_vain(call, now);
         }
     }
 
@@ -85,21 +85,47 @@ impl Coordinator {
 
     fn go_on_waiting(&mut self, id: CallId, waits: bool, now: Now) {
         if waits {
-            self.calls.set_timer(id, self.desks.patience(id, now.since_start));
+            self.wait_until(id, self.desks.patience(id, now.since_start));
         } else {
             // The desk was removed meanwhile.
-            self.happen(id, Event::NoAnswer, now);
+            self.wait_in_vain(id, now);
         }
+    }
+
+    /// A call that stands at a desk wants attention then.
+    fn wait_until(&mut self, id: CallId, at: Option<Duration>) {
+        match self.calls.get_mut(id).and_then(Call::asks_mut) {
+            Some(asks) => {
+                asks.due = at;
+                self.arm(id);
+            }
+            None => self.calls.set_timer(id, at),
+        }
+    }
+
+    /// Nobody of the desk will answer.
+    fn wait_in_vain(&mut self, id: CallId, now: Now) {
+        if self.calls.get(id).is_some_and(|call| call.asks().is_some()) {
+            return self.ask_fails(id, CallEnd::NobodyAtDesk, now);
+        }
+        self.happen(id, Event::NoAnswer, now);
+    }
+
+    /// Whoever it rang at has let the call pass.
+    fn passed(&mut self, id: CallId, now: Now) {
+        if self.calls.get(id).is_some_and(|call| call.asks().is_some()) {
+            return self.wait_again(id, now);
+        }
+        self.happen(id, Event::Passed, now);
     }
 
     /// A waiting call has waited long enough for something to be done.
     pub(super) fn waited(&mut self, id: CallId, now: Now) {
         if self.desks.gives_up(id, now.since_start) {
-            self.happen(id, Event::NoAnswer, now);
-            return;
+            return self.wait_in_vain(id, now);
         }
         self.desks.overflow(id, now.since_start);
-        self.calls.set_timer(id, self.desks.patience(id, now.since_start));
+        self.wait_until(id, self.desks.patience(id, now.since_start));
     }
 
     /// Offers what waits to agents that are free, and tells callers of their places.
@@ -126,29 +152,30 @@ impl Coordinator {
         let agents: Vec<_> = agents.into_iter().map(account).collect();
         let called = agents.iter().map(|account| Member::called(self.sessions.of(*account)));
         let called: Vec<_> = called.flatten().collect();
-        let Some(desk) = self.calls.get_mut(id).and_then(Call::desk_mut) else { return };
+        let Some(desk) = self.calls.get_mut(id).and_then(Call::at_desk_mut) else { return };
         desk.offer(called);
         self.happen(id, Event::Offer, now);
-        for account in agents {
-            self.calls.join(account, id);
-            self.announce_account(account);
+        for account in &agents {
+            self.calls.join(*account, id);
+            self.announce_account(*account);
         }
-        let Some(call) = self.calls.get(id) else { return };
-        let (incoming, devices) = (incoming(call, CALLEE), call.ringing());
+        // All hear the same.
+        let Some((call, agent)) = self.calls.get(id).zip(agents.first()) else { return };
+        let (incoming, devices) = (incoming(call, *agent), call.ringing_agents());
         for device in devices {
             self.say(device, incoming.clone());
         }
-        self.calls.set_timer(id, Some(now.since_start + ring));
+        self.wait_until(id, Some(now.since_start + ring));
         self.tell_place(id);
     }
 
-    fn tell_place(&mut self, id: CallId) {
+    /// Tells of a call's place at its desk, if that is news.
+    pub(super) fn tell_place(&mut self, id: CallId) {
         let presences = &self.presences;
         let Some(told) = self.desks.tell(id, |account| is_there(presences, account)) else {
             return;
         };
-        let caller = self.calls.get(id).and_then(|call| call.caller().session());
-        if let Some(caller) = caller {
+        if let Some(caller) = self.hears_of_place(id) {
             let (position, wait_ms, overflow) = (told.position, told.wait_ms, told.overflow);
             self.say(caller, QueueNews { call: id, position, wait_ms, overflow });
         }
@@ -156,7 +183,7 @@ impl Coordinator {
 
     /// It rang long enough at these agents.
     pub(super) fn unanswered(&mut self, id: CallId, now: Now) {
-        let Some(desk) = self.calls.get_mut(id).and_then(Call::desk_mut) else { return };
+        let Some(desk) = self.calls.get_mut(id).and_then(Call::at_desk_mut) else { return };
         for agent in desk.take_agents() {
             let devices = agent.sessions();
             self.let_pass(id, agent.account, now);
@@ -164,7 +191,7 @@ impl Coordinator {
                 self.say(device, CallEnded { call: id, reason: CallEnd::NoAnswer });
             }
         }
-        self.happen(id, Event::Passed, now);
+        self.passed(id, now);
     }
 
     /// An agent has let a call pass, and is left alone for a while.
@@ -176,8 +203,8 @@ impl Coordinator {
 
     /// Whether a session's account is an agent at which the call rings for a desk.
     pub(super) fn rings_at_desk(&self, session: &Session, id: CallId) -> bool {
-        let desk = self.calls.get(id).and_then(Call::desk);
-        desk.is_some_and(|desk| desk.rings_at(session.account))
+        let agents = self.calls.get(id).map(Call::agents).unwrap_or_default();
+        agents.iter().any(|agent| agent.account == session.account)
     }
 
     /// An agent's device declines; the call rings on where it rings, or goes to the next agent.
@@ -198,7 +225,7 @@ impl Coordinator {
         self.let_pass(id, session.account, now);
         self.say(session.id, CallEnded { call: id, reason: CallEnd::Rejected });
         if left == Ringing::Nobody {
-            self.happen(id, Event::Passed, now);
+            self.passed(id, now);
         }
     }
 
@@ -209,20 +236,25 @@ impl Coordinator {
             self.calls.part(session.account, id);
         }
         if left == Ringing::Nobody {
-            self.happen(id, Event::Passed, now);
+            self.passed(id, now);
         }
     }
 
     fn stop_ringing_at(&mut self, session: &Session, id: CallId) -> Ringing {
-        let desk = self.calls.get_mut(id).and_then(Call::desk_mut);
+        let desk = self.calls.get_mut(id).and_then(Call::at_desk_mut);
         desk.map_or(Ringing::Devices, |desk| desk.stop_ringing(session.id))
     }
 
     /// An agent has answered: the call waits no more, and the other agents hear that it is taken.
     pub(super) fn taken_at_desk(&mut self, id: CallId, now: Now) {
-        self.note_waited(id, now);
-        let Some(desk) = self.calls.get_mut(id).and_then(Call::desk_mut) else { return };
-        for loser in desk.take_agents() {
+        let desk = self.note_waited(id, now);
+        let Some(call) = self.calls.get_mut(id) else { return };
+        if let Some(desk) = desk {
+            call.answers_for(desk, now.wall);
+        }
+        let losers = call.at_desk_mut().map(AtDesk::take_agents).unwrap_or_default();
+        call.take_asks();
+        for loser in losers {
             self.calls.part(loser.account, id);
             for device in loser.sessions() {
                 self.say(device, Taken { call: id });
@@ -231,32 +263,34 @@ impl Coordinator {
         }
     }
 
-    fn note_waited(&mut self, id: CallId, now: Now) {
-        let Some(waited) = self.desks.leave(id, now.since_start) else { return };
-        if let Some(desk) = self.calls.get_mut(id).and_then(Call::desk_mut) {
-            desk.set_waited(waited.key.name, waited.time);
+    /// The wait of a call is over; gives the desk where it stood last. What it waited when it was
+    /// to be taken at all goes into its record.
+    fn note_waited(&mut self, id: CallId, now: Now) -> Option<String> {
+        let waited = self.desks.leave(id, now.since_start)?;
+        let call = self.calls.get_mut(id).filter(|call| call.asks().is_none());
+        if let Some(desk) = call.and_then(Call::desk_mut) {
+            desk.set_waited(waited.key.name.clone(), waited.time);
+        }
+        Some(waited.key.name)
+    }
+
+    /// A call is about to end: it waits no more, and agents who have it are left alone for a while.
+    pub(super) fn leave_desk(&mut self, id: CallId, now: Now) {
+        self.note_waited(id, now);
+        let Some(call) = self.calls.get(id) else { return };
+        // Whoever is about to come from another call goes on there.
+        let agents = (0..call.members().len()).filter(|nth| call.known_to(*nth) == id);
+        let answers = |nth: usize| Some((call.members()[nth].account, call.answers(nth)?.clone()));
+        let agents: Vec<_> = agents.filter_map(answers).collect();
+        for (account, answers) in agents {
+            self.agent_leaves(account, answers, now);
         }
     }
 
-    /// A call is about to end: it waits no more, and the agent who has it is left alone for a
-    /// while.
-    pub(super) fn leave_desk(&mut self, id: CallId, now: Now) {
-        self.note_waited(id, now);
-        self.agent_leaves(id, now);
-    }
-
-    /// The agent who answered a call of a desk is about to leave it.
-    pub(super) fn agent_leaves(&mut self, id: CallId, now: Now) {
-        let Some((call, desk)) = self.calls.get(id).and_then(|call| Some((call, call.desk()?)))
-        else {
-            return;
-        };
-        // Who has left before has had its time.
-        let agent = call.callee().filter(|agent| agent.session().is_some());
-        let (Some(agent), Some(answered)) = (agent, call.answered()) else { return };
-        let key = DeskId { tenant: call.tenant(), name: desk.last().to_owned() };
-        let account = agent.account;
-        let talked = Duration::from_millis(now.wall.0.saturating_sub(answered.0));
+    /// An agent who answered a call of a desk, or was brought into one, is about to leave it.
+    pub(super) fn agent_leaves(&mut self, account: AccountKey, answers: Answers, now: Now) {
+        let key = DeskId { tenant: account.tenant, name: answers.desk };
+        let talked = Duration::from_millis(now.wall.0.saturating_sub(answers.since.0));
         self.desks.note_occupied(&key, talked);
         let pause = self.desks.desk(&key).map(Desk::wrap_up).unwrap_or_default();
         if !pause.is_zero() {

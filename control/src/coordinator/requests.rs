@@ -65,6 +65,13 @@ impl Coordinator {
             Request::AddMember(ask, callee) => {
                 if let Err(reason) = self.add_member(&session, (&ask, callee), now) {
                     self.refuse(id, ask.request, reason);
+                    let callee = callee.map(|callee| callee.account);
+                    self.note_add_in_vain(&session, (ask.call, callee), reason, now);
+                }
+            }
+            Request::AddDesk(ask) => {
+                if let Err(reason) = self.add_desk(&session, &ask, now) {
+                    self.refuse(id, ask.request, reason);
                 }
             }
             Request::Listen(ask) => self.listen(&session, ask, now),

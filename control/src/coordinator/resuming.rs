@@ -75,10 +75,8 @@ impl Coordinator {
             self.tell_again(session, call, back.contains(&call));
         }
         for id in rings {
-            let call = self.calls.get(id);
-            let standing = call.and_then(|call| call.standing(session));
-            if let Some((call, (nth, _))) = call.zip(standing) {
-                let incoming = incoming(call, nth);
+            if let Some(call) = self.calls.get(id) {
+                let incoming = incoming(call, session.account);
                 self.say(session.id, incoming);
             }
         }
@@ -136,6 +134,10 @@ impl Coordinator {
         }
         if let Some(ready) = ready {
             self.say(session.id, ready);
+        }
+        if self.hears_of_place(id) == Some(session.id) {
+            self.desks.tell_anew(id);
+            self.tell_place(id);
         }
     }
 

@@ -125,6 +125,7 @@ impl Coordinator {
         for nth in rung_out {
             self.part(id, nth, CallEnd::NoAnswer, now);
         }
+        self.attend_ask(id, now);
         self.look_at_legs_of(id, now);
         self.arm(id);
     }

@@ -1,5 +1,6 @@
 //! Tests of the core: whole calls without a socket, a disk or a clock.
 
+mod asking;
 mod calls;
 mod desks;
 mod devices;

@@ -363,6 +363,13 @@ impl Desks {
         (place.told.replace(told) != Some(told)).then_some(told)
     }
 
+    /// What was told of a call's place may not have arrived: it is news again.
+    pub fn tell_anew(&mut self, call: CallId) {
+        if let Some(place) = self.places.get_mut(&call) {
+            place.told = None;
+        }
+    }
+
     /// The callers of a desk whose places have changed, if there is such a desk and they were told
     /// nothing for [`QUEUE_NEWS_EVERY`].
     pub fn due_news(&mut self, now: Duration) -> Option<Vec<CallId>> {

@@ -282,6 +282,7 @@ async fn with_facts(message: FromTerminal, account: AccountKey, gate: &Gate) -> 
             Ok(callee) => Request::AddMember(ask, callee.map(called)),
             Err(error) => unavailable(ask.request, &error),
         },
+        FromTerminal::AddDesk(ask) => Request::AddDesk(ask),
         FromTerminal::Merge(ask) => Request::Merge(ask),
         FromTerminal::Listen(ask) => Request::Listen(ask),
         FromTerminal::EndWrapUp(ask) => Request::EndWrapUp(ask),

@@ -164,6 +164,7 @@ pub(super) fn request_of(message: &FromTerminal) -> RequestId {
         FromTerminal::Share(ask) => ask.request,
         FromTerminal::ChooseLayer(ask) => ask.request,
         FromTerminal::AddMember(ask) => ask.request,
+        FromTerminal::AddDesk(ask) => ask.request,
         FromTerminal::Merge(ask) => ask.request,
         FromTerminal::Listen(ask) => ask.request,
         FromTerminal::SetAway(ask) => ask.request,

@@ -1,4 +1,4 @@
-//! May this account call that desk?
+//! May this account call that desk, or ask it for somebody?
 
 use super::Engaged;
 use crate::capacity::CALLS_PER_ACCOUNT_MAX;
@@ -42,6 +42,41 @@ pub fn may_call_desk(facts: &DeskFacts) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// What it depends on whether a desk may be asked for somebody who comes into a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AddDeskFacts {
+    /// How the desk is, apart from who is in the call; `None` if the tenant has none of that name.
+    pub desk: Option<Staff>,
+    /// The call asks a desk already.
+    pub asks: bool,
+    /// The call may have another member.
+    pub has_room: bool,
+    /// A relay could carry the call with it.
+    pub relay_ready: bool,
+}
+
+/// Whether a call that goes on may ask the desk for somebody. A desk of another tenant and one that
+/// does not exist are refused alike.
+///
+/// # Errors
+/// The reason.
+pub fn may_add_desk(facts: &AddDeskFacts) -> Result<(), Refusal> {
+    let desk = facts.desk.ok_or(Refusal::NoSuchLogin)?;
+    if facts.asks {
+        return Err(Refusal::TooLate);
+    }
+    if !facts.has_room {
+        return Err(Refusal::CallFull);
+    }
+    if !desk.is_there {
+        return Err(Refusal::NotAvailable);
+    }
+    if !desk.has_room {
+        return Err(Refusal::QueueFull);
+    }
+    if facts.relay_ready { Ok(()) } else { Err(Refusal::NoRelay) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +100,26 @@ mod tests {
         ];
         for (facts, reason) in cases {
             assert_eq!(may_call_desk(&facts), Err(reason), "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn each_fact_about_a_desk_that_is_asked_has_its_reason() {
+        let staff = Staff { has_room: true, is_there: true };
+        let good =
+            AddDeskFacts { desk: Some(staff), asks: false, has_room: true, relay_ready: true };
+        assert_eq!(may_add_desk(&good), Ok(()));
+        let with = |staff| AddDeskFacts { desk: Some(staff), ..good };
+        let cases = [
+            (AddDeskFacts { desk: None, asks: true, ..good }, Refusal::NoSuchLogin),
+            (AddDeskFacts { asks: true, has_room: false, ..good }, Refusal::TooLate),
+            (AddDeskFacts { has_room: false, ..good }, Refusal::CallFull),
+            (with(Staff { is_there: false, ..staff }), Refusal::NotAvailable),
+            (with(Staff { has_room: false, ..staff }), Refusal::QueueFull),
+            (AddDeskFacts { relay_ready: false, ..good }, Refusal::NoRelay),
+        ];
+        for (facts, reason) in cases {
+            assert_eq!(may_add_desk(&facts), Err(reason), "{facts:?}");
         }
     }
 }

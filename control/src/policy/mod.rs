@@ -17,7 +17,7 @@ mod tenant;
 
 pub use call::{CallFacts, Callee, Engaged, MayCall, may_call};
 pub use conference::{AddFacts, ListenFacts, MergeFacts, may_add, may_listen, may_merge};
-pub use desk::{DeskFacts, may_call_desk};
+pub use desk::{AddDeskFacts, DeskFacts, may_add_desk, may_call_desk};
 pub use desks::Desks;
 pub use hours::{Hours, Span};
 pub use media::{Isolation, MediaFacts, MediaTerms, media_terms};

@@ -86,7 +86,7 @@ pub fn may(facts: &Facts<'_>) -> Verdict {
     match facts.act {
         Act::SignIn => may_sign_in(facts),
         Act::Invite | Act::InviteDesk => may_invite(facts),
-        Act::AddMember => may_reach(facts),
+        Act::AddMember | Act::AddDesk => may_reach(facts),
         Act::Listen if !facts.policy.rules.listening => {
             Verdict::Refuse(Refusal::NotAllowed, Reason::Listening)
         }
@@ -218,6 +218,11 @@ mod tests {
                 refused(Refusal::NotAllowed, Reason::Desk),
             ),
             (
+                Facts { act: Act::AddDesk, target: Target::Desk("repairs"), ..invite },
+                refused(Refusal::NotAllowed, Reason::Desk),
+            ),
+            (Facts { act: Act::AddDesk, at: evening, counts: full, ..invite }, Verdict::Allow),
+            (
                 Facts { act: Act::InviteDesk, at: evening, ..invite },
                 refused(Refusal::OutsideHours, Reason::Hours),
             ),
@@ -277,9 +282,8 @@ mod tests {
                 prop_assert_eq!(verdict, Verdict::Refuse(Refusal::NotAllowed, Reason::Role));
             }
             // Only what begins something new is held to limits, hours, callees and listening.
-            let held =
-                [Act::SignIn, Act::Invite, Act::InviteDesk, Act::AddMember, Act::Listen];
-            let is_held_to = held.contains(&act);
+            let invites = [Act::Invite, Act::InviteDesk, Act::AddMember, Act::AddDesk];
+            let is_held_to = [Act::SignIn, Act::Listen].contains(&act) || invites.contains(&act);
             if Rank::Account(role).may(act) && !is_held_to {
                 prop_assert_eq!(verdict, Verdict::Allow);
             }

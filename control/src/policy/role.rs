@@ -109,6 +109,8 @@ acts! {
     ChooseLayer "choose_layer" [y y y y -];
     /// Brings somebody into a call.
     AddMember "add_member" [y y y y -];
+    /// Brings somebody of a desk into a call.
+    AddDesk "add_desk" [y y y y -];
     /// Joins two calls.
     Merge "merge" [y y y y -];
     /// Listens to a call.
@@ -190,6 +192,7 @@ impl From<&FromTerminal> for Act {
             FromTerminal::Share(_) => Self::Share,
             FromTerminal::ChooseLayer(_) => Self::ChooseLayer,
             FromTerminal::AddMember(_) => Self::AddMember,
+            FromTerminal::AddDesk(_) => Self::AddDesk,
             FromTerminal::Merge(_) => Self::Merge,
             FromTerminal::Listen(_) => Self::Listen,
             FromTerminal::EndWrapUp(_) => Self::EndWrapUp,
@@ -226,6 +229,7 @@ mute                 yes       yes        yes          yes        -
 share                yes       yes        yes          yes        -
 choose_layer         yes       yes        yes          yes        -
 add_member           yes       yes        yes          yes        -
+add_desk             yes       yes        yes          yes        -
 merge                yes       yes        yes          yes        -
 listen                 -         -        yes            -        -
 end_wrap_up          yes       yes        yes          yes        -

@@ -18,9 +18,9 @@ use kakehashi_control::policy::{Act, Rank, TenantLimits};
 use kakehashi_wire::id::{CallId, DeviceId, MemberId, RequestId};
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
-    Accept, AddMember, Cancel, ChangePassword, ChooseLayer, EndWrapUp, FromTerminal, HangUp, Hold,
-    Invite, InviteDesk, Layer, Listen, Merge, Missed, Mute, Reject, ReportQuality, Role, SetAway,
-    Share, SignOut, WatchPresence,
+    Accept, AddDesk, AddMember, Cancel, ChangePassword, ChooseLayer, EndWrapUp, FromTerminal,
+    HangUp, Hold, Invite, InviteDesk, Layer, Listen, Merge, Missed, Mute, Reject, ReportQuality,
+    Role, SetAway, Share, SignOut, WatchPresence,
 };
 
 /// The number of every request that is compared.
@@ -94,6 +94,10 @@ fn terminal(act: Act, named: Named, own: CallId) -> Asked {
         Act::AddMember => Asked::Terminal(vec![
             AddMember { request, call, login: "b".into(), then_leave }.into(),
             AddMember { request, call: own, login: login(), then_leave }.into(),
+        ]),
+        Act::AddDesk => Asked::Terminal(vec![
+            AddDesk { request, call, desk: "d".into(), then_leave }.into(),
+            AddDesk { request, call: own, desk: login(), then_leave }.into(),
         ]),
         Act::Merge => Asked::Terminal(vec![
             Merge { request, call, with: own, then_leave }.into(),

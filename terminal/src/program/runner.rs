@@ -1,5 +1,7 @@
 //! Lives a session for a goal: waits for calls, makes one, or looks who is there.
 
+mod aside;
+mod begin;
 mod keys;
 mod lost;
 
@@ -10,17 +12,14 @@ use super::voice::{Note, Voice, end_sentence};
 use super::{password, streams};
 use crate::config::Config;
 use crate::congestion::RateLimits;
-use crate::media::{CallMedia, CallOptions, CallSummary, MediaError, MediaInput, Paused, Phase};
+use crate::media::{CallMedia, CallOptions, CallSummary, MediaError, MediaInput, Phase};
 use crate::session::{Event, Events, Terminal, TerminalError};
 use anyhow::{Context as _, Result, anyhow, bail};
+use aside::part_in;
 use core::time::Duration;
 use kakehashi_wire::id::{CallId, MemberId};
-use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::secret::Password;
-use kakehashi_wire::terminal::{
-    CallEnd, CallReady, Incoming, Members, Merged, PathRenewed, Presence, Refusal, ReportQuality,
-    SessionEnd,
-};
+use kakehashi_wire::terminal::{CallEnd, CallReady, Incoming, Presence, ReportQuality, SessionEnd};
 use keys::Keys;
 use std::path::PathBuf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -79,6 +78,8 @@ pub(super) struct Runner {
     ringing: Option<Incoming>,
     was_signed_in: bool,
     current: Option<Current>,
+    /// A call on hold beside it.
+    aside: Option<Current>,
     calls_done: u32,
     /// The goal is reached or missed: the session is being ended.
     outcome: Option<Result<()>>,
@@ -105,6 +106,7 @@ impl Runner {
             ringing: None,
             was_signed_in: false,
             current: None,
+            aside: None,
             calls_done: 0,
             outcome: None,
             interrupted: false,
@@ -123,6 +125,7 @@ impl Runner {
                     None => return self.finish(Some(TerminalError::Over)),
                 },
                 done = media_end(&mut self.current) => self.on_media_end(done).await?,
+                done = media_end(&mut self.aside) => self.on_aside_end(done).await?,
                 () = interrupts.next() => self.on_interrupt().await?,
                 line = self.keys.next() => self.on_line(&line).await?,
                 _ = progress.tick() => self.show_progress(),
@@ -172,6 +175,10 @@ impl Runner {
             Event::AddFailed(failed) => {
                 let (login, reason) = (failed.login.as_str(), failed.reason);
                 self.voice.say(&Note::AddFailed { login, reason });
+            }
+            Event::AddDeskFailed(failed) => {
+                let login = &format!("{DESK}{}", failed.desk);
+                self.voice.say(&Note::AddFailed { login, reason: failed.reason });
             }
             Event::Merged(merged) => self.on_merged(merged),
             Event::Taken { call } => self.on_taken(call).await?,
@@ -241,19 +248,6 @@ impl Runner {
         }
     }
 
-    /// Calls `login`; it rings when this returns.
-    async fn invite(&mut self, login: String) -> Result<()> {
-        self.voice.say(&Note::Calling { login: &login });
-        let inputs = streams::inputs(&self.config)?;
-        let offers = inputs.iter().map(MediaInput::offer).collect();
-        let call = match login.strip_prefix(DESK) {
-            Some(desk) => self.terminal.invite_desk(desk, offers).await?,
-            None => self.terminal.invite(&login, offers).await?,
-        };
-        self.current = Some(Current::new(call, login, inputs));
-        Ok(())
-    }
-
     async fn on_presence(&mut self, presence: Presence) -> Result<()> {
         let own = self.config.login.as_deref();
         let complete = presence.complete;
@@ -270,85 +264,6 @@ impl Runner {
         }
     }
 
-    async fn on_incoming(&mut self, incoming: Incoming) -> Result<()> {
-        let call = incoming.call;
-        if let Some(current) = self.current.as_ref().filter(|current| current.call == call) {
-            // Taken just when the connection was lost, it may ring on. Else both have called each
-            // other, and it is taken already.
-            let offers = current.inputs.iter().map(MediaInput::offer).collect();
-            return if current.unsure { self.accept(call, offers).await } else { Ok(()) };
-        }
-        if self.ringing.as_ref().is_some_and(|ringing| ringing.call == call) {
-            return Ok(());
-        }
-        self.voice.say(&Note::Incoming { call: &call.to_string(), incoming: &incoming });
-        let wanted = matches!(self.goal, Goal::Wait { reject: false, .. })
-            && self.current.is_none()
-            && self.ringing.is_none()
-            && self.outcome.is_none();
-        if !wanted {
-            tolerate(self.terminal.reject(call).await, self.voice);
-            return self.count_call().await;
-        }
-        if matches!(self.goal, Goal::Wait { ask: true, .. }) {
-            self.ringing = Some(incoming);
-            return Ok(());
-        }
-        self.take_call(incoming).await
-    }
-
-    async fn take_call(&mut self, incoming: Incoming) -> Result<()> {
-        let call = incoming.call;
-        let inputs = match streams::inputs(&self.config) {
-            Ok(inputs) => inputs,
-            Err(error) => {
-                self.voice.say(&Note::Trouble { why: &format!("{error:#}") });
-                tolerate(self.terminal.reject(call).await, self.voice);
-                return self.count_call().await;
-            }
-        };
-        let offers = inputs.iter().map(MediaInput::offer).collect();
-        self.current = Some(Current::new(call, incoming.login, inputs));
-        self.accept(call, offers).await
-    }
-
-    async fn accept(&mut self, call: CallId, offers: Vec<StreamOffer>) -> Result<()> {
-        match self.terminal.accept(call, offers).await {
-            // The call is there, or its end or its other taker is told of in a moment.
-            Ok(()) | Err(TerminalError::Refused { reason: Refusal::TooLate, .. }) => {}
-            Err(error @ (TerminalError::Refused { .. } | TerminalError::Over)) => {
-                self.voice.say(&Note::Trouble { why: &error.to_string() });
-                self.current = None;
-            }
-            // Whether control has heard it shows when the connection is back.
-            Err(error) => {
-                self.voice.say(&Note::Trouble { why: &error.to_string() });
-                let current = self.current.as_mut().filter(|current| current.call == call);
-                current.into_iter().for_each(|current| current.unsure = true);
-            }
-        }
-        Ok(())
-    }
-
-    /// What nobody would receive is not sent.
-    fn on_members(&self, members: &Members) {
-        let current = self.current.as_ref().filter(|current| current.call == members.call);
-        let Some(current) = current else { return };
-        self.voice.say(&Note::Members { members });
-        if let Some(media) = &current.media {
-            let own = self.config.login.as_deref().unwrap_or_default();
-            media.pause(Paused::of(members, own));
-        }
-    }
-
-    fn on_merged(&mut self, Merged { call, into }: Merged) {
-        let (was, is) = (call.to_string(), into.to_string());
-        self.voice.say(&Note::Merged { call: &was, into: &is });
-        if let Some(current) = self.current.as_mut().filter(|current| current.call == call) {
-            current.call = into;
-        }
-    }
-
     async fn on_taken(&mut self, call: CallId) -> Result<()> {
         let rang = self.ringing.take_if(|ringing| ringing.call == call).is_some();
         let taken = self.current.take_if(|current| current.call == call).is_some();
@@ -360,15 +275,15 @@ impl Runner {
     }
 
     async fn on_ready(&mut self, ready: CallReady) -> Result<()> {
-        let Some(current) = self.current.as_mut().filter(|current| current.call == ready.call)
-        else {
+        let voice = self.voice;
+        let Some(current) = part_in(&mut self.current, &mut self.aside, ready.call) else {
             tolerate(self.terminal.hang_up(ready.call).await, self.voice);
             return Ok(());
         };
         let others = ready.senders.iter().map(|sender| (sender.login.clone(), sender.member));
         current.others = others.collect();
         if let Some(media) = &current.media {
-            self.voice.say(&Note::Round { ready: &ready });
+            voice.say(&Note::Round { ready: &ready });
             media.next_round(ready);
             return Ok(());
         }
@@ -376,8 +291,8 @@ impl Runner {
         if let (true, [sender]) = (current.with.starts_with(DESK), &ready.senders[..]) {
             current.with = sender.login.clone();
         }
-        let with = current.with.clone();
-        self.voice.say(&Note::Connected { call: &ready.call.to_string(), with: &with });
+        let call = ready.call.to_string();
+        voice.say(&Note::Connected { call: &call, with: &current.with });
         let inputs = core::mem::take(&mut current.inputs);
         let options = options(&self.goal, self.config.rates());
         let started = streams::output(&self.config)
@@ -391,30 +306,21 @@ impl Runner {
         }
     }
 
-    /// Before media starts nothing is opened yet, and control tells the epoch of that moment.
-    fn on_path_renewed(&self, renewed: PathRenewed) {
-        let current = self.current.as_ref().filter(|current| current.call == renewed.call);
-        if let Some(media) = current.and_then(|current| current.media.as_ref()) {
-            media.renew_path(renewed.leg, renewed.epoch);
-        }
-    }
-
     async fn on_ended(&mut self, call: CallId, reason: CallEnd) -> Result<()> {
         if self.ringing.take_if(|ringing| ringing.call == call).is_some() {
             self.voice.say(&Note::Ended { call: &call.to_string(), reason });
             return self.count_call().await;
         }
-        let Some(current) = self.current.as_mut().filter(|current| current.call == call) else {
-            return Ok(());
-        };
-        self.voice.say(&Note::Ended { call: &call.to_string(), reason });
+        let voice = self.voice;
+        let Some(current) = self.of_call(call) else { return Ok(()) };
+        voice.say(&Note::Ended { call: &call.to_string(), reason });
         current.ended = true;
         if let Some(media) = &current.media {
             media.leave();
             return Ok(());
         }
         let with = current.with.clone();
-        self.current = None;
+        self.current = self.aside.take();
         match self.goal {
             Goal::Call { .. } => {
                 let why =
@@ -426,7 +332,18 @@ impl Runner {
     }
 
     async fn on_media_end(&mut self, done: Result<CallSummary, MediaError>) -> Result<()> {
-        let Some(current) = self.current.take() else { return Ok(()) };
+        let Some(current) = core::mem::replace(&mut self.current, self.aside.take()) else {
+            return Ok(());
+        };
+        self.over(current, done).await
+    }
+
+    /// The media of a call has come to its end.
+    async fn over(
+        &mut self,
+        current: Current,
+        done: Result<CallSummary, MediaError>,
+    ) -> Result<()> {
         let result = match done {
             Ok(summary) => {
                 self.voice.say(&Note::Summary { with: &current.with, media: &summary });
@@ -449,7 +366,7 @@ impl Runner {
 
     /// Media cannot be exchanged: ends the call.
     async fn give_up(&mut self, error: anyhow::Error) -> Result<()> {
-        if let Some(current) = self.current.take() {
+        if let Some(current) = core::mem::replace(&mut self.current, self.aside.take()) {
             tolerate(self.terminal.hang_up(current.call).await, self.voice);
         }
         match self.goal {
@@ -484,6 +401,9 @@ impl Runner {
     async fn on_interrupt(&mut self) -> Result<()> {
         if core::mem::replace(&mut self.interrupted, true) {
             bail!("interrupted");
+        }
+        if let Some(Current { media: Some(media), .. }) = &self.aside {
+            media.leave();
         }
         match &self.current {
             Some(Current { media: Some(media), .. }) => {

@@ -38,10 +38,14 @@ pub(super) fn inputs(config: &Config) -> Result<Vec<MediaInput>> {
         inputs.push(MediaInput { kind, codec, feed: Feed::Plain(bind_input(port)?) });
     }
     if inputs.is_empty() {
-        let (kind, codec) = (StreamKind::Audio, Codec::Opus);
-        inputs.push(MediaInput { kind, codec, feed: Feed::Silence });
+        inputs.push(silence());
     }
     Ok(inputs)
+}
+
+/// An audio stream on which nothing is sent but reports.
+pub(super) fn silence() -> MediaInput {
+    MediaInput { kind: StreamKind::Audio, codec: Codec::Opus, feed: Feed::Silence }
 }
 
 /// Where what arrives goes.

@@ -24,29 +24,84 @@ pub(super) enum Voice {
 
 /// Something to say.
 pub(super) enum Note<'a> {
-    SignedIn { login: &'a str, display: &'a str, role: Role },
-    Presence { accounts: &'a BTreeMap<String, PresenceEntry>, changed: Option<&'a [String]> },
-    Incoming { call: &'a str, incoming: &'a Incoming },
-    Calling { login: &'a str },
-    Ringing { call: &'a str },
-    Queued { call: &'a str, queued: &'a Queued },
-    Place { call: &'a str, news: &'a QueueNews },
-    Connected { call: &'a str, with: &'a str },
+    SignedIn {
+        login: &'a str,
+        display: &'a str,
+        role: Role,
+    },
+    Presence {
+        accounts: &'a BTreeMap<String, PresenceEntry>,
+        changed: Option<&'a [String]>,
+    },
+    Incoming {
+        call: &'a str,
+        incoming: &'a Incoming,
+    },
+    Calling {
+        login: &'a str,
+    },
+    Ringing {
+        call: &'a str,
+    },
+    Queued {
+        call: &'a str,
+        queued: &'a Queued,
+    },
+    Place {
+        call: &'a str,
+        news: &'a QueueNews,
+    },
+    Connected {
+        call: &'a str,
+        with: &'a str,
+    },
     Progress(&'a CallSummary),
-    Summary { with: &'a str, media: &'a CallSummary },
-    Members { members: &'a Members },
-    Round { ready: &'a CallReady },
-    AddFailed { login: &'a str, reason: CallEnd },
-    Merged { call: &'a str, into: &'a str },
-    Taken { call: &'a str },
-    Missed { calls: &'a [MissedCall] },
-    Ended { call: &'a str, reason: CallEnd },
-    Lost { call: &'a str },
+    Summary {
+        with: &'a str,
+        media: &'a CallSummary,
+    },
+    Members {
+        members: &'a Members,
+    },
+    Round {
+        ready: &'a CallReady,
+    },
+    /// Of a desk, behind what its name stands.
+    AddFailed {
+        login: &'a str,
+        reason: CallEnd,
+    },
+    Merged {
+        call: &'a str,
+        into: &'a str,
+    },
+    Taken {
+        call: &'a str,
+    },
+    Missed {
+        calls: &'a [MissedCall],
+    },
+    Ended {
+        call: &'a str,
+        reason: CallEnd,
+    },
+    Lost {
+        call: &'a str,
+    },
     Resumed,
-    Reconnecting { why: &'a str, next_try: Duration },
-    Trouble { why: &'a str },
-    PasswordChanged { login: &'a str },
-    Done { command: &'a str },
+    Reconnecting {
+        why: &'a str,
+        next_try: Duration,
+    },
+    Trouble {
+        why: &'a str,
+    },
+    PasswordChanged {
+        login: &'a str,
+    },
+    Done {
+        command: &'a str,
+    },
     Help,
     SignedOut,
 }
@@ -151,6 +206,7 @@ fn desk_json(note: &Note<'_>) -> Value {
 
 fn member(member: &MemberState) -> Value {
     json!({"login": member.login, "holds": member.phase == MemberPhase::Held,
+           "listens": member.phase == MemberPhase::Listening,
            "reconnecting": member.phase == MemberPhase::Reconnecting,
            "muted": member.muted, "sharing": member.sharing})
 }
@@ -189,7 +245,7 @@ fn text(note: &Note<'_>) -> String {
             format!("Going on with {}.", with.join(", "))
         }
         Note::AddFailed { login, reason } => {
-            format!("{login} does not come into the call: {}.", end_sentence(*reason))
+            format!("{} does not come into the call: {}.", plain(login), end_sentence(*reason))
         }
         Note::Merged { .. } => "The call is part of another now.".to_owned(),
         Note::Taken { .. } => "Another device took the call.".to_owned(),

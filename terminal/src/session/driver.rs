@@ -250,6 +250,7 @@ impl Driver {
             }
             ToTerminal::Members(members) => Event::Members(members),
             ToTerminal::AddFailed(failed) => Event::AddFailed(failed),
+            ToTerminal::AddDeskFailed(failed) => Event::AddDeskFailed(failed),
             ToTerminal::Merged(merged) => {
                 self.known.merged(&merged);
                 Event::Merged(merged)

@@ -10,10 +10,10 @@ use kakehashi_wire::id::{CallId, DeviceId, MemberId, RequestId};
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
-    Accept, AddFailed, AddMember, CallEnd, CallReady, Cancel, ChangePassword, ChooseLayer,
-    EndWrapUp, FromTerminal, HangUp, Hold, Incoming, Invite, InviteDesk, Layer, Listen, Members,
-    Merge, Merged, Missed, MissedCalls, Mute, PathRenewed, Presence, QueueNews, Queued, Reject,
-    ReportQuality, SetAway, Share, SignedIn,
+    Accept, AddDesk, AddDeskFailed, AddFailed, AddMember, CallEnd, CallReady, Cancel,
+    ChangePassword, ChooseLayer, EndWrapUp, FromTerminal, HangUp, Hold, Incoming, Invite,
+    InviteDesk, Layer, Listen, Members, Merge, Merged, Missed, MissedCalls, Mute, PathRenewed,
+    Presence, QueueNews, Queued, Reject, ReportQuality, SetAway, Share, SignedIn,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -105,6 +105,8 @@ pub enum Event {
     Members(Members),
     /// Somebody whom this terminal wanted in a call did not come; the call goes on.
     AddFailed(AddFailed),
+    /// Nobody came from the desk that this terminal asked; the call goes on.
+    AddDeskFailed(AddDeskFailed),
     /// A call goes on as part of another: its media is that of the other from now on.
     Merged(Merged),
     /// Another device of the account has taken the call; nothing more is said of it here.
@@ -342,6 +344,23 @@ impl Terminal {
     ) -> Result<(), TerminalError> {
         let login = login.to_owned();
         self.ask(move |request| AddMember { request, call, login, then_leave }.into()).await
+    }
+
+    /// Asks the desk of this name for somebody who comes into a call; without a name, asks none any
+    /// more. [`Event::QueueNews`] tells of the call's place there and [`Event::Ready`] with the next
+    /// round follows when an agent has accepted; [`Event::AddDeskFailed`] if none does. With
+    /// `then_leave` this terminal's part in the call ends when the agent is there.
+    ///
+    /// # Errors
+    /// [`TerminalError`] as control or the connection has it.
+    pub async fn add_desk(
+        &self,
+        call: CallId,
+        desk: &str,
+        then_leave: bool,
+    ) -> Result<(), TerminalError> {
+        let desk = desk.to_owned();
+        self.ask(move |request| AddDesk { request, call, desk, then_leave }.into()).await
     }
 
     /// Joins the call `with` of this terminal's to `call`. [`Event::Merged`] follows, or

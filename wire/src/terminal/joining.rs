@@ -23,6 +23,24 @@ pub struct AddMember {
     pub then_leave: bool,
 }
 
+/// Asks a desk of the same tenant for somebody: the call waits there like one that calls it, in the
+/// same queue, and the first agent that accepts takes part in the call's next round. Agents hear
+/// [`Incoming`](super::Incoming) from this member with the desk's name. A call asks one desk at a
+/// time; no name takes that back. Answer: [`Done`](super::Done), then
+/// [`QueueNews`](super::QueueNews) to this member until an agent has accepted; [`AddDeskFailed`] if
+/// none does.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct AddDesk {
+    /// Pairs the answer.
+    pub request: RequestId,
+    /// Which call.
+    pub call: CallId,
+    /// Which desk; empty to ask none any more.
+    pub desk: String,
+    /// This member leaves when the agent is there: a transfer.
+    pub then_leave: bool,
+}
+
 /// Joins another call of this terminal's to the call: its members take part in the call's next
 /// round. Answer: [`Done`](super::Done), then [`Merged`] when that begins, or [`AddFailed`] and
 /// both calls go on as before.
@@ -64,6 +82,17 @@ pub struct AddFailed {
     pub reason: CallEnd,
 }
 
+/// Nobody came from the desk that this member has asked.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct AddDeskFailed {
+    /// The call, which goes on.
+    pub call: CallId,
+    /// The name of the desk.
+    pub desk: String,
+    /// Why.
+    pub reason: CallEnd,
+}
+
 /// A call goes on as part of another, whose [`CallReady`](super::CallReady) follows unless this
 /// member has handed it on. Nothing more is said of the old one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
@@ -92,5 +121,17 @@ impl Check for AddMember {
 impl Check for AddFailed {
     fn check(&self) -> Result<(), &'static str> {
         name("login", &self.login)
+    }
+}
+
+impl Check for AddDesk {
+    fn check(&self) -> Result<(), &'static str> {
+        name("desk", &self.desk)
+    }
+}
+
+impl Check for AddDeskFailed {
+    fn check(&self) -> Result<(), &'static str> {
+        name("desk", &self.desk)
     }
 }

@@ -1,6 +1,6 @@
 //! Who takes part in a call that goes on: who comes, who goes, and two calls that become one.
 
-use super::{Call, CallMedia, Member, MemberEvent, State};
+use super::{Answers, Call, CallMedia, Member, MemberEvent, State};
 use crate::calls::Brought;
 use crate::capacity::{ABSORBED_KEPT_MAX, CALL_MEMBERS_MAX, CALL_PARTIES_MAX};
 use crate::clock::{Now, UnixMs};
@@ -60,9 +60,10 @@ impl Call {
         &self.absorbed
     }
 
-    /// Whether so many more accounts may be members.
+    /// Whether so many more accounts may be members, beside one that a desk was asked for.
     pub fn has_room_for(&self, more: usize) -> bool {
         let there = self.members.iter().filter(|member| !member.has_left()).count();
+        let more = more + usize::from(self.asks.is_some());
         there + more <= CALL_MEMBERS_MAX && self.members.len() + more <= CALL_PARTIES_MAX
     }
 
@@ -117,6 +118,10 @@ impl Call {
         self.apply_to(|_| true, MemberEvent::Ready, now.wall);
         let merged = merging.map(|merging| {
             let mut with = merging.with;
+            // Whoever joined the two may have answered for a desk in the other.
+            let by = &mut self.members[merging.by];
+            let place = with.place_of(by.account);
+            by.answer_for(place.and_then(|nth| with.answers(nth)).cloned());
             self.absorbed.append(&mut with.absorbed.clone());
             self.absorbed.push(with.id);
             let many = self.absorbed.len().saturating_sub(ABSORBED_KEPT_MAX);
@@ -144,6 +149,13 @@ impl Call {
             merging.with.members[place].leave(at);
         }
         (self.members[nth].leave(at), known_as)
+    }
+
+    /// For which desk the member at `nth` answers in this call, or in one that becomes part of it.
+    pub fn answers_anywhere(&self, nth: usize) -> Option<&Answers> {
+        let with = self.merging.as_ref().map(|merging| &merging.with);
+        let there = with.and_then(|with| with.answers(with.place_of(self.members[nth].account)?));
+        self.answers(nth).or(there)
     }
 
     /// The sessions that take part and know of it: those of a call that is to become part of it
@@ -175,7 +187,8 @@ impl Call {
     /// When a member of a call that goes on has rung long enough, or a round wants attention.
     pub fn next_attention(&self) -> Option<Duration> {
         let ringing = self.members.iter().filter_map(Member::rings_until);
-        ringing.chain(self.rounds.next_deadline()).min()
+        let asks = self.asks.as_ref().and_then(|asks| asks.due);
+        ringing.chain(self.rounds.next_deadline()).chain(asks).min()
     }
 
     /// Those who have rung long enough at `now`.

@@ -6,9 +6,9 @@ use crate::desks::{Agent, Desk, Overflow, RingOrder};
 use crate::sessions::Whom;
 use crate::store::Revision;
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-fn desk(name: &str, agents: &[u64]) -> Desk {
+pub(super) fn desk(name: &str, agents: &[u64]) -> Desk {
     let agent = |account: &u64| Agent { account: AccountId(*account), login: String::new() };
     Desk { agents: agents.iter().map(agent).collect(), ..Desk::new(name.into()) }
 }
@@ -19,7 +19,7 @@ impl World {
         self.input(Input::Desks(TenantId(tenant), list));
     }
 
-    fn call_desk(&mut self, session: u64, desk: &str) -> Result<CallId, Refusal> {
+    pub(super) fn call_desk(&mut self, session: u64, desk: &str) -> Result<CallId, Refusal> {
         let request = self.request();
         let desk = desk.to_owned();
         self.ask(session, Request::InviteDesk(InviteDesk { request, desk, streams: vec![AUDIO] }));
@@ -33,12 +33,12 @@ impl World {
         answer.expect("an invitation is answered")
     }
 
-    fn reject(&mut self, session: u64, call: CallId) {
+    pub(super) fn reject(&mut self, session: u64, call: CallId) {
         let request = self.request();
         self.ask(session, Request::Reject(Reject { request, call }));
     }
 
-    fn end_wrap_up(&mut self, session: u64) {
+    pub(super) fn end_wrap_up(&mut self, session: u64) {
         let request = self.request();
         self.ask(session, Request::EndWrapUp(EndWrapUp { request }));
     }
@@ -46,7 +46,7 @@ impl World {
 
 /// Callers in sessions 1 to 4, agents in sessions 11 to 13: accounts of the same numbers. A desk
 /// with all agents. Nothing unread.
-fn office(order: RingOrder) -> World {
+pub(super) fn office(order: RingOrder) -> World {
     let mut world = World::new(2);
     let wrap_up_s = 10;
     let desk = Desk { order, wrap_up_s, ..desk("reception", &[11, 12, 13]) };

@@ -147,3 +147,51 @@ fn a_store_that_does_not_answer_is_said() {
     world.input(Input::Missed(News { deed, missed: None, is_change: false }));
     assert!(world.heard(2).is_empty(), "who is gone is told nothing");
 }
+
+#[test]
+fn who_was_to_be_brought_in_and_did_not_answer_has_missed_it() {
+    let mut world = people();
+    world.sign_in(6, 1, 6, 16);
+    let call = world.invite(1, 3).unwrap();
+    world.accept(3, call);
+    let add = |world: &mut World, account: u64| {
+        let (request, login) = (world.request(), format!("login-{account}"));
+        let ask = AddMember { request, call, login, then_leave: false };
+        world.ask(3, Request::AddMember(ask, Some(called(account))));
+    };
+    add(&mut world, 2);
+    world.wait(Duration::from_secs(46));
+    assert_eq!((list(&mut world, 2), list(&mut world, 4)), (one("login-3 1"), one("login-3 1")));
+    // Declined, and then taken: the two have talked.
+    minutes(&mut world, 1);
+    add(&mut world, 2);
+    for session in [2, 4] {
+        let request = world.request();
+        world.ask(session, Request::Reject(Reject { request, call }));
+    }
+    assert_eq!(list(&mut world, 2), None);
+    add(&mut world, 2);
+    world.accept(2, call);
+    assert_eq!(list(&mut world, 4), Some(Vec::new()));
+    // The call ends while one rings; another is in a call of its own, a third is not there.
+    add(&mut world, 6);
+    world.hang_up(2, call);
+    world.hang_up(1, call);
+    assert_eq!(list(&mut world, 6), one("login-3 1"));
+    let call_of_two = world.invite(6, 2).unwrap();
+    world.accept(2, call_of_two);
+    let talking = world.invite(1, 3).unwrap();
+    world.accept(3, talking);
+    let ask = |world: &mut World, account: u64| {
+        let (request, login) = (world.request(), format!("login-{account}"));
+        let ask = AddMember { request, call: talking, login, then_leave: false };
+        world.ask(3, Request::AddMember(ask, Some(called(account))));
+    };
+    ask(&mut world, 2);
+    assert_eq!(list(&mut world, 2), one("login-3 1"));
+    ask(&mut world, 1);
+    assert_eq!(list(&mut world, 1), None, "it is in the call already");
+    world.hang_up(1, talking);
+    world.hang_up(2, call_of_two);
+    world.assert_clean();
+}

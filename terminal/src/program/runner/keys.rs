@@ -1,7 +1,8 @@
 //! What a person types while the program runs, a command a line.
 
-use super::{Goal, Note, Runner, tolerate};
+use super::{Current, DESK, Goal, Note, Runner, streams, tolerate};
 use crate::capacity::{KEY_LINE_BYTES_MAX, KEY_LINES_MAX};
+use crate::media::MediaInput;
 use crate::session::TerminalError;
 use anyhow::{Context as _, Result};
 use kakehashi_wire::id::{CallId, MemberId};
@@ -10,7 +11,7 @@ use std::io::{BufRead, Read as _};
 use tokio::sync::mpsc;
 
 /// Every command with what it does, as `help` says it.
-pub(in crate::program) const COMMANDS: [(&str, &str); 19] = [
+pub(in crate::program) const COMMANDS: [(&str, &str); 26] = [
     ("hold", "put the call on hold"),
     ("resume", "take it back"),
     ("mute", "keep this terminal's voice from everybody"),
@@ -18,8 +19,15 @@ pub(in crate::program) const COMMANDS: [(&str, &str); 19] = [
     ("share", "share the screen that is offered"),
     ("unshare", "no longer"),
     ("layer none|low|high [LOGIN]", "receive no camera, the small one or the large one"),
-    ("add LOGIN", "bring somebody into the call"),
-    ("transfer LOGIN", "hand the call on: this terminal leaves when the other is there"),
+    ("add LOGIN|desk:NAME", "bring somebody into the call, or whoever is free at a desk"),
+    ("add desk:", "ask the desk no more"),
+    ("transfer LOGIN|desk:NAME", "hand the call on: this terminal leaves when the other is there"),
+    ("consult LOGIN|desk:NAME", "put the call on hold and call somebody else first"),
+    ("swap", "go on in the call on hold, and hold the other"),
+    ("merge", "join the call on hold to the other"),
+    ("merge leave", "the same, and this terminal leaves"),
+    ("listen CALL", "listen to a call of others: its number, as `kakehashi calls` shows it"),
+    ("ready", "be offered a desk's next call before the time to wrap up is over"),
     ("away", "nobody sits here: calls ring, and others see it"),
     ("back", "somebody does again"),
     ("missed", "show missed calls"),
@@ -40,6 +48,11 @@ enum Key {
     Share(bool),
     Layer(Layer, Option<String>),
     Add(String, bool),
+    Consult(String),
+    Swap,
+    Merge(bool),
+    Listen(CallId),
+    EndWrapUp,
     Away(bool),
     Missed,
     Seen,
@@ -66,6 +79,12 @@ impl Key {
             ["layer", layer, login] => Self::Layer(layer_of(layer)?, Some(login.to_owned())),
             ["add", login] => Self::Add(login.to_owned(), false),
             ["transfer", login] => Self::Add(login.to_owned(), true),
+            ["consult", login] => Self::Consult(login.to_owned()),
+            ["swap"] => Self::Swap,
+            ["merge"] => Self::Merge(false),
+            ["merge", "leave"] => Self::Merge(true),
+            ["listen", call] => Self::Listen(call_of(call)?),
+            ["ready"] => Self::EndWrapUp,
             ["away"] => Self::Away(true),
             ["back"] => Self::Away(false),
             ["missed"] => Self::Missed,
@@ -88,6 +107,12 @@ fn layer_of(word: &str) -> Result<Layer, String> {
         "high" => Ok(Layer::High),
         _ => Err("the layer is `none`, `low` or `high`".to_owned()),
     }
+}
+
+fn call_of(word: &str) -> Result<CallId, String> {
+    let number = u64::from_str_radix(word, 16).map(CallId);
+    number
+        .map_err(|_| "a call's number is in hexadecimal, as `kakehashi calls` shows it".to_owned())
 }
 
 /// The lines of standard input, from when it is listened to.
@@ -164,6 +189,7 @@ impl Runner {
                 None => self.voice.say(&Note::Trouble { why: "no call rings" }),
             },
             Key::Call(login) => self.call_from_here(login).await,
+            Key::Listen(call) => self.listen_from_here(call, line).await,
             key => match self.ask(key).await {
                 Ok(()) => self.voice.say(&Note::Done { command: line }),
                 Err(error) => self.voice.say(&Note::Trouble { why: &error.to_string() }),
@@ -172,10 +198,36 @@ impl Runner {
         Ok(())
     }
 
-    async fn call_from_here(&mut self, login: String) {
+    /// Whether another call may begin here; says so if not.
+    fn is_free(&self) -> bool {
         let is_free = self.current.is_none() && self.ringing.is_none();
-        if !is_free || !matches!(self.goal, Goal::Wait { .. }) {
+        let is_free = is_free && matches!(self.goal, Goal::Wait { .. });
+        if !is_free {
             self.voice.say(&Note::Trouble { why: "this terminal is in a call already" });
+        }
+        is_free
+    }
+
+    /// Nothing of this terminal's is heard there: it offers silence.
+    async fn listen_from_here(&mut self, call: CallId, line: &str) {
+        if !self.is_free() {
+            return;
+        }
+        let inputs = vec![streams::silence()];
+        let offers = inputs.iter().map(MediaInput::offer).collect();
+        // Before the answer: what follows it may be there as soon.
+        self.current = Some(Current::new(call, format!("call {call}"), inputs));
+        match self.terminal.listen(call, offers).await {
+            Ok(()) => self.voice.say(&Note::Done { command: line }),
+            Err(error) => {
+                self.current = None;
+                self.voice.say(&Note::Trouble { why: &error.to_string() });
+            }
+        }
+    }
+
+    async fn call_from_here(&mut self, login: String) {
+        if !self.is_free() {
             return;
         }
         if let Err(error) = self.invite(login).await {
@@ -193,14 +245,20 @@ impl Runner {
                 let (call, member) = (self.call()?, self.member(login.as_deref())?);
                 self.terminal.choose_layer(call, member, layer).await
             }
-            Key::Add(login, then_leave) => {
-                self.terminal.add_member(self.call()?, &login, then_leave).await
-            }
+            Key::Add(login, then_leave) => match login.strip_prefix(DESK) {
+                Some(desk) => self.terminal.add_desk(self.call()?, desk, then_leave).await,
+                None => self.terminal.add_member(self.call()?, &login, then_leave).await,
+            },
+            Key::EndWrapUp => self.terminal.end_wrap_up().await,
+            Key::Consult(login) => return self.consult(login).await,
+            Key::Swap => return self.swap().await,
+            Key::Merge(then_leave) => return self.merge(then_leave).await,
             Key::Away(away) => self.terminal.set_away(away).await,
             Key::Missed => self.terminal.missed(0).await,
             Key::Seen => self.terminal.missed(self.known.missed_until_ms).await,
             Key::HangUp => self.hang_up().await,
-            Key::Call(_) | Key::Answer | Key::Reject | Key::Help | Key::Quit => Ok(()),
+            Key::Call(_) | Key::Listen(_) => Ok(()),
+            Key::Answer | Key::Reject | Key::Help | Key::Quit => Ok(()),
         };
         Ok(asked?)
     }
@@ -239,7 +297,8 @@ mod tests {
     #[test]
     fn every_command_of_the_help_is_one() {
         for (usage, _) in COMMANDS {
-            let line = usage.replace("none|low|high", "low").replace("LOGIN", "store-1");
+            let line = usage.replace("none|low|high", "low").replace("LOGIN|desk:NAME", "desk:a");
+            let line = line.replace("LOGIN", "store-1").replace("CALL", "0123456789abcdef");
             let line = line.replace(['[', ']'], "");
             assert!(Key::parse(&line).is_ok(), "{line}");
         }
@@ -250,7 +309,17 @@ mod tests {
 
     #[test]
     fn what_is_no_command_is_said() {
-        for line in ["", "hold on", "layer", "layer middle", "call", "call a b", "\u{1b}[2J"] {
+        for line in [
+            "",
+            "hold on",
+            "layer",
+            "layer middle",
+            "call",
+            "call a b",
+            "listen",
+            "listen a-b",
+            "\u{1b}[2J",
+        ] {
             assert!(Key::parse(line).is_err(), "{line:?}");
         }
     }

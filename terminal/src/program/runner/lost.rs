@@ -11,10 +11,9 @@ impl Runner {
             self.voice.say(&Note::Lost { call: &call.to_string() });
             return self.count_call().await;
         }
-        let Some(current) = self.current.as_mut().filter(|current| current.call == call) else {
-            return Ok(());
-        };
-        self.voice.say(&Note::Lost { call: &call.to_string() });
+        let voice = self.voice;
+        let Some(current) = self.of_call(call) else { return Ok(()) };
+        voice.say(&Note::Lost { call: &call.to_string() });
         current.ended = true;
         if let Some(media) = &current.media {
             media.leave();
@@ -25,7 +24,7 @@ impl Runner {
              began; call again",
             current.with
         );
-        self.current = None;
+        self.current = self.aside.take();
         if let Goal::Call { .. } = self.goal {
             return self.stop(Err(anyhow!(why))).await;
         }

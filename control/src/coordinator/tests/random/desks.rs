@@ -8,6 +8,13 @@ pub(super) enum AtDesk {
     /// A desk is called: one of the tenant's, or the other tenant's.
     Invite(usize, usize),
     EndWrapUp(usize),
+    /// A member of the `nth` call asks one of the desks for somebody, or takes that back.
+    Ask {
+        who: usize,
+        nth: usize,
+        desk: usize,
+        then_leave: bool,
+    },
     /// The desks of a tenant ring in this order from now on, or there is none.
     Set(u64, Option<RingOrder>),
 }
@@ -16,6 +23,8 @@ pub(super) fn at_desk(slots: std::ops::Range<usize>) -> impl Strategy<Value = At
     prop_oneof![
         8 => (slots.clone(), prop_oneof![4 => Just(0_usize), 1 => 0_usize..3])
             .prop_map(|(from, desk)| AtDesk::Invite(from, desk)),
+        6 => (slots.clone(), 0_usize..4, prop_oneof![4 => Just(0_usize), 1 => 0_usize..4], any::<bool>())
+            .prop_map(|(who, nth, desk, then_leave)| AtDesk::Ask { who, nth, desk, then_leave }),
         2 => slots.prop_map(AtDesk::EndWrapUp),
         1 => (1_u64..3, prop::option::weighted(0.9, order()))
             .prop_map(|(tenant, order)| AtDesk::Set(tenant, order)),
@@ -52,6 +61,15 @@ impl Life {
             AtDesk::EndWrapUp(slot) => {
                 self.ask(slot, |request, ()| Request::EndWrapUp(EndWrapUp { request }));
             }
+            AtDesk::Ask { who, nth, desk, then_leave } => {
+                let Some(call) = self.call(nth) else { return };
+                let who = self.party(who, call, false);
+                // The last of them is none.
+                let desk = if desk < 3 { format!("desk-{desk}") } else { String::new() };
+                self.ask(who, |request, ()| {
+                    Request::AddDesk(AddDesk { request, call, desk, then_leave })
+                });
+            }
             AtDesk::Set(tenant, order) => {
                 self.revision += 1;
                 let desks = order.map(|order| desks(tenant, order)).unwrap_or_default();
@@ -65,7 +83,13 @@ impl Life {
         let core = &self.world.core;
         for call in core.calls.iter() {
             let rings_at_desk = call.desk().is_some() && call.state() == State::Ringing;
-            prop_assert_eq!(call.agents().is_empty(), !rings_at_desk);
+            match call.asks() {
+                Some(asks) => {
+                    prop_assert_eq!(call.state(), State::Connected);
+                    prop_assert!(asks.due.is_some(), "it would wait for ever");
+                }
+                None => prop_assert_eq!(call.agents().is_empty(), !rings_at_desk),
+            }
             prop_assert!(call.state() != State::Queued || call.members().len() == 1);
             for agent in call.agents() {
                 prop_assert_eq!(agent.account.tenant, call.tenant());
