@@ -33,8 +33,10 @@ pub const REQUESTS_BURST_MAX: u32 = 100;
 /// Requests of one session a second in the long run; who asks more often is read more slowly.
 pub const REQUESTS_PER_SECOND: u32 = 50;
 
-/// A connection nothing is heard of for so long is lost. The terminal keeps it alive.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection nothing is heard of for so long is lost: presence shows somebody who cannot be
+/// reached for no longer. Terminals keep it alive three times as often, so that two packets may be
+/// lost.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long a closing session may take to hear why.
 pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);

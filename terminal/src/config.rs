@@ -65,6 +65,13 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub video: Option<PathBuf>,
 
+    /// Ogg Opus file to play, over and over, while a call waits at a desk that asks for it: like
+    /// what arrives, to --rtp-out, and into --record as announcement-audio.opus; sample:speech and
+    /// sample:reply are there to try it
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Media")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub announcement: Option<PathBuf>,
+
     /// Start the files again at their end
     #[arg(long = "loop", global = true, help_heading = "Media")]
     #[serde(rename = "loop", skip_serializing_if = "core::ops::Not::not")]
@@ -140,6 +147,7 @@ impl Config {
             device: self.device.or(file.device),
             audio: self.audio.or(file.audio),
             video: self.video.or(file.video),
+            announcement: self.announcement.or(file.announcement),
             repeat: self.repeat || file.repeat,
             record: self.record.or(file.record),
             rtp_in: either(self.rtp_in, file.rtp_in),

@@ -67,6 +67,8 @@ pub(super) struct World {
     pub(super) disk: BTreeMap<CallId, CallRecord>,
     pub(super) disk_full: bool,
     pub(super) relays_answer: bool,
+    /// They say everything twice.
+    pub(super) relays_repeat: bool,
     /// Which life relays that connect are in.
     pub(super) life: u64,
     /// In which epochs sign-ins are let in.
@@ -105,6 +107,7 @@ impl World {
             software: "ours 1.0.0",
             reasons: Vec::new(),
             relays_answer: true,
+            relays_repeat: false,
             life: 1,
             epochs: Epochs { tenant: 1, account: 1, devices: 1 },
             missed: HashMap::new(),
@@ -241,8 +244,11 @@ impl World {
         let mut inputs = Vec::new();
         for (link, relay) in &mut self.relays {
             for batch in std::mem::take(&mut relay.unanswered) {
-                let results = batch.iter().map(|order| relay.apply(order)).collect();
-                inputs.push(Input::LinkSaid(*link, OrdersDone { results }.into()));
+                let results: Vec<_> = batch.iter().map(|order| relay.apply(order)).collect();
+                for _ in 0..=usize::from(self.relays_repeat) {
+                    let results = results.clone();
+                    inputs.push(Input::LinkSaid(*link, OrdersDone { results }.into()));
+                }
             }
         }
         inputs

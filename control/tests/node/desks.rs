@@ -20,7 +20,7 @@ fn change(agents: &[&str]) -> DeskChange {
     DeskChange { agents: Some(agents), announce: Some(true), ..DeskChange::default() }
 }
 
-async fn add_desk(platform: &Platform, agents: &[&str]) {
+pub(super) async fn add_desk(platform: &Platform, agents: &[&str]) {
     let (tenant, desk) = ("shop".to_owned(), "reception".to_owned());
     let answer = ask(platform, Request::DeskAdd { tenant, desk, change: change(agents) }).await;
     assert!(matches!(answer, Answer::Desks { .. }));

@@ -28,6 +28,7 @@ mod policy;
 mod process;
 mod resume;
 mod roles;
+mod rules;
 mod suspension;
 
 use common::relay::Relay;

@@ -22,7 +22,7 @@ mod received;
 pub mod recorder;
 mod repair;
 mod rounds;
-mod sockets;
+pub(crate) mod sockets;
 pub mod summary;
 pub mod timeline;
 

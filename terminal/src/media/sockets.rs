@@ -25,7 +25,8 @@ pub(super) fn plain_outputs(
     Ok(outputs)
 }
 
-fn plain_output(to: SocketAddr) -> io::Result<UdpSocket> {
+/// A socket for a player of this machine.
+pub(crate) fn plain_output(to: SocketAddr) -> io::Result<UdpSocket> {
     let from: SocketAddr = match to {
         SocketAddr::V4(_) => (Ipv4Addr::LOCALHOST, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::LOCALHOST, 0).into(),

@@ -1,5 +1,6 @@
 //! The command line of the reference terminal, for `kakehashi-terminal` and `kakehashi terminal`.
 
+mod announcement;
 mod device;
 mod known;
 mod password;

@@ -7,6 +7,7 @@ mod lost;
 
 pub(super) use keys::COMMANDS;
 
+use super::announcement::Announcement;
 use super::known::Known;
 use super::voice::{Note, Voice, end_sentence};
 use super::{password, streams};
@@ -51,6 +52,8 @@ struct Current {
     /// Opened when the call was made or taken, until media starts.
     inputs: Vec<MediaInput>,
     media: Option<CallMedia>,
+    /// What is played until somebody answers.
+    announcement: Option<Announcement>,
     /// Control said that it is over.
     ended: bool,
     /// Whether control has heard that it was taken is not known.
@@ -59,8 +62,16 @@ struct Current {
 
 impl Current {
     fn new(call: CallId, with: String, inputs: Vec<MediaInput>) -> Self {
-        let (others, media) = (Vec::new(), None);
-        Self { call, with, others, inputs, media, ended: false, unsure: false }
+        Self {
+            call,
+            with,
+            others: Vec::new(),
+            inputs,
+            media: None,
+            announcement: None,
+            ended: false,
+            unsure: false,
+        }
     }
 }
 
@@ -163,9 +174,7 @@ impl Runner {
             Event::Ringing { call } => {
                 self.voice.say(&Note::Ringing { call: &call.to_string() });
             }
-            Event::Queued(queued) => {
-                self.voice.say(&Note::Queued { call: &queued.call.to_string(), queued: &queued });
-            }
+            Event::Queued(queued) => self.on_queued(queued),
             Event::QueueNews(news) => {
                 self.voice.say(&Note::Place { call: &news.call.to_string(), news: &news });
             }
@@ -290,6 +299,10 @@ impl Runner {
         // Who answers for a desk is known only now.
         if let (true, [sender]) = (current.with.starts_with(DESK), &ready.senders[..]) {
             current.with = sender.login.clone();
+        }
+        // What it is played over and recorded into is the call's from now on.
+        if let Some(announcement) = current.announcement.take() {
+            announcement.end().await;
         }
         let call = ready.call.to_string();
         voice.say(&Note::Connected { call: &call, with: &current.with });

@@ -48,6 +48,14 @@ pub(super) fn silence() -> MediaInput {
     MediaInput { kind: StreamKind::Audio, codec: Codec::Opus, feed: Feed::Silence }
 }
 
+/// What is played while a call waits at a desk, if anything.
+pub(super) fn announcement(config: &Config) -> Result<Option<Box<dyn FrameSource>>> {
+    let Some(path) = &config.announcement else { return Ok(None) };
+    let source = open(path, Repeat::Forever)?;
+    ensure!(source.codec() == Codec::Opus, "{}: --announcement takes Ogg Opus", path.display());
+    Ok(Some(source))
+}
+
 /// Where what arrives goes.
 pub(super) fn output(config: &Config) -> Result<MediaOutput> {
     let mut output = MediaOutput { sinks: None, plain: config.rtp_out.clone() };

@@ -69,8 +69,10 @@ impl Default for Timing {
             reply: Duration::from_secs(10),
             retry_least: Duration::from_millis(100),
             retry_most: Duration::from_secs(10),
-            keep_alive: Duration::from_secs(10),
-            idle: Duration::from_secs(30),
+            // A network that fell silent is noticed in a third of what a call may ring, and two
+            // packets may be lost before.
+            keep_alive: Duration::from_secs(5),
+            idle: Duration::from_secs(15),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Random lives of a small node: whatever happens, every request is answered exactly once, nobody
-//! speaks in two calls, tenants stay apart, keys stay where they belong, and nothing is left when
-//! all calls are over.
+//! speaks in two calls, tenants stay apart, keys stay where they belong, whatever is lost both ends
+//! agree in the end, and nothing is left when all calls are over.
 
 mod desks;
+mod ends;
+mod sessions;
 
 use super::*;
 use crate::calls::Standing;
@@ -10,7 +12,7 @@ use crate::calls::{limits, subscriptions};
 use crate::capacity::{CALL_MEMBERS_MAX, CALLS_PER_ACCOUNT_MAX};
 use crate::desks::RingOrder;
 use crate::sessions::Whom;
-use kakehashi_wire::id::{Epoch, MemberId};
+use kakehashi_wire::id::{Epoch, LegId, MemberId, RelayId};
 use kakehashi_wire::secret::MasterKey;
 use kakehashi_wire::terminal::Layer;
 use proptest::prelude::*;
@@ -26,6 +28,14 @@ enum Act {
     Lose(usize),
     /// It comes back, if it was ever there.
     Resume(usize),
+    /// It hears nothing of what the next act brings, and its connection is lost after that.
+    Deafen(usize),
+    /// Somebody listens to the `nth` call.
+    Listen(usize, usize),
+    /// The link of a relay breaks, and what was under way was done or not.
+    Cut(u32, bool),
+    /// Whether relays say everything twice.
+    Repeat(bool),
     /// An account, or one device, or the whole tenant is suspended, and active again at once.
     Suspend(usize, u8),
     Watch(usize),
@@ -89,6 +99,10 @@ fn act() -> impl Strategy<Value = Act> {
         2 => slot.clone().prop_map(Act::Leave),
         8 => slot.clone().prop_map(Act::Lose),
         12 => slot.clone().prop_map(Act::Resume),
+        10 => slot.clone().prop_map(Act::Deafen),
+        12 => (slot.clone(), 0_usize..4).prop_map(|(who, nth)| Act::Listen(who, nth)),
+        6 => (1_u32..3, any::<bool>()).prop_map(|(relay, was_done)| Act::Cut(relay, was_done)),
+        2 => any::<bool>().prop_map(Act::Repeat),
         2 => (slot.clone(), prop_oneof![4 => 0_u8..2, 1 => Just(2)])
             .prop_map(|(slot, what)| Act::Suspend(slot, what)),
         2 => (0_usize..4).prop_map(Act::EndCall),
@@ -137,6 +151,14 @@ struct Life {
     /// The last round of a call that a session was told of.
     rounds: HashMap<(SessionId, CallId), u32>,
     revision: u64,
+    /// Which slot's each session was.
+    slots: HashMap<SessionId, usize>,
+    views: [ends::View; ACCOUNTS * DEVICES],
+    wishes: HashMap<RequestId, ends::Wish>,
+    /// Who hears nothing more over its connection.
+    deaf: Option<usize>,
+    /// Legs of whoever was suspended.
+    barred: Vec<(RelayId, LegId)>,
 }
 
 fn account(slot: usize) -> usize {
@@ -184,6 +206,11 @@ impl Life {
             keys: Vec::new(),
             rounds: HashMap::new(),
             revision: 0,
+            slots: HashMap::new(),
+            views: Default::default(),
+            wishes: HashMap::new(),
+            deaf: None,
+            barred: Vec::new(),
         }
     }
 
@@ -197,6 +224,10 @@ impl Life {
             Act::SignIn(slot) => self.sign_in(slot),
             Act::Lose(slot) => self.lose(slot),
             Act::Resume(slot) => self.resume(slot),
+            Act::Deafen(slot) => self.deaf = Some(slot),
+            Act::Listen(who, nth) => self.listen(who, nth),
+            Act::Cut(relay, was_done) => self.cut(relay, was_done),
+            Act::Repeat(on) => self.world.relays_repeat = on,
             Act::Leave(slot) => {
                 if let Some(session) = self.sessions[slot].take() {
                     self.world.input(Input::Gone(SessionId(session)));
@@ -220,7 +251,12 @@ impl Life {
                 let Some(call) = self.call(nth) else { return };
                 let decline = what == 1;
                 let who = self.party(who, call, what < 2);
-                let request = self.ask(who, |request, _| about(request, call, what));
+                let wish = match what {
+                    0 | 4 => Some(ends::Wish::In(call)),
+                    1..4 => Some(ends::Wish::Out(call)),
+                    _ => None,
+                };
+                let request = self.wish(who, wish, |request, _| about(request, call, what));
                 if let Some(request) = request.filter(|_| decline) {
                     self.declines.insert(request, call);
                 }
@@ -250,6 +286,12 @@ impl Life {
                 }
             }
         }
+    }
+
+    fn listen(&mut self, who: usize, nth: usize) {
+        let Some(call) = self.call(nth) else { return };
+        let (wish, streams) = (Some(ends::Wish::In(call)), vec![AUDIO]);
+        self.wish(who, wish, |request, ()| Request::Listen(Listen { request, call, streams }));
     }
 
     fn watch(&mut self, slot: usize) {
@@ -304,58 +346,19 @@ impl Life {
         }
     }
 
-    fn sign_in(&mut self, slot: usize) {
-        let session = self.next_session;
-        self.next_session += 1;
-        let account = account(slot);
-        self.world.sign_in(session, tenant(account), account as u64, slot as u64);
-        if self.world.verdicts[&SessionId(session)].is_ok() {
-            self.sessions[slot] = Some(session);
-            self.firsts[slot] = Some(session);
-        }
-    }
-
-    fn lose(&mut self, slot: usize) {
-        if let Some(session) = self.sessions[slot].map(SessionId) {
-            // What it asked may be answered, but not to it.
-            self.asked
-                .retain(|request, asker| *asker != session || self.answered.contains(request));
-            self.world.input(Input::Lost(session));
-        }
-    }
-
-    fn resume(&mut self, slot: usize) {
-        let Some(first) = self.firsts[slot] else { return };
-        let session = self.next_session;
-        self.next_session += 1;
-        let account = account(slot);
-        self.world.resume(session, (tenant(account), account as u64, slot as u64), first);
-        if self.world.verdicts[&SessionId(session)].is_ok()
-            && let Some(older) = self.sessions[slot].replace(session)
-        {
-            self.asked.retain(|request, asker| asker.0 != older || self.answered.contains(request));
-        }
-    }
-
-    fn suspend(&mut self, slot: usize, what: u8) {
-        let account = account(slot);
-        let tenant = TenantId(tenant(account));
-        let key = AccountKey { tenant, account: AccountId(account as u64) };
-        let whom = match what {
-            0 => Whom::Account(key),
-            1 => Whom::Device(key, DeviceId(slot as u64)),
-            _ => Whom::Tenant(tenant),
-        };
-        self.world.suspend(whom);
-        let lives = |id: &u64| self.world.core.sessions.get(SessionId(*id)).is_some();
-        for session in &mut self.sessions {
-            *session = session.filter(lives);
-        }
-    }
-
     fn ask(
         &mut self,
         slot: usize,
+        request: impl FnOnce(RequestId, ()) -> Request,
+    ) -> Option<RequestId> {
+        self.wish(slot, None, request)
+    }
+
+    /// Asks for something whose answer alone may say what comes of it.
+    fn wish(
+        &mut self,
+        slot: usize,
+        wish: Option<ends::Wish>,
         request: impl FnOnce(RequestId, ()) -> Request,
     ) -> Option<RequestId> {
         let session = self.sessions[slot]?;
@@ -363,6 +366,7 @@ impl Life {
             return None;
         }
         let id = self.world.request();
+        self.wishes.extend(wish.map(|wish| (id, wish)));
         self.asked.insert(id, SessionId(session));
         self.world.ask(session, request(id, ()));
         Some(id)
@@ -403,6 +407,7 @@ impl Life {
             })
         };
         for (session, messages) in std::mem::take(&mut self.world.told) {
+            self.hear(session, &messages);
             for message in messages {
                 self.note_ringing(session, &message)?;
                 let answers = match &message {
@@ -442,6 +447,7 @@ impl Life {
             }
         }
         self.check_members()?;
+        self.check_legs()?;
         self.check_desks()?;
         self.check_received()
     }
@@ -559,6 +565,7 @@ proptest! {
     ) {
         let isolation = if sealed { Isolation::PerLeg } else { Isolation::None };
         let mut life = Life::new(isolation);
+        life.let_listen();
         (0..ACCOUNTS * DEVICES).for_each(|slot| life.act(&Act::SignIn(slot)));
         for tenant in [1, 2] {
             life.act_at_desk(&desks::AtDesk::Set(tenant, Some(RingOrder::LongestIdle)));
@@ -569,20 +576,22 @@ proptest! {
                 life.last = Some(act.clone());
             }
             life.check()?;
+            if !matches!(act, Act::Deafen(_)) {
+                life.lose_the_deaf();
+            }
         }
+        life.mend()?;
+        life.check_views()?;
+        life.check_nothing_hangs()?;
         // Requests of sessions that lived on are all answered.
         for (request, session) in &life.asked {
             let lives = life.world.core.sessions.get(*session).is_some();
             prop_assert!(!lives || life.answered.contains(request), "never answered");
         }
-        // Everybody leaves, the disk and the relays come back: nothing is left.
-        life.world.disk_full = false;
-        life.world.relays_answer = true;
+        // Everybody leaves: nothing is left.
         for slot in 0..ACCOUNTS * DEVICES {
             life.act(&Act::Leave(slot));
         }
-        life.world.link_up(1);
-        life.world.link_up(2);
         life.world.wait(Duration::from_secs(10));
         life.world.assert_clean();
     }

@@ -2,11 +2,12 @@
 
 use super::{Current, DESK, Goal, Note, Runner, streams, tolerate};
 use crate::media::MediaInput;
+use crate::program::announcement::Announcement;
 use crate::session::TerminalError;
 use anyhow::Result;
 use kakehashi_wire::id::CallId;
 use kakehashi_wire::media::StreamOffer;
-use kakehashi_wire::terminal::{Incoming, Refusal};
+use kakehashi_wire::terminal::{Incoming, Queued, Refusal};
 
 impl Runner {
     /// Calls `login`; it rings when this returns.
@@ -20,6 +21,17 @@ impl Runner {
         };
         self.current = Some(Current::new(call, login, inputs));
         Ok(())
+    }
+
+    /// The call waits at a desk; with the desk's announcement, if it asks for one.
+    pub(super) fn on_queued(&mut self, queued: Queued) {
+        self.voice.say(&Note::Queued { call: &queued.call.to_string(), queued: &queued });
+        let current = self.current.as_mut().filter(|current| current.call == queued.call);
+        let Some(current) = current.filter(|_| queued.announce) else { return };
+        match Announcement::begin(&self.config) {
+            Ok(announcement) => current.announcement = announcement,
+            Err(error) => self.voice.say(&Note::Trouble { why: &format!("{error:#}") }),
+        }
     }
 
     pub(super) async fn on_incoming(&mut self, incoming: Incoming) -> Result<()> {
