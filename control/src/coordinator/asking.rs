@@ -12,13 +12,14 @@ use kakehashi_wire::id::{CallId, SessionId};
 use kakehashi_wire::terminal::{AddDesk, AddDeskFailed, CallEnd, CallEnded, Refusal};
 
 impl Coordinator {
-    /// The call waits at the desk from now on, or no longer.
-    pub(super) fn add_desk(
-        &mut self,
-        session: &Session,
-        ask: &AddDesk,
-        now: Now,
-    ) -> Result<(), Refusal> {
+    /// The call waits at the desk from now on, or no longer, or that is refused.
+    pub(super) fn add_desk(&mut self, session: &Session, ask: &AddDesk, now: Now) {
+        if let Err(reason) = self.try_add_desk(session, ask, now) {
+            self.refuse(session.id, ask.request, reason);
+        }
+    }
+
+    fn try_add_desk(&mut self, session: &Session, ask: &AddDesk, now: Now) -> Result<(), Refusal> {
         let id = ask.call;
         let by = self.wants_others(session, id, now)?;
         if ask.desk.is_empty() {

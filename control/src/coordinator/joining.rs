@@ -18,8 +18,21 @@ use kakehashi_wire::terminal::{
 };
 
 impl Coordinator {
-    /// Rings at the account that a member wants in its call.
+    /// Rings at the account that a member wants in its call, or is refused.
     pub(super) fn add_member(
+        &mut self,
+        session: &Session,
+        (ask, callee): (&AddMember, Option<Called>),
+        now: Now,
+    ) {
+        if let Err(reason) = self.try_add_member(session, (ask, callee), now) {
+            self.refuse(session.id, ask.request, reason);
+            let callee = callee.map(|callee| callee.account);
+            self.note_add_in_vain(session, (ask.call, callee), reason, now);
+        }
+    }
+
+    fn try_add_member(
         &mut self,
         session: &Session,
         (ask, callee): (&AddMember, Option<Called>),

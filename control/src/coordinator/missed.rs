@@ -17,8 +17,8 @@ impl Coordinator {
         }
     }
 
-    /// An account has missed a call of somebody's, if there was one, unless that ended so that there
-    /// is nothing to call back for.
+    /// An account has missed a call of somebody's, if there was one, unless that ended so that
+    /// there is nothing to call back for.
     pub(super) fn note_unanswered(
         &mut self,
         missed: Option<(AccountKey, String)>,

@@ -62,18 +62,8 @@ impl Coordinator {
             Request::Mute(ask) => self.mute(&session, ask, now),
             Request::Share(ask) => self.share(&session, ask, now),
             Request::ChooseLayer(ask) => self.choose_layer(&session, ask, now),
-            Request::AddMember(ask, callee) => {
-                if let Err(reason) = self.add_member(&session, (&ask, callee), now) {
-                    self.refuse(id, ask.request, reason);
-                    let callee = callee.map(|callee| callee.account);
-                    self.note_add_in_vain(&session, (ask.call, callee), reason, now);
-                }
-            }
-            Request::AddDesk(ask) => {
-                if let Err(reason) = self.add_desk(&session, &ask, now) {
-                    self.refuse(id, ask.request, reason);
-                }
-            }
+            Request::AddMember(ask, callee) => self.add_member(&session, (&ask, callee), now),
+            Request::AddDesk(ask) => self.add_desk(&session, &ask, now),
             Request::Listen(ask) => self.listen(&session, ask, now),
             Request::Merge(ask) => {
                 if let Err(reason) = self.merge(&session, ask, now) {

@@ -349,8 +349,8 @@ impl Terminal {
     }
 
     /// Asks the desk of this name for somebody who comes into a call; without a name, asks none any
-    /// more. [`Event::QueueNews`] tells of the call's place there and [`Event::Ready`] with the next
-    /// round follows when an agent has accepted; [`Event::AddDeskFailed`] if none does. With
+    /// more. [`Event::QueueNews`] tells of the call's place there, and [`Event::Ready`] with the
+    /// next round follows when an agent has accepted; [`Event::AddDeskFailed`] if none does. With
     /// `then_leave` this terminal's part in the call ends when the agent is there.
     ///
     /// # Errors

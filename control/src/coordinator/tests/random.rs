@@ -247,20 +247,7 @@ impl Life {
                 self.ask(from, |request, _| Request::Invite(request, callee, streams));
             }
             Act::AtDesk(ref act) => self.act_at_desk(act),
-            Act::On { who, nth, what } => {
-                let Some(call) = self.call(nth) else { return };
-                let decline = what == 1;
-                let who = self.party(who, call, what < 2);
-                let wish = match what {
-                    0 | 4 => Some(ends::Wish::In(call)),
-                    1..4 => Some(ends::Wish::Out(call)),
-                    _ => None,
-                };
-                let request = self.wish(who, wish, |request, _| about(request, call, what));
-                if let Some(request) = request.filter(|_| decline) {
-                    self.declines.insert(request, call);
-                }
-            }
+            Act::On { who, nth, what } => self.do_about((who, nth), what),
             Act::Add { who, nth, to, then_leave } => {
                 self.add((who, nth), to, then_leave);
             }
@@ -285,6 +272,21 @@ impl Life {
                     relay.refuses = refuses.then_some(Outcome::NoRoom);
                 }
             }
+        }
+    }
+
+    fn do_about(&mut self, (who, nth): (usize, usize), what: u8) {
+        let Some(call) = self.call(nth) else { return };
+        let decline = what == 1;
+        let who = self.party(who, call, what < 2);
+        let wish = match what {
+            0 | 4 => Some(ends::Wish::In(call)),
+            1..4 => Some(ends::Wish::Out(call)),
+            _ => None,
+        };
+        let request = self.wish(who, wish, |request, _| about(request, call, what));
+        if let Some(request) = request.filter(|_| decline) {
+            self.declines.insert(request, call);
         }
     }
 

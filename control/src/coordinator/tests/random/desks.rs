@@ -23,12 +23,16 @@ pub(super) fn at_desk(slots: std::ops::Range<usize>) -> impl Strategy<Value = At
     prop_oneof![
         8 => (slots.clone(), prop_oneof![4 => Just(0_usize), 1 => 0_usize..3])
             .prop_map(|(from, desk)| AtDesk::Invite(from, desk)),
-        6 => (slots.clone(), 0_usize..4, prop_oneof![4 => Just(0_usize), 1 => 0_usize..4], any::<bool>())
+        6 => (slots.clone(), 0_usize..4, some_desk(), any::<bool>())
             .prop_map(|(who, nth, desk, then_leave)| AtDesk::Ask { who, nth, desk, then_leave }),
         2 => slots.prop_map(AtDesk::EndWrapUp),
         1 => (1_u64..3, prop::option::weighted(0.9, order()))
             .prop_map(|(tenant, order)| AtDesk::Set(tenant, order)),
     ]
+}
+
+fn some_desk() -> impl Strategy<Value = usize> {
+    prop_oneof![4 => Just(0_usize), 1 => 0_usize..4]
 }
 
 fn order() -> impl Strategy<Value = RingOrder> {
