@@ -271,8 +271,14 @@ pub const STORE_QUEUE_MAX: usize = 1024;
 /// Transactions that share one commit: more would not make an fsync cheaper, only later.
 pub const STORE_BATCH_MAX: usize = 256;
 
-/// Reads that hold a thread at the same time; each takes microseconds unless the disk is slow.
+/// Ranges that hold a thread at the same time; each takes microseconds unless the disk is slow.
 pub const STORE_READERS_MAX: usize = 8;
+
+/// Keys that wait to be read; whoever comes later waits to be let into the queue.
+pub const STORE_GETS_MAX: usize = 1024;
+
+/// Keys read in one transaction: half a millisecond of reading out of the cache.
+pub const STORE_GETS_AT_ONCE: usize = 256;
 
 /// Bytes of pages that the store keeps in memory: a tenant of 10,000 accounts is below 8 MiB.
 pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;

@@ -249,13 +249,15 @@ impl Accounts {
         let login = Login::parse(login).unwrap_or_else(|_| nobody());
         let found: Option<(NameRecord, Revision)> = self.read(&name_key(&tenant)).await?;
         let tenant = found.map_or(TenantId(0), |(record, _)| record.tenant);
-        let about: Option<(Tenant, Revision)> = self.read(&tenant_key(tenant)).await?;
-        let found: Option<(LoginRecord, Revision)> = self.read(&login_key(tenant, &login)).await?;
+        let keys = (tenant_key(tenant), login_key(tenant, &login));
+        let (about, found) =
+            tokio::try_join!(self.read::<Tenant>(&keys.0), self.read::<LoginRecord>(&keys.1))?;
         let account = found.map_or(AccountId(0), |(record, _)| record.account);
-        let found: Option<(AccountRecord, Revision)> =
-            self.read(&account_key(tenant, account)).await?;
-        let devices: Option<(DevicesRecord, Revision)> =
-            self.read(&devices_key(tenant, account)).await?;
+        let keys = (account_key(tenant, account), devices_key(tenant, account));
+        let (found, devices) = tokio::try_join!(
+            self.read::<AccountRecord>(&keys.0),
+            self.read::<DevicesRecord>(&keys.1),
+        )?;
         let found = found.zip(about).map(|((record, _), (tenant, _))| (record, tenant));
         let found = found.filter(|(record, tenant)| {
             let standings = [record.account.standing, tenant.standing];

@@ -2,7 +2,7 @@
 
 use super::guard::{Guess, Origin, TooOften};
 use super::model::{AccountRecord, DevicesRecord, account_key, devices_key, tenant_key};
-use super::{Accounts, Revision, Standing, StoreError, Tenant, Verified};
+use super::{Accounts, Standing, StoreError, Tenant, Verified};
 use crate::clock::Now;
 use crate::sessions::{AccountKey, TokenClaims};
 use std::sync::PoisonError;
@@ -53,11 +53,13 @@ impl Accounts {
 
     async fn still_granted(&self, claims: &TokenClaims) -> Result<Option<Verified>, StoreError> {
         let AccountKey { tenant, account } = claims.account;
-        let about: Option<(Tenant, Revision)> = self.read(&tenant_key(tenant)).await?;
-        let record: Option<(AccountRecord, Revision)> =
-            self.read(&account_key(tenant, account)).await?;
-        let devices: Option<(DevicesRecord, Revision)> =
-            self.read(&devices_key(tenant, account)).await?;
+        let keys = (tenant_key(tenant), account_key(tenant, account), devices_key(tenant, account));
+        // Asked together, they are read together.
+        let (about, record, devices) = tokio::try_join!(
+            self.read::<Tenant>(&keys.0),
+            self.read::<AccountRecord>(&keys.1),
+            self.read::<DevicesRecord>(&keys.2),
+        )?;
         let Some((((record, _), (about, _)), (devices, _))) = record.zip(about).zip(devices) else {
             return Ok(None);
         };

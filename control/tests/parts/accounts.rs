@@ -203,7 +203,8 @@ async fn a_storm_of_sign_ins_is_refused_early_and_passes() {
             Err(other) => panic!("{other}"),
         }
     }
-    assert!(good >= 3 && busy >= 20, "{good} good, {busy} busy");
+    // As many as the queue holds, and one if its thread was quick.
+    assert!(good >= 2 && busy >= 20, "{good} good, {busy} busy");
     verify(&accounts, "acme", "a1", &password(GOOD)).await.unwrap();
 }
 

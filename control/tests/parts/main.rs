@@ -22,4 +22,5 @@ mod full;
 #[path = "../shared/namespace.rs"]
 mod namespace;
 mod pki;
+mod resume;
 mod store;

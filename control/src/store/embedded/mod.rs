@@ -2,22 +2,27 @@
 //!
 //! Writes wait in a bounded queue; the writing thread takes what has gathered and commits it as
 //! one (a group commit: one fsync for all), each transaction with a revision of its own. It
-//! answers only after the commit is on disk. Reads run on the runtime's blocking threads and see
-//! the last commit.
+//! answers only after the commit is on disk. Reads see the last commit: those of single keys share
+//! a reading thread and a transaction with all that wait, ranges run on the runtime's blocking
+//! threads.
 //!
 //! redb stops at the first I/O error until its file is opened anew. The writing thread does that
 //! by itself, so a full disk is over as soon as there is space.
 
 mod file;
+mod reader;
 mod writer;
 
 use super::{
     Condition, Engine, Entry, Expected, Key, Listing, Order, Pending, Prefix, Range, Revision,
     Store, StoreError, Transaction, Watch,
 };
-use crate::capacity::{STORE_QUEUE_MAX, STORE_RANGE_ENTRIES_MAX, STORE_READERS_MAX};
+use crate::capacity::{
+    STORE_GETS_MAX, STORE_QUEUE_MAX, STORE_RANGE_ENTRIES_MAX, STORE_READERS_MAX,
+};
 use crate::store::feed::Feed;
-use file::{ENTRIES, Opened, Slot, current_revision, fault, open};
+use file::{Opened, Slot, current_revision, fault, open};
+use reader::{Found, Get};
 use redb::{ReadTransaction, ReadableDatabase};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -29,7 +34,9 @@ use writer::{Answer, Job};
 pub struct Embedded {
     shared: Arc<Shared>,
     jobs: Option<mpsc::Sender<Job>>,
-    writer: Option<JoinHandle<()>>,
+    gets: Option<mpsc::Sender<Get>>,
+    /// The writing thread and the reading one.
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// What readers and the writing thread share.
@@ -74,15 +81,27 @@ impl Embedded {
             readers: Arc::new(Semaphore::new(STORE_READERS_MAX)),
         });
         let (jobs, queue) = mpsc::channel(STORE_QUEUE_MAX);
-        let writer = std::thread::Builder::new().name("store-writer".to_owned()).spawn({
-            let shared = Arc::clone(&shared);
-            move || writer::run(&shared, queue)
-        });
-        let writer = writer.map_err(|error| StoreError::Io {
-            path: path.to_owned(),
-            what: format!("cannot start the writing thread: {error}"),
+        let (gets, asked) = mpsc::channel(STORE_GETS_MAX);
+        let mut store = Self {
+            shared: Arc::clone(&shared),
+            jobs: Some(jobs),
+            gets: Some(gets),
+            threads: Vec::new(),
+        };
+        let writing = Arc::clone(&shared);
+        store.start("store-writer", move || writer::run(&writing, queue))?;
+        store.start("store-reader", move || reader::run(&shared, asked))?;
+        Ok(store)
+    }
+
+    fn start(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+        let thread = thread.map_err(|error| StoreError::Io {
+            path: self.shared.path.clone(),
+            what: format!("cannot start the thread {name}: {error}"),
         })?;
-        Ok(Self { shared, jobs: Some(jobs), writer: Some(writer) })
+        self.threads.push(thread);
+        Ok(())
     }
 
     async fn submit(&self, job: impl FnOnce(Answer) -> Job) -> Result<Revision, StoreError> {
@@ -92,31 +111,36 @@ impl Embedded {
         answered.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    async fn read<T: Send + 'static>(
+    /// Reads with `once`; if the file fails, again after it was opened anew.
+    async fn read<T, F: Future<Output = Result<T, (u64, StoreError)>>>(
         &self,
-        work: impl Fn(&ReadTransaction) -> Result<T, redb::Error> + Send + Sync + 'static,
+        once: impl Fn() -> F,
     ) -> Result<T, StoreError> {
-        let work = Arc::new(work);
-        match self.read_once(Arc::clone(&work)).await {
+        match once().await {
             Err((life, StoreError::Io { .. } | StoreError::Full { .. })) => {
                 self.submit(|answer| Job::Reopen { life, answer }).await?;
-                self.read_once(work).await.map_err(|(_life, error)| error)
+                once().await.map_err(|(_life, error)| error)
             }
             result => result.map_err(|(_life, error)| error),
         }
     }
 
-    async fn read_once<T: Send + 'static>(
-        &self,
-        work: Arc<impl Fn(&ReadTransaction) -> Result<T, redb::Error> + Send + Sync + 'static>,
-    ) -> Result<T, (u64, StoreError)> {
+    async fn get_once(&self, key: Key) -> Found {
+        const CLOSED: (u64, StoreError) = (0, StoreError::Closed);
+        let (answer, answered) = oneshot::channel();
+        let gets = self.gets.as_ref().ok_or(CLOSED)?;
+        gets.send(Get { key, answer }).await.map_err(|_gone| CLOSED)?;
+        answered.await.unwrap_or(Err(CLOSED))
+    }
+
+    async fn range_once(&self, range: Range) -> Result<Listing, (u64, StoreError)> {
         let closed = |_| (0, StoreError::Closed);
         let readers = Arc::clone(&self.shared.readers);
         let permit = readers.acquire_owned().await.map_err(closed)?;
         let shared = Arc::clone(&self.shared);
         let reading = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            shared.read(&*work)
+            shared.read(&|txn| file::list(txn, &range))
         });
         reading.await.unwrap_or(Err((0, StoreError::Closed)))
     }
@@ -125,11 +149,11 @@ impl Embedded {
 impl Drop for Embedded {
     /// Lets the queue drain, then closes the file, so that it can be opened again at once.
     fn drop(&mut self) {
-        drop(self.jobs.take());
-        if let Some(writer) = self.writer.take()
-            && writer.join().is_err()
-        {
-            tracing::error!(path = %self.shared.path.display(), "the store's writer panicked");
+        drop((self.jobs.take(), self.gets.take()));
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!(path = %self.shared.path.display(), "a thread of the store panicked");
+            }
         }
         let mut slot = self.shared.slot.write().unwrap_or_else(PoisonError::into_inner);
         slot.close(StoreError::Closed);
@@ -138,19 +162,11 @@ impl Drop for Embedded {
 
 impl Store for Embedded {
     fn get<'a>(&'a self, key: &'a Key) -> Pending<'a, Option<Entry>> {
-        let key = key.clone();
-        Box::pin(self.read(move |txn| {
-            let table = txn.open_table(ENTRIES)?;
-            let found = table.get(key.as_str())?;
-            Ok(found.map(|found| {
-                let (revision, value) = found.value();
-                Entry { key: key.clone(), value: value.to_vec(), revision: Revision(revision) }
-            }))
-        }))
+        Box::pin(self.read(|| self.get_once(key.clone())))
     }
 
     fn range(&self, range: Range) -> Pending<'_, Listing> {
-        Box::pin(self.read(move |txn| file::list(txn, &range)))
+        Box::pin(self.read(move || self.range_once(range.clone())))
     }
 
     fn transact(&self, transaction: Transaction) -> Pending<'_, Revision> {
