@@ -67,12 +67,13 @@ pub const INCOMING_BUFFER_BYTES: u64 = 10 * 1024;
 /// most have sent one packet only.
 pub const INCOMING_BUFFER_TOTAL_BYTES: u64 = 20 * 1024 * 1024;
 
-/// Connections of terminals to one node.
-pub const CONNECTIONS_MAX: usize = 20_000;
+/// Connections of terminals to one node: all its sessions, and room for a quarter of them to come
+/// back while the connections they lost still stand.
+pub const CONNECTIONS_MAX: usize = SESSIONS_MAX + SESSIONS_MAX / 4;
 
 /// Connections from one IPv4 address or IPv6 /64 unless the settings say otherwise: a shop's
 /// terminals behind one address are tens, with room for all to reconnect at once, while a
-/// stranger needs 80 addresses to fill the node.
+/// stranger needs 98 addresses to fill the node.
 pub const CONNECTIONS_PER_ADDRESS_DEFAULT: u32 = 256;
 
 /// Lines in the log about connections that came to nothing: one in so long, with a count, so that
@@ -87,7 +88,7 @@ pub const OUTBOX_MESSAGES_MAX: usize = 256;
 // ---- the core ----
 
 /// Sessions of one node.
-pub const SESSIONS_MAX: usize = CONNECTIONS_MAX;
+pub const SESSIONS_MAX: usize = 20_000;
 
 /// How long a session is kept without a connection unless the settings say otherwise: to walk from
 /// one network into another, and below what people wait before they call again.

@@ -14,19 +14,20 @@ use crate::fleet::Fleet;
 use crate::fleet::link::{self, Links};
 use crate::gate::identity::{IdentityError, for_operators, for_relays, for_terminals};
 use crate::gate::listener::{self, ListenError};
-use crate::gate::{CloseCode, Gate, Limits, Tokens};
+use crate::gate::{CloseCode, Gate, Limits, Porter, Split, Tokens};
 use crate::pki::{Identity, Pki, PkiError, load_identity, load_roots, relay_id_of};
 use crate::records::Records;
 use crate::retention;
 use crate::seldom::Seldom;
 use crate::startup;
 use crate::store::{self, SharedStore, StoreError};
-use quinn::{Endpoint, VarInt};
+use quinn::{Endpoint, TokioRuntime, VarInt};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -63,6 +64,9 @@ pub enum ControlError {
     /// The operating system gives no more threads.
     #[error("cannot start the password threads: {0}; lower `sign_in.hash_jobs`")]
     Threads(std::io::Error),
+    /// The operating system gives no more threads.
+    #[error("cannot start the thread that listens for terminals: {0}; let the node have more")]
+    Porter(std::io::Error),
 }
 
 /// A running node.
@@ -87,6 +91,8 @@ pub struct Node {
     servers: [JoinHandle<()>; 4],
     /// Ends last: until then there may be something to note.
     audited: JoinHandle<()>,
+    /// Lets terminals in.
+    _porter: Porter,
 }
 
 /// Runs a node until `stop`, then ends it in good order.
@@ -109,7 +115,8 @@ impl Node {
         config.check()?;
         let entropy = Entropy::system();
         let (parts, audited) = Parts::open(&config, &entropy).await?;
-        let listeners = listen(&config, &entropy)?;
+        let porter = Porter::start().map_err(ControlError::Porter)?;
+        let listeners = listen(&config, &entropy, &porter)?;
         let url = config.api_url(listeners.api_addr);
         let operator = OperatorToken::renew(&config.data, &url, &entropy)?;
 
@@ -141,7 +148,12 @@ impl Node {
         let (stop, stopped) = watch::channel(false);
         let (accounts, records) = (Arc::clone(&parts.accounts), Arc::clone(&parts.records));
         let servers = [
-            tokio::spawn(listener::serve(listeners.terminals.clone(), Arc::new(gate), limits)),
+            porter.handle().spawn(listener::serve(
+                listeners.terminals.clone(),
+                Arc::new(gate),
+                limits,
+                Handle::current(),
+            )),
             tokio::spawn(link::serve(listeners.relays.clone(), Arc::new(links))),
             serve_api(
                 listeners.api,
@@ -165,6 +177,7 @@ impl Node {
             stop,
             servers,
             audited,
+            _porter: porter,
         };
         tracing::info!(terminals = %node.terminal_addr, relays = %node.relay_addr,
             api = %url, "the node is ready");
@@ -253,7 +266,7 @@ struct Listeners {
     api_addr: SocketAddr,
 }
 
-fn listen(config: &Config, entropy: &Entropy) -> Result<Listeners, ControlError> {
+fn listen(config: &Config, entropy: &Entropy, porter: &Porter) -> Result<Listeners, ControlError> {
     let own = |path: &Path| !path.as_os_str().is_empty();
     // The internal authority is made even if it serves nobody yet, so that relays can be added.
     let now = UnixMs::now();
@@ -271,9 +284,11 @@ fn listen(config: &Config, entropy: &Entropy) -> Result<Listeners, ControlError>
     let for_terminals = for_terminals(identity(&outer.certificate, &outer.key)?)?;
     let for_relays = for_relays(identity(&inner.certificate, &inner.key)?, authority)?;
     let lost = Duration::from_millis(inner.lost_after_ms.into());
+    let split = Split::new(porter.handle(), Handle::current());
     let terminals =
-        listener::listen(outer.listen, "terminals.listen", for_terminals, IDLE_TIMEOUT)?;
-    let relays = listener::listen(inner.listen, "relays.listen", for_relays, lost)?;
+        listener::listen(outer.listen, "terminals.listen", for_terminals, IDLE_TIMEOUT, split)?;
+    let relays =
+        listener::listen(inner.listen, "relays.listen", for_relays, lost, Arc::new(TokioRuntime))?;
     let api = ApiListener::bind(config.api.listen, "api.listen", for_operators)?;
     let bound = |endpoint: &Endpoint, wished, setting| {
         endpoint.local_addr().map_err(|error| ListenError::Refused {

@@ -2,17 +2,24 @@
 
 use super::connection::{Gate, converse};
 use super::crowd::{Crowd, Entry, Limits, Place};
+use super::lobby::Lobby;
 use crate::capacity::{
     CONNECTION_WINDOW_BYTES, HANDSHAKE_TIMEOUT, INCOMING_BUFFER_BYTES, INCOMING_BUFFER_TOTAL_BYTES,
     INCOMING_MAX, SEND_WINDOW_BYTES, STRANGERS_LOG_EVERY, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
 use crate::seldom::Seldom;
+use crate::site::Site;
+use core::future::ready;
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Endpoint, IdleTimeout, Incoming, ServerConfig, TransportConfig, VarInt};
-use std::net::SocketAddr;
+use quinn::{
+    Connecting, Endpoint, EndpointConfig, IdleTimeout, Incoming, Runtime, ServerConfig,
+    TransportConfig, VarInt,
+};
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinSet;
+use tokio::runtime::Handle;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, timeout};
 
 /// The node cannot listen.
@@ -52,7 +59,7 @@ pub enum ListenError {
     },
 }
 
-/// Opens a QUIC endpoint with the node's limits.
+/// Opens a QUIC endpoint with the node's limits, whose tasks `runtime` takes.
 ///
 /// # Errors
 /// [`ListenError`], for the operator.
@@ -61,6 +68,7 @@ pub fn listen(
     setting: &'static str,
     tls: QuicServerConfig,
     idle: Duration,
+    runtime: Arc<dyn Runtime>,
 ) -> Result<Endpoint, ListenError> {
     let mut server = ServerConfig::with_crypto(Arc::new(tls));
     server
@@ -69,7 +77,9 @@ pub fn listen(
         .incoming_buffer_size(INCOMING_BUFFER_BYTES)
         .incoming_buffer_size_total(INCOMING_BUFFER_TOTAL_BYTES)
         .migration(true);
-    Endpoint::server(server, address).map_err(|error| match error.kind() {
+    let endpoint = UdpSocket::bind(address)
+        .and_then(|socket| Endpoint::new(EndpointConfig::default(), Some(server), socket, runtime));
+    endpoint.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => ListenError::InUse { port: address.port(), setting },
         _ => ListenError::Refused { address, setting, error },
     })
@@ -89,21 +99,41 @@ fn transport(idle: Duration) -> TransportConfig {
     transport
 }
 
-/// Serves terminals until the endpoint is closed and the last of them is gone.
-pub(crate) async fn serve(endpoint: Endpoint, gate: Arc<Gate>, limits: Limits) {
+/// A first packet whose handshake has not begun.
+struct Waiting {
+    incoming: Incoming,
+    place: Place,
+    since: Instant,
+}
+
+/// Serves terminals until the endpoint is closed and the last of them is gone. Handshakes begin
+/// here; all that follows is done `inside`.
+pub(crate) async fn serve(endpoint: Endpoint, gate: Arc<Gate>, limits: Limits, inside: Handle) {
     let crowd = Crowd::new(limits);
     let refusals = Seldom::new(STRANGERS_LOG_EVERY);
     let mut connections = JoinSet::new();
+    let mut lobby = Lobby::new();
     loop {
         let incoming = tokio::select! {
+            biased;
             incoming = endpoint.accept() => incoming,
             Some(_ended) = connections.join_next() => continue,
+            () = ready(()), if !lobby.is_empty() => {
+                if let Some((connecting, place)) = lobby.next().and_then(|it| begin(it, &gate)) {
+                    let handshake = handshake(connecting, place, Arc::clone(&gate));
+                    connections.spawn_on(handshake, &inside);
+                }
+                // What has come meanwhile is taken out of the socket.
+                yield_now().await;
+                continue;
+            }
         };
         let Some(incoming) = incoming else { break };
         let address = incoming.remote_address();
         match crowd.enter(address.ip(), incoming.remote_address_validated()) {
             Entry::Admit(place) => {
-                connections.spawn(handshake(incoming, place, Arc::clone(&gate)));
+                let since = Instant::now();
+                lobby.enter(Site::of(address.ip()), Waiting { incoming, place, since });
             }
             // Cannot fail: an address that is not validated was not asked yet.
             Entry::Prove => drop(incoming.retry()),
@@ -116,15 +146,33 @@ pub(crate) async fn serve(endpoint: Endpoint, gate: Arc<Gate>, limits: Limits) {
             }
         }
     }
+    drop(lobby);
     while connections.join_next().await.is_some() {}
 }
 
-async fn handshake(incoming: Incoming, mut place: Place, gate: Arc<Gate>) {
+/// Begins a handshake: its dearest part, a key agreement and a signature.
+fn begin(waiting: Waiting, gate: &Gate) -> Option<(Connecting, Place)> {
+    let Waiting { incoming, place, since } = waiting;
     let address = incoming.remote_address();
-    let connected = match incoming.accept() {
-        Ok(connecting) => timeout(HANDSHAKE_TIMEOUT, connecting).await,
-        Err(error) => Ok(Err(error)),
-    };
+    if since.elapsed() > HANDSHAKE_TIMEOUT {
+        // Whoever sent it has given up.
+        incoming.ignore();
+        gate.no_session(address, &"the handshake waited too long");
+        return None;
+    }
+    match incoming.accept() {
+        Ok(connecting) => Some((connecting, place)),
+        Err(error) => {
+            tracing::debug!(%address, %error, "a handshake did not begin");
+            gate.no_session(address, &"the handshake failed");
+            None
+        }
+    }
+}
+
+async fn handshake(connecting: Connecting, mut place: Place, gate: Arc<Gate>) {
+    let address = connecting.remote_address();
+    let connected = timeout(HANDSHAKE_TIMEOUT, connecting).await;
     place.connected();
     match connected {
         Ok(Ok(connection)) => converse(connection, gate).await,
