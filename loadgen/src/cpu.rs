@@ -38,7 +38,8 @@ impl RelayCpu {
     /// # Errors
     /// If the process or the core is gone.
     pub fn read(&self) -> Result<CpuTime> {
-        let process = self.processes.iter().map(|&pid| process_time(pid)).sum::<Result<_>>()?;
+        let process = self.processes.iter().map(|&pid| process_time(pid)).sum::<Result<Duration>>();
+        let process = process.context("give the relay's process with --relay-pid")?;
         let core = self.core.map(|core| {
             let stat = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
             core_time(&stat, core).with_context(|| format!("there is no core {core}"))
@@ -66,10 +67,13 @@ impl CpuTime {
     }
 }
 
-fn process_time(pid: u32) -> Result<Duration> {
+/// User and system time of process `pid` so far.
+///
+/// # Errors
+/// If there is no such process.
+pub fn process_time(pid: u32) -> Result<Duration> {
     let path = format!("/proc/{pid}/stat");
-    let stat = fs::read_to_string(&path)
-        .with_context(|| format!("no process {pid}: give the relay's with --relay-pid"))?;
+    let stat = fs::read_to_string(&path).with_context(|| format!("no process {pid}"))?;
     Ok(from_ticks(process_ticks(&stat).with_context(|| format!("{path} is odd"))?))
 }
 
@@ -147,9 +151,9 @@ pub fn process_at(port: u16) -> Result<u32> {
     }
     let processes = fs::read_dir("/proc").context("cannot read /proc")?;
     let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.into_iter().find(|&pid| holds(pid, &inodes)).with_context(|| {
-        format!("the process at UDP port {port} cannot be told: give it with --relay-pid")
-    })
+    pids.into_iter()
+        .find(|&pid| holds(pid, &inodes))
+        .with_context(|| format!("the process at UDP port {port} cannot be told"))
 }
 
 fn holds(pid: u32, inodes: &[String]) -> bool {

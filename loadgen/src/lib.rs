@@ -1,7 +1,8 @@
 //! Traffic for a relay that is under test: many legs with realistic mixes, how much a relay
 //! carries, authentic packets at a steady rate ([`steady`]), what still arrives of who was
 //! suspended ([`suspend`]), strangers who sign in without end ([`storm`]) and honest terminals
-//! beside them ([`honest`]), and what an attacker would send ([`hostile`]).
+//! beside them ([`honest`]), as many terminals as a node takes ([`bare`]), and what an attacker
+//! would send ([`hostile`]).
 //!
 //! A load begins with a [`mix`]; [`engine`] drives it with one thread that sends on schedule and
 //! one that opens every packet; [`conduct`] watches, [`report`] tells. Calls come from control, as
@@ -18,6 +19,8 @@
 )]
 
 pub mod accounts;
+mod at_once;
+pub mod bare;
 pub mod batch_socket;
 pub mod clock;
 pub mod conduct;

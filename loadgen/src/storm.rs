@@ -5,31 +5,16 @@
 //! and that do not, each with a device key that proves itself: nothing is refused for its form.
 
 use crate::accounts::Control;
-use anyhow::{Context, Result, anyhow, bail};
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
-use core::time::Duration;
-use kakehashi_wire::device::{DeviceKey, DeviceProof, EXPORT_LABEL, EXPORTED_BYTES};
-use kakehashi_wire::frame::{ALPN_TERMINAL, Reader};
-use kakehashi_wire::id::{DeviceId, RequestId};
+use crate::bare::{Device, Doors, Line, Names, PATIENCE, TRIES, local};
+use anyhow::{Result, anyhow};
 use kakehashi_wire::secret::Password;
-use kakehashi_wire::terminal::{FromTerminal, Refusal, SignIn, ToTerminal};
-use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream};
-use rustls::client::Resumption;
-use rustls::crypto::aws_lc_rs as tls_crypto;
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-use std::net::{Ipv4Addr, SocketAddr};
+use kakehashi_wire::terminal::{Refusal, ToTerminal};
+use quinn::Connection;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-
-/// How long a stranger waits for control at any step.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Sign-ins that control lets one connection try.
-const TRIES: u32 = 3;
 
 /// Whom they pretend to be, and from where.
 #[derive(Clone)]
@@ -90,16 +75,12 @@ impl Storm {
     /// # Errors
     /// If control is not on this machine, or there are no sockets or thread.
     pub fn start(strangers: Strangers) -> Result<Self> {
-        let control: SocketAddr =
-            strangers.control.address.parse().context("give control's address, not its name")?;
-        if !control.ip().is_loopback() {
-            bail!("storms are for control on this machine: {control} is another");
-        }
+        local(&strangers.control)?;
         let (over, counts) = (Arc::new(AtomicBool::new(false)), Arc::new(Counts::default()));
         let (ends, counted) = (Arc::clone(&over), Arc::clone(&counts));
         let thread = std::thread::Builder::new().name("storm".into()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(rage(strangers, control, &ends, counted))
+            runtime.block_on(rage(strangers, &ends, counted))
         })?;
         Ok(Self { over, counts, thread })
     }
@@ -116,132 +97,62 @@ impl Storm {
 }
 
 /// As many connections as there may be at the same time, the next as soon as one is over.
-async fn rage(
-    strangers: Strangers,
-    control: SocketAddr,
-    over: &AtomicBool,
-    counts: Arc<Counts>,
-) -> Result<()> {
-    let config = client(&strangers.control)?;
-    let mut endpoints = Vec::new();
-    for number in 0..strangers.addresses {
-        let [high, low] = number.to_be_bytes();
-        let from = SocketAddr::from((Ipv4Addr::new(127, 1, high, low), 0));
-        let endpoint = Endpoint::client(from).with_context(|| format!("no socket at {from}"))?;
-        endpoints.push(endpoint);
-    }
+async fn rage(strangers: Strangers, over: &AtomicBool, counts: Arc<Counts>) -> Result<()> {
+    let doors = Doors::open(&strangers.control, strangers.addresses, None)?;
     let slots = Arc::new(Semaphore::new(strangers.connections));
     let strangers = Arc::new(strangers);
-    for endpoint in endpoints.iter().cycle() {
+    for nth in 0.. {
         let slot = Arc::clone(&slots).acquire_owned().await?;
         if over.load(Ordering::Relaxed) {
             break;
         }
-        let connecting =
-            endpoint.connect_with(config.clone(), control, &strangers.control.server_name)?;
+        let connecting = doors.begin(nth)?;
         let (strangers, counts) = (Arc::clone(&strangers), Arc::clone(&counts));
         tokio::spawn(async move {
             let _slot = slot;
             let tried = async {
                 let connection = connecting.await?;
                 add(&counts.connected);
-                try_as_often_as_may_be(&connection, &strangers, &counts).await
+                try_as_often_as_may_be(connection, &strangers, &counts).await
             };
             if !matches!(timeout(PATIENCE * TRIES, tried).await, Ok(Ok(()))) {
                 add(&counts.turned_away);
             }
         });
     }
-    for endpoint in endpoints {
-        endpoint.close(0_u32.into(), b"");
-    }
+    doors.close();
     Ok(())
 }
 
-/// Every handshake is a whole one: that is the dearest to control.
-fn client(control: &Control) -> Result<ClientConfig> {
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&control.ca_pem) {
-        roots.add(certificate.context("the CA file is no PEM")?)?;
-    }
-    let provider = Arc::new(tls_crypto::default_provider());
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    tls.alpn_protocols = vec![ALPN_TERMINAL.to_vec()];
-    tls.resumption = Resumption::disabled();
-    Ok(ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?)))
-}
-
 async fn try_as_often_as_may_be(
-    connection: &Connection,
+    connection: Connection,
     strangers: &Strangers,
     counts: &Counts,
 ) -> Result<()> {
-    let (mut send, mut recv) = connection.open_bi().await?;
+    let mut line = Line::open(connection).await?;
     for nth in 0..TRIES {
-        let (tenant, login) = pretend(strangers);
-        say(&mut send, sign_in(connection, nth, tenant, login)?).await?;
-        let count = match hear(&mut recv).await? {
+        let sign_in = Device::new()?.sign_in(&line, pretend(strangers), nth)?;
+        line.say(sign_in).await?;
+        let count = match line.hear().await? {
             ToTerminal::Refused(no) if no.reason == Refusal::BadCredentials => &counts.wrong,
             ToTerminal::Refused(no) if no.reason == Refusal::Busy => &counts.busy,
             _ => &counts.other,
         };
         add(count);
     }
-    connection.close(0_u32.into(), b"");
     Ok(())
 }
 
 /// Half of them name a tenant that is not, a quarter an account that is not.
-fn pretend(strangers: &Strangers) -> (String, String) {
+fn pretend(strangers: &Strangers) -> Names {
     let nobody = || format!("nobody-{:08x}", rand::random::<u32>());
     let which = usize::from(rand::random::<u8>());
     let login = strangers.logins.get(which % strangers.logins.len().max(1));
-    match which % 4 {
+    let (tenant, login) = match which % 4 {
         0 | 1 => (nobody(), nobody()),
         2 => (strangers.tenant.clone(), nobody()),
         _ => (strangers.tenant.clone(), login.cloned().unwrap_or_else(nobody)),
-    }
-}
-
-fn sign_in(
-    connection: &Connection,
-    nth: u32,
-    tenant: String,
-    login: String,
-) -> Result<FromTerminal> {
-    let mut exported = [0; EXPORTED_BYTES];
-    let exports = connection.export_keying_material(&mut exported, EXPORT_LABEL, b"");
-    exports.map_err(|_| anyhow!("the connection is gone"))?;
-    let pair = Ed25519KeyPair::from_seed_unchecked(&rand::random::<[u8; 32]>())
-        .map_err(|_| anyhow!("no key pair"))?;
-    let sign_in = SignIn {
-        request: RequestId(nth + 1),
-        tenant,
-        login,
-        password: Password::new("the wrong password of a stranger".to_owned()),
-        device: DeviceId(rand::random()),
-        device_key: DeviceKey(pair.public_key().as_ref().try_into()?),
-        device_proof: DeviceProof(pair.sign(&exported).as_ref().try_into()?),
-        software: "a stranger's".to_owned(),
     };
-    Ok(sign_in.into())
-}
-
-async fn say(send: &mut SendStream, message: FromTerminal) -> Result<()> {
-    let bytes = message.encode().map_err(|error| anyhow!("{error}"))?;
-    Ok(timeout(PATIENCE, send.write_all(&bytes)).await??)
-}
-
-async fn hear(recv: &mut RecvStream) -> Result<ToTerminal> {
-    let mut reader = Reader::new();
-    loop {
-        let read = timeout(PATIENCE, recv.read(reader.space())).await??;
-        let bytes = read.context("control closed the stream")?;
-        if let Some(frame) = reader.filled(bytes)? {
-            return Ok(ToTerminal::decode(frame.kind(), frame.body())?);
-        }
-    }
+    let password = Password::new("the wrong password of a stranger".to_owned());
+    Names { tenant, login, password }
 }

@@ -38,6 +38,17 @@ impl ControlArgs {
         let (address, server_name) = (self.control.clone(), self.server_name.clone());
         Ok(Control { address, server_name, ca_pem })
     }
+
+    /// Control's port.
+    pub(super) fn port(&self) -> Result<u16> {
+        let port = self.control.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        port.context("control's address ends with its port")
+    }
+
+    /// Control's process, if it is on this machine.
+    pub(super) fn process(&self) -> Result<u32> {
+        process_at(self.port()?)
+    }
 }
 
 /// Writes `report` as JSON to `path`, if there is one.
@@ -162,7 +173,10 @@ impl CpuArgs {
     pub(super) fn relay(&self, own_pid: Option<u32>, relay_ports: &[u16]) -> Result<RelayCpu> {
         let mut processes = match self.relay_pid.or(own_pid) {
             Some(pid) => vec![pid],
-            None => relay_ports.iter().map(|&port| process_at(port)).collect::<Result<_>>()?,
+            None => {
+                let found = relay_ports.iter().map(|&port| process_at(port));
+                found.collect::<Result<_>>().context("give the relay's process with --relay-pid")?
+            }
         };
         processes.sort_unstable();
         processes.dedup();

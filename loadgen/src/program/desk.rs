@@ -2,6 +2,7 @@
 
 use super::common::{ControlArgs, MadeArgs, write_json};
 use crate::accounts::Roster;
+use crate::at_once::at_once;
 use crate::clock::Clock;
 use crate::desk::{Floor, Totals, concierge, store};
 use crate::signed_in::SignedIn;
@@ -163,21 +164,12 @@ async fn accounts(args: &DeskArgs, count: usize) -> Result<Vec<Settings>> {
 /// Signs all of them in, in their order.
 async fn sign_in(args: &DeskArgs, settings: Vec<Settings>) -> Result<Vec<SignedIn>> {
     let count = settings.len();
-    let mut waiting = settings.into_iter().enumerate();
-    let (mut tasks, mut there) = (JoinSet::new(), Vec::with_capacity(count));
-    loop {
-        while tasks.len() < SIGN_INS_AT_ONCE {
-            let Some((number, settings)) = waiting.next() else { break };
-            tasks.spawn(async move { SignedIn::start(settings).await.map(|it| (number, it)) });
+    let say = |there: usize| {
+        if !args.quiet && there.is_multiple_of(SAY_EVERY) {
+            eprintln!("{there} of {count} are signed in");
         }
-        let Some(task) = tasks.join_next().await else { break };
-        there.push(task.context("a sign-in's task ended early")??);
-        if !args.quiet && there.len().is_multiple_of(SAY_EVERY) {
-            eprintln!("{} of {count} are signed in", there.len());
-        }
-    }
-    there.sort_unstable_by_key(|(number, _)| *number);
-    Ok(there.into_iter().map(|(_, session)| session).collect())
+    };
+    at_once(SIGN_INS_AT_ONCE, settings.into_iter().map(SignedIn::start), say).await
 }
 
 fn report(args: &DeskArgs, mut totals: Totals, sign_ins: f64, not_begun: u64) -> Report {

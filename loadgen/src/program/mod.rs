@@ -3,10 +3,12 @@
 mod capacity;
 mod common;
 mod desk;
+mod idle;
 mod load;
 mod media;
 mod orders;
 mod place;
+mod resume;
 mod steady;
 mod storm;
 mod suspend;
@@ -76,6 +78,21 @@ enum Command {
     /// concierge is part of it. Exit code 0 means that calls were answered, 99 % of them within
     /// --p99-ms, and that at most one packet of voice in a thousand was lost.
     Desk(Box<desk::DeskArgs>),
+    /// Lets terminals sign in and wait, as many as a node takes, and measures what that costs it.
+    ///
+    /// Each has a connection and a session of its own and stays alive as terminals do. After the
+    /// last sign-in every connection is dropped, and all come back with their tokens. Control must
+    /// be on this machine. Exit code 0 means that control held no more than --memory-mib, and that
+    /// every terminal was connected at the end.
+    Idle(Box<idle::IdleArgs>),
+    /// Lets terminals come back with their tokens, and compares the processor time that costs
+    /// control with that of their passwords.
+    ///
+    /// Connections that do not sign in are measured as well, so that theirs can be told apart:
+    /// handshake, encryption, packets. Control must be on this machine and have nothing else to do.
+    /// Exit code 0 means that the time of one password is enough for --at-least resumptions,
+    /// connections apart.
+    Resume(Box<resume::ResumeArgs>),
 }
 
 /// Runs the program.
@@ -91,5 +108,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         Command::Suspend(args) => suspend::run(*args).await,
         Command::Storm(args) => storm::run(*args).await,
         Command::Desk(args) => desk::run(*args).await,
+        Command::Idle(args) => idle::run(*args).await,
+        Command::Resume(args) => resume::run(*args).await,
     }
 }

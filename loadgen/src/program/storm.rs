@@ -2,7 +2,7 @@
 
 use super::common::{ControlArgs, MadeArgs, write_json};
 use crate::accounts::Roster;
-use crate::cpu::process_at;
+use crate::cpu::socket_drops;
 use crate::honest::{Watched, get_known, keep_signing_in, legs_of, resident_bytes, watch};
 use crate::leg::LegClient;
 use crate::signed_in::call;
@@ -72,17 +72,27 @@ struct Report {
     honest_max_ms: f64,
     control_before_bytes: u64,
     control_most_bytes: u64,
+    /// Datagrams that did not fit into the queue of control's socket.
+    control_socket_drops: u64,
     media_sent: u64,
     media_received: u64,
     media_gap_before_ms: f64,
     media_gap_ms: f64,
 }
 
+/// What was seen of control.
+struct Control {
+    /// Bytes of memory before.
+    before: u64,
+    /// And at most.
+    most: u64,
+    drops: u64,
+}
+
 /// Lets them rage, and reports.
 pub(super) async fn run(args: StormArgs) -> Result<ExitCode> {
     let control = args.control.read()?;
-    let port = control.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-    let pid = process_at(port.context("control's address ends with its port")?)?;
+    let pid = args.control.process()?;
     let mut roster = Roster::new(control.clone(), args.made.accounts()?);
     let pair = (roster.settings(0).await?, roster.settings(1).await?);
     let mut honest = Vec::new();
@@ -98,13 +108,16 @@ pub(super) async fn run(args: StormArgs) -> Result<ExitCode> {
     let logins = honest.iter().map(|settings| settings.login.clone()).collect();
     let (tenant, addresses) = (args.made.tenant.clone(), args.addresses);
     let connections = usize::try_from(args.connections)?;
-    let before = resident_bytes(pid)?;
+    let port = args.control.port()?;
+    let (before, drops) = (resident_bytes(pid)?, socket_drops(&[port]));
     let storm = Storm::start(Strangers { control, tenant, logins, addresses, connections })?;
     let during = during(honest, pid, Duration::from_secs(args.seconds));
     let (media, _legs, during) = watch_while(legs, during).await?;
     let (times, failed, most) = during?;
     let strangers = storm.stop()?;
-    let report = report(&args, &strangers, (times, failed), [quiet, media], [before, most]);
+    let drops = socket_drops(&[port]).saturating_sub(drops);
+    let control = Control { before, most, drops };
+    let report = report(&args, &strangers, (times, failed), [quiet, media], control);
     conclude(&args, &report)
 }
 
@@ -156,7 +169,7 @@ fn report(
     strangers: &Counts,
     (mut times, failed): (Vec<Duration>, u64),
     [quiet, media]: [Watched; 2],
-    [before, most]: [u64; 2],
+    control: Control,
 ) -> Report {
     times.sort_unstable();
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
@@ -177,8 +190,9 @@ fn report(
         honest_p50_ms: percentile_ms(&times, 50),
         honest_p99_ms: percentile_ms(&times, 99),
         honest_max_ms: percentile_ms(&times, 100),
-        control_before_bytes: before,
-        control_most_bytes: most,
+        control_before_bytes: control.before,
+        control_most_bytes: control.most,
+        control_socket_drops: control.drops,
         media_sent: media.sent,
         media_received: media.received,
         media_gap_before_ms: ms(quiet.gap),
@@ -193,7 +207,7 @@ fn conclude(args: &StormArgs, report: &Report) -> Result<ExitCode> {
          strangers: {} sign-ins ({:.0}/s) over {} connections; {} wrong, {} busy; {} connections \
          turned away\n\
          honest:    {} sign-ins, {} failed; p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms\n\
-         control:   {} MiB before, {} MiB at most\n\
+         control:   {} MiB before, {} MiB at most, {} datagrams dropped at its socket\n\
          a call:    {} of {} packets, longest gap {:.1} ms (before: {:.1} ms)",
         report.seconds,
         report.addresses,
@@ -211,6 +225,7 @@ fn conclude(args: &StormArgs, report: &Report) -> Result<ExitCode> {
         report.honest_max_ms,
         report.control_before_bytes / MIB,
         report.control_most_bytes / MIB,
+        report.control_socket_drops,
         report.media_received,
         report.media_sent,
         report.media_gap_ms,
