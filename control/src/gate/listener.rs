@@ -5,7 +5,8 @@ use super::crowd::{Crowd, Entry, Limits, Place};
 use super::lobby::Lobby;
 use crate::capacity::{
     CONNECTION_WINDOW_BYTES, HANDSHAKE_TIMEOUT, INCOMING_BUFFER_BYTES, INCOMING_BUFFER_TOTAL_BYTES,
-    INCOMING_MAX, SEND_WINDOW_BYTES, STRANGERS_LOG_EVERY, STREAM_WINDOW_BYTES, STREAMS_MAX,
+    INCOMING_MAX, SEND_WINDOW_BYTES, SOCKET_QUEUE_BYTES, STRANGERS_LOG_EVERY, STREAM_WINDOW_BYTES,
+    STREAMS_MAX,
 };
 use crate::seldom::Seldom;
 use crate::site::Site;
@@ -15,6 +16,7 @@ use quinn::{
     Connecting, Endpoint, EndpointConfig, IdleTimeout, Incoming, Runtime, ServerConfig,
     TransportConfig, VarInt,
 };
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +80,11 @@ pub fn listen(
         .incoming_buffer_size_total(INCOMING_BUFFER_TOTAL_BYTES)
         .migration(true);
     let endpoint = UdpSocket::bind(address)
+        .and_then(|socket| {
+            // The kernel gives what `net.core.rmem_max` allows, and no error.
+            set_socket_recv_buffer_size(&socket, SOCKET_QUEUE_BYTES)?;
+            Ok(socket)
+        })
         .and_then(|socket| Endpoint::new(EndpointConfig::default(), Some(server), socket, runtime));
     endpoint.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => ListenError::InUse { port: address.port(), setting },
