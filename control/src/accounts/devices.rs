@@ -43,10 +43,20 @@ impl DevicesRecord {
         self.devices.iter().any(|known| known.key == key.0)
     }
 
-    /// Whether this device with this key was known at that time, and still is.
+    /// Whether this device with this key was known at that time, still is, and has not signed out
+    /// since.
     pub(super) fn knew(&self, device: DeviceId, key: DeviceKey, then: UnixMs) -> bool {
-        let is_it = |it: &DeviceRecord| it.device == device && it.key == key.0 && it.first <= then;
-        self.devices.iter().any(is_it)
+        let counts = |it: &DeviceRecord| {
+            it.first <= then && it.signed_out.is_none_or(|signed_out| signed_out < then)
+        };
+        let is_it = |it: &DeviceRecord| it.device == device && it.key == key.0;
+        self.devices.iter().any(|it| is_it(it) && counts(it))
+    }
+
+    /// Takes in that `device` signed out; whether it is there.
+    fn sign_out(&mut self, device: DeviceId, now: UnixMs) -> bool {
+        let found = self.devices.iter_mut().find(|known| known.device == device);
+        found.map(|known| known.signed_out = Some(now)).is_some()
     }
 
     /// Takes in that `proven` signed in; whether that is worth writing down. A device with a new
@@ -66,7 +76,7 @@ impl DevicesRecord {
             let Some((oldest, _)) = oldest else { break };
             self.devices.remove(oldest);
         }
-        self.devices.push(DeviceRecord { device, key, first: now, last: now });
+        self.devices.push(DeviceRecord { device, key, first: now, last: now, signed_out: None });
         true
     }
 }
@@ -94,6 +104,20 @@ impl Accounts {
             devices.devices.len() != before
         };
         self.change_devices(account, forget).await
+    }
+
+    /// What was granted to `device` of `account` until `now` counts no longer, on any node and
+    /// after any restart. The device stays known.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then it counts on.
+    pub async fn sign_out(
+        &self,
+        account: AccountKey,
+        device: DeviceId,
+        now: UnixMs,
+    ) -> Result<(), StoreError> {
+        self.change_devices(account, |devices| devices.sign_out(device, now)).await
     }
 
     /// Changes what is known of an account's devices if `change` says that it did.
@@ -170,6 +194,12 @@ mod tests {
         let knew =
             |device, key, at| record.knew(DeviceId(device), DeviceKey([key; 32]), UnixMs(at));
         assert!(knew(1, 2, 6) && !knew(1, 2, 5) && !knew(2, 2, 6) && !knew(1, 1, 6));
+        assert!(
+            record.sign_out(DeviceId(1), UnixMs(7)) && !record.sign_out(DeviceId(2), UnixMs(7))
+        );
+        let knew = |at| record.knew(DeviceId(1), DeviceKey([2; 32]), UnixMs(at));
+        assert!(!knew(6) && !knew(7) && knew(8), "what is granted later counts");
+        assert!(record.knows(DeviceKey([2; 32])), "it stays known");
     }
 
     proptest! {

@@ -134,6 +134,9 @@ pub(super) struct DeviceRecord {
     pub(super) key: [u8; 32],
     pub(super) first: UnixMs,
     pub(super) last: UnixMs,
+    /// When it signed out last: what was granted to it until then counts no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) signed_out: Option<UnixMs>,
 }
 
 /// All devices an account has signed in from.
@@ -160,7 +163,8 @@ impl Record for CountRecord {
     const VERSION: u32 = 1;
 }
 impl Record for DevicesRecord {
-    const VERSION: u32 = 1;
+    // 2: `signed_out`.
+    const VERSION: u32 = 2;
 }
 
 const FITS: &str = "names are at most 64 printable bytes, far below the longest key";

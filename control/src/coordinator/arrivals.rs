@@ -1,6 +1,6 @@
 //! Sessions come and go.
 
-use super::{Arrival, Coordinator, Output, Rejection, retry_after_ms};
+use super::{Arrival, Coordinator, Output, Rejection};
 use crate::calls::Event;
 use crate::clock::Now;
 use crate::sessions::{Admission, Session};
@@ -68,8 +68,7 @@ impl Coordinator {
     }
 
     pub(super) fn turn_away(&mut self, id: SessionId, reason: Refusal) {
-        let rejection = Rejection { reason, retry_after_ms: retry_after_ms(reason) };
-        self.out.push(Output::Arrival(id, Err(rejection)));
+        self.out.push(Output::Arrival(id, Err(Rejection::of(reason))));
     }
 
     pub(super) fn grace_ms(&self) -> u32 {

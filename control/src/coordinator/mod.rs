@@ -227,6 +227,13 @@ pub struct Rejection {
     pub retry_after_ms: u32,
 }
 
+impl Rejection {
+    /// What is answered for `reason`.
+    pub fn of(reason: Refusal) -> Self {
+        Self { reason, retry_after_ms: retry_after_ms(reason) }
+    }
+}
+
 /// What the node does.
 pub enum Output {
     /// Decides an [`Input::Arrived`].

@@ -4,7 +4,7 @@ use super::connection::Gate;
 use super::sign_in::{Begun, Caller, NoSession, decide};
 use crate::accounts::Verified;
 use crate::audit::{Actor, Entry, NotAudited, Outcome, Plain};
-use crate::coordinator::{Rejection, retry_after_ms};
+use crate::coordinator::Rejection;
 use crate::policy::Act;
 use crate::sessions::{AccountKey, TokenClaims};
 use kakehashi_wire::terminal::{Refusal, SignIn};
@@ -33,8 +33,8 @@ pub(super) async fn noted(
     match gate.audit.note(ended(entry, refused)).await {
         Ok(_) => Ok(decided),
         Err(NotAudited::Stopped) => Err(NoSession::NodeStopping),
-        Err(NotAudited::Busy) => Ok(Err(rejection(Refusal::Busy))),
-        Err(NotAudited::Store(_)) => Ok(Err(rejection(Refusal::StoreUnavailable))),
+        Err(NotAudited::Busy) => Ok(Err(Rejection::of(Refusal::Busy))),
+        Err(NotAudited::Store(_)) => Ok(Err(Rejection::of(Refusal::StoreUnavailable))),
     }
 }
 
@@ -82,8 +82,4 @@ fn reason_name(reason: Refusal) -> &'static str {
         Refusal::TenantFull => "tenant_full",
         _ => "other",
     }
-}
-
-fn rejection(reason: Refusal) -> Rejection {
-    Rejection { reason, retry_after_ms: retry_after_ms(reason) }
 }

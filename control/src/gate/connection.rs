@@ -147,7 +147,7 @@ async fn talk(
         let mut writing = pin!(write_all(send, &mut waiting, (claims, gate)));
         let reading = read_all(recv, |message| async {
             let request = if Rank::Account(role).may(Act::from(&message)) {
-                with_facts(message, claims.account, gate).await
+                with_facts(message, &claims, gate).await
             } else {
                 Request::Refuse(request_of(&message), Refusal::NotAllowed)
             };
@@ -243,8 +243,9 @@ async fn read_all<T: Future<Output = ()>>(
 }
 
 /// The request with what the store knows about it. The tenant is the session's.
-async fn with_facts(message: FromTerminal, account: AccountKey, gate: &Gate) -> Request {
-    let (AccountKey { tenant, .. }, accounts) = (account, &gate.accounts);
+async fn with_facts(message: FromTerminal, claims: &TokenClaims, gate: &Gate) -> Request {
+    let (account, accounts) = (claims.account, &gate.accounts);
+    let tenant = account.tenant;
     let unavailable = |request, error: &dyn Display| {
         tracing::error!(%error, "a request could not be served");
         Request::Refuse(request, Refusal::StoreUnavailable)
@@ -252,7 +253,13 @@ async fn with_facts(message: FromTerminal, account: AccountKey, gate: &Gate) -> 
     match message {
         FromTerminal::SignIn(ask) => Request::Refuse(ask.request, Refusal::BadRequest),
         FromTerminal::Resume(ask) => Request::Refuse(ask.request, Refusal::BadRequest),
-        FromTerminal::SignOut(_) => Request::SignOut,
+        FromTerminal::SignOut(_) => {
+            let now = gate.clock.now().wall;
+            if let Err(error) = accounts.sign_out(account, claims.device, now).await {
+                tracing::error!(%error, "a token counts on after a sign-out");
+            }
+            Request::SignOut
+        }
         FromTerminal::WatchPresence(ask) => match accounts.list(tenant).await {
             Ok(list) => Request::Watch(ask.request, list.into_iter().map(known).collect()),
             Err(error) => unavailable(ask.request, &error),

@@ -5,7 +5,7 @@ use super::pace::Pace;
 use super::sign_in::{NoSession, request_of};
 use crate::accounts::ChangeRefusal;
 use crate::admin::Live;
-use crate::coordinator::{Rejection, retry_after_ms};
+use crate::coordinator::Rejection;
 use crate::framing;
 use crate::sessions::{AccountKey, Revocation};
 use kakehashi_wire::id::{RequestId, SessionId};
@@ -62,7 +62,7 @@ pub(super) async fn until_changed(
                 }
                 Err(rejection) => rejection,
             },
-            _ => Rejection { reason: Refusal::PasswordMustChange, retry_after_ms: 0 },
+            _ => Rejection::of(Refusal::PasswordMustChange),
         };
         let Rejection { reason, retry_after_ms } = refused;
         let refused = ToTerminal::from(Refused { request, reason, retry_after_ms });
@@ -78,17 +78,12 @@ pub(super) async fn change(
 ) -> Result<Revocation, Rejection> {
     let ChangePassword { old, new, .. } = ask;
     let changed = gate.accounts.change_password(account, &old, new, || gate.clock.now()).await;
-    changed.map_err(|refusal| {
-        let reason = match refusal {
-            ChangeRefusal::WrongPassword => Refusal::BadCredentials,
-            ChangeRefusal::Same | ChangeRefusal::Bad(_) => Refusal::BadPassword,
-            ChangeRefusal::Busy { .. } => Refusal::Busy,
-            ChangeRefusal::StoreUnavailable => Refusal::StoreUnavailable,
-        };
-        let retry_after_ms = match refusal {
-            ChangeRefusal::Busy { retry_after_ms } => retry_after_ms,
-            _ => retry_after_ms(reason),
-        };
-        Rejection { reason, retry_after_ms }
+    changed.map_err(|refusal| match refusal {
+        ChangeRefusal::WrongPassword => Rejection::of(Refusal::BadCredentials),
+        ChangeRefusal::Same | ChangeRefusal::Bad(_) => Rejection::of(Refusal::BadPassword),
+        ChangeRefusal::Busy { retry_after_ms } => {
+            Rejection { reason: Refusal::Busy, retry_after_ms }
+        }
+        ChangeRefusal::StoreUnavailable => Rejection::of(Refusal::StoreUnavailable),
     })
 }

@@ -7,7 +7,7 @@ use super::connection::Gate;
 use super::outbox::Outbox;
 use super::sign_in::{Begun, Caller, NoSession, SignedIn};
 use crate::accounts::{ProvenDevice, ResumeRefusal, Verified};
-use crate::coordinator::{Arrival, Rejection, retry_after_ms};
+use crate::coordinator::{Arrival, Rejection};
 use crate::sessions::TokenClaims;
 use kakehashi_wire::id::SessionId;
 use kakehashi_wire::terminal::{Refusal, Resume};
@@ -64,12 +64,11 @@ async fn arrive(
 }
 
 fn rejection(refusal: ResumeRefusal) -> Rejection {
-    let (reason, retry_after_ms) = match refusal {
-        ResumeRefusal::Expired => (Refusal::Expired, 0),
-        ResumeRefusal::Busy { retry_after_ms } => (Refusal::Busy, retry_after_ms),
-        ResumeRefusal::StoreUnavailable => {
-            (Refusal::StoreUnavailable, retry_after_ms(Refusal::StoreUnavailable))
+    match refusal {
+        ResumeRefusal::Expired => Rejection::of(Refusal::Expired),
+        ResumeRefusal::Busy { retry_after_ms } => {
+            Rejection { reason: Refusal::Busy, retry_after_ms }
         }
-    };
-    Rejection { reason, retry_after_ms }
+        ResumeRefusal::StoreUnavailable => Rejection::of(Refusal::StoreUnavailable),
+    }
 }

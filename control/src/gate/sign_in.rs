@@ -7,7 +7,7 @@ use super::outbox::{Outbox, Waiting};
 use super::resume;
 use crate::accounts::{Claim, ProvenDevice, SignInRefusal, Verified};
 use crate::capacity::LOGIN_ATTEMPTS_MAX;
-use crate::coordinator::{Arrival, Rejection, retry_after_ms};
+use crate::coordinator::{Arrival, Rejection};
 use crate::driver::Seat;
 use crate::framing::{self, ReadFailure, WriteFailure};
 use crate::sessions::TokenClaims;
@@ -75,10 +75,7 @@ pub(super) async fn sign_in(
         let (request, decided) = match message {
             FromTerminal::SignIn(ask) => (ask.request, attempt(ask, gate, caller).await?),
             FromTerminal::Resume(ask) => (ask.request, resume::attempt(ask, gate, caller).await?),
-            other => {
-                let reason = Refusal::NotSignedIn;
-                (request_of(&other), Err(Rejection { reason, retry_after_ms: 0 }))
-            }
+            other => (request_of(&other), Err(Rejection::of(Refusal::NotSignedIn))),
         };
         let Rejection { reason, retry_after_ms } = match decided {
             Ok(begun) => return Ok(begun),
@@ -99,7 +96,7 @@ pub(super) async fn decide(
     let SignIn { tenant, login, password, device, device_key, device_proof, .. } = &ask;
     let proven = ProvenDevice::check(*device, *device_key, device_proof, &caller.exported);
     let Some(proven) = proven else {
-        return Ok(Err(Rejection { reason: Refusal::BadRequest, retry_after_ms: 0 }));
+        return Ok(Err(Rejection::of(Refusal::BadRequest)));
     };
     let from = caller.address.ip();
     let claim = Claim { tenant, login, password, from, device: Some(proven) };
@@ -136,14 +133,13 @@ pub(super) async fn decide(
 }
 
 fn rejection(refusal: SignInRefusal) -> Rejection {
-    let (reason, retry_after_ms) = match refusal {
-        SignInRefusal::BadCredentials => (Refusal::BadCredentials, 0),
-        SignInRefusal::Busy { retry_after_ms } => (Refusal::Busy, retry_after_ms),
-        SignInRefusal::StoreUnavailable => {
-            (Refusal::StoreUnavailable, retry_after_ms(Refusal::StoreUnavailable))
+    match refusal {
+        SignInRefusal::BadCredentials => Rejection::of(Refusal::BadCredentials),
+        SignInRefusal::Busy { retry_after_ms } => {
+            Rejection { reason: Refusal::Busy, retry_after_ms }
         }
-    };
-    Rejection { reason, retry_after_ms }
+        SignInRefusal::StoreUnavailable => Rejection::of(Refusal::StoreUnavailable),
+    }
 }
 
 pub(super) fn request_of(message: &FromTerminal) -> RequestId {

@@ -196,6 +196,31 @@ async fn tokens_outlive_the_node_and_are_nothing_to_another() {
 }
 
 #[tokio::test]
+async fn a_token_is_dead_after_a_sign_out_of_its_device_and_of_no_other() {
+    let platform = Platform::start().await;
+    let (_a, first) = platform.terminal_with_token("shop", "a").await;
+    let mut other = Terminal::open(platform.connect().await).await;
+    let of_other = other.sign_in("shop", "a", PASSWORD, 77).await.unwrap().token;
+    let mut a = Terminal::open(platform.connect().await).await;
+    let latest = a.resume(&first, device_of("a")).await.unwrap().token;
+    let request = a.request();
+    a.say(SignOut { request }).await;
+    assert_eq!(a.session_ended().await, SessionEnd::SignedOut);
+    for token in [&first, &latest] {
+        assert_eq!(resumed(&platform, token, device_of("a")).await, EXPIRED);
+    }
+    assert_eq!(resumed(&platform, &of_other, 77).await, Ok(()));
+    let (_a, again) = platform.terminal_with_token("shop", "a").await;
+    let Platform { node, folder } = platform;
+    node.stop().await;
+
+    let platform = Platform::start_in(folder).await;
+    assert_eq!(resumed(&platform, &latest, device_of("a")).await, EXPIRED, "after a restart, too");
+    assert_eq!(resumed(&platform, &again, device_of("a")).await, Ok(()));
+    platform.node.stop().await;
+}
+
+#[tokio::test]
 async fn who_signs_out_is_not_waited_for() {
     let platform = Platform::start().await;
     let _relay = Relay::start(&platform, 1).await;
