@@ -530,9 +530,16 @@ pub const ADMIN_ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Rows one answer carries: a tenant's accounts or its kept calls.
 pub const ADMIN_ROWS_MAX: usize = 10_000;
 
-/// Answers that are in memory at the same time until they have been read: 128 MiB at the worst.
-/// One is read in a second; whoever asks meanwhile waits.
-pub const API_ANSWERS_MAX: usize = 16;
+/// Lists for people of tenants that are in memory at the same time until they have been read:
+/// 96 MiB at the worst. One is read in a second; whoever asks for one meanwhile waits.
+pub const API_LISTS_MAX: usize = 12;
+
+/// The same for the operator, who waits for nobody of a tenant: 32 MiB more.
+pub const API_OPERATOR_LISTS_MAX: usize = 4;
+
+/// A list that has not been read after so long is given up, with its connection: 8 MiB in that
+/// time is 7 Mbit/s, and a usual one is a hundredth of that.
+pub const API_LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connections to the API at once: a few operators and their scripts.
 pub const API_CONNECTIONS_MAX: usize = 256;

@@ -169,6 +169,22 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Whether its answer has as many rows as there are things. All others are short.
+    pub(crate) fn lists(&self) -> bool {
+        matches!(
+            self,
+            Self::TenantList {}
+                | Self::AccountList { .. }
+                | Self::DeskList { .. }
+                | Self::Calls { .. }
+                | Self::Sessions { .. }
+                | Self::Relays {}
+                | Self::AuditList { .. }
+        )
+    }
+}
+
 /// What is answered. Has no `Debug`: passwords are in it.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]

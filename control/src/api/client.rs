@@ -1,10 +1,11 @@
 //! The asking side, for the operator's commands.
 
-use super::problem::Document;
+use super::bodies::{SignIn, Token};
+use super::problem::{Document, why};
 use super::routes::Verb;
-use super::spelling::{Spelled, spell};
+use super::spelling::{Spelled, sign_in, sign_out, spell};
 use super::token::{TOKEN_FILE, URL_FILE};
-use crate::admin::{Answer, Request};
+use crate::admin::{Answer, Request, Why};
 use crate::capacity::{ADMIN_ANSWER_BYTES_MAX, API_ANSWER_TIMEOUT};
 use crate::gate::identity::provider;
 use crate::pki::{PkiError, load_roots};
@@ -14,8 +15,10 @@ use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use kakehashi_wire::secret::Password;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
+use serde::de::DeserializeOwned;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,8 +51,14 @@ pub enum ClientError {
     /// Not an address.
     #[error("{0:?} is not where an API can be: give https://HOST:PORT")]
     Url(String),
+    /// No token, by what it was given as.
+    #[error("what was given as a token is none: give what POST /v1/tokens answered")]
+    Token,
     /// Nobody is there.
-    #[error("no control is running at {url}: start it with `kakehashi up`")]
+    #[error(
+        "nothing answers at {url}: if control is to run on this machine, start it with \
+         `kakehashi up`; else check its address, and what lies between"
+    )]
     NotRunning {
         /// Where it was sought.
         url: String,
@@ -86,8 +95,13 @@ pub enum ClientError {
         url: String,
     },
     /// It answered that it will not.
-    #[error("{0}")]
-    Refused(String),
+    #[error("{detail}")]
+    Refused {
+        /// What kind of reason it is.
+        why: Why,
+        /// The reason, and what to do.
+        detail: String,
+    },
 }
 
 /// Asks the control whose data folder is `data` one thing, as its operator. A refusal is an error.
@@ -98,14 +112,31 @@ pub async fn request(data: &Path, request: Request) -> Result<Answer, ClientErro
     Client::of_folder(data)?.ask(request).await
 }
 
+/// Where the control whose data folder is `data` has its API, and whom to trust there.
+///
+/// # Errors
+/// [`ClientError`] if the folder is not a control's, or another user's.
+pub fn place_of(data: &Path) -> Result<(String, RootCertStore), ClientError> {
+    let url = read(data, URL_FILE)?.to_string();
+    Ok((url, load_roots(&data.join("pki").join("ca.pem"))?))
+}
+
+fn read(data: &Path, name: &str) -> Result<Zeroizing<String>, ClientError> {
+    let path = data.join(name);
+    std::fs::read_to_string(&path).map(Zeroizing::new).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => ClientError::NotYours { path },
+        _ => ClientError::NoControl { data: data.to_owned() },
+    })
+}
+
 /// Speaks to one control. Keeps its connection for the next request.
 pub struct Client {
     url: String,
     host: String,
     port: u16,
     tls: TlsConnector,
-    /// `Authorization`, whole.
-    authorization: HeaderValue,
+    /// `Authorization`, whole, of whoever is known.
+    authorization: Option<HeaderValue>,
     sending: Option<SendRequest<Full<Bytes>>>,
 }
 
@@ -115,22 +146,48 @@ impl Client {
     /// # Errors
     /// [`ClientError`] if the folder is not a control's, or another user's.
     pub fn of_folder(data: &Path) -> Result<Self, ClientError> {
-        let read = |name: &str| {
-            let path = data.join(name);
-            std::fs::read_to_string(&path).map(Zeroizing::new).map_err(|error| match error.kind() {
-                io::ErrorKind::PermissionDenied => ClientError::NotYours { path },
-                _ => ClientError::NoControl { data: data.to_owned() },
-            })
-        };
-        let (url, token) = (read(URL_FILE)?, read(TOKEN_FILE)?);
-        Self::new(&url, load_roots(&data.join("pki").join("ca.pem"))?, &token)
+        let (url, roots) = place_of(data)?;
+        Self::new(&url, roots, &read(data, TOKEN_FILE)?)
     }
 
     /// A client of the API at `url`, whose certificate is of one of `roots`, with a token.
     ///
     /// # Errors
-    /// [`ClientError::Url`].
+    /// [`ClientError::Url`], [`ClientError::Token`].
     pub fn new(url: &str, roots: RootCertStore, token: &str) -> Result<Self, ClientError> {
+        let mut client = Self::unknown(url, roots)?;
+        client.authorization = Some(bearer(token.trim_end())?);
+        Ok(client)
+    }
+
+    /// The same for a person of a tenant, who signs in with the password and should
+    /// [sign out](Self::sign_out) in the end.
+    ///
+    /// # Errors
+    /// [`ClientError`]; a refusal is the same whichever of the three is wrong.
+    pub async fn sign_in(
+        url: &str,
+        roots: RootCertStore,
+        (tenant, login): (&str, &str),
+        password: Password,
+    ) -> Result<Self, ClientError> {
+        let mut client = Self::unknown(url, roots)?;
+        let (tenant, login) = (tenant.to_owned(), login.to_owned());
+        let said = sign_in(&SignIn { tenant, login, password });
+        let Token { token, .. } = client.answered(said).await?;
+        client.authorization = Some(bearer(&token)?);
+        Ok(client)
+    }
+
+    /// Ends the token that [`Self::sign_in`] got.
+    ///
+    /// # Errors
+    /// [`ClientError`]; then it ends by itself when it has not been used for a while.
+    pub async fn sign_out(&mut self) -> Result<(), ClientError> {
+        self.answered(sign_out()).await.map(|_: Answer| self.authorization = None)
+    }
+
+    fn unknown(url: &str, roots: RootCertStore) -> Result<Self, ClientError> {
         let wrong = || ClientError::Url(url.to_owned());
         let uri: Uri = url.parse().map_err(|_| wrong())?;
         let (scheme, host) = (uri.scheme_str(), uri.host());
@@ -143,15 +200,12 @@ impl Client {
             .with_root_certificates(roots)
             .with_no_client_auth();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let bearer = Zeroizing::new(format!("Bearer {}", token.trim_end()));
-        let mut authorization = HeaderValue::from_str(&bearer).map_err(|_| wrong())?;
-        authorization.set_sensitive(true);
         Ok(Self {
             url: url.trim_end_matches('/').to_owned(),
             host: host.trim_matches(['[', ']']).to_owned(),
             port: uri.port_u16().unwrap_or(443),
             tls: TlsConnector::from(Arc::new(tls)),
-            authorization,
+            authorization: None,
             sending: None,
         })
     }
@@ -161,13 +215,17 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn ask(&mut self, request: Request) -> Result<Answer, ClientError> {
-        let (status, text) = self.exchange(spell(request)).await?;
+        self.answered(spell(request)).await
+    }
+
+    async fn answered<T: DeserializeOwned>(&mut self, said: Spelled) -> Result<T, ClientError> {
+        let (status, text) = self.exchange(said).await?;
         let garbled = || ClientError::Garbled { url: self.url.clone() };
         if status == StatusCode::OK {
             return serde_json::from_slice(&text).map_err(|_| garbled());
         }
         let Document { detail, .. } = serde_json::from_slice(&text).map_err(|_| garbled())?;
-        Err(ClientError::Refused(detail))
+        Err(ClientError::Refused { why: why(status), detail })
     }
 
     async fn exchange(
@@ -220,7 +278,9 @@ impl Client {
         *request.uri_mut() = path.parse().expect("invariant: segments are percent-encoded");
         let authority = self.url.trim_start_matches("https://");
         let headers = request.headers_mut();
-        headers.insert(AUTHORIZATION, self.authorization.clone());
+        if let Some(known) = &self.authorization {
+            headers.insert(AUTHORIZATION, known.clone());
+        }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let host = HeaderValue::from_str(authority).expect("invariant: it was parsed as a URL");
         headers.insert(HOST, host);
@@ -245,4 +305,12 @@ impl Client {
     fn broken(&self, error: hyper::Error) -> ClientError {
         ClientError::Broken { url: self.url.clone(), error }
     }
+}
+
+/// `Authorization: Bearer` (RFC 6750 2.1).
+fn bearer(token: &str) -> Result<HeaderValue, ClientError> {
+    let text = Zeroizing::new(format!("Bearer {token}"));
+    let mut value = HeaderValue::from_str(&text).map_err(|_| ClientError::Token)?;
+    value.set_sensitive(true);
+    Ok(value)
 }

@@ -12,6 +12,7 @@ pub mod client;
 mod document;
 mod grants;
 mod people;
+mod places;
 mod problem;
 mod routes;
 mod server;

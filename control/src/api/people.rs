@@ -97,9 +97,12 @@ impl People {
         Ok(Some(Asker::Account { tenant, login, role, address }))
     }
 
-    /// `token` counts no longer.
-    pub(super) fn sign_out(&self, token: &str) {
-        self.grants().remove(hash(token));
+    /// `token` counts no longer. Whether it did.
+    pub(super) fn sign_out(&self, token: &str) -> bool {
+        let token = hash(token);
+        let counted = self.grants().find(token, self.clock.now().since_start).is_some();
+        self.grants().remove(token);
+        counted
     }
 
     fn grants(&self) -> std::sync::MutexGuard<'_, Grants> {

@@ -13,6 +13,8 @@ pub(super) struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
+    /// When to try again, in seconds, if that may help.
+    retry_after_s: u32,
     /// Nothing more is read of this connection: where the next request begins is not known.
     closes: bool,
 }
@@ -31,7 +33,7 @@ pub(super) struct Document {
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), closes: false }
+        Self { status, code, detail: detail.into(), retry_after_s: 1, closes: false }
     }
 
     fn closing(self) -> Self {
@@ -70,8 +72,9 @@ impl Problem {
     }
 
     pub(super) fn too_often(retry_after_ms: u32) -> Self {
-        let detail = format!("too many sign-ins: try again in {retry_after_ms} ms");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
+        let retry_after_s = retry_after_ms.div_ceil(1000);
+        let detail = format!("too many sign-ins: try again in {retry_after_s} s");
+        Self { retry_after_s, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail) }
     }
 
     /// What kind of reason it is.
@@ -128,6 +131,18 @@ impl From<Refused> for Problem {
     }
 }
 
+/// What kind of reason an answer with `status` is; the other direction of the above.
+pub(super) fn why(status: StatusCode) -> Why {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Why::NotAllowed,
+        StatusCode::NOT_FOUND => Why::Absent,
+        StatusCode::CONFLICT => Why::Conflict,
+        StatusCode::SERVICE_UNAVAILABLE => Why::Busy,
+        status if status.is_server_error() => Why::Failed,
+        _ => Why::Wrong,
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response<Body> {
         let document = Document {
@@ -147,11 +162,27 @@ impl IntoResponse for Problem {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            headers.insert(RETRY_AFTER, HeaderValue::from(self.retry_after_s));
         }
         if self.closes {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_comes_back_as_it_was_sent() {
+        use Why::{Absent, Busy, Conflict, Failed, NotAllowed, Wrong};
+        for sent in [Wrong, NotAllowed, Absent, Conflict, Busy, Failed] {
+            let problem = Problem::from(Refused { why: sent, message: String::new() });
+            assert_eq!(why(problem.status), sent);
+        }
+        assert_eq!(why(Problem::not_authenticated().status), NotAllowed);
+        assert_eq!(why(Problem::too_slow().status), Wrong);
     }
 }

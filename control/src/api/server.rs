@@ -4,15 +4,16 @@ use super::asked::Asked;
 use super::bodies::Token;
 use super::document::document;
 use super::people::People;
+use super::places::{Held, Places};
 use super::problem::Problem;
 use super::routes::{ROUTES, Route, Verb, What};
 use super::token::OperatorToken;
 use crate::admin::{Answer, Asker, Service, answer};
 use crate::capacity::{
-    ADMIN_ANSWER_BYTES_MAX, API_ANSWERS_MAX, API_BODY_BYTES_MAX, API_BODY_TIMEOUT,
-    API_CONNECTION_TIME, API_CONNECTIONS_MAX, API_CONNECTIONS_PER_ADDRESS, API_HEAD_BYTES_MAX,
-    API_HEAD_TIMEOUT, API_HEADERS_MAX, API_TOKEN_IDLE, API_TOKEN_LIFE, FAREWELL_TIMEOUT,
-    HANDSHAKE_TIMEOUT, STRANGERS_LOG_EVERY,
+    ADMIN_ANSWER_BYTES_MAX, API_BODY_BYTES_MAX, API_BODY_TIMEOUT, API_CONNECTION_TIME,
+    API_CONNECTIONS_MAX, API_CONNECTIONS_PER_ADDRESS, API_HEAD_BYTES_MAX, API_HEAD_TIMEOUT,
+    API_HEADERS_MAX, API_TOKEN_IDLE, API_TOKEN_LIFE, FAREWELL_TIMEOUT, HANDSHAKE_TIMEOUT,
+    STRANGERS_LOG_EVERY,
 };
 use crate::clock::Clock;
 use crate::entropy::Entropy;
@@ -43,7 +44,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -55,7 +56,7 @@ pub(crate) struct Api {
     operator: OperatorToken,
     people: People,
     document: Bytes,
-    answers: Arc<Semaphore>,
+    places: Places,
 }
 
 /// A bound listener.
@@ -97,8 +98,8 @@ impl Api {
         clock: Clock,
     ) -> Arc<Self> {
         let people = People::new(entropy, clock);
-        let answers = Arc::new(Semaphore::new(API_ANSWERS_MAX));
-        Arc::new(Self { service, operator, people, document: document().into(), answers })
+        let (document, places) = (document().into(), Places::new());
+        Arc::new(Self { service, operator, people, document, places })
     }
 
     fn router(self: &Arc<Self>) -> Router {
@@ -129,21 +130,22 @@ impl Api {
         request: Request,
     ) -> Result<Response<Body>, Problem> {
         let (head, body) = request.into_parts();
+        let Some(peer) = head.extensions.get::<Peer>() else { return Err(Problem::broken()) };
         let length = length(route, &head.headers)?;
         let understand = match route.what {
             What::Ask(understand) => understand,
             What::Document => return Ok(json(self.document.clone())),
             What::SignIn => {
                 let body = read(body, length).await?;
-                return self.sign_in(&body, head.extensions.get::<Peer>()).await;
+                return self.sign_in(&body, peer.address).await;
             }
             What::SignOut => {
-                let token = bearer(&head.headers).ok_or_else(Problem::not_authenticated)?;
-                self.people.sign_out(token);
+                let token = bearer(&head.headers).filter(|token| self.people.sign_out(token));
+                token.ok_or_else(Problem::not_authenticated)?;
                 return spell(&Answer::Done {}, None).map(json);
             }
         };
-        let asker = self.authenticate(&head.headers, head.extensions.get::<Peer>()).await?;
+        let asker = self.authenticate(&head.headers, peer.address).await?;
         let body = read(body, length).await?;
         let names = names.map_err(|_| Problem::wrong("a name in the path is not UTF-8"))?;
         let names: Vec<_> = names.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
@@ -151,20 +153,19 @@ impl Api {
         let asked = Asked { names: &names, query, body: &body };
         asked.only(route.query)?;
         let request = understand(&asked)?;
-        let place = Arc::clone(&self.answers).acquire_owned().await;
+        let place = self.places.wait(&asker, &request).await;
         let api = Arc::clone(self);
         // Not given up half-way when whoever asked hangs up.
         let answering = tokio::spawn(async move { answer(&api.service, &asker, request).await });
         let answer = answering.await.map_err(|_| Problem::broken())??;
-        spell(&answer, place.ok()).map(json)
+        spell(&answer, place.map(|place| place.hold(&peer.unread))).map(json)
     }
 
     async fn sign_in(
         self: &Arc<Self>,
         body: &[u8],
-        peer: Option<&Peer>,
+        address: SocketAddr,
     ) -> Result<Response<Body>, Problem> {
-        let Some(Peer(address)) = peer.copied() else { return Err(Problem::broken()) };
         let ask = Asked { names: &[], query: "", body }.body()?;
         let api = Arc::clone(self);
         let answering =
@@ -177,14 +178,13 @@ impl Api {
     async fn authenticate(
         &self,
         headers: &HeaderMap,
-        peer: Option<&Peer>,
+        address: SocketAddr,
     ) -> Result<Asker, Problem> {
-        let Some(Peer(address)) = peer else { return Err(Problem::not_authenticated()) };
         let token = bearer(headers).ok_or_else(Problem::not_authenticated)?;
         if self.operator.is(token) {
-            return Ok(Asker::Operator { address: *address });
+            return Ok(Asker::Operator { address });
         }
-        let asker = self.people.asker(token, &self.service.accounts, *address).await?;
+        let asker = self.people.asker(token, &self.service.accounts, address).await?;
         asker.ok_or_else(Problem::not_authenticated)
     }
 }
@@ -195,8 +195,12 @@ type Names = Result<RawPathParams, RawPathParamsRejection>;
 const ANSWER_BYTES_USUAL: usize = 16 * 1024;
 
 /// Who is at the other end.
-#[derive(Clone, Copy)]
-struct Peer(SocketAddr);
+#[derive(Clone)]
+struct Peer {
+    address: SocketAddr,
+    /// Told when it does not read what it asked for.
+    unread: Arc<Notify>,
+}
 
 /// The token of `Authorization: Bearer` (RFC 6750 2.1), if there is exactly one.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -249,7 +253,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// The text of an answer, which keeps its place until it has been sent.
 struct Text {
     text: Zeroizing<Vec<u8>>,
-    _place: Option<OwnedSemaphorePermit>,
+    _place: Option<Held>,
 }
 
 impl AsRef<[u8]> for Text {
@@ -258,7 +262,7 @@ impl AsRef<[u8]> for Text {
     }
 }
 
-fn spell(answer: &impl Serialize, place: Option<OwnedSemaphorePermit>) -> Result<Bytes, Problem> {
+fn spell(answer: &impl Serialize, place: Option<Held>) -> Result<Bytes, Problem> {
     // An answer with a password is shorter than this, so it never moves in memory.
     let mut text = Zeroizing::new(Vec::with_capacity(ANSWER_BYTES_USUAL));
     serde_json::to_writer(&mut *text, answer).map_err(|_| Problem::broken())?;
@@ -329,9 +333,11 @@ impl Door {
             return;
         };
         let pace = Arc::new(Mutex::new(Pace::new()));
+        let peer = Peer { address, unread: Arc::default() };
+        let unread = Arc::clone(&peer.unread);
         let router = TowerToHyperService::new(self.router.clone());
         let service = service_fn(move |mut request: hyper::Request<_>| {
-            request.extensions_mut().insert(Peer(address));
+            request.extensions_mut().insert(peer.clone());
             let (router, pace) = (router.clone(), Arc::clone(&pace));
             async move {
                 pace.lock().await.wait().await;
@@ -350,6 +356,7 @@ impl Door {
             ended = connection.as_mut() => Some(ended),
             _ = stop.wait_for(|stop| *stop) => None,
             () = sleep(API_CONNECTION_TIME) => None,
+            () = unread.notified() => return,
         };
         if ended.is_none() {
             connection.as_mut().graceful_shutdown();

@@ -1,6 +1,6 @@
 //! Requests as they are asked: the other direction of the table of routes.
 
-use super::bodies::{NewAccount, NewDesk, NewPassword, NewPolicy, NewRole, NewTenant};
+use super::bodies::{NewAccount, NewDesk, NewPassword, NewPolicy, NewRole, NewTenant, SignIn};
 use super::routes::Verb;
 use crate::accounts::Subject;
 use crate::admin::Request;
@@ -43,6 +43,16 @@ impl Spelled {
         serde_json::to_writer(&mut *text, body).expect("invariant: bodies are structs of texts");
         Self { body: Some(text), ..self }
     }
+}
+
+/// How somebody signs in.
+pub(super) fn sign_in(who: &SignIn) -> Spelled {
+    Spelled::new(Verb::Post, &["tokens"]).body(who)
+}
+
+/// How the token that it is asked with is given back.
+pub(super) fn sign_out() -> Spelled {
+    Spelled::new(Verb::Delete, &["tokens"])
 }
 
 /// How `request` is asked.

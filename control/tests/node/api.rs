@@ -332,7 +332,10 @@ async fn only_the_right_certificate_and_only_http_1_1() {
     assert!(matches!(foreign, ClientError::Tls { .. }), "{foreign}");
     let by_name = format!("https://127.0.0.2:{}", address.port());
     let named = ask(&by_name, platform.pki().roots().unwrap()).await.unwrap();
-    assert!(!named.to_string().is_empty() && !matches!(named, ClientError::Refused(_)), "{named}");
+    assert!(
+        !named.to_string().is_empty() && !matches!(named, ClientError::Refused { .. }),
+        "{named}"
+    );
     for (node, _folder) in [platform, other].map(|it| (it.node, it.folder)) {
         node.stop().await;
     }
@@ -405,7 +408,7 @@ async fn sign_in(platform: &Platform, tenant: &str, login: &str, password: &str)
 }
 
 /// The token of an account that is an administrator from here on.
-async fn administrator(platform: &Platform, tenant: &str, login: &str) -> String {
+pub async fn administrator(platform: &Platform, tenant: &str, login: &str) -> String {
     let (tenant, login) = (tenant.to_owned(), login.to_owned());
     let role = kakehashi_wire::terminal::Role::TenantAdmin;
     let (of, who) = (tenant.clone(), login.clone());
@@ -416,9 +419,12 @@ async fn administrator(platform: &Platform, tenant: &str, login: &str) -> String
     body(&answer)["token"].as_str().unwrap().to_owned()
 }
 
-fn client(platform: &Platform, token: &str) -> Client {
-    let url = format!("https://localhost:{}", platform.node.api_addr.port());
-    Client::new(&url, platform.pki().roots().unwrap(), token).unwrap()
+pub fn url(platform: &Platform) -> String {
+    format!("https://localhost:{}", platform.node.api_addr.port())
+}
+
+pub fn client(platform: &Platform, token: &str) -> Client {
+    Client::new(&url(platform), platform.pki().roots().unwrap(), token).unwrap()
 }
 
 #[tokio::test]
