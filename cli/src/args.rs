@@ -1,6 +1,7 @@
 //! What `kakehashi` can be asked to do, and the help that teaches it.
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use crate::door::DoorArgs;
+use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 use kakehashi_control::capacity::LEG_RATE_MAX_KBPS_DEFAULT;
 use kakehashi_control::desks::{Overflow, OverflowChange};
 use kakehashi_wire::id::{CallId, DeviceId};
@@ -13,11 +14,56 @@ use std::path::PathBuf;
 /// `kakehashi up --demo` shows a whole call in ten seconds; `kakehashi up` runs the platform on
 /// this machine until it is interrupted.
 #[derive(Parser)]
-#[command(name = "kakehashi", version, max_term_width = 100)]
+#[command(name = "kakehashi", version, max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct Args {
+    /// Which control the operator's commands ask, and as whom.
+    #[command(flatten)]
+    pub(crate) door: DoorArgs,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Who asks:
+  On the machine of control, whoever may read its data folder is the operator:
+    kakehashi --data /var/lib/kakehashi tenant list
+  Supervisors and administrators of a tenant ask from their own machine, with what their role may
+  do in their own tenant; the password is asked for:
+    kakehashi --api https://control.example:4435 --ca ca.pem --tenant ginza --login anna \\
+        account list ginza
+  With KAKEHASHI_API, KAKEHASHI_CA, KAKEHASHI_TENANT and KAKEHASHI_LOGIN set, that is
+    kakehashi account list ginza
+
+Exit codes of these commands:
+  0 done   1 refused or failed   2 not a command   3 not let in, or not allowed
+  4 there is no such thing   5 nobody answers, or not now";
+
+impl Args {
+    /// The command line, which ends the program if it is none.
+    pub(crate) fn of_command_line() -> Self {
+        Self::of(&Self::described().get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// What can be said, for all that reads it.
+    fn described() -> clap::Command {
+        // Options before the command are its own, and nothing to commands that have none of them.
+        Self::command().mut_args(|arg| arg.global(false))
+    }
+
+    fn of(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let args = Self::from_arg_matches(matches)?;
+        let is_asked = !matches!(
+            args.command,
+            Command::Up(_) | Command::Control(_) | Command::Relay(_) | Command::Terminal(_)
+        );
+        if is_asked || !args.door.says_something() {
+            return Ok(args);
+        }
+        let why = "options before the command are for the operator's commands: this one asks no \
+                   control";
+        Err(Self::command().error(clap::error::ErrorKind::ArgumentConflict, why))
+    }
 }
 
 /// The commands.
@@ -32,13 +78,13 @@ pub(crate) enum Command {
     /// Adds, changes, lists and removes desks: names that many agents answer to.
     Desk(DeskArgs),
     /// Lists who is signed in, and on which device.
-    Sessions(CallsArgs),
+    Sessions(AskArgs),
     /// Lists and ends calls.
     Call(CallArgs),
     /// The same as `call list`.
-    Calls(CallsArgs),
+    Calls(AskArgs),
     /// Lists relays, their load and every counter of theirs that is not zero.
-    Relays(CallsArgs),
+    Relays(AskArgs),
     /// Lists what was done and by whom, and verifies that nobody changed the log of it.
     Audit(AuditArgs),
     /// Runs one control node, as `kakehashi-control` does.
@@ -49,12 +95,18 @@ pub(crate) enum Command {
     Terminal(Box<kakehashi_terminal::program::Args>),
 }
 
-/// Where the platform keeps its data.
-#[derive(ClapArgs, Clone)]
-pub(crate) struct DataArgs {
-    /// Folder of the store, certificates, logs and the operator's token.
-    #[arg(long, global = true, value_name = "DIR", default_value = "kakehashi-data")]
-    pub(crate) data: PathBuf,
+/// The data folder, unless another is named.
+pub(crate) const DATA: &str = "kakehashi-data";
+
+/// How the operator's commands ask and print.
+#[derive(ClapArgs)]
+pub(crate) struct AskArgs {
+    /// Which control, and as whom.
+    #[command(flatten)]
+    pub(crate) door: DoorArgs,
+    /// Prints JSON: one object a line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
 }
 
 /// How calls go: some of control's settings, which `kakehashi-control --print-config` explains.
@@ -71,9 +123,9 @@ pub(crate) struct CallSettingsArgs {
 /// How to run the platform.
 #[derive(ClapArgs)]
 pub(crate) struct UpArgs {
-    /// The folder.
-    #[command(flatten)]
-    pub(crate) data: DataArgs,
+    /// Folder of the store, certificates, logs and the operator's token.
+    #[arg(long, value_name = "DIR", default_value = DATA)]
+    pub(crate) data: PathBuf,
     /// Address to listen at, and the one terminals are told to use. Use an address of this
     /// machine that the terminals reach.
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
@@ -111,12 +163,9 @@ pub(crate) struct UpArgs {
 /// What to do with tenants.
 #[derive(ClapArgs)]
 pub(crate) struct TenantArgs {
-    /// The folder.
+    /// How.
     #[command(flatten)]
-    pub(crate) data: DataArgs,
-    /// Prints one JSON object a line.
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
+    pub(crate) ask: AskArgs,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: TenantCommand,
@@ -160,20 +209,14 @@ pub(crate) struct PolicyArgs {
     /// Repeat it for more.
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Prints JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// What to do with accounts.
 #[derive(ClapArgs)]
 pub(crate) struct AccountArgs {
-    /// The folder.
+    /// How.
     #[command(flatten)]
-    pub(crate) data: DataArgs,
-    /// Prints one JSON object a line.
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
+    pub(crate) ask: AskArgs,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: AccountCommand,
@@ -253,8 +296,8 @@ pub(crate) struct WhoArgs {
     #[arg(long, value_name = "DEVICE", value_parser = device)]
     pub(crate) device: Option<DeviceId>,
     /// Takes accounts from standard input, a line each with tenant and login ID, and prints a line
-    /// for each: `done`, or `failed` and why.
-    #[arg(long, conflicts_with_all = ["tenant", "login", "device", "json"])]
+    /// for each: `done`, or `failed` and why; with `--json` an object with `standing` or `error`.
+    #[arg(long, conflicts_with_all = ["tenant", "login", "device"])]
     pub(crate) stdin: bool,
 }
 
@@ -278,12 +321,9 @@ fn number(text: &str) -> Result<u64, String> {
 /// What to do with desks.
 #[derive(ClapArgs)]
 pub(crate) struct DeskArgs {
-    /// The folder.
+    /// How.
     #[command(flatten)]
-    pub(crate) data: DataArgs,
-    /// Prints one JSON object a desk.
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
+    pub(crate) ask: AskArgs,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: DeskCommand,
@@ -372,12 +412,9 @@ fn overflow(text: &str) -> Result<OverflowChange, String> {
 /// What to do with calls.
 #[derive(ClapArgs)]
 pub(crate) struct CallArgs {
-    /// The folder.
+    /// How.
     #[command(flatten)]
-    pub(crate) data: DataArgs,
-    /// Prints one JSON object a line.
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
+    pub(crate) ask: AskArgs,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: CallCommand,
@@ -386,46 +423,27 @@ pub(crate) struct CallArgs {
 /// What to do with calls.
 #[derive(Subcommand)]
 pub(crate) enum CallCommand {
-    /// Lists calls: those going on, then those that ended, newest first.
-    List {
-        /// Of this tenant only.
-        #[arg(long)]
-        tenant: Option<String>,
-    },
-    /// Ends a call and its media. Done when this returns.
+    /// Lists calls, of one tenant with `--tenant`: those going on, then those that ended, newest
+    /// first.
+    List,
+    /// Ends a call and its media, with `--tenant` only if it is of that one. Done when this
+    /// returns.
     End {
         /// The call, as lists show it.
         #[arg(value_parser = call)]
         call: CallId,
-        /// Only if it is of this tenant.
-        #[arg(long)]
-        tenant: Option<String>,
     },
-}
-
-/// How to print a list.
-#[derive(ClapArgs)]
-pub(crate) struct CallsArgs {
-    /// The folder.
-    #[command(flatten)]
-    pub(crate) data: DataArgs,
-    /// Prints one JSON object a line.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// What to do with the audit log.
 #[derive(ClapArgs)]
 pub(crate) struct AuditArgs {
-    /// The folder.
+    /// How.
     #[command(flatten)]
-    pub(crate) data: DataArgs,
+    pub(crate) ask: AskArgs,
     /// Reads the store in the folder instead of asking control, which must not run: for a copy.
     #[arg(long, global = true)]
     pub(crate) offline: bool,
-    /// Prints JSON.
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: AuditCommand,
@@ -454,4 +472,72 @@ pub(crate) struct PartArgs {
     /// The part's configuration, TOML.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Commands that run something instead of asking.
+    const PARTS: [&str; 4] = ["up", "control", "relay", "terminal"];
+
+    /// Every command that asks, by its words.
+    fn commands(of: &clap::Command, words: &str, found: &mut Vec<(String, clap::Command)>) {
+        for command in of.get_subcommands().filter(|it| it.get_name() != "help") {
+            if words.is_empty() && PARTS.contains(&command.get_name()) {
+                continue;
+            }
+            let words = format!("{words}{} ", command.get_name());
+            if command.has_subcommands() {
+                commands(command, &words, found);
+            } else {
+                found.push((words, command.clone()));
+            }
+        }
+    }
+
+    fn all() -> Vec<(String, clap::Command)> {
+        let mut described = Args::described();
+        described.build();
+        let mut found = Vec::new();
+        commands(&described, "", &mut found);
+        found
+    }
+
+    #[test]
+    fn every_command_prints_json_and_can_be_asked_as_somebody() {
+        let options = ["json", "data", "api", "ca", "tenant", "login", "login-password-file"];
+        let all = all();
+        assert!(all.len() > 15, "{}", all.len());
+        for (words, command) in all {
+            let longs: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
+            for option in options {
+                let times = longs.iter().filter(|long| **long == option).count();
+                assert_eq!(times, 1, "{words}: --{option}");
+            }
+            assert!(command.get_about().is_some(), "{words} says nothing of itself");
+        }
+    }
+
+    fn door_of(line: &str) -> Result<DoorArgs, clap::Error> {
+        let matches = Args::described().try_get_matches_from(line.split(' '))?;
+        let command = Args::of(&matches)?.command;
+        let Command::Account(AccountArgs { ask, .. }) = command else { panic!("{line}") };
+        Ok(ask.door)
+    }
+
+    #[test]
+    fn options_count_before_the_command_and_behind_it() {
+        let all = "--api https://x --tenant t --login l --ca c";
+        let before = door_of(&format!("kakehashi {all} account list t")).unwrap();
+        let behind = door_of(&format!("kakehashi account list t {all}")).unwrap();
+        let between = door_of(&format!("kakehashi account {all} list t")).unwrap();
+        assert!(before == behind && behind == between);
+        assert!(before.says_something());
+        let later = door_of("kakehashi --login a account list t --login b").unwrap();
+        assert_eq!(later, door_of("kakehashi account list t --login b").unwrap());
+        let error = |line| Args::of(&Args::described().try_get_matches_from(line)?).map(drop);
+        assert!(error(vec!["kakehashi", "--tenant", "t", "up"]).is_err());
+        assert!(error(vec!["kakehashi", "up"]).is_ok());
+    }
 }

@@ -2,17 +2,17 @@
 
 mod args;
 mod demo;
+mod door;
 mod operate;
 mod part;
 mod platform;
 mod up;
 
 use args::{Args, Command};
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let outcome = match Args::parse().command {
+    let outcome = match Args::of_command_line().command {
         Command::Up(args) => up::run(&args),
         Command::Tenant(args) => operate::tenant(&args),
         Command::Account(args) => operate::account(&args),
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("kakehashi: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(door::exit_code(&error))
         }
     }
 }

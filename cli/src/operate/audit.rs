@@ -1,8 +1,8 @@
 //! `kakehashi audit`: what was done, and whether the log of it is as it was written.
 
-use super::{Door, ODD_ANSWER, ask, table, time};
+use super::{ODD_ANSWER, ask, table, time};
 use crate::args::{AuditArgs, AuditCommand};
-use crate::platform::control_folder;
+use crate::door::Door;
 use anyhow::{Context, Result, bail};
 use kakehashi_control::admin::{Answer, Request};
 use kakehashi_control::audit::{AuditRecord, Head, Offline, Verdict};
@@ -28,10 +28,10 @@ fn list(args: &AuditArgs, count: usize) -> Result<ExitCode> {
         offline(args, |log| async move { Ok(log.newest(None, count).await?) })?
     } else {
         let request = Request::AuditList { before: None, limit: count };
-        let Answer::Audit { rows } = ask(&args.data, request)? else { bail!(ODD_ANSWER) };
+        let Answer::Audit { rows } = ask(&args.ask, request)? else { bail!(ODD_ANSWER) };
         rows
     };
-    if args.json {
+    if args.ask.json {
         for row in rows {
             println!("{}", serde_json::to_string(&row)?);
         }
@@ -70,7 +70,7 @@ fn verify(args: &AuditArgs, elsewhere: Option<&Path>) -> Result<Verdict> {
         let elsewhere = elsewhere.map(Path::to_owned);
         return offline(args, |log| async move { Ok(log.verify(elsewhere.as_deref()).await?) });
     }
-    let mut door = Door::open(&args.data)?;
+    let mut door = Door::open(&args.ask.door)?;
     let mut from = Head::START;
     loop {
         let request = Request::AuditVerify { from };
@@ -83,7 +83,7 @@ fn verify(args: &AuditArgs, elsewhere: Option<&Path>) -> Result<Verdict> {
 }
 
 fn say(args: &AuditArgs, verdict: &Verdict) -> Result<ExitCode> {
-    if args.json {
+    if args.ask.json {
         let said = serde_json::json!({
             "intact": verdict.broken.is_none(),
             "records": verdict.head.seq,
@@ -106,7 +106,7 @@ fn offline<T, F: Future<Output = Result<T>>>(
     args: &AuditArgs,
     work: impl FnOnce(Offline) -> F,
 ) -> Result<T> {
-    let log = Offline::open(&control_folder(&args.data.data))?;
+    let log = Offline::open(&args.ask.door.folder())?;
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all().build().context("cannot start the runtime")?.block_on(work(log))
 }

@@ -1,7 +1,7 @@
 //! `kakehashi call`: calls that go on, and the records of those that ended.
 
 use super::{ODD_ANSWER, ask, table};
-use crate::args::{CallArgs, CallCommand, CallsArgs, DataArgs};
+use crate::args::{AskArgs, CallArgs, CallCommand};
 use anyhow::{Result, bail, ensure};
 use kakehashi_control::admin::{Answer, CallRow, Request};
 use kakehashi_control::records::{CallRecord, PartyRole, Quality, RecordState};
@@ -13,11 +13,11 @@ const ENDED_CALLS: usize = 50;
 /// `kakehashi call ...`
 pub(crate) fn call(args: &CallArgs) -> Result<ExitCode> {
     match &args.command {
-        CallCommand::List { tenant } => list(&args.data, tenant.clone(), args.json),
-        CallCommand::End { call, tenant } => {
-            let request = Request::CallEnd { tenant: tenant.clone(), call: *call };
-            ensure!(matches!(ask(&args.data, request)?, Answer::Done {}), ODD_ANSWER);
-            if args.json {
+        CallCommand::List => calls(&args.ask),
+        CallCommand::End { call } => {
+            let request = Request::CallEnd { tenant: args.ask.door.one_tenant(), call: *call };
+            ensure!(matches!(ask(&args.ask, request)?, Answer::Done {}), ODD_ANSWER);
+            if args.ask.json {
                 println!("{}", serde_json::json!({ "ended": call.to_string() }));
             } else {
                 println!("{call}  ended");
@@ -28,15 +28,11 @@ pub(crate) fn call(args: &CallArgs) -> Result<ExitCode> {
 }
 
 /// `kakehashi calls`
-pub(crate) fn calls(args: &CallsArgs) -> Result<ExitCode> {
-    list(&args.data, None, args.json)
-}
-
-fn list(data: &DataArgs, tenant: Option<String>, json: bool) -> Result<ExitCode> {
-    let request = Request::Calls { tenant, ended: ENDED_CALLS };
-    let Answer::Calls { live, ended } = ask(data, request)? else { bail!(ODD_ANSWER) };
+pub(crate) fn calls(args: &AskArgs) -> Result<ExitCode> {
+    let request = Request::Calls { tenant: args.door.one_tenant(), ended: ENDED_CALLS };
+    let Answer::Calls { live, ended } = ask(args, request)? else { bail!(ODD_ANSWER) };
     let rows = live.into_iter().chain(ended);
-    if json {
+    if args.json {
         for row in rows {
             println!("{}", serde_json::to_string(&row)?);
         }

@@ -2,6 +2,7 @@
 
 use super::{ODD_ANSWER, ask, table};
 use crate::args::{DeskArgs, DeskCommand, DeskSettings, WhichDesk};
+use crate::door::absent;
 use anyhow::{Result, bail};
 use kakehashi_control::admin::{Answer, Request};
 use kakehashi_control::desks::{Desk, DeskChange, RingOrder};
@@ -20,7 +21,7 @@ pub(crate) fn desk(args: &DeskArgs) -> Result<ExitCode> {
         }
         DeskCommand::List { tenant } => {
             let desks = rows(args, Request::DeskList { tenant: tenant.clone() })?;
-            if args.json {
+            if args.ask.json {
                 return show_all(args, &desks).map(|()| ExitCode::SUCCESS);
             }
             let heads = ["desk", "order", "agents", "queue", "ring s", "wrap-up s", "overflow"];
@@ -30,14 +31,16 @@ pub(crate) fn desk(args: &DeskArgs) -> Result<ExitCode> {
             let mut desks = rows(args, Request::DeskList { tenant: tenant.clone() })?;
             desks.retain(|desk| desk.name == name.to_ascii_lowercase());
             if desks.is_empty() {
-                bail!("there is no desk {name} in this tenant: see `kakehashi desk list`");
+                let why =
+                    format!("there is no desk {name} in this tenant: see `kakehashi desk list`");
+                return Err(absent(why).into());
             }
             show_all(args, &desks)?;
         }
         DeskCommand::Remove(WhichDesk { tenant, desk }) => {
             let request = Request::DeskRemove { tenant: tenant.clone(), desk: desk.clone() };
-            let Answer::Done {} = ask(&args.data, request)? else { bail!(ODD_ANSWER) };
-            if args.json {
+            let Answer::Done {} = ask(&args.ask, request)? else { bail!(ODD_ANSWER) };
+            if args.ask.json {
                 println!("{}", serde_json::json!({ "removed": desk }));
             } else {
                 println!("{desk}  removed");
@@ -48,7 +51,7 @@ pub(crate) fn desk(args: &DeskArgs) -> Result<ExitCode> {
 }
 
 fn rows(args: &DeskArgs, request: Request) -> Result<Vec<Desk>> {
-    match ask(&args.data, request)? {
+    match ask(&args.ask, request)? {
         Answer::Desks { rows } => Ok(rows),
         _ => bail!(ODD_ANSWER),
     }
@@ -99,7 +102,7 @@ fn cells(desk: &Desk) -> [String; 7] {
 
 fn show_all(args: &DeskArgs, desks: &[Desk]) -> Result<()> {
     for desk in desks {
-        if args.json {
+        if args.ask.json {
             println!("{}", serde_json::to_string(desk)?);
             continue;
         }

@@ -12,23 +12,21 @@ pub(crate) use audit::audit;
 pub(crate) use calls::{call, calls};
 pub(crate) use desk::desk;
 
-use crate::args::{AccountArgs, AccountCommand, CallsArgs, DataArgs, TenantArgs, TenantCommand};
-use crate::platform::control_folder;
-use anyhow::{Context, Result, bail, ensure};
+use crate::args::{AccountArgs, AccountCommand, AskArgs, TenantArgs, TenantCommand};
+use crate::door::Door;
+use anyhow::{Result, bail, ensure};
 use kakehashi_control::accounts::Standing;
 use kakehashi_control::admin::{Answer, RelayRow, Request};
-use kakehashi_control::api::client::Client;
 use kakehashi_terminal::program::read_password_file;
 use standing::Act;
 use std::process::ExitCode;
-use tokio::runtime::Runtime;
 
 /// `kakehashi tenant ...`
 pub(crate) fn tenant(args: &TenantArgs) -> Result<ExitCode> {
     let request = match &args.command {
         TenantCommand::Add { name } => Request::TenantAdd { name: name.clone(), accounts: None },
         TenantCommand::List => Request::TenantList {},
-        TenantCommand::Policy(policy) => return policy::policy(&args.data, policy),
+        TenantCommand::Policy(policy) => return policy::policy(&args.ask, policy),
         TenantCommand::Suspend { name } => {
             return standing::tenant(args, Act::Suspend, name);
         }
@@ -36,9 +34,9 @@ pub(crate) fn tenant(args: &TenantArgs) -> Result<ExitCode> {
             return standing::tenant(args, Act::Reactivate, name);
         }
     };
-    let Answer::Tenants { rows } = ask(&args.data, request)? else { bail!(ODD_ANSWER) };
+    let Answer::Tenants { rows } = ask(&args.ask, request)? else { bail!(ODD_ANSWER) };
     for tenant in rows {
-        if args.json {
+        if args.ask.json {
             println!("{}", serde_json::to_string(&tenant)?);
             continue;
         }
@@ -63,19 +61,19 @@ pub(crate) fn account(args: &AccountArgs) -> Result<ExitCode> {
                 permanent: *permanent,
                 role: *role,
             };
-            print_added(args, ask(&args.data, request)?, *permanent)?;
+            print_added(args, ask(&args.ask, request)?, *permanent)?;
         }
         AccountCommand::Password { tenant, login, password_file, permanent } => {
             let password = password_file.as_deref().map(read_password_file).transpose()?;
             let (tenant, login, permanent) = (tenant.clone(), login.clone(), *permanent);
             let request = Request::AccountPassword { tenant, login, password, permanent };
-            print_added(args, ask(&args.data, request)?, permanent)?;
+            print_added(args, ask(&args.ask, request)?, permanent)?;
         }
         AccountCommand::Role { tenant, login, role } => {
             let (tenant, named) = (tenant.clone(), login.clone());
             let request = Request::AccountRole { tenant, login: named, role: *role };
-            ensure!(matches!(ask(&args.data, request)?, Answer::Done {}), ODD_ANSWER);
-            if args.json {
+            ensure!(matches!(ask(&args.ask, request)?, Answer::Done {}), ODD_ANSWER);
+            if args.ask.json {
                 println!("{}", serde_json::json!({ "login": login, "role": role.name() }));
             } else {
                 println!("{login}  {}", role.name());
@@ -83,8 +81,8 @@ pub(crate) fn account(args: &AccountArgs) -> Result<ExitCode> {
         }
         AccountCommand::List { tenant } => {
             let request = Request::AccountList { tenant: tenant.clone() };
-            let Answer::Accounts { rows } = ask(&args.data, request)? else { bail!(ODD_ANSWER) };
-            if args.json {
+            let Answer::Accounts { rows } = ask(&args.ask, request)? else { bail!(ODD_ANSWER) };
+            if args.ask.json {
                 for row in rows {
                     println!("{}", serde_json::to_string(&row)?);
                 }
@@ -106,10 +104,9 @@ pub(crate) fn account(args: &AccountArgs) -> Result<ExitCode> {
 }
 
 /// `kakehashi sessions`
-pub(crate) fn sessions(args: &CallsArgs) -> Result<ExitCode> {
-    let Answer::Sessions { rows } = ask(&args.data, Request::Sessions { tenant: None })? else {
-        bail!(ODD_ANSWER)
-    };
+pub(crate) fn sessions(args: &AskArgs) -> Result<ExitCode> {
+    let request = Request::Sessions { tenant: args.door.one_tenant() };
+    let Answer::Sessions { rows } = ask(args, request)? else { bail!(ODD_ANSWER) };
     if args.json {
         for row in rows {
             println!("{}", serde_json::to_string(&row)?);
@@ -123,7 +120,7 @@ pub(crate) fn sessions(args: &CallsArgs) -> Result<ExitCode> {
 
 fn print_added(args: &AccountArgs, answer: Answer, permanent: bool) -> Result<()> {
     let Answer::AccountAdded { account, password } = answer else { bail!(ODD_ANSWER) };
-    if args.json {
+    if args.ask.json {
         let (login, password) = (&account.login, password.as_ref().map(|it| it.expose()));
         let one_time = !permanent;
         println!(
@@ -143,8 +140,8 @@ fn print_added(args: &AccountArgs, answer: Answer, permanent: bool) -> Result<()
 }
 
 /// `kakehashi relays`
-pub(crate) fn relays(args: &CallsArgs) -> Result<ExitCode> {
-    let Answer::Relays { rows } = ask(&args.data, Request::Relays {})? else { bail!(ODD_ANSWER) };
+pub(crate) fn relays(args: &AskArgs) -> Result<ExitCode> {
+    let Answer::Relays { rows } = ask(args, Request::Relays {})? else { bail!(ODD_ANSWER) };
     for row in rows {
         if args.json {
             println!("{}", relay_json(&row));
@@ -158,28 +155,9 @@ pub(crate) fn relays(args: &CallsArgs) -> Result<ExitCode> {
 const ODD_ANSWER: &str =
     "control answered something else than was asked: use the `kakehashi` of the same release";
 
-/// Control's API, and what it takes to ask there.
-struct Door {
-    runtime: Runtime,
-    client: Client,
-}
-
-impl Door {
-    /// As the operator of the control in the data folder.
-    fn open(data: &DataArgs) -> Result<Self> {
-        let mut builder = tokio::runtime::Builder::new_current_thread();
-        let runtime = builder.enable_all().build().context("cannot start the runtime")?;
-        Ok(Self { runtime, client: Client::of_folder(&control_folder(&data.data))? })
-    }
-
-    fn ask(&mut self, request: Request) -> Result<Answer> {
-        Ok(self.runtime.block_on(self.client.ask(request))?)
-    }
-}
-
 /// Asks one thing.
-fn ask(data: &DataArgs, request: Request) -> Result<Answer> {
-    Door::open(data)?.ask(request)
+fn ask(args: &AskArgs, request: Request) -> Result<Answer> {
+    Door::open(&args.door)?.ask(request)
 }
 
 fn relay_json(row: &RelayRow) -> serde_json::Value {

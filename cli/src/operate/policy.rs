@@ -1,7 +1,8 @@
 //! `kakehashi tenant policy`: what a tenant may have, and how it wants its calls.
 
-use super::{ODD_ANSWER, ask};
-use crate::args::{DataArgs, PolicyArgs};
+use super::ODD_ANSWER;
+use crate::args::{AskArgs, PolicyArgs};
+use crate::door::Door;
 use anyhow::{Context, Result, bail};
 use kakehashi_control::admin::{Answer, Request};
 use kakehashi_control::policy::TenantPolicy;
@@ -9,10 +10,11 @@ use std::process::ExitCode;
 use toml::{Table, Value};
 
 /// Shows the policy, after changing it if that was asked for.
-pub(super) fn policy(data: &DataArgs, args: &PolicyArgs) -> Result<ExitCode> {
+pub(super) fn policy(ask: &AskArgs, args: &PolicyArgs) -> Result<ExitCode> {
+    let mut door = Door::open(&ask.door)?;
     let tenant = || args.tenant.clone();
     let show = Request::TenantPolicy { tenant: tenant(), limits: None, rules: None };
-    let before = asked(data, show)?;
+    let before = asked(&mut door, show)?;
     let mut wished = match &args.file {
         Some(path) => {
             let text = std::fs::read_to_string(path)
@@ -31,9 +33,9 @@ pub(super) fn policy(data: &DataArgs, args: &PolicyArgs) -> Result<ExitCode> {
         // Who may change only one of both sends only that.
         let limits = (wished.limits != before.limits).then_some(wished.limits);
         let rules = (wished.rules != before.rules).then(|| Box::new(wished.rules));
-        asked(data, Request::TenantPolicy { tenant: tenant(), limits, rules })?
+        asked(&mut door, Request::TenantPolicy { tenant: tenant(), limits, rules })?
     };
-    if args.json {
+    if ask.json {
         println!("{}", serde_json::to_string(&policy)?);
     } else {
         print!("{}", toml::to_string(&policy)?);
@@ -41,8 +43,8 @@ pub(super) fn policy(data: &DataArgs, args: &PolicyArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn asked(data: &DataArgs, request: Request) -> Result<TenantPolicy> {
-    let Answer::TenantPolicy { policy } = ask(data, request)? else { bail!(ODD_ANSWER) };
+fn asked(door: &mut Door, request: Request) -> Result<TenantPolicy> {
+    let Answer::TenantPolicy { policy } = door.ask(request)? else { bail!(ODD_ANSWER) };
     Ok(*policy)
 }
 

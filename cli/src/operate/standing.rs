@@ -1,7 +1,8 @@
 //! Suspending and letting in again: tenants, accounts, devices.
 
-use super::{Door, ODD_ANSWER};
+use super::ODD_ANSWER;
 use crate::args::{AccountArgs, TenantArgs, WhoArgs};
+use crate::door::Door;
 use anyhow::{Context, Result, bail, ensure};
 use kakehashi_control::accounts::{Account, Standing, Subject};
 use kakehashi_control::admin::{Answer, Request};
@@ -35,8 +36,8 @@ impl Act {
 /// Does it to a whole tenant.
 pub(super) fn tenant(args: &TenantArgs, act: Act, name: &str) -> Result<ExitCode> {
     let subject = Subject::Tenant { tenant: name.to_owned() };
-    tell(&mut Door::open(&args.data)?, act, subject)?;
-    if args.json {
+    tell(&mut Door::open(&args.ask.door)?, act, subject)?;
+    if args.ask.json {
         println!("{}", serde_json::json!({ "tenant": name, "standing": act.done() }));
     } else {
         println!("{name}  {}", act.done());
@@ -46,9 +47,9 @@ pub(super) fn tenant(args: &TenantArgs, act: Act, name: &str) -> Result<ExitCode
 
 /// Does it to an account or a device of it, or to all accounts that standard input names.
 pub(super) fn account(args: &AccountArgs, act: Act, who: &WhoArgs) -> Result<ExitCode> {
-    let mut door = Door::open(&args.data)?;
+    let mut door = Door::open(&args.ask.door)?;
     let (Some(tenant), Some(login)) = (&who.tenant, &who.login) else {
-        return each_line(&mut door, act);
+        return each_line(&mut door, act, args.ask.json);
     };
     let (tenant, login) = (tenant.clone(), login.clone());
     let named = login.clone();
@@ -57,7 +58,7 @@ pub(super) fn account(args: &AccountArgs, act: Act, who: &WhoArgs) -> Result<Exi
         None => Subject::Account { tenant, login },
     };
     tell(&mut door, act, subject)?;
-    if args.json {
+    if args.ask.json {
         let (device, standing) = (who.device.map(|it| it.to_string()), act.done());
         let said = serde_json::json!({ "login": named, "device": device, "standing": standing });
         println!("{said}");
@@ -71,27 +72,44 @@ pub(super) fn account(args: &AccountArgs, act: Act, who: &WhoArgs) -> Result<Exi
 }
 
 /// One account a line of standard input; one line of answer for each, when it is done.
-fn each_line(door: &mut Door, act: Act) -> Result<ExitCode> {
+fn each_line(door: &mut Door, act: Act, json: bool) -> Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     let mut all_done = true;
     for line in std::io::stdin().lock().lines() {
         let line = line.context("cannot read standard input")?;
-        let done = subject(&line).and_then(|subject| tell(door, act, subject));
+        let done = named(&line).and_then(|(tenant, login)| {
+            let (tenant, login) = (tenant.to_owned(), login.to_owned());
+            tell(door, act, Subject::Account { tenant, login })
+        });
         all_done &= done.is_ok();
-        match done {
-            Ok(()) => writeln!(out, "done"),
-            Err(error) => writeln!(out, "failed: {error:#}"),
-        }
-        .and_then(|()| out.flush())
-        .context("cannot write to standard output")?;
+        let said = if json { line_json(&line, act, done).to_string() } else { line_text(done) };
+        writeln!(out, "{said}")
+            .and_then(|()| out.flush())
+            .context("cannot write to standard output")?;
     }
     Ok(if all_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn subject(line: &str) -> Result<Subject> {
+fn line_text(done: Result<()>) -> String {
+    done.map_or_else(|error| format!("failed: {error:#}"), |()| "done".to_owned())
+}
+
+fn line_json(line: &str, act: Act, done: Result<()>) -> serde_json::Value {
+    let (tenant, login) = named(line).ok().unzip();
+    match done {
+        Ok(()) => serde_json::json!({ "tenant": tenant, "login": login, "standing": act.done() }),
+        Err(error) => {
+            let error = format!("{error:#}");
+            serde_json::json!({ "tenant": tenant, "login": login, "error": error })
+        }
+    }
+}
+
+/// Tenant and login ID.
+fn named(line: &str) -> Result<(&str, &str)> {
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
     let [tenant, login] = words[..] else { bail!("give tenant and login ID in each line") };
-    Ok(Subject::Account { tenant: tenant.to_owned(), login: login.to_owned() })
+    Ok((tenant, login))
 }
 
 fn tell(door: &mut Door, act: Act, subject: Subject) -> Result<()> {
@@ -119,10 +137,12 @@ mod tests {
 
     #[test]
     fn a_line_names_one_account() {
-        let account = Subject::Account { tenant: "ginza".into(), login: "store-1".into() };
-        assert_eq!(subject(" ginza\tstore-1 ").unwrap(), account);
+        assert_eq!(named(" ginza\tstore-1 ").unwrap(), ("ginza", "store-1"));
         for bad in ["", "ginza", "ginza store-1 store-2"] {
-            assert!(subject(bad).is_err(), "{bad:?}");
+            let error = named(bad).map(drop);
+            assert!(error.is_err(), "{bad:?}");
+            let said = line_json(bad, Act::Suspend, error);
+            assert!(said["error"].is_string() && said["login"].is_null(), "{said}");
         }
     }
 }

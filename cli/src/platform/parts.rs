@@ -38,7 +38,7 @@ pub(crate) struct Platform {
 impl Platform {
     /// A platform none of whose parts runs yet.
     pub(crate) fn new(args: &UpArgs) -> Result<Self> {
-        let layout = Layout::open(&args.data.data)?;
+        let layout = Layout::open(&args.data)?;
         let (ports, calls) = (Ports::of(args)?, args.calls.clone());
         Ok(Self { layout, ports, calls, parts: Vec::new() })
     }

@@ -8,7 +8,7 @@ mod runner;
 mod streams;
 mod voice;
 
-pub use password::read_password_file;
+pub use password::{find_password, first_line, read_password_file};
 
 use crate::capacity::CONFIG_FILE_BYTES_MAX;
 use crate::config::{Config, read_bounded};

@@ -5,7 +5,7 @@ use crate::config::read_bounded;
 use anyhow::{Context as _, Result, bail};
 use kakehashi_wire::secret::Password;
 use rustix::termios::{LocalModes, OptionalActions, isatty, tcgetattr, tcsetattr};
-use std::io::{BufRead as _, Write as _};
+use std::io::{BufRead, Write as _};
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -17,15 +17,22 @@ pub(super) fn find(file: Option<&Path>, login: &str) -> Result<Password> {
     if let Some(path) = file {
         return read_password_file(path);
     }
+    find_password(login, "--password-file FILE")
+}
+
+/// The password of `login` out of `KAKEHASHI_PASSWORD`, or asked for at the keyboard; `option` is
+/// what else can be given.
+///
+/// # Errors
+/// If there is nobody to ask.
+pub fn find_password(login: &str, option: &str) -> Result<Password> {
     if let Ok(text) = std::env::var(VARIABLE) {
         return Ok(Password::new(text));
     }
     if isatty(std::io::stdin()) {
         return ask("Password", login);
     }
-    bail!(
-        "no password: give --password-file FILE, set {VARIABLE}, or start in a terminal to be asked"
-    )
+    bail!("no password: give {option}, set {VARIABLE}, or start in a terminal to be asked")
 }
 
 /// The environment variable that may hold the new password.
@@ -59,13 +66,32 @@ pub(super) fn find_new(file: Option<&Path>, login: &str) -> Result<Password> {
 /// If the file cannot be read, is longer than any password, not UTF-8, or has an empty first line.
 pub fn read_password_file(path: &Path) -> Result<Password> {
     let bytes = Zeroizing::new(read_bounded(path, PASSWORD_FILE_BYTES_MAX)?);
-    let text = core::str::from_utf8(&bytes)
-        .with_context(|| format!("the password in {} is not UTF-8", path.display()))?;
-    let line = text.lines().next().unwrap_or_default();
-    if line.is_empty() {
-        bail!("{} holds no password in its first line", path.display());
+    in_first_line(&bytes).with_context(|| format!("cannot use {}", path.display()))
+}
+
+/// The password in the first line of what is read. Lines after it are left to others.
+///
+/// # Errors
+/// If it cannot be read, is longer than any password, not UTF-8, or empty.
+pub fn first_line(from: impl BufRead) -> Result<Password> {
+    let mut line = Zeroizing::new(Vec::with_capacity(LINE_BYTES_USUAL));
+    let mut bounded = from.take(PASSWORD_FILE_BYTES_MAX + 1);
+    bounded.read_until(b'\n', &mut line).context("cannot read the password")?;
+    if bounded.limit() == 0 {
+        bail!("the first line is longer than any password");
     }
-    Ok(Password::new(line.to_owned()))
+    in_first_line(&line)
+}
+
+/// A line up to here is read without moving.
+const LINE_BYTES_USUAL: usize = 1024;
+
+fn in_first_line(bytes: &[u8]) -> Result<Password> {
+    let text = core::str::from_utf8(bytes).context("the password is not UTF-8")?;
+    match text.lines().next() {
+        None | Some("") => bail!("there is no password in the first line"),
+        Some(line) => Ok(Password::new(line.to_owned())),
+    }
 }
 
 fn ask(what: &str, login: &str) -> Result<Password> {
@@ -99,5 +125,19 @@ mod tests {
         assert!(find(Some(file.path()), "x").is_err());
         std::fs::write(file.path(), vec![b'a'; 1000]).unwrap();
         assert!(find(Some(file.path()), "x").is_err());
+    }
+
+    #[test]
+    fn the_first_line_of_a_stream_counts_and_the_rest_stays() {
+        let mut stream = std::io::Cursor::new(&b"correct horse\r\nrest"[..]);
+        assert_eq!(first_line(&mut stream).unwrap().expose(), "correct horse");
+        let mut rest = String::new();
+        std::io::Read::read_to_string(&mut stream, &mut rest).unwrap();
+        assert_eq!(rest, "rest");
+        assert_eq!(first_line(&b"no end"[..]).unwrap().expose(), "no end");
+        let long = vec![b'a'; 1000];
+        for bad in [&b""[..], b"\n", b"\xff\n", &long] {
+            assert!(first_line(bad).is_err());
+        }
     }
 }

@@ -1,35 +1,20 @@
 //! `kakehashi desk` against a running control.
-#![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
+use super::{run, start};
 use kakehashi_control::admin::Request;
 use kakehashi_control::api::client::request;
-use kakehashi_control::config::Config;
 use kakehashi_control::node::Node;
 use kakehashi_wire::terminal::Role;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use std::path::Path;
-use tokio::process::Command;
 
-/// What the command says; its complaint if it fails.
 async fn desk(folder: &Path, what: &str) -> Result<String, String> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kakehashi"));
-    command.arg("desk").args(what.split(' ')).arg("--data").arg(folder);
-    let output = command.output().await.unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+    run(folder, &[&["desk"], &what.split(' ').collect::<Vec<_>>()[..]].concat()).await
 }
 
 async fn shown(folder: &Path, name: &str) -> Value {
     let said = desk(folder, &format!("show ginza {name} --json")).await.unwrap();
     serde_json::from_str(&said).unwrap()
-}
-
-async fn start(folder: &Path) -> Node {
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let mut config = Config { data: folder.to_owned(), ..Config::default() };
-    (config.terminals.listen, config.relays.listen, config.api.listen) = (any, any, any);
-    Node::start(config).await.unwrap()
 }
 
 /// A node with the tenants ginza and osaka, and accounts of ginza.

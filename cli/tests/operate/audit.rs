@@ -1,21 +1,16 @@
 //! `kakehashi audit` against a running control, and against what one has left.
-#![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
+use super::{kakehashi, run, start};
 use kakehashi_control::admin::Request;
 use kakehashi_control::api::client::request;
 use kakehashi_control::audit::chain::{head_key, record_key};
-use kakehashi_control::config::Config;
-use kakehashi_control::node::Node;
 use kakehashi_control::store::{Embedded, Store, Transaction};
 use serde_json::Value;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Output;
-use tokio::process::Command;
 
 async fn audit(folder: &Path, what: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kakehashi"));
-    command.arg("audit").args(what).arg("--data").arg(folder).output().await.unwrap()
+    kakehashi().arg("audit").args(what).arg("--data").arg(folder).output().await.unwrap()
 }
 
 async fn json(folder: &Path, what: &[&str]) -> Vec<Value> {
@@ -24,18 +19,11 @@ async fn json(folder: &Path, what: &[&str]) -> Vec<Value> {
     said.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-async fn node(folder: &Path) -> Node {
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let mut config = Config { data: folder.to_owned(), ..Config::default() };
-    (config.terminals.listen, config.relays.listen, config.api.listen) = (any, any, any);
-    Node::start(config).await.unwrap()
-}
-
 #[tokio::test]
 async fn an_operator_lists_what_was_done_and_sees_whether_it_was_touched() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    let running = node(path).await;
+    let running = start(path).await;
     for name in ["ginza", "osaka"] {
         let add = Request::TenantAdd { name: name.into(), accounts: None };
         request(path, add).await.ok().unwrap();
@@ -59,11 +47,9 @@ async fn an_operator_lists_what_was_done_and_sees_whether_it_was_touched() {
         ("tenant suspend osaka", "\"standing\":\"suspended\""),
         ("tenant policy ginza", "\"limits\""),
     ] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kakehashi"));
-        command.args(what.split(' ')).arg("--json").arg("--data").arg(path);
-        let output = command.output().await.unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success() && said.contains(expected), "{what}: {said}");
+        let words: Vec<_> = what.split(' ').chain(["--json"]).collect();
+        let said = run(path, &words).await.unwrap();
+        assert!(said.contains(expected), "{what}: {said}");
         assert!(said.trim_start().starts_with('{'), "{said}");
     }
     let busy = audit(path, &["verify", "--offline"]).await;
@@ -86,7 +72,7 @@ async fn an_operator_lists_what_was_done_and_sees_whether_it_was_touched() {
     assert_eq!(said, "BROKEN at record 3: its content was changed\n");
 
     // Online it is found as well, by a node that only looked at the end when it started.
-    let running = node(path).await;
+    let running = start(path).await;
     let verdict = json(path, &["verify", "--json"]).await.remove(0);
     assert_eq!((&verdict["intact"], &verdict["broken_at"]), (&false.into(), &3.into()));
     assert_eq!(verdict["how"], "altered");

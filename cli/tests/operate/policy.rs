@@ -1,29 +1,8 @@
 //! `kakehashi tenant policy` and `kakehashi account role` against a running control.
-#![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
-use kakehashi_control::config::Config;
-use kakehashi_control::node::Node;
+use super::{run, start};
 use kakehashi_control::policy::TenantPolicy;
 use serde_json::Value;
-use std::net::SocketAddr;
-use std::path::Path;
-use tokio::process::Command;
-
-/// What the command says; its complaint if it fails.
-async fn run(folder: &Path, what: &[&str]) -> Result<String, String> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kakehashi"));
-    command.args(what).arg("--data").arg(folder);
-    let output = command.output().await.unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
-}
-
-async fn start(folder: &Path) -> Node {
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let mut config = Config { data: folder.to_owned(), ..Config::default() };
-    (config.terminals.listen, config.relays.listen, config.api.listen) = (any, any, any);
-    Node::start(config).await.unwrap()
-}
 
 /// What is printed of a policy after some changes.
 const CHANGED: &str = r#"[limits]
