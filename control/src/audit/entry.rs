@@ -89,6 +89,14 @@ impl Actor {
         }
     }
 
+    /// Who it is, as far as that is known.
+    pub(super) fn who(&self) -> Plain {
+        match self {
+            Self::Account { login, .. } => Plain::of(&format!("account {login}")),
+            Self::Operator { .. } | Self::Terminal { .. } => self.kind(),
+        }
+    }
+
     /// Where it acted from, and which account it was.
     pub fn place(&self) -> Plain {
         match self {

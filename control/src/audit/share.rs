@@ -5,8 +5,8 @@ use super::entry::{Entry, Outcome, Plain};
 use crate::capacity::AUDIT_SHARES_MAX;
 use std::collections::HashMap;
 
-/// What acts have in common that share a record. An operator's place is among it, a terminal's
-/// is not: who guesses from many addresses would have as many records.
+/// What acts have in common that share a record. The account that asks is among it, so that each
+/// has a record of its own; an address is not: who guesses from many would have as many records.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Kind {
     act: &'static str,
@@ -17,20 +17,20 @@ struct Kind {
     detail: Plain,
 }
 
+/// The target of all whose kind is one too many; no name has brackets.
+const REST: &str = "(others)";
+
 impl Kind {
     fn of(entry: &Entry) -> Self {
+        let is_rest = entry.target.as_str() == REST;
         Self {
             act: entry.act,
-            actor: entry.actor.kind(),
+            actor: if is_rest { entry.actor.kind() } else { entry.actor.who() },
             tenant: entry.tenant.clone(),
             target: entry.target.clone(),
             outcome: entry.outcome,
             detail: entry.detail.clone(),
         }
-    }
-
-    fn anybody(self) -> Self {
-        Self { tenant: Plain::default(), target: Plain::of("(others)"), ..self }
     }
 }
 
@@ -48,8 +48,8 @@ impl Shares {
         }
         let mut kind = Kind::of(&entry);
         if !self.open.contains_key(&kind) && self.open.len() >= AUDIT_SHARES_MAX {
-            kind = kind.anybody();
-            (entry.tenant, entry.target) = (kind.tenant.clone(), kind.target.clone());
+            (entry.tenant, entry.target) = (Plain::default(), Plain::of(REST));
+            kind = Kind::of(&entry);
         }
         match self.open.get_mut(&kind) {
             None => {
@@ -106,6 +106,25 @@ mod tests {
         assert_eq!(shares.take(failed("a", 9)), None);
         assert_eq!(shares.close()[0].times, 5);
         assert!(shares.take(failed("a", 1)).is_some(), "another minute");
+    }
+
+    #[test]
+    fn each_account_has_a_record_of_what_it_looked_at() {
+        let look = |login: &str, port| {
+            let address = ([192, 0, 2, 1], port).into();
+            let actor = Actor::Account { login: Plain::of(login), address };
+            Entry { may_share: true, ..Entry::new(actor, "calls") }
+        };
+        let mut shares = Shares::default();
+        assert!(shares.take(look("anna", 1)).is_some() && shares.take(look("ben", 1)).is_some());
+        assert!(shares.take(look("anna", 2)).is_none() && shares.take(look("ben", 2)).is_none());
+        let accounts = 2 * AUDIT_SHARES_MAX;
+        let written = |nth| shares.take(look(&format!("account-{nth}"), 1)).is_some();
+        assert_eq!((0..accounts).map(written).filter(|it| *it).count(), AUDIT_SHARES_MAX - 1);
+        let counted = shares.close();
+        shares.reopen(&counted);
+        assert_eq!(shares.open.len(), counted.len(), "kinds are found again");
+        assert!(counted.iter().any(|entry| entry.target.as_str() == REST));
     }
 
     #[test]

@@ -1,15 +1,11 @@
 //! The audit log of a whole node: what terminals and operators do is in it before they hear of it.
 
 use super::common::terminal::Terminal;
-use super::common::{PASSWORD, Platform, client_tls, device_of, dial, within};
-use super::process::{Process, add_people, ask, configure, free_port};
+use super::common::{PASSWORD, Platform, device_of, within};
+use super::process::{Kept, ask};
 use kakehashi_control::admin::{Answer, Request};
 use kakehashi_control::api::client::request;
 use kakehashi_control::audit::{Actor, AuditRecord, Entry, Head, Offline, Outcome};
-use kakehashi_control::clock::UnixMs;
-use kakehashi_control::entropy::Entropy;
-use kakehashi_control::pki::Pki;
-use kakehashi_wire::frame::ALPN_TERMINAL;
 use kakehashi_wire::terminal::Role;
 use std::path::Path;
 use std::time::Instant;
@@ -111,20 +107,14 @@ async fn an_operators_change_is_noted_before_and_after_and_a_refused_one_too() {
 
 #[tokio::test]
 async fn what_a_killed_node_had_answered_is_in_its_log() {
-    let folder = tempfile::tempdir().unwrap();
-    let (terminals, relays) = (free_port(), free_port());
-    let config = configure(folder.path(), terminals, relays);
-    let data = folder.path().to_owned();
-    let node = Process::start(&config);
-    add_people(&data).await;
-    let pki = Pki::open_or_create(&folder.path().join("pki"), UnixMs::now(), Entropy::system());
-    let tls = client_tls(&pki.unwrap()).with_no_client_auth();
-    let mut terminal = Terminal::open(dial(tls, ALPN_TERMINAL, terminals).await).await;
+    let (kept, node) = Kept::start().await;
+    let data = kept.folder.path();
+    let mut terminal = kept.connect().await;
     assert!(terminal.sign_in("shop", "b", "wrong", 1).await.is_err());
     terminal.sign_in("shop", "a", PASSWORD, 1).await.unwrap();
     drop(node);
 
-    let log = Offline::open(folder.path()).unwrap();
+    let log = Offline::open(data).unwrap();
     let rows = log.newest(None, 100).await.unwrap();
     let done = |act: &str, target: &str, outcome| {
         rows.iter().any(|row| {
@@ -135,9 +125,9 @@ async fn what_a_killed_node_had_answered_is_in_its_log() {
     assert!(done("sign_in", "b", Outcome::Refused) && done("sign_in", "a", Outcome::Done));
     assert_eq!(log.verify(None).await.unwrap().broken, None);
     drop(log);
-    let _node = Process::start(&config);
-    add_again(&data).await;
-    assert_eq!(list(&data).await.last().unwrap().seq, 1, "it goes on from the beginning");
+    let _node = kept.again();
+    add_again(data).await;
+    assert_eq!(list(data).await.last().unwrap().seq, 1, "it goes on from the beginning");
 }
 
 /// Adds somebody else to the same tenant.

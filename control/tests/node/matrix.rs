@@ -2,6 +2,7 @@
 //! what is of its own tenant, of another, and of none. Whole answers about the latter two are
 //! equal, to the byte; what a role may not do is refused as the table says, whoever it is about.
 
+mod audited;
 mod operators;
 mod terminals;
 mod times;

@@ -17,6 +17,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
+use tempfile::TempDir;
 
 fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_kakehashi-control"))
@@ -55,6 +56,40 @@ impl Process {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+/// What outlives a node that is killed, and is there for the next one.
+pub struct Kept {
+    pub folder: TempDir,
+    pub relays: SocketAddr,
+    pub pki: Pki,
+    config: PathBuf,
+    terminals: SocketAddr,
+}
+
+impl Kept {
+    /// A node with a tenant `shop` of a and b, and what it would leave.
+    pub async fn start() -> (Self, Process) {
+        let folder = tempfile::tempdir().unwrap();
+        let (terminals, relays) = (free_port(), free_port());
+        let config = configure(folder.path(), terminals, relays);
+        let node = Process::start(&config);
+        add_people(folder.path()).await;
+        let pki = folder.path().join("pki");
+        let pki = Pki::open_or_create(&pki, UnixMs::now(), Entropy::system()).unwrap();
+        (Self { folder, relays, pki, config, terminals }, node)
+    }
+
+    /// The next node.
+    pub fn again(&self) -> Process {
+        Process::start(&self.config)
+    }
+
+    /// A terminal that has not said anything yet.
+    pub async fn connect(&self) -> Terminal {
+        let tls = client_tls(&self.pki).with_no_client_auth();
+        Terminal::open(dial(tls, ALPN_TERMINAL, self.terminals).await).await
     }
 }
 
@@ -120,19 +155,11 @@ fn the_program_explains_itself() {
 
 #[tokio::test]
 async fn a_killed_node_comes_back_with_everything_it_had_acknowledged() {
-    let folder = tempfile::tempdir().unwrap();
-    let (terminals, relays) = (free_port(), free_port());
-    let config = configure(folder.path(), terminals, relays);
-    let data = folder.path().to_owned();
-
-    let node = Process::start(&config);
-    add_people(&data).await;
-    let pki = Pki::open_or_create(&folder.path().join("pki"), UnixMs::now(), Entropy::system());
-    let pki = pki.unwrap();
-    let _relay = Relay::connect(&pki, relays, 1).await;
+    let (kept, node) = Kept::start().await;
+    let data = kept.folder.path();
+    let _relay = Relay::connect(&kept.pki, kept.relays, 1).await;
     let sign_in = async |login: &str| {
-        let tls = client_tls(&pki).with_no_client_auth();
-        let mut terminal = Terminal::open(dial(tls, ALPN_TERMINAL, terminals).await).await;
+        let mut terminal = kept.connect().await;
         terminal.sign_in("shop", login, PASSWORD, 1).await.unwrap();
         terminal
     };
@@ -141,11 +168,11 @@ async fn a_killed_node_comes_back_with_everything_it_had_acknowledged() {
     b.incoming().await;
     b.accept(call).await;
     a.ready().await;
-    assert_eq!(calls(&data).await, (1, vec![]));
+    assert_eq!(calls(data).await, (1, vec![]));
     drop(node);
 
-    let _node = Process::start(&config);
-    assert_eq!(calls(&data).await, (0, vec![Some(CallEnd::ControlRestarted)]));
+    let _node = kept.again();
+    assert_eq!(calls(data).await, (0, vec![Some(CallEnd::ControlRestarted)]));
     sign_in("a").await;
 }
 

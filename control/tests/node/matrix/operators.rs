@@ -6,7 +6,7 @@ use kakehashi_control::admin::{Answer, Asker, Refused, Service, Why, answer};
 use std::sync::Arc;
 
 /// Who asks, from the narrowest rights to the widest.
-fn askers() -> Vec<Asker> {
+pub fn askers() -> Vec<Asker> {
     let account = |role| Asker::Account {
         tenant: "shop".into(),
         login: login_of(role).into(),
@@ -17,7 +17,7 @@ fn askers() -> Vec<Asker> {
     Role::ALL.into_iter().map(account).chain([operator]).collect()
 }
 
-fn service(platform: &Platform) -> Service {
+pub fn service(platform: &Platform) -> Service {
     Service {
         accounts: Arc::clone(&platform.node.accounts),
         records: Arc::clone(&platform.node.records),
