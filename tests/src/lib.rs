@@ -8,6 +8,7 @@ pub mod forwarder;
 pub mod gstreamer;
 pub mod party;
 pub mod platform;
+pub mod python;
 pub mod talk;
 pub mod tidy;
 pub mod way;

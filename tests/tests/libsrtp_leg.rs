@@ -8,13 +8,14 @@ use kakehashi_terminal::files::ogg::OpusReader;
 use kakehashi_terminal::samples;
 use kakehashi_terminal::{Event, Events, Terminal};
 use kakehashi_tests::platform::{Platform, key_and_salt};
+use kakehashi_tests::python::script;
 use kakehashi_wire::terminal::CallReady;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -108,21 +109,8 @@ fn task(ready: &CallReady, frames: &[Vec<u8>]) -> Value {
 
 /// Plays the leg in Python; gives what it heard.
 fn play(task: &Value) -> Value {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = std::env::var_os("KAKEHASHI_PYTHON")
-        .map_or_else(|| here.join(".venv/bin/python"), PathBuf::from);
-    let mut leg = Command::new(&python)
-        .arg(here.join("interop/libsrtp_leg.py"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| {
-            panic!(
-                "{}: {error}; type `python3 -m venv tests/.venv && tests/.venv/bin/pip install \
-                 -r tests/requirements.txt`",
-                python.display()
-            )
-        });
+    let mut leg =
+        script("libsrtp_leg.py").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     leg.stdin.take().unwrap().write_all(task.to_string().as_bytes()).unwrap();
     let output = leg.wait_with_output().unwrap();
     assert!(output.status.success(), "the libsrtp leg failed");

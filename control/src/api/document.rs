@@ -14,6 +14,11 @@ pub(super) fn document() -> String {
         path[method(route.verb)] = operation(route);
     }
     let schemas: Value = serde_json::from_str(SCHEMAS).expect("invariant: a test reads the file");
+    let problem = content("Problem", "application/problem+json");
+    let refusal = |(status, why, _): (&str, &str, Applies)| {
+        (status.to_owned(), json!({ "description": why, "content": problem }))
+    };
+    let refusals: Map<String, Value> = REFUSALS.into_iter().map(refusal).collect();
     let document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -27,6 +32,7 @@ pub(super) fn document() -> String {
         "paths": paths,
         "components": {
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+            "responses": refusals,
             "schemas": schemas,
         },
     });
@@ -52,8 +58,11 @@ fn path(route: &Route) -> Value {
     json!({ "parameters": names.map(parameter).collect::<Vec<_>>() })
 }
 
+fn content(name: &str, kind: &str) -> Value {
+    json!({ kind: { "schema": schema(name) } })
+}
+
 fn operation(route: &Route) -> Value {
-    let content = |name: &str, kind: &str| json!({ kind: { "schema": schema(name) } });
     let parameter = |name: &&str| json!({ "name": name, "in": "query", "schema": schema(name) });
     let mut operation = json!({
         "operationId": route.name,
@@ -63,12 +72,12 @@ fn operation(route: &Route) -> Value {
                 "description": "It was done.",
                 "content": content(route.answer, "application/json"),
             },
-            "default": {
-                "description": "It was not done, and `detail` says why and what to do.",
-                "content": content("Problem", "application/problem+json"),
-            },
         },
     });
+    for (status, ..) in REFUSALS.into_iter().filter(|(.., applies)| applies(route)) {
+        let answer = format!("#/components/responses/{status}");
+        operation["responses"][status] = json!({ "$ref": answer });
+    }
     if !route.query.is_empty() {
         operation["parameters"] = route.query.iter().map(parameter).collect();
     }
@@ -76,10 +85,36 @@ fn operation(route: &Route) -> Value {
         let content = content(body, "application/json");
         operation["requestBody"] = json!({ "required": true, "content": content });
     }
-    if matches!(route.what, What::Document | What::SignIn) {
+    if is_open(route) {
         operation["security"] = json!([]);
     }
     operation
+}
+
+/// Whether a route can be answered so.
+type Applies = fn(&Route) -> bool;
+
+/// What else than 200 is answered, why, and by which routes. `detail` says more, and what to do.
+const REFUSALS: [(&str, &str, Applies); 11] = [
+    ("400", "It cannot be as it was asked.", |_| true),
+    ("401", "Nobody is known by the token.", |route| !is_open(route)),
+    ("403", "Whoever asks may not.", |route| is_act(route) || matches!(route.what, What::SignIn)),
+    ("404", "There is no such thing, or not for whoever asks.", is_act),
+    ("408", "The body did not come in time.", |route| route.body.is_some()),
+    ("409", "What is there is in the way.", |route| is_act(route) && route.body.is_some()),
+    ("411", "The body has no Content-Length.", |_| true),
+    ("413", "The body is too long.", |_| true),
+    ("415", "The body is not said to be JSON.", |route| route.body.is_some()),
+    ("500", "Something failed that has nothing to do with the request.", |_| true),
+    ("503", "Not now; `Retry-After` says when.", |_| true),
+];
+
+fn is_open(route: &Route) -> bool {
+    matches!(route.what, What::Document | What::SignIn)
+}
+
+fn is_act(route: &Route) -> bool {
+    matches!(route.what, What::Ask(_))
 }
 
 fn schema(name: &str) -> Value {
@@ -110,7 +145,7 @@ mod tests {
         match value {
             Value::Object(members) => {
                 let target = members.get("$ref").and_then(Value::as_str);
-                found.extend(target.and_then(|it| it.rsplit('/').next()));
+                found.extend(target.and_then(|it| it.strip_prefix("#/components/schemas/")));
                 members.values().for_each(|member| references(member, found));
             }
             Value::Array(items) => items.iter().for_each(|item| references(item, found)),
