@@ -3,7 +3,7 @@
 use criterion::Criterion;
 use kakehashi_wire::datagram::DatagramKind;
 use kakehashi_wire::frame::FrameHeader;
-use kakehashi_wire::id::{CallId, Generation, LegId, RequestId, ShardIndex};
+use kakehashi_wire::id::{CallId, Generation, LegId, RequestId, ShardIndex, Term};
 use kakehashi_wire::media::{Codec, StreamKind, StreamOffer};
 use kakehashi_wire::relay::{InstallLeg, LegLane, LegStream, Order, Orders, ToRelay};
 use kakehashi_wire::rtp::{RtpHeader, RtpView, Ssrc};
@@ -59,7 +59,7 @@ fn messages(criterion: &mut Criterion) {
         bencher.iter(|| ToTerminal::decode(kind, black_box(&body)).is_ok());
     });
 
-    let orders = Orders { orders: (0..32).map(order).collect() };
+    let orders = Orders { term: Term::ALONE, orders: (0..32).map(order).collect() };
     let (kind, body) = self::body(ToRelay::from(orders).encode());
     criterion.bench_function("wire/orders of 32/decode", |bencher| {
         bencher.iter(|| ToRelay::decode(kind, black_box(&body)).is_ok());
@@ -77,6 +77,7 @@ fn order(number: u32) -> Order {
         terminal_password: IcePassword::from_random([2; 24]),
         streams: [2 * number, 2 * number + 1].map(stream).to_vec(),
         lane: LegLane::Pass,
+        receives: None,
         rate_kbps: 0,
         lifetime_ms: 60_000,
     })

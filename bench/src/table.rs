@@ -168,6 +168,7 @@ fn install(leg: u32, call_legs: u32, is_sealed: bool) -> Order {
         terminal_password: password(),
         streams: vec![LegStream { ssrc: stream_of(leg), rollover: 0 }],
         lane,
+        receives: None,
         rate_kbps: 0,
         lifetime_ms: 60_000,
     })

@@ -21,6 +21,7 @@ use crate::retention;
 use crate::seldom::Seldom;
 use crate::startup;
 use crate::store::{self, SharedStore, StoreError};
+use kakehashi_wire::id::Term;
 use quinn::{Endpoint, TokioRuntime, VarInt};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -124,7 +125,8 @@ impl Node {
         let hours = u64::from(config.sign_in.token_hours);
         let tokens = Tokens::new(keys, Duration::from_secs(hours * 3600));
         let leg_lifetime = Duration::from_secs(config.relays.leg_lifetime_s.into());
-        let fleet = Fleet::new(startup::reserve_generations(&parts.store).await?, leg_lifetime);
+        let generations = startup::reserve_generations(&parts.store).await?;
+        let fleet = Fleet::new(Term::ALONE, generations, leg_lifetime);
         let coordinator = Coordinator::new(config.core(), entropy.clone(), fleet);
         let clock = Clock::start();
         let (core, carried) =

@@ -4,7 +4,9 @@
 use crate::member::{Member, MemberStream};
 use crate::mix::Source;
 use anyhow::{Context, Result, ensure};
-use kakehashi_wire::id::{CallId, Epoch, Generation, Incarnation, LegId, RelayId, ShardIndex};
+use kakehashi_wire::id::{
+    CallId, Epoch, Generation, Incarnation, LegId, RelayId, ShardIndex, Term,
+};
 use kakehashi_wire::limits::{LEGS_PER_CALL_MAX, ORDERS_PER_BATCH_MAX, SHARDS_PER_RELAY_MAX};
 use kakehashi_wire::media::SealedDownlink;
 use kakehashi_wire::relay::{InstallLeg, LegLane, LegStream, Order, Orders, SealLane, ToRelay};
@@ -88,7 +90,7 @@ impl Direct {
         let mut bytes = Vec::new();
         for batch in legs.chunks(ORDERS_PER_BATCH_MAX) {
             let orders = batch.iter().map(|&leg| Order::Install(self.install(leg))).collect();
-            let message = ToRelay::from(Orders { orders }).encode();
+            let message = ToRelay::from(Orders { term: Term::ALONE, orders }).encode();
             bytes.extend(message.context("the orders cannot be encoded")?);
         }
         Ok(bytes)
@@ -152,6 +154,7 @@ impl Direct {
                     LegLane::Seal(SealLane { suite: SUITE, secret })
                 }
             },
+            receives: None,
             rate_kbps: 0,
             lifetime_ms: LIFETIME_MS,
         }

@@ -118,7 +118,10 @@ pub const CHALLENGE_MS: u64 = 500;
 /// that is silent for longer is stuck, and control is told so.
 pub const SHARD_ANSWER_MS: u64 = 2_000;
 
-/// Milliseconds a node of control gets to complete a handshake before the next one is tried: two
+/// Nodes of control a relay keeps a link to: three sites of five, and each costs it a heartbeat.
+pub const CONTROL_NODES_MAX: usize = 16;
+
+/// Milliseconds a node of control gets to complete a handshake before it is dialled anew: two
 /// retransmissions and a slow certificate check.
 pub const DIAL_MS: u64 = 2_000;
 

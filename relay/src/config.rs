@@ -1,12 +1,10 @@
 //! Settings of a relay: one TOML file, each key documented here and in `default.toml`.
 
-use crate::capacity::{GATHER_US_MAX, LEGS_PER_SHARD_MAX, TRAIN_PACKETS_MAX};
-use core::fmt;
+use crate::capacity::{CONTROL_NODES_MAX, GATHER_US_MAX, LEGS_PER_SHARD_MAX, TRAIN_PACKETS_MAX};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use kakehashi_srtp::Provider;
 use kakehashi_wire::limits::SHARDS_PER_RELAY_MAX;
-use serde::de::{self, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -36,11 +34,6 @@ pub struct Config {
     pub train_packets_max: u16,
     /// Microseconds a shard that waits gathers what arrives before it looks.
     pub gather_us: u64,
-    /// Where control listens for relays: `host:port`, or a list of them, tried in turn.
-    #[serde(deserialize_with = "one_or_more")]
-    pub control_address: Vec<String>,
-    /// Name in control's certificate.
-    pub control_name: String,
     /// The authority that signed control's certificate and the relay's own (PEM).
     pub ca_file: PathBuf,
     /// The relay's certificate (PEM).
@@ -53,6 +46,24 @@ pub struct Config {
     pub log_level: String,
     /// How to log.
     pub log_format: LogFormat,
+    /// Whose orders it takes.
+    pub control: ControlNodes,
+}
+
+/// The nodes of control.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ControlNodes {
+    /// Where each node of the cell listens for relays: `host:port`. There is a link to each.
+    pub nodes: Vec<String>,
+    /// Name in the nodes' certificates; empty for the host that each is named by above.
+    pub name: String,
+}
+
+impl Default for ControlNodes {
+    fn default() -> Self {
+        Self { nodes: vec!["127.0.0.1:4434".into()], name: String::new() }
+    }
 }
 
 impl Default for Config {
@@ -67,14 +78,13 @@ impl Default for Config {
             legs_per_shard_max: 20_000,
             train_packets_max: 16,
             gather_us: 0,
-            control_address: vec!["127.0.0.1:4434".into()],
-            control_name: "localhost".into(),
             ca_file: "ca.pem".into(),
             certificate_file: "relay.pem".into(),
             key_file: "relay.key".into(),
             provider: ProviderChoice::Auto,
             log_level: "info".into(),
             log_format: LogFormat::Text,
+            control: ControlNodes::default(),
         }
     }
 }
@@ -196,41 +206,21 @@ impl Config {
         if self.gather_us > GATHER_US_MAX {
             return bad("gather_us", format!("must be 0 to {GATHER_US_MAX}"));
         }
-        if self.control_address.is_empty() {
-            return bad("control_address", "must name a node of control as host:port".into());
+        let nodes = &self.control.nodes;
+        if !(1..=CONTROL_NODES_MAX).contains(&nodes.len()) {
+            return bad("control.nodes", format!("must name 1 to {CONTROL_NODES_MAX} nodes"));
         }
-        if self.control_name.is_empty() {
-            return bad("control_name", "must be the name in control's certificate".into());
+        for (nth, node) in nodes.iter().enumerate() {
+            let port = node.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+            if port.is_none() {
+                return bad("control.nodes", format!("must be host:port, which `{node}` is not"));
+            }
+            if nodes[..nth].contains(node) {
+                return bad("control.nodes", format!("must not name `{node}` twice"));
+            }
         }
         Ok(())
     }
-}
-
-/// Takes one string as well as a list of them.
-fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    struct OneOrMore;
-
-    impl<'de> Visitor<'de> for OneOrMore {
-        type Value = Vec<String>;
-
-        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-            out.write_str("\"host:port\", or a list of them")
-        }
-
-        fn visit_str<E: de::Error>(self, one: &str) -> Result<Self::Value, E> {
-            Ok(vec![one.into()])
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-            let mut all = Vec::new();
-            while let Some(one) = list.next_element()? {
-                all.push(one);
-            }
-            Ok(all)
-        }
-    }
-
-    from.deserialize_any(OneOrMore)
 }
 
 #[cfg(test)]
@@ -290,20 +280,13 @@ mod tests {
             ("legs_per_shard_max = 1000000", "`legs_per_shard_max` must be 1 to 100000"),
             ("train_packets_max = 0", "`train_packets_max` must be 1 to 128"),
             ("gather_us = 5000", "`gather_us` must be 0 to 1000"),
-            ("control_name = \"\"", "`control_name` must be"),
+            ("[control]\nnodes = []", "`control.nodes` must name 1 to 16"),
+            ("[control]\nnodes = [\"a\"]", "`control.nodes` must be host:port, which `a` is not"),
+            ("[control]\nnodes = [\"a:1\", \"a:1\"]", "`control.nodes` must not name `a:1`"),
         ];
         for (text, wanted) in cases {
             assert!(refusal(text).starts_with(wanted), "{}", refusal(text));
         }
-    }
-
-    #[test]
-    fn control_may_be_one_node_or_several() {
-        let nodes = |text: &str| Config::parse(text, Path::new("-")).unwrap().control_address;
-        assert_eq!(nodes("control_address = \"a:1\""), ["a:1"]);
-        assert_eq!(nodes("control_address = [\"a:1\", \"b:2\"]"), ["a:1", "b:2"]);
-        assert!(refusal("control_address = 7").contains("\"host:port\", or a list"));
-        assert!(refusal("control_address = []").starts_with("`control_address` must name"));
     }
 
     #[test]

@@ -258,8 +258,8 @@ impl Relay {
         let link = LinkConfig {
             relay: identity.relay,
             incarnation: identity.incarnation,
-            control: config.control_address.clone(),
-            server_name: config.control_name.clone(),
+            nodes: config.control.nodes.clone(),
+            server_name: Some(config.control.name.clone()).filter(|name| !name.is_empty()),
             certificate: config.certificate_file.clone(),
             key: config.key_file.clone(),
             ca: config.ca_file.clone(),

@@ -143,6 +143,7 @@ impl Phone {
                 .map(|sealer| LegStream { ssrc: sealer.ssrc(), rollover: self.rollover })
                 .collect(),
             lane: self.lane.clone(),
+            receives: None,
             rate_kbps: self.rate_kbps,
             lifetime_ms: LIFETIME_MS,
         }

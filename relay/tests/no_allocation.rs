@@ -81,6 +81,7 @@ fn leg_order(leg: u64) -> InstallLeg {
         terminal_password: IcePassword::from_random([2; 24]),
         streams: vec![LegStream { ssrc: Ssrc(leg as u32), rollover: 0 }],
         lane: LegLane::Pass,
+        receives: None,
         rate_kbps: 0,
         lifetime_ms: 60_000,
     }

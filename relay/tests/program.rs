@@ -6,7 +6,7 @@
     reason = "tests may fail by panicking"
 )]
 
-use kakehashi_relay::config::{Config, ProviderChoice};
+use kakehashi_relay::config::{Config, ControlNodes, ProviderChoice};
 use kakehashi_relay::program::{RelayError, run_until};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -29,7 +29,7 @@ fn config(folder: &Path) -> Config {
         listen_ip: "127.0.0.1".parse().unwrap(),
         first_port: free_ports(2),
         shards: 2,
-        control_address: vec!["127.0.0.1:9".into()],
+        control: ControlNodes { nodes: vec!["127.0.0.1:9".into()], ..ControlNodes::default() },
         ca_file: path("relay.pem"),
         certificate_file: path("relay.pem"),
         key_file: path("relay.key"),

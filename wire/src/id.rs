@@ -57,6 +57,11 @@ id!(
     Generation(u64), "16"
 );
 id!(
+    /// One node's time as the one that orders: later ones are higher. The store's revision at which
+    /// the node claimed it.
+    Term(u64), "16"
+);
+id!(
     /// Pairs an answer with the request it belongs to; chosen by the asking side.
     RequestId(u32), "8"
 );
@@ -73,6 +78,13 @@ pub struct Epoch {
     pub incarnation: Incarnation,
     /// The order that installed the leg.
     pub generation: Generation,
+}
+
+impl Term {
+    /// Before any node has ordered anything.
+    pub const NONE: Self = Self(0);
+    /// Of a node that shares its store with no other.
+    pub const ALONE: Self = Self(1);
 }
 
 impl Epoch {

@@ -7,8 +7,12 @@
 //! Orders are idempotent: each names a leg and a [`Generation`]; applying the same one twice
 //! changes nothing, and one that is older than what the leg has seen is answered
 //! [`Outcome::Stale`].
+//!
+//! A relay has a link to each node, and one node at a time orders: the one of the newest [`Term`].
+//! It begins with [`Resync`] and an install for each wanted leg; what the relay holds already stays
+//! as it is. Orders of an older term are answered [`Outdated`] and change nothing.
 
-use crate::id::{CallId, Generation, Incarnation, LegId, RelayId, ShardIndex};
+use crate::id::{CallId, Generation, Incarnation, LegId, RelayId, ShardIndex, Term};
 use crate::limits::{
     COUNTERS_PER_REPORT_MAX, NAME_BYTES_MAX, ORDERS_PER_BATCH_MAX, ROLLOVERS_PER_REPORT_MAX,
     SHARDS_PER_RELAY_MAX, STREAMS_PER_LEG_MAX, SUBSCRIPTIONS_PER_LEG_MAX,
@@ -49,6 +53,8 @@ messages! {
         0x0404 CounterReport,
         /// Streams whose sequence number has wrapped.
         0x0405 Rollovers,
+        /// Orders were not carried out: another node orders by now.
+        0x0406 Outdated,
     }
 }
 
@@ -85,9 +91,12 @@ pub struct Welcome {
     pub lost_after_ms: u32,
 }
 
-/// Orders to apply in sequence. Answer: one [`OrdersDone`] with one result for each order.
+/// Orders to apply in sequence. Answer: one [`OrdersDone`] with one result for each order, or
+/// [`Outdated`].
 #[derive(Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Orders {
+    /// The term of the node that orders.
+    pub term: Term,
     /// At most [`ORDERS_PER_BATCH_MAX`].
     pub orders: Vec<Order>,
 }
@@ -95,7 +104,8 @@ pub struct Orders {
 /// An instruction about one leg.
 #[derive(Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum Order {
-    /// Holds this leg from now on; replaces what the relay knew of it.
+    /// Holds this leg from now on. Of an equal one that it holds already, the relay takes over
+    /// generation, rate, lifetime and what it receives, and its life goes on; any other is replaced.
     Install(InstallLeg),
     /// Keeps a leg for another lifetime.
     Renew(RenewLeg),
@@ -126,6 +136,8 @@ pub struct InstallLeg {
     pub streams: Vec<LegStream>,
     /// How the leg receives what the others send.
     pub lane: LegLane,
+    /// What it receives, at most [`SUBSCRIPTIONS_PER_LEG_MAX`]; `None`: every stream.
+    pub receives: Option<Vec<Subscription>>,
     /// What the leg may send, in kbit/s of UDP payload; what is over is dropped. 0: no limit.
     pub rate_kbps: u32,
     /// How long the relay keeps the leg without hearing of it again, in milliseconds.
@@ -160,8 +172,7 @@ pub struct SealLane {
     pub secret: DownlinkSecret,
 }
 
-/// From now on a leg receives these streams of the others and no more. A leg of which this was
-/// never said receives every stream.
+/// From now on a leg receives these streams of the others and no more.
 #[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct SubscribeLeg {
     /// The leg that receives.
@@ -203,9 +214,13 @@ pub struct RemoveLeg {
 }
 
 /// Of the legs numbered `first..=last`, only `keep` are wanted; the relay drops the rest, whatever
-/// their generation. Sent for the whole range of numbers, in pieces, when a link begins.
+/// their generation. Sent for the whole range of numbers, in pieces, when a link begins to be
+/// ordered over. Not answered, unless with [`Outdated`]; for those kept, the relay tells again how
+/// often their streams have wrapped.
 #[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct Resync {
+    /// The term of the node that orders.
+    pub term: Term,
     /// First number of the range.
     pub first: LegId,
     /// Last number of the range.
@@ -237,6 +252,8 @@ pub struct OrderResult {
     pub generation: Generation,
     /// What became of it.
     pub outcome: Outcome,
+    /// The order that began the life the leg has there now; generation 0 if it has none.
+    pub life: Generation,
 }
 
 /// What became of an order.
@@ -266,6 +283,8 @@ pub enum Outcome {
 pub struct RelayHeartbeat {
     /// The last [`NodeHeartbeat::beat`] heard, 0 if none.
     pub beat: u64,
+    /// The newest term heard from any node in this life of the relay's process.
+    pub term: Term,
     /// Load of each shard, in the order of their indices.
     pub shards: Vec<ShardLoad>,
 }
@@ -307,8 +326,18 @@ pub struct Rollovers {
     pub streams: Vec<LegStream>,
 }
 
+/// Orders of a term were not carried out, since a newer one has been heard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct Outdated {
+    /// The term of what was refused.
+    pub refused: Term,
+    /// The newest heard from any node in this life of the relay's process.
+    pub newest: Term,
+}
+
 impl Check for Welcome {}
 impl Check for NodeHeartbeat {}
+impl Check for Outdated {}
 
 impl Check for Hello {
     fn check(&self) -> Result<(), &'static str> {
@@ -321,7 +350,11 @@ impl Check for Orders {
     fn check(&self) -> Result<(), &'static str> {
         at_most("orders", self.orders.len(), ORDERS_PER_BATCH_MAX)?;
         self.orders.iter().try_for_each(|order| match order {
-            Order::Install(leg) => at_most("streams", leg.streams.len(), STREAMS_PER_LEG_MAX),
+            Order::Install(leg) => {
+                at_most("streams", leg.streams.len(), STREAMS_PER_LEG_MAX)?;
+                let receives = leg.receives.as_ref().map_or(0, Vec::len);
+                at_most("receives", receives, SUBSCRIPTIONS_PER_LEG_MAX)
+            }
             Order::Subscribe(leg) => {
                 at_most("streams", leg.streams.len(), SUBSCRIPTIONS_PER_LEG_MAX)
             }

@@ -10,15 +10,16 @@ use kakehashi_wire::device::{DeviceKey, DeviceProof};
 use kakehashi_wire::frame::FrameHeader;
 use kakehashi_wire::id::{
     AccountId, CallId, DeviceId, Epoch, Generation, Incarnation, LegId, MemberId, RelayId,
-    RequestId, SessionId, ShardIndex, TenantId,
+    RequestId, SessionId, ShardIndex, TenantId, Term,
 };
 use kakehashi_wire::media::{
     Codec, RelayPath, RelayRole, SealedDownlink, Sender, StreamKind, StreamOffer, StreamPlan,
 };
 use kakehashi_wire::relay::{
     Counter, CounterReport, FromRelay, Hello, InstallLeg, LegLane, LegStream, NodeHeartbeat, Order,
-    OrderResult, Orders, OrdersDone, Outcome, RelayHeartbeat, RemoveLeg, RenewLeg, Resync,
-    Rollovers, SealLane, ShardLoad, ShardOffer, SubscribeLeg, Subscription, ToRelay, Welcome,
+    OrderResult, Orders, OrdersDone, Outcome, Outdated, RelayHeartbeat, RemoveLeg, RenewLeg,
+    Resync, Rollovers, SealLane, ShardLoad, ShardOffer, SubscribeLeg, Subscription, ToRelay,
+    Welcome,
 };
 use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::{
@@ -37,6 +38,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 
 const REQUEST: RequestId = RequestId(0x0102_0304);
+const TERM: Term = Term(0x41);
 const CALL: CallId = CallId(0x1112_1314_1516_1718);
 
 fn offers() -> Vec<StreamOffer> {
@@ -271,6 +273,7 @@ fn to_relay() -> Vec<ToRelay> {
         terminal_password: password(4),
         streams: vec![stream(1), stream(2)],
         lane: LegLane::Seal(SealLane { suite: Suite::AeadAes256Gcm, secret: secret() }),
+        receives: Some(vec![Subscription { source: Ssrc(6), shown_as: Ssrc(7) }]),
         rate_kbps: 4_000,
         lifetime_ms: 3_600_000,
     };
@@ -279,15 +282,17 @@ fn to_relay() -> Vec<ToRelay> {
     vec![
         Welcome { heartbeat_ms: 200, lost_after_ms: 600 }.into(),
         Orders {
+            term: TERM,
             orders: vec![
-                Order::Install(install),
+                Order::Install(install.clone()),
+                Order::Install(InstallLeg { lane: LegLane::Pass, receives: None, ..install }),
                 Order::Renew(renew),
                 Order::Remove(remove),
                 subscribe(2),
             ],
         }
         .into(),
-        Resync { first: LegId(0), last: LegId(u64::MAX), keep: vec![LegId(5)] }.into(),
+        Resync { term: TERM, first: LegId(0), last: LegId(u64::MAX), keep: vec![LegId(5)] }.into(),
         NodeHeartbeat { beat: 12 }.into(),
     ]
 }
@@ -298,8 +303,12 @@ fn from_relay() -> Vec<FromRelay> {
         address: "192.0.2.1:40000".parse::<SocketAddr>().unwrap().into(),
         legs_max: 1000,
     };
-    let result =
-        OrderResult { leg: LegId(5), generation: Generation(0x31), outcome: Outcome::Applied };
+    let result = OrderResult {
+        leg: LegId(5),
+        generation: Generation(0x31),
+        outcome: Outcome::Applied,
+        life: Generation(0x30),
+    };
     let load = ShardLoad { legs: 1, packets_received: 2, packets_sent: 3, bytes_sent: 4 };
     vec![
         Hello {
@@ -310,9 +319,10 @@ fn from_relay() -> Vec<FromRelay> {
         }
         .into(),
         OrdersDone { results: vec![result] }.into(),
-        RelayHeartbeat { beat: 12, shards: vec![load] }.into(),
+        RelayHeartbeat { beat: 12, term: TERM, shards: vec![load] }.into(),
         CounterReport { counters: vec![Counter { name: "forged".into(), value: 9 }] }.into(),
         Rollovers { streams: vec![stream(1)] }.into(),
+        Outdated { refused: TERM, newest: Term(0x42) }.into(),
     ]
 }
 
@@ -373,7 +383,7 @@ fn limits_hold_on_both_sides() {
     assert_eq!(invite(128, 5).unwrap_err().field, "streams");
     let orders = |count: usize| {
         let remove = RemoveLeg { leg: LegId(5), generation: Generation(1) };
-        ToRelay::from(Orders { orders: vec![Order::Remove(remove); count] }).encode()
+        ToRelay::from(Orders { term: TERM, orders: vec![Order::Remove(remove); count] }).encode()
     };
     assert!(orders(32).is_ok());
     assert_eq!(orders(33).unwrap_err().field, "orders");
@@ -413,11 +423,16 @@ fn a_full_batch_of_the_longest_orders_fits_a_message() {
     let ToRelay::Orders(batch) = to_relay().remove(1) else { panic!("second is Orders") };
     let Some(Order::Install(mut leg)) = batch.orders.into_iter().next() else { panic!("install") };
     leg.streams = vec![stream(1); 4];
-    let full = |order: Order| ToRelay::from(Orders { orders: vec![order; 32] }).encode();
+    leg.receives = Some(vec![Subscription { source: Ssrc(6), shown_as: Ssrc(7) }; 124]);
+    let full =
+        |order: Order| ToRelay::from(Orders { term: TERM, orders: vec![order; 32] }).encode();
     let length = |order| full(order).map(|bytes| bytes.len());
-    assert_eq!(length(Order::Install(leg)), Ok(12 + 8 + 32 * (170 + 4 * 8)));
-    assert_eq!(length(subscribe(124)), Ok(12 + 8 + 32 * (170 + 124 * 8)));
+    assert_eq!(length(Order::Install(leg.clone())), Ok(12 + 16 + 32 * (179 + 128 * 8)));
+    assert_eq!(length(subscribe(124)), Ok(12 + 16 + 32 * (179 + 124 * 8)));
     assert_eq!(full(subscribe(125)).unwrap_err().field, "streams");
+    let mut over = leg.clone();
+    over.receives.get_or_insert_default().push(Subscription { source: Ssrc(1), shown_as: Ssrc(1) });
+    assert_eq!(full(Order::Install(over)).unwrap_err().field, "receives");
     let presence = |entries: usize, name: usize| {
         let (login, display, state) = ("x".repeat(name), "x".repeat(name), PresenceState::Offline);
         let entries = vec![PresenceEntry { login, display, state }; entries];
@@ -428,5 +443,9 @@ fn a_full_batch_of_the_longest_orders_fits_a_message() {
     assert_eq!(presence(256, 128).unwrap_err().field, "body", "why control sends 128 a message");
     assert_eq!(presence(257, 1).unwrap_err().field, "entries");
     let keep = vec![LegId(1); kakehashi_wire::relay::RESYNC_LEGS_MAX];
-    assert!(ToRelay::from(Resync { first: LegId(0), last: LegId(1), keep }).encode().is_ok());
+    assert!(
+        ToRelay::from(Resync { term: TERM, first: LegId(0), last: LegId(1), keep })
+            .encode()
+            .is_ok()
+    );
 }

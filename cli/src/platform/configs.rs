@@ -109,11 +109,12 @@ pub(super) fn relay(pki: &Pki, ports: &Ports, relay: RelayId) -> String {
          advertise_ip = \"{address}\"\n\
          first_port = {first_port}\n\
          shards = {shards}\n\
-         control_address = \"{control}\"\n\
-         control_name = \"localhost\"\n\
          ca_file = {ca:?}\n\
          certificate_file = {certificate:?}\n\
-         key_file = {key:?}\n",
+         key_file = {key:?}\n\
+         [control]\n\
+         nodes = [\"{control}\"]\n\
+         name = \"localhost\"\n",
         id = relay.0,
         address = ports.address,
         first_port = ports.first_media(relay),

@@ -38,7 +38,7 @@ use crate::sessions::{
     AccountKey, Detached, Epochs, Presences, Pushes, Registry, Revocation, Revoked,
 };
 use crate::store::Revision;
-use kakehashi_wire::id::{AccountId, CallId, DeviceId, RequestId, SessionId, TenantId};
+use kakehashi_wire::id::{AccountId, CallId, DeviceId, RequestId, SessionId, TenantId, Term};
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::relay::{FromRelay, Hello};
 use kakehashi_wire::secret::ResumeToken;
@@ -252,6 +252,8 @@ pub enum Output {
     Refused(SessionId, Act, Reason),
     /// Something about missed calls, for whoever keeps them.
     Missed(Deed),
+    /// Relays obey a newer term than this node's, and are not ordered any more.
+    NewerTerm(Term),
 }
 
 /// The core.
@@ -309,6 +311,7 @@ impl Coordinator {
             Input::LinkSaid(link, FromRelay::Rollovers(said)) => self.wrapped(link, &said, now),
             Input::LinkSaid(link, message) => {
                 let news = self.fleet.heard(link, message, now.since_start);
+                self.out.extend(self.fleet.newer_term().map(Output::NewerTerm));
                 self.look_at_legs(news, now);
             }
             Input::LinkDown(link) => {

@@ -23,11 +23,11 @@ use crate::fleet::Generations;
 use crate::missed::MissedList;
 use crate::policy::Isolation;
 use crate::records::RecordState;
-use kakehashi_wire::id::{Incarnation, RelayId, ShardIndex, TenantId};
+use kakehashi_wire::id::{Generation, Incarnation, RelayId, ShardIndex, TenantId};
 use kakehashi_wire::media::{Codec, StreamKind};
 use kakehashi_wire::relay::{
-    InstallLeg, Order, OrderResult, OrdersDone, Outcome, RelayHeartbeat, ShardOffer, Subscription,
-    ToRelay,
+    InstallLeg, Order, OrderResult, OrdersDone, Outcome, Outdated, RelayHeartbeat, ShardOffer,
+    Subscription, ToRelay,
 };
 use kakehashi_wire::secret::Suite;
 use kakehashi_wire::terminal::{CallEnd, CallReady, PresenceEntry, PresenceState};
@@ -53,6 +53,9 @@ pub(super) struct PlayedRelay {
     pub(super) refuses: Option<Outcome>,
 }
 
+/// In which the node orders.
+pub(super) const TERM: Term = Term(5);
+
 pub(super) type LegIdOf = u64;
 
 /// The core with everything around it played.
@@ -69,6 +72,8 @@ pub(super) struct World {
     pub(super) relays_answer: bool,
     /// They say everything twice.
     pub(super) relays_repeat: bool,
+    /// What relays told of other nodes.
+    pub(super) newer_terms: Vec<Term>,
     /// Which life relays that connect are in.
     pub(super) life: u64,
     /// In which epochs sign-ins are let in.
@@ -93,7 +98,7 @@ impl World {
         let media = MediaFacts { suite: Suite::AeadAes128Gcm, isolation, leg_rate_max_kbps: 8_000 };
         let (no_answer, grace) = (Duration::from_secs(45), GRACE);
         let settings = Settings { no_answer, grace, media };
-        let fleet = Fleet::new(Generations::new(1..1_000_000), Duration::from_secs(3600));
+        let fleet = Fleet::new(TERM, Generations::new(1..1_000_000), Duration::from_secs(3600));
         let mut world = Self {
             core: Coordinator::new(settings, Entropy::system(), fleet),
             now: Now::default(),
@@ -108,6 +113,7 @@ impl World {
             reasons: Vec::new(),
             relays_answer: true,
             relays_repeat: false,
+            newer_terms: Vec::new(),
             life: 1,
             epochs: Epochs { tenant: 1, account: 1, devices: 1 },
             missed: HashMap::new(),
@@ -194,6 +200,10 @@ impl World {
                 for session in sessions {
                     self.told.entry(session).or_default().push(presence.clone().into());
                 }
+                None
+            }
+            Output::NewerTerm(term) => {
+                self.newer_terms.push(term);
                 None
             }
             Output::Missed(deed) => {
@@ -399,7 +409,10 @@ impl PlayedRelay {
             (Order::Install(_), Some(outcome)) => outcome,
             (Order::Install(it), None) => {
                 self.held.insert(leg.0, it.clone());
-                self.receives.remove(&leg.0);
+                match &it.receives {
+                    Some(streams) => drop(self.receives.insert(leg.0, streams.clone())),
+                    None => drop(self.receives.remove(&leg.0)),
+                }
                 Outcome::Applied
             }
             (Order::Subscribe(it), _) if self.held.contains_key(&leg.0) => {
@@ -413,7 +426,8 @@ impl PlayedRelay {
                 Outcome::Applied
             }
         };
-        OrderResult { leg, generation, outcome }
+        let life = self.held.get(&leg.0).map_or(Generation(0), |held| held.generation);
+        OrderResult { leg, generation, outcome, life }
     }
 }
 

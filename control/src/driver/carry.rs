@@ -165,6 +165,10 @@ impl Carrier {
                 }
             }
             Output::Write(_) | Output::Missed(_) => {}
+            Output::NewerTerm(term) => {
+                tracing::error!(%term, "a relay takes orders from another node of a newer term and \
+                    none from this one: do two cells share a relay, or two nodes a data folder?");
+            }
             // Anybody who has signed in can cause these without end.
             Output::Refused(session, act, reason) => {
                 tracing::debug!(%session, act = act.name(), ?reason, "refused");

@@ -7,7 +7,7 @@
 
 use super::{Generations, Standing, WantedLeg};
 use crate::capacity::{BATCHES_FOR_REMOVALS, BATCHES_IN_FLIGHT_MAX};
-use kakehashi_wire::id::{CallId, Epoch, Generation, Incarnation, LegId, ShardIndex};
+use kakehashi_wire::id::{CallId, Epoch, Generation, Incarnation, LegId, ShardIndex, Term};
 use kakehashi_wire::limits::ORDERS_PER_BATCH_MAX;
 use kakehashi_wire::relay::{
     LegStream, Order, OrderResult, Outcome, RESYNC_LEGS_MAX, RemoveLeg, RenewLeg, Resync,
@@ -68,7 +68,7 @@ struct Entry {
     phase: Phase,
     /// The life it has at the relay, while the relay is thought to hold it.
     epoch: Option<Epoch>,
-    /// In this life the relay has been told what the leg receives, if that is to be said.
+    /// In this life the relay has been told what the leg receives.
     subscribed: bool,
     /// When its life there is to be extended.
     renew_at: Duration,
@@ -187,8 +187,9 @@ impl Plan {
         }
     }
 
-    /// A link began. Returns what to say first: the wanted legs in pieces that cover all numbers.
-    pub fn link_up(&mut self, incarnation: Incarnation) -> Vec<Resync> {
+    /// A link began. Returns what to say first in `term`: the wanted legs in pieces that cover all
+    /// numbers.
+    pub fn link_up(&mut self, incarnation: Incarnation, term: Term) -> Vec<Resync> {
         let same_life = self.incarnation == Some(incarnation);
         self.incarnation = Some(incarnation);
         self.linked = true;
@@ -215,7 +216,7 @@ impl Plan {
         }
         let refused = |entry: &Entry| matches!(entry.phase, Phase::Refused(_));
         let kept = self.legs.iter().filter(|(_, entry)| !refused(entry));
-        resync(kept.map(|(leg, _)| *leg).collect())
+        resync(term, kept.map(|(leg, _)| *leg).collect())
     }
 
     /// The link broke; whatever was under way is lost.
@@ -286,6 +287,7 @@ impl Plan {
         let entry = self.legs.get_mut(&leg)?;
         let (phase, order) = match entry.phase {
             Phase::Missing => {
+                entry.subscribed = true;
                 (Phase::Installing(generation), entry.leg.install(generation, lifetime_ms))
             }
             Phase::Unsubscribed => {
@@ -323,10 +325,10 @@ impl Plan {
         // Renewed after a third of its life: two more chances before it ends.
         let renew_at = now + self.lifetime / 3;
         let (phase, is_news) = match entry.phase {
-            Phase::Installing(generation) if holds => {
+            Phase::Installing(_) if holds => {
+                // What another node had the relay hold before goes on as the life it has.
                 let incarnation = self.incarnation?;
-                entry.epoch = Some(Epoch { incarnation, generation });
-                entry.subscribed = entry.leg.subscriptions.is_none();
+                entry.epoch = Some(Epoch { incarnation, generation: result.life });
                 entry.renew_at = renew_at;
                 (entry.settled(), true)
             }
@@ -398,18 +400,18 @@ impl Plan {
 }
 
 /// `keep`, which is sorted, in pieces whose ranges cover every number exactly once.
-fn resync(keep: Vec<LegId>) -> Vec<Resync> {
+fn resync(term: Term, keep: Vec<LegId>) -> Vec<Resync> {
     let mut first = LegId(0);
     let mut pieces = Vec::new();
     let mut rest = keep.as_slice();
     while rest.len() > RESYNC_LEGS_MAX {
         let (piece, others) = rest.split_at(RESYNC_LEGS_MAX);
         let last = LegId(others[0].0 - 1);
-        pieces.push(Resync { first, last, keep: piece.to_vec() });
+        pieces.push(Resync { term, first, last, keep: piece.to_vec() });
         first = others[0];
         rest = others;
     }
-    pieces.push(Resync { first, last: LegId(u64::MAX), keep: rest.to_vec() });
+    pieces.push(Resync { term, first, last: LegId(u64::MAX), keep: rest.to_vec() });
     pieces
 }
 

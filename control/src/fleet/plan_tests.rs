@@ -41,6 +41,15 @@ struct Held {
     subscriptions: Option<Vec<Subscription>>,
 }
 
+fn subject(order: &Order) -> (LegId, Generation) {
+    match order {
+        Order::Install(install) => (install.leg, install.generation),
+        Order::Renew(renew) => (renew.leg, renew.generation),
+        Order::Remove(remove) => (remove.leg, remove.generation),
+        Order::Subscribe(subscribe) => (subscribe.leg, subscribe.generation),
+    }
+}
+
 /// A relay as `wire::relay` describes it.
 #[derive(Default)]
 struct Model {
@@ -58,31 +67,37 @@ impl Model {
     }
 
     fn apply_one(&mut self, order: &Order, now: Duration) -> OrderResult {
-        let (leg, generation) = match order {
-            Order::Install(install) => (install.leg, install.generation),
-            Order::Renew(renew) => (renew.leg, renew.generation),
-            Order::Remove(remove) => (remove.leg, remove.generation),
-            Order::Subscribe(subscribe) => (subscribe.leg, subscribe.generation),
-        };
-        let result = |outcome| OrderResult { leg, generation, outcome };
+        let (leg, generation) = subject(order);
+        let outcome = self.outcome(order, now);
+        let life = self.held.get(&leg).map_or(Generation(0), |held| held.epoch.generation);
+        OrderResult { leg, generation, outcome, life }
+    }
+
+    fn outcome(&mut self, order: &Order, now: Duration) -> Outcome {
+        let (leg, generation) = subject(order);
         match self.seen.get(&leg) {
-            Some(seen) if *seen == generation => return result(Outcome::Unchanged),
-            Some(seen) if *seen > generation => return result(Outcome::Stale),
+            Some(seen) if *seen == generation => return Outcome::Unchanged,
+            Some(seen) if *seen > generation => return Outcome::Stale,
             _ => self.seen.insert(leg, generation),
         };
         let until = now + LIFETIME;
         match (order, self.held.get_mut(&leg)) {
-            (Order::Install(_), _) => {
+            // The same leg again: its life goes on.
+            (Order::Install(it), Some(held)) => {
+                (held.until, held.subscriptions) = (until, it.receives.clone());
+            }
+            (Order::Install(it), None) => {
                 let epoch = Epoch { incarnation: Incarnation(self.life), generation };
                 self.begun.push(epoch);
-                self.held.insert(leg, Held { until, epoch, subscriptions: None });
+                let subscriptions = it.receives.clone();
+                self.held.insert(leg, Held { until, epoch, subscriptions });
             }
             (Order::Remove(_), _) => drop(self.held.remove(&leg)),
             (Order::Renew(_), Some(held)) => held.until = until,
             (Order::Subscribe(it), Some(held)) => held.subscriptions = Some(it.streams.clone()),
-            (Order::Renew(_) | Order::Subscribe(_), None) => return result(Outcome::NoSuchLeg),
+            (Order::Renew(_) | Order::Subscribe(_), None) => return Outcome::NoSuchLeg,
         }
-        result(Outcome::Applied)
+        Outcome::Applied
     }
 
     fn resync(&mut self, pieces: &[Resync]) {
@@ -158,7 +173,7 @@ impl World {
 
     fn relink(&mut self) {
         self.plan.link_down();
-        let pieces = self.plan.link_up(Incarnation(self.model.life));
+        let pieces = self.plan.link_up(Incarnation(self.model.life), Term::ALONE);
         self.model.resync(&pieces);
     }
 
@@ -335,31 +350,78 @@ fn a_refusal_stands_until_the_leg_is_released() {
     world.act(&Act::Want(1));
     let orders = world.plan.orders(world.now, &mut world.generations);
     let [Order::Install(install)] = &orders[..] else { panic!("one install") };
-    let no =
-        OrderResult { leg: install.leg, generation: install.generation, outcome: Outcome::NoRoom };
+    let (leg, generation) = (install.leg, install.generation);
+    let no = OrderResult { leg, generation, outcome: Outcome::NoRoom, life: Generation(0) };
     assert_eq!(world.plan.answered(&[no], world.now), [install.call]);
     assert_eq!(world.plan.standing(install.leg), Standing::Refused(Outcome::NoRoom));
     assert!(!world.exchange());
 }
 
 #[test]
-fn a_leg_is_ready_when_the_relay_knows_what_it_receives_and_is_told_again_in_its_next_life() {
+fn a_leg_is_told_what_it_receives_with_its_order_and_again_when_that_changes() {
     let mut world = World::new();
     world.plan.want(wanted(2));
     let leg = LegId(2);
-    for _life in 0..2 {
+    for life in 0..2 {
         assert_eq!(world.plan.epoch(leg), None);
         assert!(world.exchange());
         let epoch = world.plan.epoch(leg).unwrap();
         assert_eq!(epoch.incarnation, Incarnation(world.model.life));
-        assert_eq!(world.plan.standing(leg), Standing::Waiting);
-        assert!(world.exchange());
         assert_eq!(world.plan.standing(leg), Standing::InForce);
+        if life == 0 {
+            assert_eq!(world.model.held[&leg].subscriptions, subscriptions(2));
+            world.plan.resubscribe(leg, Vec::new());
+            assert_eq!(world.plan.standing(leg), Standing::Waiting);
+            assert!(world.exchange());
+            assert_eq!(world.plan.standing(leg), Standing::InForce);
+        }
         assert_eq!(world.plan.epoch(leg), Some(epoch), "what it receives is no new life");
-        assert_eq!(world.model.held[&leg].subscriptions, subscriptions(2));
+        assert_eq!(world.model.held[&leg].subscriptions, Some(Vec::new()));
         assert!(!world.exchange());
         world.act(&Act::Restart);
     }
+}
+
+#[test]
+fn what_changes_while_a_leg_is_installed_is_said_before_it_counts_as_held() {
+    let mut world = World::new();
+    world.plan.want(wanted(2));
+    let batch = world.plan.orders(world.now, &mut world.generations);
+    world.plan.resubscribe(LegId(2), Vec::new());
+    let results = world.model.apply(&batch, world.now);
+    world.plan.answered(&results, world.now);
+    assert_eq!(world.plan.standing(LegId(2)), Standing::Waiting);
+    assert!(world.exchange());
+    assert_eq!(world.plan.standing(LegId(2)), Standing::InForce);
+    assert_eq!(world.model.held[&LegId(2)].subscriptions, Some(Vec::new()));
+}
+
+#[test]
+fn another_nodes_plan_of_the_same_legs_finds_the_lives_they_have() {
+    let mut world = World::new();
+    for leg in 0..4 {
+        world.wished.insert(LegId(leg));
+        world.plan.want(wanted(leg));
+    }
+    world.plan.want(wanted(9));
+    while world.exchange() {}
+    let epochs = |world: &World| {
+        world.wished.iter().map(|leg| world.plan.epoch(*leg).unwrap()).collect::<Vec<_>>()
+    };
+    let before = epochs(&world);
+    // A hold was lifted that only the node before knew of.
+    world.plan.resubscribe(LegId(3), Vec::new());
+    while world.exchange() {}
+    world.plan = Plan::new(LIFETIME);
+    for leg in 0..4 {
+        world.plan.want(wanted(leg));
+    }
+    world.relink();
+    assert_eq!(world.held(), world.wished, "what the node before wanted more is gone");
+    while world.exchange() {}
+    assert_eq!(epochs(&world), before, "no leg began another life");
+    assert_eq!(world.model.begun.len(), 5);
+    assert_eq!(world.model.held[&LegId(3)].subscriptions, None);
 }
 
 #[test]
@@ -367,15 +429,17 @@ fn a_leg_that_cannot_be_told_what_it_receives_is_taken_away() {
     let mut world = World::new();
     world.plan.want(wanted(2));
     world.exchange();
+    world.plan.resubscribe(LegId(2), Vec::new());
     let orders = world.plan.orders(world.now, &mut world.generations);
     let [Order::Subscribe(asked)] = &orders[..] else { panic!("one subscription") };
     let outcome = Outcome::BadOrder;
-    let no = OrderResult { leg: asked.leg, generation: asked.generation, outcome };
+    let (leg, generation, life) = (asked.leg, asked.generation, Generation(1));
+    let no = OrderResult { leg, generation, outcome, life };
     assert_eq!(world.plan.answered(&[no], world.now), [CallId(1)]);
     for _ in 0..2 {
         assert_eq!(world.plan.standing(LegId(2)), Standing::Refused(outcome));
         world.exchange();
-        assert!(world.held().is_empty(), "it would receive everything");
+        assert!(world.held().is_empty(), "it would receive something else");
     }
     world.relink();
     assert!(!world.exchange());
@@ -430,7 +494,7 @@ fn removals_go_first_and_do_not_wait_for_answers() {
 fn a_long_list_is_cut_into_ranges_without_gap_or_overlap() {
     for count in [0, 1, RESYNC_LEGS_MAX, RESYNC_LEGS_MAX + 1, 3 * RESYNC_LEGS_MAX + 7] {
         let keep: Vec<_> = (0..count as u64).map(|i| LegId(i * 1000)).collect();
-        let pieces = resync(keep.clone());
+        let pieces = resync(Term::ALONE, keep.clone());
         assert_eq!(pieces[0].first, LegId(0));
         assert_eq!(pieces.last().unwrap().last, LegId(u64::MAX));
         for pair in pieces.windows(2) {

@@ -3,7 +3,7 @@
 use super::{Generations, LinkId, Relay, Standing, WantedLeg};
 use crate::capacity::{ORDERS_ANSWER_TIMEOUT, RELAYS_MAX};
 use crate::placement::Candidate;
-use kakehashi_wire::id::{CallId, Epoch, LegId, RelayId, ShardIndex};
+use kakehashi_wire::id::{CallId, Epoch, LegId, RelayId, ShardIndex, Term};
 use kakehashi_wire::media::Address;
 use kakehashi_wire::relay::{FromRelay, Hello, LegStream, Orders, Subscription, ToRelay};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +22,9 @@ pub type LegNews = BTreeSet<CallId>;
 
 /// The relays by number.
 pub struct Fleet {
+    term: Term,
+    /// The newest that a relay obeys instead, until somebody has asked.
+    newer: Option<Term>,
     relays: BTreeMap<RelayId, Relay>,
     by_link: BTreeMap<LinkId, RelayId>,
     generations: Generations,
@@ -29,9 +32,17 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// No relays yet.
-    pub fn new(generations: Generations, leg_lifetime: Duration) -> Self {
-        Self { relays: BTreeMap::new(), by_link: BTreeMap::new(), generations, leg_lifetime }
+    /// No relays yet. `generations` were reserved after `term` was claimed: a relay that goes over to
+    /// a newer term sees generations go up.
+    pub fn new(term: Term, generations: Generations, leg_lifetime: Duration) -> Self {
+        Self {
+            term,
+            newer: None,
+            relays: BTreeMap::new(),
+            by_link: BTreeMap::new(),
+            generations,
+            leg_lifetime,
+        }
     }
 
     /// A relay connected.
@@ -49,8 +60,20 @@ impl Fleet {
             out.push(ToLink::Close(older, "the relay connected again"));
         }
         self.by_link.insert(link, id);
-        let pieces = relay.plan.link_up(incarnation);
+        let pieces = relay.plan.link_up(incarnation, self.term);
         out.extend(pieces.into_iter().map(|piece| ToLink::Say(link, piece.into())));
+    }
+
+    /// A newer term that relays obey, if one was heard of since this was last asked.
+    pub fn newer_term(&mut self) -> Option<Term> {
+        self.newer.take()
+    }
+
+    /// A relay obeys a newer term: it is not ordered any more. Its connection stays, since this node
+    /// stays a node.
+    fn stop_ordering(&mut self, link: LinkId, newest: Term) -> LegNews {
+        self.newer = self.newer.max(Some(newest));
+        self.link_down(link)
     }
 
     /// A connection is gone. Returns the calls that have legs at its relay.
@@ -67,13 +90,20 @@ impl Fleet {
         let relay = self.by_link.get(&link).and_then(|id| self.relays.get_mut(id));
         let Some(relay) = relay else { return LegNews::new() };
         match message {
+            FromRelay::Outdated(outdated) if outdated.newest > self.term => {
+                return self.stop_ordering(link, outdated.newest);
+            }
+            FromRelay::RelayHeartbeat(beat) if beat.term > self.term => {
+                return self.stop_ordering(link, beat.term);
+            }
             FromRelay::OrdersDone(done) => {
                 return relay.plan.answered(&done.results, now).into_iter().collect();
             }
             FromRelay::RelayHeartbeat(beat) => relay.set_loads(beat.shards, now),
             FromRelay::CounterReport(report) => relay.set_counters(report.counters),
-            // What wrapped is about calls, not about their legs' standing.
-            FromRelay::Hello(_) | FromRelay::Rollovers(_) => {}
+            // What wrapped is about calls, not about their legs' standing. A term that is refused
+            // although none is newer is nonsense.
+            FromRelay::Hello(_) | FromRelay::Rollovers(_) | FromRelay::Outdated(_) => {}
         }
         LegNews::new()
     }
@@ -155,7 +185,7 @@ impl Fleet {
                 if orders.is_empty() {
                     break;
                 }
-                out.push(ToLink::Say(link, Orders { orders }.into()));
+                out.push(ToLink::Say(link, Orders { term: self.term, orders }.into()));
             }
         }
     }
@@ -188,3 +218,7 @@ pub enum Together {
     /// At least one will not be held.
     Refused,
 }
+
+#[cfg(test)]
+#[path = "roster_tests.rs"]
+mod tests;

@@ -57,6 +57,7 @@ impl WantedLeg {
             terminal_password: self.terminal_password.clone(),
             streams: self.streams.clone(),
             lane: self.lane.clone(),
+            receives: self.subscriptions.clone(),
             rate_kbps: self.rate_kbps,
             lifetime_ms,
         })

@@ -185,6 +185,7 @@ mod tests {
     use crate::store::{Embedded, SharedStore};
     use core::future::poll_fn;
     use core::task::Poll;
+    use kakehashi_wire::id::Term;
     use kakehashi_wire::id::{AccountId, DeviceId, TenantId};
     use kakehashi_wire::secret::ResumeToken;
     use std::pin::{Pin, pin};
@@ -196,7 +197,7 @@ mod tests {
         let store: SharedStore = Arc::new(store);
         let records = Arc::new(Records::new(Arc::clone(&store)));
         let settings = Config::default().core();
-        let fleet = Fleet::new(Generations::new(1..2), Duration::from_secs(1));
+        let fleet = Fleet::new(Term::ALONE, Generations::new(1..2), Duration::from_secs(1));
         let core = Coordinator::new(settings, Entropy::system(), fleet);
         driver::start(core, Clock::start(), records, store).0
     }

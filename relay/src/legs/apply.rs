@@ -10,6 +10,11 @@
 //! | remove | `<` Stale, `=` BadOrder, `>` Applied | `<` Stale, `=` `>` Unchanged | Unchanged |
 //! | subscribe | `<` Stale, `=` Unchanged, `>` Applied | `<` `=` Stale, `>` NoSuchLeg | NoSuchLeg |
 //!
+//! An installation is a whole statement of what is wanted. If the leg is there and is equal in call,
+//! keys, streams and lane, its life goes on: address, replay windows and everything sealed stay as
+//! they are, and only generation, rate, lifetime and what it receives follow the order. So whoever
+//! begins to order can state every leg without harm to any.
+//!
 //! A removal is remembered even if there was nothing to remove: it may have overtaken the order
 //! that installs. A removal under the very generation that installed the leg contradicts it. A leg
 //! that ended or fell to a resync was not removed by an order, so nothing of it is remembered and
@@ -17,8 +22,8 @@
 //!
 //! Not so a leg of the seal lane: its keys come from the order's generation, and have sealed.
 //! However it went, also into the pass lane, its generation is remembered, and once it is not any
-//! more, no order of that age is believed. A newer order for a living leg begins another life with
-//! other keys.
+//! more, no order of that age is believed. A newer order for a living leg that wants another key,
+//! stream or lane begins another life with other keys.
 
 use super::bucket::Bucket;
 use super::downlink::Downlink;
@@ -58,7 +63,9 @@ impl LegTable {
             Order::Remove(order) => self.remove_by_order(slot, order),
             Order::Subscribe(order) => self.subscribe(slot, &order),
         };
-        OrderResult { leg, generation, outcome }
+        let held = self.find(leg).and_then(|slot| self.leg(slot));
+        let life = held.map_or(Generation(0), Leg::life);
+        OrderResult { leg, generation, outcome, life }
     }
 
     /// The place of a leg. One whose time is over is swept first: an order meets a whole leg or
@@ -79,6 +86,7 @@ impl LegTable {
             return outcome;
         }
         let applied = match slot {
+            Some(slot) if self.is_equal(slot, &order) => self.keep_living(slot, order, now),
             Some(slot) => self.replace(slot, order, now),
             None => self.insert(order, now),
         };
@@ -126,12 +134,41 @@ impl LegTable {
             return Some(Outcome::SsrcTaken);
         }
         let seals = matches!(order.lane, LegLane::Seal(_));
+        let receives = order.receives.as_deref().unwrap_or_default();
+        if is_ambiguous(receives) || (!seals && renames(receives)) {
+            return Some(Outcome::BadOrder);
+        }
         let living = slot.and_then(|slot| self.leg(slot)?.downlink());
         if seals && living.is_none() && order.generation <= self.tombstones.forgotten() {
             return Some(Outcome::Stale);
         }
         let full = !self.legs.has_room() || !self.calls.has_room(order.call);
         (slot.is_none() && full).then_some(Outcome::NoRoom)
+    }
+
+    /// Whether the leg is what an order wants. Its call is: see
+    /// [`check_install`](Self::check_install).
+    fn is_equal(&self, slot: Slot, order: &InstallLeg) -> bool {
+        self.leg(slot).is_some_and(|leg| {
+            leg.lane == order.lane
+                && leg.passwords.relay == order.relay_password
+                && leg.passwords.terminal == order.terminal_password
+                && leg.streams.are(&order.key, &order.streams)
+        })
+    }
+
+    /// The leg's life goes on.
+    fn keep_living(&mut self, slot: Slot, order: InstallLeg, now: Tick) -> Option<()> {
+        let leg = self.legs.get_mut(slot)?;
+        leg.generation = order.generation;
+        leg.hot.ends = now.after_ms(u64::from(order.lifetime_ms));
+        leg.hot.bucket.set_rate(order.rate_kbps, now);
+        let receives = order.receives.map(Vec::into_boxed_slice);
+        if leg.subscriptions != receives {
+            leg.subscriptions = receives;
+            self.connect_senders(slot);
+        }
+        Some(())
     }
 
     /// Address and, under the same key, replay state of the leg stay.
@@ -146,7 +183,8 @@ impl LegTable {
             self.streams.remove(ssrc);
         }
         leg.streams.replace(provider, order.key, &order.streams, &mut self.births);
-        leg.generation = order.generation;
+        (leg.generation, leg.life) = (order.generation, order.generation);
+        (leg.lane, leg.subscriptions) = (order.lane, order.receives.map(Vec::into_boxed_slice));
         leg.passwords =
             Passwords { relay: order.relay_password, terminal: order.terminal_password };
         leg.hot.ends = now.after_ms(u64::from(order.lifetime_ms));
@@ -174,9 +212,11 @@ impl LegTable {
             streams: Streams::new(self.provider, order.key, &order.streams, &mut self.births),
             id,
             generation: order.generation,
+            life: order.generation,
+            lane: order.lane,
             passwords: Passwords { relay: order.relay_password, terminal: order.terminal_password },
             downlink,
-            subscriptions: None,
+            subscriptions: order.receives.map(Vec::into_boxed_slice),
         };
         let placed = self.legs.insert(leg);
         debug_assert_eq!(placed, Some(slot), "nothing came between next_slot and insert");
@@ -258,18 +298,20 @@ impl LegTable {
         let Some((slot, leg)) = slot.and_then(|slot| Some((slot, self.legs.get_mut(slot)?))) else {
             return Outcome::NoSuchLeg;
         };
-        let renames = order.streams.iter().any(|stream| stream.source != stream.shown_as);
-        if is_ambiguous(&order.streams) || (renames && leg.downlink.is_none()) {
+        if is_ambiguous(&order.streams) || (renames(&order.streams) && leg.downlink.is_none()) {
             return Outcome::BadOrder;
         }
         leg.generation = order.generation;
         leg.subscriptions = Some(order.streams.as_slice().into());
-        let (call, position) = (leg.hot.call, leg.hot.position);
-        let others = self.calls.others(call, position);
-        for other in others.filter_map(|other| self.calls.leg(call, other)).collect::<Vec<_>>() {
+        self.connect_senders(slot);
+        Outcome::Applied
+    }
+
+    /// Settles anew what the leg at `slot` gets of the others of its call.
+    fn connect_senders(&mut self, slot: Slot) {
+        for other in self.others(slot).collect::<Vec<_>>() {
             self.connect_pair(other, slot);
         }
-        Outcome::Applied
     }
 
     fn remove_by_order(&mut self, slot: Option<Slot>, order: RemoveLeg) -> Outcome {
@@ -285,6 +327,11 @@ impl LegTable {
             }
         }
     }
+}
+
+/// Whether a stream is to arrive under another name than its own.
+fn renames(streams: &[Subscription]) -> bool {
+    streams.iter().any(|stream| stream.source != stream.shown_as)
 }
 
 /// Whether a source or a name stands in a list twice.

@@ -5,7 +5,7 @@ use crate::capacity::{SWEEP_LEGS, TOMBSTONES};
 use crate::legs::leg::Leg;
 use crate::path::verdict::Verdict;
 use crate::testing::{LIFETIME_MS, Phone, World, address, master_key, stream};
-use kakehashi_wire::id::{CallId, Generation, LegId};
+use kakehashi_wire::id::{CallId, Generation, LegId, Term};
 use kakehashi_wire::limits::LEGS_PER_CALL_MAX;
 use kakehashi_wire::relay::{
     LegLane, Order, Outcome, RemoveLeg, RenewLeg, Resync, SubscribeLeg, Subscription,
@@ -122,6 +122,121 @@ fn a_newer_order_keeps_address_and_replay_state_only_under_the_same_key() {
     assert_eq!(ssrcs, [phones[0].ssrc, phones[1].ssrc]);
 }
 
+/// A node that takes over states every leg: what is equal goes on as if nothing had been said.
+#[test]
+fn an_equal_leg_of_a_newer_order_goes_on_in_its_life() {
+    for sealed in [false, true] {
+        let of = |n| if sealed { Phone::new(1, n).sealed() } else { Phone::new(1, n) };
+        let mut phones = [1, 2].map(of);
+        let mut world = World::with(&phones);
+        let mut ear = sealed.then(|| phones[1].ear());
+        let mut heard = |world: &mut World, phones: &mut [Phone; 2]| {
+            let packet = phones[0].rtp();
+            let effect = world.send(phones[0].address, &packet);
+            assert_eq!(effect.verdict, Verdict::Forwarded);
+            if let Some(ear) = &mut ear {
+                let (_, sealed) = &effect.answers[0];
+                ear.hear(sealed).expect("sealed in the same life, with a number of its own");
+            }
+            packet
+        };
+        let first = heard(&mut world, &mut phones);
+        world.now = world.now.after_ms(u64::from(LIFETIME_MS) - 1);
+        for (n, phone) in (0..).zip(&phones) {
+            let before = world.legs.snapshot().legs[&phone.leg].clone();
+            let mut install = phone.install(100 + n);
+            install.rate_kbps = 4_000;
+            let result = world.legs.apply(Order::Install(install), world.now);
+            assert_eq!((result.outcome, result.life), (Outcome::Applied, Generation(1)));
+            let after = world.legs.snapshot().legs[&phone.leg].clone();
+            assert_eq!((after.latch, after.openers), (before.latch, before.openers));
+            assert_eq!(after.ends, world.now.after_ms(u64::from(LIFETIME_MS)));
+        }
+        assert_eq!(world.send(phones[0].address, &first).verdict, Verdict::Replayed);
+        world.now = world.now.after_ms(u64::from(LIFETIME_MS) - 1);
+        heard(&mut world, &mut phones);
+        // What was ordered before the take-over comes too late.
+        assert_eq!(world.apply(order("remove", &phones[0], 2)), Outcome::Stale);
+        let again = world.legs.apply(order("install", &phones[0], 100), world.now);
+        assert_eq!((again.outcome, again.life), (Outcome::Unchanged, Generation(1)));
+    }
+}
+
+#[test]
+fn a_leg_that_differs_in_what_it_is_begins_another_life() {
+    let phone = Phone::new(1, 1).sealed();
+    let changes: [&dyn Fn(&mut kakehashi_wire::relay::InstallLeg); 5] = [
+        &|order| order.key = master_key(200),
+        &|order| order.streams = vec![stream(Ssrc(5))],
+        &|order| order.lane = LegLane::Pass,
+        &|order| order.lane = Phone::new(1, 2).sealed().lane,
+        &|order| order.relay_password = Phone::new(1, 2).relay_password,
+    ];
+    for (nth, change) in changes.into_iter().enumerate() {
+        let mut world = World::new(4);
+        world.apply(order("install", &phone, 1));
+        let mut other = phone.install(7);
+        change(&mut other);
+        let result = world.legs.apply(Order::Install(other), world.now);
+        assert_eq!((result.outcome, result.life), (Outcome::Applied, Generation(7)), "{nth}");
+        let renewed = world.legs.apply(order("renew", &phone, 8), world.now);
+        assert_eq!(renewed.life, Generation(7), "a renewal begins none");
+    }
+}
+
+#[test]
+fn an_order_says_what_a_leg_receives_also_of_one_that_goes_on() {
+    let mut phones = [1, 2, 3].map(|n| Phone::new(1, n));
+    let mut world = World::with(&phones);
+    let receives = |world: &mut World, phones: &mut [Phone; 3], source: usize| {
+        let packet = phones[source].rtp();
+        world.send(phones[source].address, &packet).hops.contains(&phones[2].address)
+    };
+    let of = |ssrc| Subscription { source: ssrc, shown_as: ssrc };
+    let only_first = Some(vec![of(phones[0].ssrc)]);
+    let wishes = [(None, true, true), (only_first, true, false), (Some(vec![]), false, false)];
+    let all = wishes.iter().chain(wishes.iter().rev());
+    for (generation, (wish, first, second)) in (10..).zip(all) {
+        let mut install = phones[2].install(generation);
+        install.receives = wish.clone();
+        let result = world.legs.apply(Order::Install(install), world.now);
+        assert_eq!((result.outcome, result.life), (Outcome::Applied, Generation(1)));
+        assert_eq!(receives(&mut world, &mut phones, 0), *first);
+        assert_eq!(receives(&mut world, &mut phones, 1), *second);
+    }
+    let mut renamed = phones[2].install(99);
+    let [a, b] = [Ssrc(1), Ssrc(2)];
+    renamed.receives = Some(vec![Subscription { source: a, shown_as: b }]);
+    assert_eq!(world.apply(Order::Install(renamed.clone())), Outcome::BadOrder, "not in this lane");
+    renamed.receives = Some(vec![of(a), of(a)]);
+    assert_eq!(world.apply(Order::Install(renamed)), Outcome::BadOrder, "twice");
+}
+
+#[test]
+fn whoever_states_what_is_wanted_is_told_again_what_has_wrapped() {
+    let mut phone = Phone::new(1, 1).known_to_have_wrapped(3).having_wrapped(3);
+    let mut world = World::new(4);
+    world.apply(order("install", &phone, 1));
+    world.send(phone.address, &phone.check());
+    let packet = phone.rtp();
+    world.send(phone.address, &packet);
+    let told = |world: &mut World| {
+        let mut told = Vec::new();
+        world.legs.sweep(world.now, |it| {
+            told.push(it);
+            true
+        });
+        told
+    };
+    let wrapped = vec![kakehashi_wire::relay::LegStream { ssrc: phone.ssrc, rollover: 3 }];
+    assert_eq!((told(&mut world), told(&mut world)), (wrapped.clone(), Vec::new()));
+    let keep = vec![phone.leg];
+    let (first, last) = (LegId(0), LegId(u64::MAX));
+    let stated = Wanted::from(Resync { term: Term(2), first, last, keep });
+    assert!(world.legs.resync(&stated, &mut ResyncCursor::default()));
+    assert_eq!(told(&mut world), wrapped);
+}
+
 #[test]
 fn a_leg_is_silent_when_its_lifetime_ends_and_swept_soon_after() {
     let mut phones = [1, 2].map(|n| Phone::new(1, n));
@@ -193,6 +308,7 @@ fn a_resync_drops_what_is_not_wanted_in_its_range_and_nothing_else() {
     let phones: Vec<_> = (0..10).map(|n| Phone::new(u64::from(n / 2), n)).collect();
     let mut world = World::with(&phones);
     let resync = Resync {
+        term: Term::ALONE,
         first: phones[2].leg,
         last: phones[7].leg,
         keep: vec![phones[6].leg, phones[3].leg, LegId(12)],
@@ -203,7 +319,8 @@ fn a_resync_drops_what_is_not_wanted_in_its_range_and_nothing_else() {
     assert_eq!(left, [0, 1, 3, 6, 8, 9].map(|n: usize| phones[n].leg));
     assert_eq!(world.apply(order("install", &phones[2], 1)), Outcome::Applied, "wanted again");
     let before = world.legs.snapshot();
-    let all = Resync { first: LegId(0), last: LegId(u64::MAX), keep: left.clone() };
+    let term = Term::ALONE;
+    let all = Resync { term, first: LegId(0), last: LegId(u64::MAX), keep: left.clone() };
     let mut kept = Wanted::from(Resync { keep: vec![phones[2].leg], ..all.clone() });
     assert!(kept.drops(left[0]) && !kept.drops(phones[2].leg));
     kept = Wanted::from(Resync { keep: before.legs.keys().copied().collect(), ..all });
@@ -219,7 +336,8 @@ fn install(world: &mut World, phone: &Phone, lane: LegLane, generation: u64) -> 
 
 /// Drops a leg as if control had not named it.
 fn drop_leg(world: &mut World, leg: LegId) {
-    let unwanted = Wanted::from(Resync { first: leg, last: leg, keep: Vec::new() });
+    let unwanted =
+        Wanted::from(Resync { term: Term::ALONE, first: leg, last: leg, keep: Vec::new() });
     while !world.legs.resync(&unwanted, &mut ResyncCursor::default()) {}
 }
 
@@ -305,6 +423,13 @@ fn memory(address: usize, bytes: usize) -> Vec<u8> {
     found
 }
 
+/// Without optimisation, an emptied place takes over whatever bytes lay on the stack: here the leg's
+/// own, from when it was made.
+#[inline(never)]
+fn overwrite_stack() {
+    core::hint::black_box(&mut [0xee_u8; 256 * 1_024]);
+}
+
 #[test]
 fn a_removed_leg_leaves_no_secret_where_it_was() {
     for way in ["removal", "resync"] {
@@ -320,6 +445,7 @@ fn a_removed_leg_leaves_no_secret_where_it_was() {
         };
         let all = || [master.key(), master.salt(), &passwords[0][..], &passwords[1][..]].map(held);
         assert_eq!(all(), [true; 4], "it is looked for in the right place");
+        overwrite_stack();
         if way == "removal" {
             world.apply(order("remove", &phone, 2));
         } else {

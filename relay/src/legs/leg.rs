@@ -11,7 +11,7 @@ use core::mem::offset_of;
 use core::net::SocketAddr;
 use core::ops::Range;
 use kakehashi_wire::id::{Generation, LegId};
-use kakehashi_wire::relay::Subscription;
+use kakehashi_wire::relay::{LegLane, Subscription};
 use kakehashi_wire::secret::IcePassword;
 
 /// A terminal's presence in a call, as this shard needs it.
@@ -23,7 +23,12 @@ pub struct Leg {
     pub(super) streams: Streams,
     /// The rest: orders and rare packets.
     pub(super) id: LegId,
+    /// Of the order that was last applied to it.
     pub(super) generation: Generation,
+    /// Of the order that began its life: what it is sealed with comes of it.
+    pub(super) life: Generation,
+    /// As ordered, to tell whether a newer order wants the same.
+    pub(super) lane: LegLane,
     pub(super) passwords: Passwords,
     /// In the seal lane, what is sealed for the leg.
     pub(super) downlink: Option<Box<Downlink>>,
@@ -77,6 +82,11 @@ impl Leg {
     /// Whether its lifetime is over.
     pub fn has_ended(&self, now: Tick) -> bool {
         self.hot.ends <= now
+    }
+
+    /// The order that began its life.
+    pub fn life(&self) -> Generation {
+        self.life
     }
 
     /// Where it is.

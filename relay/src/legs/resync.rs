@@ -24,7 +24,12 @@ impl From<Resync> for Wanted {
 impl Wanted {
     /// Whether `leg` is in the range and not wanted.
     pub(crate) fn drops(&self, leg: LegId) -> bool {
-        self.range.contains(&leg) && self.keep.binary_search(&leg).is_err()
+        self.range.contains(&leg) && !self.has(leg)
+    }
+
+    /// Whether `leg` is wanted.
+    fn has(&self, leg: LegId) -> bool {
+        self.keep.binary_search(&leg).is_ok()
     }
 }
 
@@ -41,6 +46,9 @@ impl LegTable {
         for slot in (cursor.0..end).map(Slot::from_number) {
             if self.leg(slot).is_some_and(|leg| wanted.drops(leg.id())) {
                 self.remove(slot);
+            } else if let Some(leg) = self.legs.get_mut(slot).filter(|leg| wanted.has(leg.id())) {
+                // Whoever says what is wanted may not have heard what was reported before.
+                leg.streams.report_again();
             }
         }
         cursor.0 = end;

@@ -127,6 +127,17 @@ impl Streams {
         self.reported = [0; STREAMS_PER_LEG_MAX];
     }
 
+    /// Whether these are the streams of an order, under the key it has.
+    pub(super) fn are(&self, master: &MasterKey, streams: &[LegStream]) -> bool {
+        let same = self.ssrcs().map(|(_, ssrc)| ssrc).eq(streams.iter().map(|it| it.ssrc));
+        same && self.master == *master
+    }
+
+    /// Reports from now on again how often the streams have wrapped.
+    pub(super) fn report_again(&mut self) {
+        self.reported = [0; STREAMS_PER_LEG_MAX];
+    }
+
     /// Where in this lies what an SRTP packet of a stream needs.
     pub(super) fn of_a_packet(stream: StreamIndex) -> [Range<usize>; 2] {
         let auth = offset_of!(Self, auth);

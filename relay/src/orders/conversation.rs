@@ -1,16 +1,15 @@
-//! One conversation with control: hello, welcome, then orders in and reports out until it breaks.
+//! One conversation with a node: hello, welcome, then orders in and reports out until it breaks.
 //!
 //! Three loops share the connection: one reads and carries out, one writes, one beats. The first to
 //! fail ends all three.
 
-use super::dispatch::Dispatcher;
 use super::lost::LinkLost;
-use super::report::{Published, report};
+use super::office::Office;
+use super::report::report;
+use super::terms::LinkNumber;
 use super::{frames, link::LinkConfig};
 use crate::capacity::{COUNTER_REPORT_MS, HELLO_MS, OUTBOX_MESSAGES};
-use kakehashi_wire::relay::{
-    FromRelay, Hello, OrdersDone, RelayHeartbeat, Rollovers, ShardOffer, ToRelay, Welcome,
-};
+use kakehashi_wire::relay::{FromRelay, Hello, RelayHeartbeat, Rollovers, ToRelay, Welcome};
 use quinn::{Connection, RecvStream, SendStream};
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -47,11 +46,11 @@ struct Ear {
 pub(super) async fn introduce(
     connection: &Connection,
     config: &LinkConfig,
-    dispatcher: &Dispatcher,
+    office: &Office,
 ) -> Result<(SendStream, RecvStream, Welcome), LinkLost> {
     let greeting = async {
         let (mut send, mut receive) = connection.open_bi().await?;
-        frames::write(&mut send, &hello(config, dispatcher).into()).await?;
+        frames::write(&mut send, &hello(config, office).into()).await?;
         match frames::read(&mut receive).await? {
             ToRelay::Welcome(welcome) => Ok((send, receive, welcome)),
             other => Err(LinkLost::Protocol(format!("{} came before Welcome", other.name()))),
@@ -61,17 +60,12 @@ pub(super) async fn introduce(
     timeout(Duration::from_millis(HELLO_MS), greeting).await.map_err(|_| silent())?
 }
 
-fn hello(config: &LinkConfig, dispatcher: &Dispatcher) -> Hello {
-    let offer = dispatcher.shards().iter().map(|shard| ShardOffer {
-        shard: shard.index,
-        address: shard.address.into(),
-        legs_max: shard.legs_max,
-    });
+fn hello(config: &LinkConfig, office: &Office) -> Hello {
     Hello {
         relay: config.relay,
         incarnation: config.incarnation,
         software: concat!("kakehashi-relay ", env!("CARGO_PKG_VERSION")).into(),
-        shards: offer.collect(),
+        shards: office.offers().to_vec(),
     }
 }
 
@@ -80,16 +74,14 @@ pub(super) async fn converse(
     send: SendStream,
     receive: RecvStream,
     welcome: &Welcome,
-    dispatcher: &mut Dispatcher,
+    (office, link): (&Office, LinkNumber),
 ) -> LinkLost {
     let (outbox, messages) = mpsc::channel(OUTBOX_MESSAGES);
     let ear = Ear { heard: Cell::new(Some(Instant::now())), beat: Cell::new(0) };
-    let published: Vec<_> =
-        dispatcher.shards().iter().map(|shard| Arc::clone(&shard.published)).collect();
     let ended = tokio::try_join!(
-        listen(receive, dispatcher, &ear, outbox.clone()),
+        listen(receive, (office, link), &ear, outbox.clone()),
         speak(send, messages),
-        beat(welcome.into(), &published, &ear, outbox),
+        beat(welcome.into(), (office, link), &ear, outbox),
     );
     match ended {
         Err(lost) => lost,
@@ -99,7 +91,7 @@ pub(super) async fn converse(
 
 async fn listen(
     mut receive: RecvStream,
-    dispatcher: &mut Dispatcher,
+    (office, link): (&Office, LinkNumber),
     ear: &Ear,
     outbox: mpsc::Sender<FromRelay>,
 ) -> Result<Infallible, LinkLost> {
@@ -108,10 +100,14 @@ async fn listen(
         ear.heard.set(None);
         match message {
             ToRelay::Orders(orders) => {
-                let results = dispatcher.orders(orders.orders).await;
-                put(&outbox, OrdersDone { results }.into()).await?;
+                let answer = office.orders(link, orders).await;
+                put(&outbox, answer.map_or_else(FromRelay::from, FromRelay::from)).await?;
             }
-            ToRelay::Resync(resync) => dispatcher.resync(resync).await,
+            ToRelay::Resync(resync) => {
+                if let Err(outdated) = office.resync(link, resync).await {
+                    put(&outbox, outdated.into()).await?;
+                }
+            }
             ToRelay::NodeHeartbeat(heartbeat) => ear.beat.set(heartbeat.beat),
             ToRelay::Welcome(_) => {
                 return Err(LinkLost::Protocol("a second Welcome came".into()));
@@ -133,10 +129,11 @@ async fn speak(
 
 async fn beat(
     pace: Pace,
-    published: &[Arc<Published>],
+    (office, link): (&Office, LinkNumber),
     ear: &Ear,
     outbox: mpsc::Sender<FromRelay>,
 ) -> Result<Infallible, LinkLost> {
+    let published = office.published();
     let mut beats = interval(pace.beat);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut reported: Option<Instant> = None;
@@ -148,12 +145,15 @@ async fn beat(
             return Err(LinkLost::Silent { ms });
         }
         let shards = published.iter().map(|shard| shard.load()).collect();
-        put(&outbox, RelayHeartbeat { beat: ear.beat.get(), shards }.into()).await?;
+        put(&outbox, RelayHeartbeat { beat: ear.beat.get(), term: office.newest(), shards }.into())
+            .await?;
         let due = Duration::from_millis(COUNTER_REPORT_MS);
         if reported.is_none_or(|reported| now.saturating_duration_since(reported) >= due) {
             reported = Some(now);
             put(&outbox, report(published.iter().map(Arc::as_ref)).into()).await?;
-            for streams in published.iter().map(|shard| shard.take_wrapped()) {
+            // Each is told once, to the node whose legs they are.
+            let taken = published.iter().filter(|_| office.is_lead(link));
+            for streams in taken.map(|shard| shard.take_wrapped()) {
                 if !streams.is_empty() {
                     put(&outbox, Rollovers { streams }.into()).await?;
                 }

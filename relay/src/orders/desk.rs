@@ -76,7 +76,7 @@ mod tests {
     use crate::capacity::SWEEP_LEGS;
     use crate::orders::mailbox::{LinkEnd, mailbox};
     use crate::testing::{Phone, World, stream};
-    use kakehashi_wire::id::LegId;
+    use kakehashi_wire::id::{LegId, Term};
     use kakehashi_wire::relay::{Order, Outcome, Resync};
     use kakehashi_wire::rtp::Ssrc;
     use tokio::sync::Notify;
@@ -100,7 +100,8 @@ mod tests {
         while desk.turn(&mut world.legs, world.now) > 0 {}
         assert_eq!((world.legs.len() as u64, desk.has_work()), (count, false));
 
-        let nothing = Resync { first: LegId(0), last: LegId(u64::MAX), keep: Vec::new() };
+        let nothing =
+            Resync { term: Term::ALONE, first: LegId(0), last: LegId(u64::MAX), keep: Vec::new() };
         put(&mut link, ShardCommand::Resync(Ticket(count), Arc::new(nothing.into())));
         let late = Phone::new(1, 7).install(1);
         put(&mut link, ShardCommand::Order(Ticket(count + 1), Order::Install(late)));

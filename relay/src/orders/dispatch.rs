@@ -4,7 +4,7 @@ use super::link::ShardHandle;
 use super::mailbox::{NotPut, ShardCommand, ShardReply, Ticket};
 use crate::capacity::SHARD_ANSWER_MS;
 use crate::legs::{Wanted, subject};
-use kakehashi_wire::id::LegId;
+use kakehashi_wire::id::{Generation, LegId};
 use kakehashi_wire::relay::{Order, OrderResult, Outcome, Resync};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,14 +41,16 @@ impl Batch {
         let Some(at) = ticket.checked_sub(self.first.0) else { return };
         self.outstanding = self.outstanding.saturating_sub(1);
         let known = usize::try_from(at).ok().and_then(|at| self.results.get_mut(at));
-        if let Some((known, result)) = known.zip(result) {
-            known.outcome = stronger(known.outcome, result.outcome);
+        if let Some((known, result)) = known.zip(result)
+            && says_more(result.outcome, known.outcome)
+        {
+            *known = result;
         }
     }
 }
 
-/// Of what two shards answered to the same order, the one that says more about the leg.
-fn stronger(one: Outcome, other: Outcome) -> Outcome {
+/// Whether of what two shards answered to the same order, the first says more about the leg.
+fn says_more(one: Outcome, other: Outcome) -> bool {
     let rank = |outcome| match outcome {
         Outcome::NoSuchShard => 0,
         Outcome::NoSuchLeg => 1,
@@ -57,7 +59,7 @@ fn stronger(one: Outcome, other: Outcome) -> Outcome {
         Outcome::NoRoom | Outcome::SsrcTaken | Outcome::BadOrder => 4,
         Outcome::Applied => 5,
     };
-    if rank(other) > rank(one) { other } else { one }
+    rank(one) > rank(other)
 }
 
 impl Dispatcher {
@@ -66,16 +68,13 @@ impl Dispatcher {
         Self { shards, directory: HashMap::new(), directory_max, next: Ticket(0), knock }
     }
 
-    pub(super) fn shards(&self) -> &[ShardHandle] {
-        &self.shards
-    }
-
     /// Applies `orders` in sequence; one result each. What a shard does not answer in time counts
     /// as [`Outcome::NoSuchShard`].
     pub(super) async fn orders(&mut self, orders: Vec<Order>) -> Vec<OrderResult> {
         let unheard = |order: &Order| {
             let (leg, generation) = subject(order);
-            OrderResult { leg, generation, outcome: Outcome::NoSuchShard }
+            let outcome = Outcome::NoSuchShard;
+            OrderResult { leg, generation, outcome, life: Generation(0) }
         };
         let mut batch = self.begin(orders.iter().map(unheard).collect());
         let removals: Vec<bool> =

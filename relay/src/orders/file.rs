@@ -94,6 +94,7 @@ pub(crate) fn run(
 mod tests {
     use super::*;
     use crate::testing::Phone;
+    use kakehashi_wire::id::Term;
     use kakehashi_wire::relay::{NodeHeartbeat, Orders};
     use std::io::Write;
 
@@ -105,7 +106,7 @@ mod tests {
 
     fn batch(calls: std::ops::Range<u64>) -> Vec<u8> {
         let orders = calls.map(|call| Order::Install(Phone::new(call, 1).install(1))).collect();
-        ToRelay::from(Orders { orders }).encode().unwrap()
+        ToRelay::from(Orders { term: Term::ALONE, orders }).encode().unwrap()
     }
 
     #[test]

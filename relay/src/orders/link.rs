@@ -1,13 +1,15 @@
-//! Keeps a link to control: dials, talks, and dials again when it breaks, until told to stop.
+//! Keeps a link to each node of control: dials, talks, and dials again when it breaks, until told to
+//! stop. One node that is away holds up no other.
 //!
 //! Runs on a thread of its own with a single-threaded event loop, so that nothing control does, and
 //! no handshake, costs a shard a microsecond.
 
 use super::conversation::{converse, introduce};
-use super::dispatch::Dispatcher;
 use super::lost::{LinkLost, SetupError};
 use super::mailbox::LinkEnd;
+use super::office::Office;
 use super::report::Published;
+use super::terms::LinkNumber;
 use super::tls;
 use crate::capacity::{
     BACK_OFF_MAX_MS, BACK_OFF_MIN_MS, DIAL_MS, FIRST_ROUND_TRIP_MS, LINK_IDLE_MS, LINK_WINDOW_BYTES,
@@ -17,9 +19,11 @@ use quinn::{ClientConfig, Connection, Endpoint, TransportConfig, VarInt};
 use rustls_pki_types::ServerName;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use tokio::task::LocalSet;
 
 /// Where control is, and who this relay is.
 #[derive(Clone, Debug)]
@@ -28,16 +32,26 @@ pub struct LinkConfig {
     pub relay: RelayId,
     /// This life of the process.
     pub incarnation: Incarnation,
-    /// Addresses of control's nodes as `host:port`; tried in turn.
-    pub control: Vec<String>,
-    /// The name control's certificate must carry.
-    pub server_name: String,
+    /// Control's nodes as `host:port`; there is a link to each.
+    pub nodes: Vec<String>,
+    /// The name their certificates must carry; `None`: the host each is named by.
+    pub server_name: Option<String>,
     /// PEM file with this relay's certificate chain.
     pub certificate: PathBuf,
     /// PEM file with its private key.
     pub key: PathBuf,
     /// PEM file with the CA that certifies control.
     pub ca: PathBuf,
+}
+
+impl LinkConfig {
+    /// The name that the certificate of `node` must carry.
+    fn name_of(&self, node: &str) -> Result<ServerName<'static>, SetupError> {
+        let host = node.rsplit_once(':').map_or(node, |(host, _port)| host);
+        let name = self.server_name.as_deref();
+        let name = name.unwrap_or_else(|| host.trim_matches(['[', ']']));
+        ServerName::try_from(name.to_owned()).map_err(|_| SetupError::ServerName(name.into()))
+    }
 }
 
 /// A shard as the link needs it.
@@ -54,35 +68,41 @@ pub struct ShardHandle {
     pub published: Arc<Published>,
 }
 
-/// Runs the link on this thread until `stop` turns true or its sender is gone.
+/// Runs the links on this thread until `stop` turns true or its sender is gone.
 ///
-/// `knock` is what all `shards`' mailboxes were made with. A control that cannot be reached is no
+/// `knock` is what all `shards`' mailboxes were made with. A node that cannot be reached is no
 /// error: it is logged, and tried again.
 ///
 /// # Errors
-/// [`SetupError`] if the link could never work: unusable files or settings.
+/// [`SetupError`] if the links could never work: unusable files or settings.
 pub fn run(
     config: LinkConfig,
     shards: Vec<ShardHandle>,
     knock: Arc<Notify>,
     stop: watch::Receiver<bool>,
 ) -> Result<(), SetupError> {
-    if config.control.is_empty() {
+    if config.nodes.is_empty() {
         return Err(SetupError::NoControl);
     }
-    if ServerName::try_from(config.server_name.as_str()).is_err() {
-        return Err(SetupError::ServerName(config.server_name));
+    for node in &config.nodes {
+        config.name_of(node)?;
     }
     tls::client(&config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
         let endpoint = endpoint()?;
-        let mut dispatcher = Dispatcher::new(shards, knock);
+        let (office, config) = (Rc::new(Office::new(shards, knock)), Rc::new(config));
+        let links = LocalSet::new();
+        for number in 0..config.nodes.len() {
+            let (config, office) = (Rc::clone(&config), Rc::clone(&office));
+            let link = Link { config, office, endpoint: endpoint.clone(), number };
+            links.spawn_local(async move { link.keep().await });
+        }
         let mut stop = stop;
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => {}
-            () = keep(&config, &endpoint, &mut dispatcher) => {}
+            () = links => {}
         }
         endpoint.close(VarInt::from_u32(0), b"the relay stops");
         // Control learns it now instead of missing heartbeats; not worth waiting long for.
@@ -100,56 +120,73 @@ fn endpoint() -> std::io::Result<Endpoint> {
         .or_else(|_| Endpoint::client(SocketAddr::from(([0, 0, 0, 0], 0))))
 }
 
-/// Dials and talks forever.
-async fn keep(config: &LinkConfig, endpoint: &Endpoint, dispatcher: &mut Dispatcher) {
-    let mut back_off = BackOff::default();
-    for control in config.control.iter().cycle() {
-        let lost = match dial(config, endpoint, control).await {
+/// The link to one node.
+struct Link {
+    config: Rc<LinkConfig>,
+    office: Rc<Office>,
+    endpoint: Endpoint,
+    /// Which of the nodes.
+    number: usize,
+}
+
+impl Link {
+    /// Dials and talks forever.
+    async fn keep(&self) {
+        let mut back_off = BackOff::default();
+        loop {
+            let lost = self.talk_once(&mut back_off).await;
+            let pause = back_off.next(rand::random());
+            let (node, pause_ms) = (self.node(), pause.as_millis());
+            tracing::warn!(%node, pause_ms, "no link to control: {lost}");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    fn node(&self) -> &str {
+        &self.config.nodes[self.number]
+    }
+
+    async fn talk_once(&self, back_off: &mut BackOff) -> LinkLost {
+        match self.dial(back_off.tries).await {
             Ok(connection) => {
-                let lost = talk(&connection, config, dispatcher, &mut back_off).await;
+                let lost = self.talk(&connection, back_off).await;
                 connection.close(VarInt::from_u32(1), b"the link broke");
                 lost
             }
             Err(lost) => lost,
-        };
-        let pause = back_off.next(rand::random());
-        tracing::warn!(%control, pause_ms = pause.as_millis(), "no link to control: {lost}");
-        tokio::time::sleep(pause).await;
-    }
-}
-
-async fn talk(
-    connection: &Connection,
-    config: &LinkConfig,
-    dispatcher: &mut Dispatcher,
-    back_off: &mut BackOff,
-) -> LinkLost {
-    match introduce(connection, config, dispatcher).await {
-        Ok((send, receive, welcome)) => {
-            tracing::info!(control = %connection.remote_address(), "linked to control");
-            *back_off = BackOff::default();
-            converse(send, receive, &welcome, dispatcher).await
         }
-        Err(lost) => lost,
     }
-}
 
-async fn dial(
-    config: &LinkConfig,
-    endpoint: &Endpoint,
-    control: &str,
-) -> Result<Connection, LinkLost> {
-    let mut client = ClientConfig::new(Arc::new(tls::client(config)?));
-    client.transport_config(Arc::new(transport()?));
-    let attempt = async {
-        let mut found = tokio::net::lookup_host(control).await.map_err(unreachable)?;
-        let address = found.next().ok_or_else(|| unreachable("its name has no address"))?;
-        let connecting = endpoint.connect_with(client, address, &config.server_name);
-        Ok(connecting.map_err(unreachable)?.await?)
-    };
-    let patience = Duration::from_millis(DIAL_MS);
-    let silent = |_| unreachable(format!("no answer within {DIAL_MS} ms"));
-    tokio::time::timeout(patience, attempt).await.map_err(silent)?
+    async fn talk(&self, connection: &Connection, back_off: &mut BackOff) -> LinkLost {
+        match introduce(connection, &self.config, &self.office).await {
+            Ok((send, receive, welcome)) => {
+                let address = connection.remote_address();
+                tracing::info!(node = self.node(), %address, "linked to control");
+                *back_off = BackOff::default();
+                let link = LinkNumber(self.number);
+                converse(send, receive, &welcome, (&self.office, link)).await
+            }
+            Err(lost) => lost,
+        }
+    }
+
+    /// Connects to one of the node's addresses, another one each time.
+    async fn dial(&self, tries: u32) -> Result<Connection, LinkLost> {
+        let mut client = ClientConfig::new(Arc::new(tls::client(&self.config)?));
+        client.transport_config(Arc::new(transport()?));
+        let name = self.config.name_of(self.node())?;
+        let attempt = async {
+            let found = tokio::net::lookup_host(self.node()).await.map_err(unreachable)?;
+            let found: Vec<_> = found.collect();
+            let nth = (tries as usize).checked_rem(found.len());
+            let nth = nth.ok_or_else(|| unreachable("its name has no address"))?;
+            let connecting = self.endpoint.connect_with(client, found[nth], &name.to_str());
+            Ok(connecting.map_err(unreachable)?.await?)
+        };
+        let patience = Duration::from_millis(DIAL_MS);
+        let silent = |_| unreachable(format!("no answer within {DIAL_MS} ms"));
+        tokio::time::timeout(patience, attempt).await.map_err(silent)?
+    }
 }
 
 fn unreachable(reason: impl std::fmt::Display) -> LinkLost {
@@ -159,14 +196,13 @@ fn unreachable(reason: impl std::fmt::Display) -> LinkLost {
 /// One try: why it did not become a link.
 #[cfg(test)]
 pub(super) async fn dial_once(config: &LinkConfig) -> LinkLost {
-    let endpoint = endpoint().expect("tests have sockets");
-    match dial(config, &endpoint, &config.control[0]).await {
-        Ok(connection) => {
-            let mut dispatcher = Dispatcher::new(Vec::new(), Arc::new(Notify::new()));
-            talk(&connection, config, &mut dispatcher, &mut BackOff::default()).await
-        }
-        Err(lost) => lost,
-    }
+    let link = Link {
+        config: Rc::new(config.clone()),
+        office: Rc::new(Office::new(Vec::new(), Arc::new(Notify::new()))),
+        endpoint: endpoint().expect("tests have sockets"),
+        number: 0,
+    };
+    link.talk_once(&mut BackOff::default()).await
 }
 
 /// Control opens no streams towards a relay and sends no datagrams.

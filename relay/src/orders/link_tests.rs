@@ -11,7 +11,7 @@ use crate::testing::{IDENTITY, Phone, stream};
 use crate::tick::Tick;
 use kakehashi_srtp::Provider;
 use kakehashi_wire::frame::{ALPN_RELAY, FrameHeader};
-use kakehashi_wire::id::{Generation, Incarnation, LegId, RelayId, ShardIndex};
+use kakehashi_wire::id::{Generation, Incarnation, LegId, RelayId, ShardIndex, Term};
 use kakehashi_wire::relay::{
     FromRelay, Hello, NodeHeartbeat, Order, Orders, OrdersDone, Outcome, RemoveLeg, RenewLeg,
     Resync, ShardLoad, ToRelay, Welcome,
@@ -90,8 +90,8 @@ fn settings(folder: &Path, own: &Authority, trusted: &Authority, control: &Endpo
     LinkConfig {
         relay: RelayId(7),
         incarnation: Incarnation(42),
-        control: vec![control.local_addr().unwrap().to_string()],
-        server_name: "control.test".into(),
+        nodes: vec![control.local_addr().unwrap().to_string()],
+        server_name: Some("control.test".into()),
         certificate: write("relay.pem", &certificate),
         key: write("relay.key", &key.serialize_pem()),
         ca: write("ca.pem", &trusted.pem),
@@ -189,7 +189,7 @@ impl Peer {
     }
 
     async fn outcomes(&mut self, orders: Vec<Order>) -> Vec<Outcome> {
-        self.say(Orders { orders }).await;
+        self.say(Orders { term: Term::ALONE, orders }).await;
         self.done().await.results.into_iter().map(|result| result.outcome).collect()
     }
 
@@ -212,8 +212,21 @@ struct Relay {
 
 impl Relay {
     fn start(own: &Authority, trusted: &Authority, control: &Endpoint) -> Self {
+        Self::start_with(own, trusted, &[control], 42)
+    }
+
+    /// One life of a process that has a link to each of `nodes`.
+    fn start_with(
+        own: &Authority,
+        trusted: &Authority,
+        nodes: &[&Endpoint],
+        incarnation: u64,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = settings(folder.path(), own, trusted, control);
+        let mut config = settings(folder.path(), own, trusted, nodes[0]);
+        let address = |node: &&Endpoint| node.local_addr().unwrap().to_string();
+        config.nodes = nodes.iter().map(address).collect();
+        config.incarnation = Incarnation(incarnation);
         let knock = Arc::new(Notify::new());
         let (shards, handles) = Shards::start(2, &knock);
         let (stop, stopped) = watch::channel(false);
@@ -243,6 +256,15 @@ fn remove(n: u16, generation: u64) -> Order {
     let (leg, generation) = (Phone::new(0, n).leg, Generation(generation));
     Order::Remove(RemoveLeg { leg, generation })
 }
+
+/// Of all legs, those of these phones are wanted.
+fn resync(term: Term, phones: &[u16]) -> Resync {
+    let keep = phones.iter().map(|n| Phone::new(0, *n).leg).collect();
+    Resync { term, first: LegId(0), last: LegId(u64::MAX), keep }
+}
+
+#[path = "nodes_tests.rs"]
+mod nodes;
 
 #[tokio::test]
 async fn orders_reach_their_shards_and_their_outcomes_come_back_in_sequence() {
@@ -278,7 +300,7 @@ async fn orders_reach_their_shards_and_their_outcomes_come_back_in_sequence() {
 
     // Several batches without waiting: answered one by one, in sequence.
     for n in 10..14 {
-        peer.say(Orders { orders: vec![install(n, n % 2, 1)] }).await;
+        peer.say(Orders { term: Term::ALONE, orders: vec![install(n, n % 2, 1)] }).await;
     }
     for n in 10..14 {
         let done = peer.done().await;
@@ -324,8 +346,7 @@ async fn the_link_comes_back_and_legs_outlive_it_until_a_resync_drops_them() {
 
     let mut peer = Peer::welcomed(&control).await;
     assert_eq!(peer.outcomes(orders).await, [Outcome::Unchanged; 3]);
-    let keep = vec![Phone::new(0, 2).leg];
-    peer.say(Resync { first: LegId(0), last: LegId(u64::MAX), keep }).await;
+    peer.say(resync(Term::ALONE, &[2])).await;
     let orders = vec![renew(1, 5), renew(2, 5), renew(3, 5)];
     let (gone, kept) = (Outcome::NoSuchLeg, Outcome::Applied);
     assert_eq!(peer.outcomes(orders).await, [gone, kept, gone]);
@@ -437,9 +458,9 @@ fn unusable_files_and_settings_end_the_link_before_it_begins() {
     assert!(matches!(swapped, SetupError::NotPem { .. }), "{swapped}");
     let empty = refused(LinkConfig { certificate: good.key.clone(), ..good.clone() });
     assert!(matches!(empty, SetupError::NotPem { .. }), "{empty}");
-    let nameless = refused(LinkConfig { server_name: "not a name".into(), ..good.clone() });
+    let nameless = refused(LinkConfig { server_name: Some("not a name".into()), ..good.clone() });
     assert!(matches!(nameless, SetupError::ServerName(_)), "{nameless}");
-    let nowhere = refused(LinkConfig { control: Vec::new(), ..good });
+    let nowhere = refused(LinkConfig { nodes: Vec::new(), ..good });
     assert!(matches!(nowhere, SetupError::NoControl), "{nowhere}");
 }
 
@@ -450,11 +471,11 @@ async fn a_dead_address_is_given_up_in_time() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = settings(folder.path(), &authority, &authority, &control);
     let mute = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    config.control = vec![mute.local_addr().unwrap().to_string()];
+    config.nodes = vec![mute.local_addr().unwrap().to_string()];
     let lost = super::link::dial_once(&config);
     let lost = timeout(Duration::from_millis(2 * DIAL_MS), lost).await.unwrap();
     assert!(matches!(lost, LinkLost::Network(_)), "{lost}");
-    config.control = vec!["no.such.host.invalid:1".into()];
+    config.nodes = vec!["no.such.host.invalid:1".into()];
     let lost = super::link::dial_once(&config).await;
     assert!(matches!(lost, LinkLost::Network(_)), "{lost}");
 }

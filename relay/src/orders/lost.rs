@@ -38,7 +38,7 @@ pub enum SetupError {
     #[error("`{0}` is no DNS name or IP address to verify control's certificate by")]
     ServerName(String),
     /// No address of control is configured.
-    #[error("no address of control is configured: name at least one as host:port")]
+    #[error("no node of control is configured: name at least one as host:port")]
     NoControl,
     /// The kernel gives no socket or no thread to run on.
     #[error("no socket or event loop for the link to control: {0}")]

@@ -73,6 +73,7 @@ pub fn mailbox(link: &Arc<Notify>) -> io::Result<(LinkEnd, ShardEnd)> {
 }
 
 /// Why a command did not go into a mailbox; the command comes back.
+#[expect(clippy::large_enum_variant, reason = "a command that does not fit goes back as it is")]
 pub enum NotPut {
     /// The ring is full: wait until the shard has taken something.
     Full(ShardCommand),
@@ -156,7 +157,10 @@ mod tests {
     fn reply(command: ShardCommand) -> ShardReply {
         let ShardCommand::Order(ticket, Order::Remove(order)) = command else { panic!() };
         let (leg, generation) = (order.leg, order.generation);
-        ShardReply::Done(ticket, OrderResult { leg, generation, outcome: Outcome::Applied })
+        ShardReply::Done(
+            ticket,
+            OrderResult { leg, generation, outcome: Outcome::Applied, life: generation },
+        )
     }
 
     #[test]

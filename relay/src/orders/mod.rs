@@ -1,7 +1,8 @@
-//! The link to control: orders come in over QUIC, go to the shards through bounded mailboxes, and
-//! their outcomes, the relay's load and its counters go back.
+//! The links to control, one to each node: orders come in over QUIC from the node whose term is the
+//! newest, go to the shards through bounded mailboxes, and their outcomes go back. The relay's load
+//! and its counters go to all nodes.
 //!
-//! Legs do not depend on the link: while control is away they live on, each until its lifetime
+//! Legs do not depend on the links: while control is away they live on, each until its lifetime
 //! ends.
 
 pub mod bell;
@@ -15,5 +16,7 @@ pub mod link;
 mod link_tests;
 pub mod lost;
 pub mod mailbox;
+mod office;
 pub mod report;
+mod terms;
 mod tls;

@@ -6,12 +6,13 @@ use crate::legs::{Identity, ResyncCursor, Wanted};
 use crate::testing::{IDENTITY, LIFETIME_MS, Phone, World};
 use kakehashi_srtp::{PacketIndex, RtcpIndex, SessionKeys, reopen_rtp, seal_rtcp_at};
 use kakehashi_wire::feedback::NackEntry;
-use kakehashi_wire::id::{Generation, Incarnation, LegId};
+use kakehashi_wire::id::{Generation, Incarnation, LegId, Term};
 use kakehashi_wire::relay::{
     InstallLeg, LegLane, Order, Outcome, RemoveLeg, Resync, SubscribeLeg, Subscription,
 };
 use kakehashi_wire::rtcp::RtcpWriter;
 use kakehashi_wire::rtp::{RtpView, Ssrc};
+use kakehashi_wire::secret::IcePassword;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::HashMap;
@@ -129,6 +130,10 @@ impl Scene {
 
     fn install(&mut self, n: usize) {
         let generation = self.next_generation();
+        if self.below(2) == 0 {
+            // Another leg than before, or its life goes on.
+            self.phones[n].relay_password = IcePassword::from_random(self.random.random());
+        }
         let mut order = self.phones[n].install(generation);
         // Sometimes a stream is left out, and may return with the next order.
         if self.below(6) == 0 {
@@ -141,8 +146,11 @@ impl Scene {
         let sealed = matches!(order.lane, LegLane::Seal(_));
         let generation = order.generation.0;
         self.orders[n].push(order.clone());
-        if self.world.apply(Order::Install(order)) == Outcome::Applied {
-            self.lives[n] = sealed.then_some(generation);
+        let result = self.world.legs.apply(Order::Install(order), self.world.now);
+        if result.outcome == Outcome::Applied {
+            // An order for what is there already begins no life.
+            assert!(result.life.0 <= generation);
+            self.lives[n] = sealed.then_some(result.life.0);
         }
         self.say_where(n);
     }
@@ -235,7 +243,8 @@ impl Scene {
                 false
             }
             4..8 => {
-                let gone = Wanted::from(Resync { first: leg, last: leg, keep: vec![] });
+                let gone =
+                    Wanted::from(Resync { term: Term::ALONE, first: leg, last: leg, keep: vec![] });
                 while !self.world.legs.resync(&gone, &mut ResyncCursor::default()) {}
                 false
             }

@@ -12,6 +12,7 @@ use kakehashi_wire::relay::{
 };
 use kakehashi_wire::rtcp::{ReportBlock, RtcpPacket, RtcpView, RtcpWriter, SenderInfo};
 use kakehashi_wire::rtp::Ssrc;
+use kakehashi_wire::secret::IcePassword;
 use std::net::SocketAddr;
 
 /// The one datagram that the relay wrote for an address.
@@ -361,13 +362,13 @@ fn a_leg_that_is_installed_anew_is_sealed_for_under_new_keys_only() {
     let mut world = World::with(&phones);
     let mut last = Vec::new();
     for generation in 1..5_u64 {
+        // Each differs from the one before, or the leg's life would go on.
+        phones[1].relay_password = IcePassword::from_random([100 + generation as u8; 24]);
+        let again = Order::Install(phones[1].install(generation));
         if generation > 1 {
-            assert_eq!(
-                world.apply(Order::Install(phones[1].install(generation))),
-                Outcome::Applied
-            );
+            assert_eq!(world.apply(again.clone()), Outcome::Applied);
         }
-        assert_eq!(world.apply(Order::Install(phones[1].install(generation))), Outcome::Unchanged);
+        assert_eq!(world.apply(again), Outcome::Unchanged);
         let packet = phones[0].rtp();
         let effect = world.send(phones[0].address, &packet);
         let bytes = only(&effect, phones[1].address);

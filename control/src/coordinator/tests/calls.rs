@@ -253,8 +253,25 @@ fn long_calls_keep_their_legs() {
 fn beat(world: &mut World, relay: u32, legs: u32, packets_sent: u64) {
     let load =
         kakehashi_wire::relay::ShardLoad { legs, packets_received: 0, packets_sent, bytes_sent: 0 };
-    let beat = RelayHeartbeat { beat: 1, shards: vec![load] };
+    let beat = RelayHeartbeat { beat: 1, term: TERM, shards: vec![load] };
     world.input(Input::LinkSaid(LinkId(relay.into()), beat.into()));
+}
+
+#[test]
+fn a_relay_that_obeys_another_node_is_told_of_and_its_calls_go_on_where_they_can() {
+    let mut world = two(2);
+    let call = world.invite(1, 2).unwrap();
+    world.accept(2, call);
+    let outdated = Outdated { refused: TERM, newest: Term(TERM.0 + 1) };
+    for _ in 0..2 {
+        world.input(Input::LinkSaid(LinkId(1), outdated.into()));
+    }
+    assert_eq!(world.newer_terms, [Term(TERM.0 + 1)], "said once: it is not listened to any more");
+    let held = world.relays[&LinkId(1)].held.len();
+    world.hang_up(1, call);
+    assert_eq!(world.relays[&LinkId(1)].held.len(), held, "another orders there");
+    assert!(world.relays[&LinkId(2)].held.is_empty());
+    assert_eq!(placed(&mut world, 3, 4), [2]);
 }
 
 /// The relays a new call gets, primary first. It stays.

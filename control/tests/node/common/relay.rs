@@ -4,7 +4,7 @@ use super::{Platform, client_tls, dial, frame, within};
 use kakehashi_control::clock::UnixMs;
 use kakehashi_control::pki::Pki;
 use kakehashi_wire::frame::ALPN_RELAY;
-use kakehashi_wire::id::{Epoch, Incarnation, LegId, RelayId, ShardIndex};
+use kakehashi_wire::id::{Epoch, Generation, Incarnation, LegId, RelayId, ShardIndex, Term};
 use kakehashi_wire::relay::{
     FromRelay, Hello, InstallLeg, Order, OrderResult, OrdersDone, Outcome, RelayHeartbeat,
     ShardOffer, ToRelay,
@@ -147,7 +147,7 @@ impl Relay {
                 }
                 ToRelay::NodeHeartbeat(heard) => {
                     beat = heard.beat.max(beat);
-                    RelayHeartbeat { beat, shards: Vec::new() }.into()
+                    RelayHeartbeat { beat, term: Term::ALONE, shards: Vec::new() }.into()
                 }
                 ToRelay::Resync(piece) => {
                     self.held.lock().unwrap().retain(|leg, _| piece.keep.contains(leg));
@@ -174,6 +174,7 @@ impl Relay {
             Order::Remove(_) => drop(held.remove(&leg)),
             Order::Renew(_) | Order::Subscribe(_) => {}
         }
-        OrderResult { leg, generation, outcome: Outcome::Applied }
+        let life = held.get(&leg).map_or(Generation(0), |held| held.generation);
+        OrderResult { leg, generation, outcome: Outcome::Applied, life }
     }
 }
