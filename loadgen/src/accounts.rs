@@ -114,8 +114,8 @@ impl Roster {
             Accounts::Made { .. } => self.make(number).await?,
         };
         Ok(Settings {
-            control: self.control.address.clone(),
-            server_name: self.control.server_name.clone(),
+            control: vec![self.control.address.clone()],
+            server_name: Some(self.control.server_name.clone()),
             ca_pem: self.control.ca_pem.clone(),
             tenant: account.tenant,
             login: account.login,

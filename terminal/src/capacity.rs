@@ -21,6 +21,19 @@ pub const PENDING_REQUESTS_MAX: usize = 32;
 /// QUIC receive window of the one stream: four of the largest messages.
 pub const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 
+/// Nodes of control that a terminal may be told of: as many as a relay keeps links to.
+pub const CONTROL_NODES_MAX: usize = 16;
+
+/// Addresses of control that are tried: two for each of the most nodes.
+pub const CANDIDATES_MAX: usize = 32;
+
+/// Time after which the next address of control is dialled although the one before may still
+/// answer: longer than a handshake takes within a continent, shorter than anybody waits.
+pub const STAGGER: Duration = Duration::from_millis(100);
+
+/// Time for the names of control's nodes to be looked up; those found by then count.
+pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Buffer for one received datagram: longer than what relays forward
 /// ([`limits::DATAGRAM_BYTES_MAX`]), so that one which was cut off is seen to be too long.
 pub const DATAGRAM_BYTES_MAX: usize = 2048;

@@ -12,12 +12,19 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, PartialEq, Eq, Debug, Default, clap::Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Control's host and UDP port [default: 127.0.0.1:4433]
-    #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Account")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub control: Option<String>,
+    /// Control's nodes, host and UDP port each, the nearest first; separated by commas, or given
+    /// several times [default: 127.0.0.1:4433]
+    #[arg(
+        long,
+        global = true,
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        help_heading = "Account"
+    )]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub control: Vec<String>,
 
-    /// Name control's certificate must be made out to [default: the host of --control]
+    /// Name control's certificates must be made out to [default: the host of each --control]
     #[arg(long, global = true, value_name = "NAME", help_heading = "Account")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
@@ -135,9 +142,11 @@ impl Config {
     /// What is given here, else what `file` gives.
     #[must_use]
     pub fn over(self, file: Self) -> Self {
-        let either = |own: Vec<PlainPort>, file| if own.is_empty() { file } else { own };
+        fn either<T>(own: Vec<T>, file: Vec<T>) -> Vec<T> {
+            if own.is_empty() { file } else { own }
+        }
         Self {
-            control: self.control.or(file.control),
+            control: either(self.control, file.control),
             server_name: self.server_name.or(file.server_name),
             ca: self.ca.or(file.ca),
             tenant: self.tenant.or(file.tenant),
@@ -161,10 +170,8 @@ impl Config {
     /// Fills in the defaults that do not depend on the user.
     #[must_use]
     pub fn with_defaults(mut self) -> Self {
-        let control = self.control.get_or_insert_with(|| "127.0.0.1:4433".to_owned());
-        if self.server_name.is_none() {
-            let host = control.rsplit_once(':').map_or(control.as_str(), |(host, _)| host);
-            self.server_name = Some(host.trim_matches(['[', ']']).to_owned());
+        if self.control.is_empty() {
+            self.control.push("127.0.0.1:4433".to_owned());
         }
         self.ca.get_or_insert_with(|| "kakehashi-data/ca.pem".into());
         self.rtp_codec.get_or_insert(VideoCodec::Vp8);
@@ -220,16 +227,22 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_wins_and_the_server_name_follows_control() {
-        let file =
-            Config { login: Some("a".into()), tenant: Some("t".into()), ..Config::default() };
+    fn the_command_line_wins() {
+        let nodes = |all: &[&str]| all.iter().copied().map(String::from).collect::<Vec<_>>();
+        let file = Config {
+            login: Some("a".into()),
+            tenant: Some("t".into()),
+            control: nodes(&["a:1"]),
+            ..Config::default()
+        };
         let line = Config {
             login: Some("b".into()),
-            control: Some("[2001:db8::1]:4433".into()),
+            control: nodes(&["[2001:db8::1]:4433", "b.example:4433"]),
             ..Config::default()
         };
         let both = line.over(file).with_defaults();
         assert_eq!((both.login.as_deref(), both.tenant.as_deref()), (Some("b"), Some("t")));
-        assert_eq!(both.server_name.as_deref(), Some("2001:db8::1"));
+        assert_eq!(both.control, nodes(&["[2001:db8::1]:4433", "b.example:4433"]));
+        assert_eq!(Config::default().with_defaults().control, ["127.0.0.1:4433"]);
     }
 }

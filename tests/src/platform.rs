@@ -205,8 +205,8 @@ impl Platform {
     pub fn settings(&self, account: &Account) -> Settings {
         static DEVICES: AtomicU64 = AtomicU64::new(1);
         Settings {
-            control: self.control(),
-            server_name: "localhost".to_owned(),
+            control: vec![self.control()],
+            server_name: Some("localhost".to_owned()),
             ca_pem: std::fs::read(self.data().join("ca.pem")).expect("up makes the CA"),
             tenant: account.tenant.clone(),
             login: account.login.clone(),

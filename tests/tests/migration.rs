@@ -24,6 +24,9 @@ const TIMING: Timing = Timing {
     retry_most: Duration::from_millis(200),
     keep_alive: Duration::from_millis(300),
     idle: Duration::from_secs(2),
+    resume: Duration::from_secs(3),
+    busy_ping: Duration::from_millis(250),
+    busy_silence: Duration::from_secs(1),
 };
 
 /// Hears everything up to the end of `call`, and that nobody was away meanwhile.
@@ -52,7 +55,8 @@ async fn a_terminal_that_moves_to_another_address_keeps_its_connection_and_its_c
     let platform = Platform::start(1);
     let (store, concierge) = platform.add_pair();
     let way = Way::to(&platform.control());
-    let moving = Settings { control: way.address(), timing: TIMING, ..platform.settings(&store) };
+    let moving =
+        Settings { control: vec![way.address()], timing: TIMING, ..platform.settings(&store) };
     let call = signed_in::call(moving, platform.settings(&concierge)).await.unwrap();
     let (from, to) = Talk::legs(&call);
     let talk = Talk::start(from, to);

@@ -22,13 +22,17 @@ const TIMING: Timing = Timing {
     retry_most: Duration::from_millis(200),
     keep_alive: Duration::from_millis(300),
     idle: Duration::from_secs(2),
+    resume: Duration::from_secs(3),
+    busy_ping: Duration::from_millis(250),
+    busy_silence: Duration::from_secs(1),
 };
 
 /// A call whose caller reaches control over the way.
 async fn call_over_a_way(platform: &Platform) -> (LiveCall, Way) {
     let (store, concierge) = platform.add_pair();
     let way = Way::to(&platform.control());
-    let cut = Settings { control: way.address(), timing: TIMING, ..platform.settings(&store) };
+    let cut =
+        Settings { control: vec![way.address()], timing: TIMING, ..platform.settings(&store) };
     let call = signed_in::call(cut, platform.settings(&concierge)).await;
     (call.unwrap(), way)
 }

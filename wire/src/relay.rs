@@ -105,7 +105,8 @@ pub struct Orders {
 #[derive(Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum Order {
     /// Holds this leg from now on. Of an equal one that it holds already, the relay takes over
-    /// generation, rate, lifetime and what it receives, and its life goes on; any other is replaced.
+    /// generation, rate, lifetime and what it receives, and its life goes on; any other is
+    /// replaced.
     Install(InstallLeg),
     /// Keeps a leg for another lifetime.
     Renew(RenewLeg),

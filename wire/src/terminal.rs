@@ -9,6 +9,7 @@ mod absence;
 mod desks;
 mod joining;
 mod password;
+mod ping;
 mod presence;
 mod resume;
 mod role;
@@ -18,6 +19,7 @@ pub use absence::{Missed, MissedCall, MissedCalls, SetAway};
 pub use desks::{EndWrapUp, InviteDesk, QueueNews, Queued};
 pub use joining::{AddDesk, AddDeskFailed, AddFailed, AddMember, Listen, Merge, Merged};
 pub use password::ChangePassword;
+pub use ping::Ping;
 pub use presence::{Presence, PresenceEntry, PresenceState};
 pub use resume::{Resume, Resumed, TokenRenewed};
 pub use role::Role;
@@ -83,6 +85,8 @@ messages! {
         0x0116 EndWrapUp,
         /// Asks a desk for somebody who comes into a call.
         0x0117 AddDesk,
+        /// Wants to be acknowledged by the transport, and nothing else.
+        0x0118 Ping,
     }
 }
 

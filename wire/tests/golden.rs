@@ -29,10 +29,10 @@ use kakehashi_wire::terminal::{
     Accept, AddDesk, AddDeskFailed, AddFailed, AddMember, CallEnd, CallEnded, CallReady, Cancel,
     ChangePassword, ChooseLayer, Done, EndWrapUp, FromTerminal, HangUp, Hold, Incoming, Invite,
     InviteDesk, Layer, Listen, MemberPhase, MemberState, Members, Merge, Merged, Missed,
-    MissedCall, MissedCalls, Mute, PathRenewed, Presence, PresenceEntry, PresenceState, QueueNews,
-    Queued, Refusal, Refused, Reject, ReportQuality, Resume, Resumed, Ringing, Role, SessionEnd,
-    SessionEnded, SetAway, Share, SignIn, SignOut, SignedIn, Taken, ToTerminal, TokenRenewed,
-    WatchPresence,
+    MissedCall, MissedCalls, Mute, PathRenewed, Ping, Presence, PresenceEntry, PresenceState,
+    QueueNews, Queued, Refusal, Refused, Reject, ReportQuality, Resume, Resumed, Ringing, Role,
+    SessionEnd, SessionEnded, SetAway, Share, SignIn, SignOut, SignedIn, Taken, ToTerminal,
+    TokenRenewed, WatchPresence,
 };
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -148,6 +148,7 @@ fn from_terminal() -> Vec<FromTerminal> {
         Missed { request: REQUEST, seen_until_ms: 1_767_225_600_000 }.into(),
         EndWrapUp { request: REQUEST }.into(),
         AddDesk { request: REQUEST, call: CALL, desk: "repairs".into(), then_leave: true }.into(),
+        Ping { at_ms: 1_500 }.into(),
     ]
 }
 

@@ -2,10 +2,10 @@
 //!
 //! `plan` and `relay` are pure; [`link`] is the connection.
 //!
-//! A fleet orders in the term of its node as the one that leads. Relays tell of a newer term by their
-//! heartbeats, or by refusing orders: such a relay is not ordered any more, and whoever holds the
-//! fleet hears of it ([`Fleet::newer_term`]). A relay's word is a reason to look into the store, not
-//! a proof.
+//! A fleet orders in the term of its node as the one that leads. Relays tell of a newer term by
+//! their heartbeats, or by refusing orders: such a relay is not ordered any more, and whoever holds
+//! the fleet hears of it ([`Fleet::newer_term`]). A relay's word is a reason to look into the
+//! store, not a proof.
 
 mod generations;
 pub mod link;

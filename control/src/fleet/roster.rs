@@ -32,8 +32,8 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// No relays yet. `generations` were reserved after `term` was claimed: a relay that goes over to
-    /// a newer term sees generations go up.
+    /// No relays yet. `generations` were reserved after `term` was claimed: a relay that goes over
+    /// to a newer term sees generations go up.
     pub fn new(term: Term, generations: Generations, leg_lifetime: Duration) -> Self {
         Self {
             term,
@@ -69,8 +69,8 @@ impl Fleet {
         self.newer.take()
     }
 
-    /// A relay obeys a newer term: it is not ordered any more. Its connection stays, since this node
-    /// stays a node.
+    /// A relay obeys a newer term: it is not ordered any more. Its connection stays, since this
+    /// node stays a node.
     fn stop_ordering(&mut self, link: LinkId, newest: Term) -> LegNews {
         self.newer = self.newer.max(Some(newest));
         self.link_down(link)

@@ -19,7 +19,7 @@ use crate::framing::{self, ReadFailure, WriteFailure};
 use crate::policy::{Act, Rank};
 use crate::seldom::Seldom;
 use crate::sessions::{AccountKey, TokenClaims};
-use kakehashi_wire::id::SessionId;
+use kakehashi_wire::id::{RequestId, SessionId};
 use kakehashi_wire::terminal::{
     FromTerminal, Refusal, SessionEnd, SessionEnded, ToTerminal, TokenRenewed,
 };
@@ -146,6 +146,10 @@ async fn talk(
     let ended = {
         let mut writing = pin!(write_all(send, &mut waiting, (claims, gate)));
         let reading = read_all(recv, |message| async {
+            if let FromTerminal::Ping(_) = message {
+                // The transport has acknowledged it already.
+                return;
+            }
             let request = if Rank::Account(role).may(Act::from(&message)) {
                 with_facts(message, &claims, gate).await
             } else {
@@ -281,6 +285,8 @@ async fn with_facts(message: FromTerminal, claims: &TokenClaims, gate: &Gate) ->
             }
         }
         FromTerminal::ReportQuality(report) => Request::Report(report),
+        // Not handed on, see `talk`.
+        FromTerminal::Ping(_) => Request::Refuse(RequestId(0), Refusal::BadRequest),
         FromTerminal::Hold(ask) => Request::Hold(ask),
         FromTerminal::Mute(ask) => Request::Mute(ask),
         FromTerminal::Share(ask) => Request::Share(ask),

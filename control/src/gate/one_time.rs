@@ -52,7 +52,7 @@ pub(super) async fn until_changed(
         let request = request_of(&message);
         let refused = match message {
             FromTerminal::SignOut(_) => return Ok(SessionEnd::SignedOut),
-            FromTerminal::ReportQuality(_) => continue,
+            FromTerminal::ReportQuality(_) | FromTerminal::Ping(_) => continue,
             FromTerminal::ChangePassword(ask) => match change(ask, one_time.account, gate).await {
                 Ok(revocation) => {
                     // Another device may have got in with the same password meanwhile.

@@ -166,7 +166,7 @@ pub(super) fn request_of(message: &FromTerminal) -> RequestId {
         FromTerminal::SetAway(ask) => ask.request,
         FromTerminal::Missed(ask) => ask.request,
         FromTerminal::EndWrapUp(ask) => ask.request,
-        FromTerminal::ReportQuality(_) => RequestId(0),
+        FromTerminal::ReportQuality(_) | FromTerminal::Ping(_) => RequestId(0),
     }
 }
 

@@ -117,6 +117,8 @@ acts! {
     Listen "listen" [- - y - -];
     /// Is ready for a desk's next call.
     EndWrapUp "end_wrap_up" [y y y y -];
+    /// Wants a sign of life.
+    Ping "ping" [y y y y -];
 
     /// Adds a tenant.
     TenantAdd "tenant_add" [- - - - y];
@@ -196,6 +198,7 @@ impl From<&FromTerminal> for Act {
             FromTerminal::Merge(_) => Self::Merge,
             FromTerminal::Listen(_) => Self::Listen,
             FromTerminal::EndWrapUp(_) => Self::EndWrapUp,
+            FromTerminal::Ping(_) => Self::Ping,
             FromTerminal::SetAway(_) => Self::SetAway,
             FromTerminal::Missed(_) => Self::Missed,
         }

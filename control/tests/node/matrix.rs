@@ -20,8 +20,8 @@ use kakehashi_wire::id::{CallId, DeviceId, MemberId, RequestId};
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
     Accept, AddDesk, AddMember, Cancel, ChangePassword, ChooseLayer, EndWrapUp, FromTerminal,
-    HangUp, Hold, Invite, InviteDesk, Layer, Listen, Merge, Missed, Mute, Reject, ReportQuality,
-    Role, SetAway, Share, SignOut, WatchPresence,
+    HangUp, Hold, Invite, InviteDesk, Layer, Listen, Merge, Missed, Mute, Ping, Reject,
+    ReportQuality, Role, SetAway, Share, SignOut, WatchPresence,
 };
 
 /// The number of every request that is compared.
@@ -81,6 +81,7 @@ fn terminal(act: Act, named: Named, own: CallId) -> Asked {
         Act::Invite => one(Invite { request, login: login(), streams: streams() }.into()),
         Act::InviteDesk => one(InviteDesk { request, desk: login(), streams: streams() }.into()),
         Act::EndWrapUp => one(EndWrapUp { request }.into()),
+        Act::Ping => one(Ping { at_ms: 1 }.into()),
         Act::Accept => one(Accept { request, call, streams: streams() }.into()),
         Act::Reject => one(Reject { request, call }.into()),
         Act::Cancel => one(Cancel { request, call }.into()),

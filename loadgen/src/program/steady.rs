@@ -51,8 +51,8 @@ pub(super) async fn run(args: SteadyArgs) -> Result<()> {
     let control = args.control.read()?;
     let settings = |login: &str, password: &Path| -> Result<Settings> {
         Ok(Settings {
-            control: control.address.clone(),
-            server_name: control.server_name.clone(),
+            control: vec![control.address.clone()],
+            server_name: Some(control.server_name.clone()),
             ca_pem: control.ca_pem.clone(),
             tenant: args.tenant.clone(),
             login: login.to_owned(),

@@ -10,10 +10,10 @@
 //! | remove | `<` Stale, `=` BadOrder, `>` Applied | `<` Stale, `=` `>` Unchanged | Unchanged |
 //! | subscribe | `<` Stale, `=` Unchanged, `>` Applied | `<` `=` Stale, `>` NoSuchLeg | NoSuchLeg |
 //!
-//! An installation is a whole statement of what is wanted. If the leg is there and is equal in call,
-//! keys, streams and lane, its life goes on: address, replay windows and everything sealed stay as
-//! they are, and only generation, rate, lifetime and what it receives follow the order. So whoever
-//! begins to order can state every leg without harm to any.
+//! An installation is a whole statement of what is wanted. If the leg is there and is equal in
+//! call, keys, streams and lane, its life goes on: address, replay windows and everything sealed
+//! stay as they are, and only generation, rate, lifetime and what it receives follow the order. So
+//! whoever begins to order can state every leg without harm to any.
 //!
 //! A removal is remembered even if there was nothing to remove: it may have overtaken the order
 //! that installs. A removal under the very generation that installed the leg contradicts it. A leg

@@ -423,8 +423,8 @@ fn memory(address: usize, bytes: usize) -> Vec<u8> {
     found
 }
 
-/// Without optimisation, an emptied place takes over whatever bytes lay on the stack: here the leg's
-/// own, from when it was made.
+/// Without optimisation, an emptied place takes over whatever bytes lay on the stack: here the
+/// leg's own, from when it was made.
 #[inline(never)]
 fn overwrite_stack() {
     core::hint::black_box(&mut [0xee_u8; 256 * 1_024]);

@@ -1,5 +1,5 @@
-//! Keeps a link to each node of control: dials, talks, and dials again when it breaks, until told to
-//! stop. One node that is away holds up no other.
+//! Keeps a link to each node of control: dials, talks, and dials again when it breaks, until told
+//! to stop. One node that is away holds up no other.
 //!
 //! Runs on a thread of its own with a single-threaded event loop, so that nothing control does, and
 //! no handshake, costs a shard a microsecond.

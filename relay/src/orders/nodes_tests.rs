@@ -1,4 +1,5 @@
-//! A relay between several nodes that the test plays, over real QUIC: who orders, and who no longer.
+//! A relay between several nodes that the test plays, over real QUIC: who orders, and who no
+//! longer.
 
 use super::*;
 use kakehashi_wire::relay::{OrderResult, Outdated, RelayHeartbeat};

@@ -1,8 +1,8 @@
 //! What the links of all nodes share: the way to the shards, and whose orders count.
 //!
-//! Links wait for each other here, in the sequence in which they came. Whether a node's orders count
-//! is asked when it is their turn, so that nothing of an older term follows the first word of a
-//! newer one to the shards.
+//! Links wait for each other here, in the sequence in which they came. Whether a node's orders
+//! count is asked when it is their turn, so that nothing of an older term follows the first word of
+//! a newer one to the shards.
 
 use super::dispatch::Dispatcher;
 use super::link::ShardHandle;

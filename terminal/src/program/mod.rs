@@ -164,8 +164,8 @@ fn settings(config: &Config) -> Result<Settings> {
         None => device::remember(&folder, rand::random())?,
     };
     Ok(Settings {
-        control: config.control.clone().unwrap_or_default(),
-        server_name: config.server_name.clone().unwrap_or_default(),
+        control: config.control.clone(),
+        server_name: config.server_name.clone(),
         ca_pem,
         tenant,
         password: password::find(config.password_file.as_deref(), &login)?,

@@ -4,6 +4,7 @@ use super::driver::{Admitted, Driver, unexpected, until_told_to_leave};
 use super::error::TerminalError;
 use super::machine::Signal;
 use super::terminal::Event;
+use core::time::Duration;
 use kakehashi_wire::terminal::{
     FromTerminal, HangUp, Refusal, Resume, Resumed, SignIn, SignedIn, ToTerminal,
 };
@@ -30,7 +31,7 @@ impl Driver {
             device_proof,
             software: settings.software.clone(),
         });
-        match self.exchange(&message).await? {
+        match self.exchange(&message, self.settings.timing.reply).await? {
             None => Ok(Signal::Leave),
             Some(ToTerminal::SignedIn(signed_in)) => {
                 self.admitted = Some(Admitted::Anew(signed_in));
@@ -50,7 +51,9 @@ impl Driver {
         let request = self.requests.number();
         let software = self.settings.software.clone();
         let message = Resume { request, token, device_proof, software };
-        match self.exchange(&message.into()).await? {
+        let timing = &self.settings.timing;
+        let patience = if self.dialler.has_others() { timing.resume } else { timing.reply };
+        match self.exchange(&message.into(), patience).await? {
             None => Ok(Some(Signal::Leave)),
             Some(ToTerminal::Resumed(resumed)) => {
                 self.admitted = Some(Admitted::Again(resumed));
@@ -69,14 +72,14 @@ impl Driver {
     async fn exchange(
         &mut self,
         message: &FromTerminal,
+        patience: Duration,
     ) -> Result<Option<ToTerminal>, TerminalError> {
         let Some(conversation) = &mut self.conversation else {
             return Err(TerminalError::NotConnected);
         };
-        let reply = self.settings.timing.reply;
         let exchange = async {
             conversation.say(message).await?;
-            tokio::time::timeout(reply, conversation.hear())
+            tokio::time::timeout(patience, conversation.hear())
                 .await
                 .unwrap_or_else(|_| Err(TerminalError::NoReply))
         };

@@ -1,11 +1,12 @@
-//! How long to wait before dialling again: exponential, with jitter. Pure.
+//! How long to wait before dialling again: exponential, with full jitter. Pure.
 
 use core::time::Duration;
 
-/// Delays between attempts: each drawn from the upper half of a range that doubles.
+/// Delays between attempts: each drawn from the whole of a range that doubles.
 ///
-/// The jitter spreads the terminals of a site that lost its node; half of the range is kept as
-/// a floor, so that no terminal comes back at once again and again.
+/// The terminals of a node that died have all lost it in the same moment: over the whole range,
+/// each part of it gets its share of them. None comes back at once again and again, since the
+/// range grows until a session stands.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     least: Duration,
@@ -14,7 +15,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Delays that start around `least` and grow to `most`.
+    /// Delays of up to `least` at first, and of up to `most` in the end.
     pub fn new(least: Duration, most: Duration) -> Self {
         Self { least, most: most.max(least), attempt: 0 }
     }
@@ -25,10 +26,9 @@ impl Backoff {
         let factor = 1_u32.checked_shl(self.attempt.min(20)).unwrap_or(u32::MAX);
         let range = self.least.saturating_mul(factor).min(self.most);
         self.attempt = self.attempt.saturating_add(1);
-        let half = range / 2;
-        let jittered = half + half.mul_f64(f64::from(random) / f64::from(u32::MAX));
+        let share = f64::from(random) / f64::from(u32::MAX);
         // Whoever asked for a pause gets it with jitter on top, or all would return together.
-        if at_least > jittered { at_least + jittered / 4 } else { jittered }
+        at_least + range.max(at_least / 4).mul_f64(share)
     }
 
     /// Forgets the failures: the session stood.
@@ -46,13 +46,26 @@ mod tests {
     const MOST: Duration = Duration::from_secs(10);
 
     #[test]
-    fn delays_double_to_the_limit_and_start_over_after_success() {
+    fn ranges_double_to_the_limit_and_start_over_after_success() {
         let mut backoff = Backoff::new(LEAST, MOST);
         let grown: Vec<_> =
             (0..9).map(|_| backoff.next(u32::MAX, Duration::ZERO).as_millis()).collect();
         assert_eq!(grown, [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
         backoff.reset();
-        assert_eq!(backoff.next(0, Duration::ZERO), LEAST / 2);
+        assert_eq!(backoff.next(u32::MAX / 2, Duration::ZERO).as_millis(), 50);
+        assert_eq!(backoff.next(0, Duration::ZERO), Duration::ZERO);
+    }
+
+    /// Ten thousand terminals that lose their node in one moment.
+    #[test]
+    fn a_storm_spreads_over_the_whole_range() {
+        let mut in_tenth = [0_u32; 10];
+        for n in 0..10_000_u32 {
+            let delay = Backoff::new(LEAST, MOST).next(n.wrapping_mul(0x9e37_79b9), Duration::ZERO);
+            let tenth = usize::try_from(delay.as_millis() / 10).unwrap().min(9);
+            in_tenth[tenth] += 1;
+        }
+        assert!(in_tenth.iter().all(|share| (900..1_100).contains(share)), "{in_tenth:?}");
     }
 
     proptest! {
@@ -64,8 +77,8 @@ mod tests {
             let asked = Duration::from_millis(asked);
             for random in draws {
                 let delay = backoff.next(random, asked);
-                prop_assert!(delay >= (LEAST / 2).max(asked));
-                prop_assert!(delay <= MOST.max(asked + MOST / 4));
+                prop_assert!(delay >= asked);
+                prop_assert!(delay <= asked + MOST.max(asked / 4));
             }
         }
     }

@@ -1,8 +1,9 @@
 //! One connection's stream of messages: frames out, frames in.
 
-use super::dial::{Dialler, connection_error};
+use super::dial::{Dialled, Dialler, connection_error};
 use super::error::TerminalError;
 use crate::capacity::INBOUND_MESSAGES_MAX;
+use core::net::SocketAddr;
 use core::time::Duration;
 use kakehashi_wire::device::{EXPORT_LABEL, EXPORTED_BYTES};
 use kakehashi_wire::frame::Reader;
@@ -22,6 +23,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 pub(super) struct Conversation {
     endpoint: Endpoint,
     connection: Connection,
+    address: SocketAddr,
     stream: SendStream,
     inbound: mpsc::Receiver<Result<ToTerminal, TerminalError>>,
     reader: JoinHandle<()>,
@@ -29,13 +31,23 @@ pub(super) struct Conversation {
 
 impl Conversation {
     /// Connects and opens the stream.
-    pub(super) async fn begin(dialler: &Dialler) -> Result<Self, TerminalError> {
-        let (endpoint, connection) = dialler.dial().await?;
+    pub(super) async fn begin(dialler: &mut Dialler) -> Result<Self, TerminalError> {
+        let Dialled { endpoint, connection, address } = dialler.dial().await?;
         let opened = connection.open_bi().await;
         let (stream, incoming) = opened.map_err(|error| connection_error(&error))?;
         let (found, inbound) = mpsc::channel(INBOUND_MESSAGES_MAX);
         let reader = tokio::spawn(read_all(incoming, found));
-        Ok(Self { endpoint, connection, stream, inbound, reader })
+        Ok(Self { endpoint, connection, address, stream, inbound, reader })
+    }
+
+    /// Where it was made to.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Datagrams that have come from there.
+    pub(super) fn datagrams(&self) -> u64 {
+        self.connection.stats().udp_rx.datagrams
     }
 
     /// What proofs for this connection are made over.

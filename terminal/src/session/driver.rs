@@ -5,16 +5,17 @@ use super::conversation::Conversation;
 use super::dial::Dialler;
 use super::error::TerminalError;
 use super::known::{Known, Ready};
+use super::liveness::{Liveness, Watch};
 use super::machine::{Deed, Signal, State};
 use super::requests::Requests;
 use super::terminal::{Build, Command, Event, Reply, Settings};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use core::time::Duration;
 use kakehashi_wire::id::{CallId, RequestId};
 use kakehashi_wire::secret::{Password, ResumeToken};
 use kakehashi_wire::terminal::{
-    CallReady, Cancel, FromTerminal, Resumed, Ringing, SetAway, SignOut, SignedIn, ToTerminal,
-    WatchPresence,
+    CallReady, Cancel, FromTerminal, Ping, Resumed, Ringing, SetAway, SignOut, SignedIn,
+    ToTerminal, WatchPresence,
 };
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info};
@@ -34,13 +35,14 @@ pub(super) fn spawn(
     commands: mpsc::Receiver<Command>,
     events: mpsc::Sender<Event>,
 ) -> Result<(), TerminalError> {
-    let dialler = Dialler::new(&settings)?;
+    let clock = Clock::start();
+    let dialler = Dialler::new(&settings, clock)?;
     let timing = settings.timing;
     let driver = Driver {
         dialler,
         backoff: Backoff::new(timing.retry_least, timing.retry_most),
         settings,
-        clock: Clock::start(),
+        clock,
         commands,
         events,
         conversation: None,
@@ -75,7 +77,7 @@ struct Wishes {
 /// Connections, one after the other, and the session they carry.
 pub(super) struct Driver {
     pub(super) settings: Settings,
-    dialler: Dialler,
+    pub(super) dialler: Dialler,
     clock: Clock,
     backoff: Backoff,
     // Ends of the application's channels.
@@ -118,7 +120,11 @@ impl Driver {
     /// Takes a failure in: whoever waits for an answer learns that none will come.
     fn fail(&mut self, error: TerminalError) -> Signal {
         let signal = Signal::of(&error, self.signed_in_before);
-        self.conversation = None;
+        if let Some(conversation) = self.conversation.take()
+            && error.is_the_nodes()
+        {
+            self.dialler.lost(conversation.address());
+        }
         for waiter in self.requests.abandon() {
             let _ = waiter.send(Err(error.clone()));
         }
@@ -149,7 +155,7 @@ impl Driver {
 
     async fn dial(&mut self) -> Result<Signal, TerminalError> {
         let commands = (&mut self.commands, &mut self.known);
-        let begun = until_told_to_leave(commands, Conversation::begin(&self.dialler)).await;
+        let begun = until_told_to_leave(commands, Conversation::begin(&mut self.dialler)).await;
         let Some(begun) = begun else { return Ok(Signal::Leave) };
         self.conversation = Some(begun?);
         Ok(Signal::Connected)
@@ -167,8 +173,12 @@ impl Driver {
             let request = self.requests.number();
             self.say(SetAway { request, away: true }.into()).await?;
         }
+        let mut liveness = Liveness::new(self.clock.now());
         loop {
-            let due = self.requests.next_deadline().map(|due| self.clock.instant(due));
+            let watched = self.watch(&mut liveness).await?;
+            let reply_due = self.requests.next_deadline();
+            let due = watched.into_iter().chain(reply_due).min();
+            let due = due.map(|due| self.clock.instant(due));
             let Some(conversation) = &mut self.conversation else {
                 return Err(TerminalError::NotConnected);
             };
@@ -184,6 +194,29 @@ impl Driver {
                         let _ = waiter.send(Err(TerminalError::NoReply));
                     }
                 }
+            }
+        }
+    }
+
+    /// Sees to it that control is still there while somebody waits for it; when to look again.
+    async fn watch(&mut self, liveness: &mut Liveness) -> Result<Option<Moment>, TerminalError> {
+        let waits = !self.known.is_empty() || self.requests.next_deadline().is_some();
+        let busy = waits && self.dialler.has_others();
+        let Some(conversation) = &self.conversation else {
+            return Err(TerminalError::NotConnected);
+        };
+        let datagrams = conversation.datagrams();
+        let (now, timing) = (self.clock.now(), self.settings.timing);
+        match liveness.look(datagrams, busy, now, &timing) {
+            None => Ok(None),
+            Some(Watch::Until(at)) => Ok(Some(at)),
+            Some(Watch::Ping) => {
+                self.say(Ping { at_ms: now.micros() / 1_000 }.into()).await?;
+                Ok(Some(now.plus(timing.busy_ping)))
+            }
+            Some(Watch::Lost) => {
+                let ms = timing.busy_silence.as_millis();
+                Err(TerminalError::Lost { why: format!("nothing was heard for {ms} ms") })
             }
         }
     }

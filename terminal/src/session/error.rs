@@ -83,6 +83,24 @@ pub enum TerminalError {
     Over,
 }
 
+impl TerminalError {
+    /// Whether another node might do better.
+    pub(super) fn is_the_nodes(&self) -> bool {
+        match self {
+            Self::SessionEnded { reason } => {
+                matches!(reason, SessionEnd::NodeStopping | SessionEnd::TooSlow)
+            }
+            Self::Refused { reason, .. } => {
+                matches!(reason, Refusal::Busy | Refusal::StoreUnavailable)
+            }
+            Self::Lost { .. } | Self::NoReply | Self::Protocol { .. } | Self::Version { .. } => {
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
 impl From<FrameError> for TerminalError {
     fn from(error: FrameError) -> Self {
         let why = error.to_string();

@@ -39,6 +39,11 @@ pub struct Settled {
 }
 
 impl Known {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The application hears of a call.
     pub fn heard(&mut self, call: CallId) {
         self.0.entry(call).or_default();

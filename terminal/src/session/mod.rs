@@ -1,8 +1,9 @@
 //! The conversation with control: signs in, keeps signed in, asks and is told.
 //!
-//! **The core is pure: [`machine`] says what to do next, [`backoff`] when, [`requests`] which
-//! question an answer belongs to. `driver` is the thin shell that dials and waits.** An
-//! application holds a [`Terminal`] to ask with and [`Events`] to be told by.
+//! **The core is pure: [`machine`] says what to do next, [`backoff`] when, `nodes` and `race` where
+//! to, `liveness` whether control is still there, [`requests`] which question an answer belongs to.
+//! `driver` and `dial` are the thin shell that dials and waits.** An application holds a
+//! [`Terminal`] to ask with and [`Events`] to be told by.
 
 mod arriving;
 pub mod backoff;
@@ -12,7 +13,10 @@ mod dial;
 mod driver;
 pub mod error;
 pub mod known;
+mod liveness;
 pub mod machine;
+mod nodes;
+mod race;
 pub mod requests;
 mod terminal;
 

@@ -20,10 +20,10 @@ use tokio::sync::{mpsc, oneshot};
 /// Whom to sign in as, and where.
 #[derive(Clone)]
 pub struct Settings {
-    /// Control's host and UDP port, `host:port`.
-    pub control: String,
-    /// The name control's certificate must be made out to.
-    pub server_name: String,
+    /// Control's nodes, `host:port` each, the nearest first. Each name may have several addresses.
+    pub control: Vec<String>,
+    /// The name their certificates must be made out to; `None`: the host each is named by.
+    pub server_name: Option<String>,
     /// Certificates of the authorities that may sign it, PEM.
     pub ca_pem: Vec<u8>,
     /// The tenant's name.
@@ -51,14 +51,21 @@ pub struct Timing {
     pub dial: Duration,
     /// For the answer to a request.
     pub reply: Duration,
-    /// First delay before dialling again.
+    /// For the answer to a resumption, if there is another node to go to.
+    pub resume: Duration,
+    /// Most of the first delay before dialling again.
     pub retry_least: Duration,
-    /// Longest delay before dialling again.
+    /// Most of any delay before dialling again.
     pub retry_most: Duration,
     /// Silence after which a keep-alive is sent.
     pub keep_alive: Duration,
     /// Silence after which the connection counts as lost.
     pub idle: Duration,
+    /// While in a call, or something is awaited, and there is another node to go to: how often
+    /// control is made to acknowledge something.
+    pub busy_ping: Duration,
+    /// And the silence after which the connection counts as lost then.
+    pub busy_silence: Duration,
 }
 
 impl Default for Timing {
@@ -67,12 +74,17 @@ impl Default for Timing {
             dial: Duration::from_secs(5),
             // Control gives a sign-in 10 s in its queue.
             reply: Duration::from_secs(10),
+            // A resumption costs no password hash: what takes longer than in a storm is stuck.
+            resume: Duration::from_secs(3),
             retry_least: Duration::from_millis(100),
             retry_most: Duration::from_secs(10),
             // A network that fell silent is noticed in a third of what a call may ring, and two
             // packets may be lost before.
             keep_alive: Duration::from_secs(5),
             idle: Duration::from_secs(15),
+            // Four packets a second, and back within 1.5 s: silence, pause, handshake, resumption.
+            busy_ping: Duration::from_millis(250),
+            busy_silence: Duration::from_secs(1),
         }
     }
 }
@@ -184,7 +196,7 @@ impl Terminal {
     /// Starts the session's task on the current tokio runtime; it dials at once.
     ///
     /// # Errors
-    /// [`TerminalError::Settings`] if the CA or the server name cannot be used.
+    /// [`TerminalError::Settings`] if the CA, a node or the server name cannot be used.
     pub fn start(settings: Settings) -> Result<(Self, Events), TerminalError> {
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (outbox, events) = mpsc::channel(EVENTS_MAX);

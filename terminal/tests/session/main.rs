@@ -23,9 +23,12 @@ use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, ServerConfig, VarInt};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use std::net::SocketAddr;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+mod nodes;
 
 /// How the test's control node behaves.
 #[derive(Clone, Copy, PartialEq)]
@@ -64,10 +67,19 @@ fn authority() -> (Issuer<'static, KeyPair>, String) {
 
 impl Control {
     fn start(manner: Manner, alpn: &[u8]) -> Self {
-        let (issuer, ca_pem) = authority();
+        Self::start_of(&authority(), manner, alpn)
+    }
+
+    /// A node whose certificate is of this authority.
+    fn start_of(
+        (issuer, ca_pem): &(Issuer<'static, KeyPair>, String),
+        manner: Manner,
+        alpn: &[u8],
+    ) -> Self {
+        let ca_pem = ca_pem.clone();
         let key = KeyPair::generate().unwrap();
         let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        let certificate = leaf.signed_by(&key, &issuer).unwrap();
+        let certificate = leaf.signed_by(&key, issuer).unwrap();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut tls = rustls::ServerConfig::builder_with_provider(provider)
@@ -94,6 +106,10 @@ impl Control {
         Self { endpoint, ca_pem, heard }
     }
 
+    fn address(&self) -> SocketAddr {
+        self.endpoint.local_addr().unwrap()
+    }
+
     fn settings(&self) -> Settings {
         let port = self.endpoint.local_addr().unwrap().port();
         settings(port, self.ca_pem.clone())
@@ -106,8 +122,8 @@ impl Control {
 
 fn settings(port: u16, ca_pem: String) -> Settings {
     Settings {
-        control: format!("127.0.0.1:{port}"),
-        server_name: "localhost".into(),
+        control: vec![format!("127.0.0.1:{port}")],
+        server_name: Some("localhost".into()),
         ca_pem: ca_pem.into_bytes(),
         tenant: "ginza".into(),
         login: "store-1".into(),
@@ -406,7 +422,8 @@ async fn a_wrong_authority_and_a_wrong_name_are_told_from_a_silent_network() {
     let control = Control::start(Manner::Kind, ALPN_TERMINAL);
     let (_, other_ca) = authority();
     let wrong_ca = Settings { ca_pem: other_ca.into_bytes(), ..control.settings() };
-    let wrong_name = Settings { server_name: "elsewhere.example".into(), ..control.settings() };
+    let wrong_name =
+        Settings { server_name: Some("elsewhere.example".into()), ..control.settings() };
     for settings in [wrong_ca, wrong_name] {
         let (_terminal, mut events) = Terminal::start(settings).unwrap();
         let why = end(&mut events).await.unwrap();
@@ -462,7 +479,7 @@ async fn a_call_nobody_waits_for_any_more_is_cancelled() {
 async fn settings_that_cannot_work_are_refused_before_dialling() {
     let (_, ca) = authority();
     let no_pem = Settings { ca_pem: b"hello".to_vec(), ..settings(1, ca.clone()) };
-    let bad_name = Settings { server_name: "not a name".into(), ..settings(1, ca) };
+    let bad_name = Settings { server_name: Some("not a name".into()), ..settings(1, ca) };
     for settings in [no_pem, bad_name] {
         let refused = Terminal::start(settings).err().unwrap();
         assert!(matches!(refused, TerminalError::Settings { .. }), "{refused}");
@@ -476,7 +493,7 @@ async fn program(control: &Control, arguments: &[&str]) -> Output {
     std::fs::write(&ca, &control.ca_pem).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_kakehashi-terminal"));
     command.env("KAKEHASHI_PASSWORD", "secret").arg("--ca").arg(ca).args(arguments);
-    command.args(["--control", &control.settings().control, "--server-name", "localhost"]);
+    command.args(["--control", &control.settings().control[0], "--server-name", "localhost"]);
     command.args(["--tenant", "ginza", "--login", "store-1", "--device", "d"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let ended = async {

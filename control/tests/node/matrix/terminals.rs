@@ -53,6 +53,7 @@ fn names_something(act: Act) -> bool {
         Act::SetAway,
         Act::Missed,
         Act::EndWrapUp,
+        Act::Ping,
     ];
     !nothing.contains(&act)
 }
