@@ -145,6 +145,8 @@ pub enum RtcpPacket<'a> {
         sender: Ssrc,
         /// Which application.
         name: [u8; 4],
+        /// What it says.
+        data: &'a [u8],
     },
     /// Packets are lost, send them again.
     Nack(Nack<'a>),
@@ -186,7 +188,8 @@ impl<'a> RtcpPacket<'a> {
             RECEIVER_REPORT => Self::ReceiverReport { sender, blocks: blocks(8) },
             BYE => Self::Bye { sender },
             APPLICATION => {
-                Self::Application { sender, name: [packet[8], packet[9], packet[10], packet[11]] }
+                let name = [packet[8], packet[9], packet[10], packet[11]];
+                Self::Application { sender, name, data: &packet[12..] }
             }
             kind @ (feedback::TRANSPORT | feedback::PAYLOAD) => {
                 feedback::parse(packet)?.unwrap_or(Self::Other { kind })
@@ -336,11 +339,12 @@ impl<'a> RtcpWriter<'a> {
         self.packet(BYE, 1, |out| out.extend_from_slice(&sender.0.to_be_bytes()));
     }
 
-    /// An application's own packet without data.
-    pub fn application(&mut self, sender: Ssrc, name: [u8; 4]) {
+    /// An application's own packet; `data` is padded to whole words.
+    pub fn application(&mut self, sender: Ssrc, name: [u8; 4], data: &[u8]) {
         self.packet(APPLICATION, 0, |out| {
             out.extend_from_slice(&sender.0.to_be_bytes());
             out.extend_from_slice(&name);
+            out.extend_from_slice(data);
         });
     }
 
@@ -387,7 +391,7 @@ mod tests {
         writer.sender_report(Ssrc(1), INFO, &[BLOCK, BLOCK]);
         writer.canonical_name(Ssrc(1), b"terminal");
         writer.receiver_report(Ssrc(2), &[]);
-        writer.application(Ssrc(1), *b"KKRD");
+        writer.application(Ssrc(1), *b"KKRD", &[0, 0, 0, 7]);
         writer.bye(Ssrc(1));
         out
     }
@@ -405,7 +409,8 @@ mod tests {
         assert_eq!(blocks.iter().collect::<Vec<_>>(), [BLOCK, BLOCK]);
         assert!(matches!(packets[1], RtcpPacket::Other { kind: SOURCE_DESCRIPTION }));
         assert!(matches!(packets[2], RtcpPacket::ReceiverReport { sender: Ssrc(2), .. }));
-        assert!(matches!(packets[3], RtcpPacket::Application { name, .. } if &name == b"KKRD"));
+        let RtcpPacket::Application { sender: Ssrc(1), name, data } = packets[3] else { panic!() };
+        assert_eq!((&name, data), (b"KKRD", &[0, 0, 0, 7][..]));
         assert!(matches!(packets[4], RtcpPacket::Bye { sender: Ssrc(1) }));
     }
 

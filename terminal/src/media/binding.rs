@@ -26,7 +26,7 @@ const REFRESH: Duration = Duration::from_secs(1);
 const CONSENT: Duration = Duration::from_millis(1500);
 
 /// Checks whose answers are still taken: an answer may be later than the next check.
-const OUTSTANDING_MAX: usize = 4;
+const OUTSTANDING_MAX: usize = 8;
 
 /// Why a STUN message changed nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -130,16 +130,21 @@ impl Binding {
         if now < self.next_check {
             return None;
         }
+        self.next_check = now.plus(self.retry);
+        self.retry = (self.retry * 2).min(RETRY_MOST);
+        Some(self.extra_check(now, random))
+    }
+
+    /// A check at `now` beside the regular ones.
+    pub fn extra_check(&mut self, now: Moment, random: [u8; 12]) -> StunMessage {
         let transaction = TransactionId(random);
         if self.outstanding.len() == OUTSTANDING_MAX {
             self.outstanding.remove(0);
         }
         self.outstanding.push((transaction, now));
-        self.next_check = now.plus(self.retry);
-        self.retry = (self.retry * 2).min(RETRY_MOST);
         let leg = self.leg.fragment();
         let key = self.relay_password.as_bytes();
-        Some(StunMessage::check(transaction, &leg, &leg, self.tie_breaker, key))
+        StunMessage::check(transaction, &leg, &leg, self.tie_breaker, key)
     }
 
     /// Takes a STUN message that came from the relay's address.
@@ -160,7 +165,10 @@ impl Binding {
             return Err(StunRefusal::Forged);
         }
         let round_trip = now.since(asked);
-        self.outstanding.clear();
+        // Newer ones are still awaited: each answer counts while a relay is in doubt.
+        let is_newer =
+            |(id, at): &(TransactionId, Moment)| *id != view.transaction() && *at > asked;
+        self.outstanding.retain(is_newer);
         self.answered = Some(now);
         self.round_trip = Some(round_trip);
         self.retry = RETRY_LEAST;

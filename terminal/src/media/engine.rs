@@ -10,6 +10,7 @@ use super::binding::{Binding, StunOutcome, StunRefusal};
 use super::downlink::Downlink;
 use super::governor::Governor;
 use super::incoming::Member;
+use super::mover::{self, Mover};
 use super::outbox::Outbox;
 use super::outgoing::Outgoing;
 use super::summary::{CallSummary, Drops, PathSummary, Phase, role_name};
@@ -48,6 +49,7 @@ pub struct Engine {
     members: Vec<Member>,
     outgoing: Outgoing,
     governor: Governor,
+    mover: Mover,
     // Changed by time.
     timeline: Timeline,
     next_report: Moment,
@@ -132,6 +134,7 @@ impl Engine {
             members,
             outgoing,
             governor: Governor::new(&ready.streams, ready.senders.len(), now),
+            mover: Mover::new(ready.paths.len()),
             timeline: Timeline::new(now),
             next_report: now.plus(control::REPORT_INTERVAL / 2),
             reported: now,
@@ -214,6 +217,7 @@ impl Engine {
         checks
             .chain(holes)
             .chain(self.timeline.next_deadline())
+            .chain(self.mover.next_deadline())
             .chain(self.outbox.next_deadline())
             .chain(self.members.iter().any(Member::has_news).then_some(self.next_feedback))
             .chain([self.next_report])
@@ -271,7 +275,10 @@ impl Engine {
             }
         };
         match taken {
-            Ok(()) => self.advance(now),
+            Ok(()) => {
+                self.mover.heard(path, now);
+                self.advance(now);
+            }
             Err(reason) => self.drops.refused(reason),
         }
     }
@@ -344,11 +351,29 @@ impl Engine {
 
     fn check_bindings(&mut self, now: Moment) {
         for binding in &mut self.bindings {
-            let mut name = [0; 12];
-            name[..8].copy_from_slice(&(self.random)().to_be_bytes());
-            name[8..].copy_from_slice(&(self.random)().to_be_bytes()[..4]);
-            if let Some(check) = binding.check(now, name) {
+            if let Some(check) = binding.check(now, transaction(&mut self.random)) {
                 self.outbox.push(binding.address(), check.bytes());
+            }
+        }
+    }
+
+    /// Begins with the relay that is there, and moves to another when it is time.
+    fn move_on(&mut self, now: Moment) {
+        if !self.may_send() {
+            return;
+        }
+        if let Some(first) = self.bindings.iter().position(|binding| binding.usable(now)) {
+            self.mover.settle(first, now);
+        }
+        while let Some(due) = self.mover.poll(now) {
+            match due {
+                mover::Due::Checks => {
+                    for binding in &mut self.bindings {
+                        let check = binding.extra_check(now, transaction(&mut self.random));
+                        self.outbox.push(binding.address(), check.bytes());
+                    }
+                }
+                mover::Due::Tell => self.send_compound(now, |_, _| {}),
             }
         }
     }
@@ -366,11 +391,15 @@ impl Engine {
             Some(Due::Goodbye) => self.say_goodbye(now),
             None => {}
         }
+        self.move_on(now);
     }
 
-    /// Where media goes: the first relay that answers, primary first.
+    /// Where media goes: the relay that was chosen, or, while that does not answer, the first that
+    /// does.
     fn active(&self, now: Moment) -> Option<usize> {
-        self.bindings.iter().position(|binding| binding.usable(now))
+        let usable = |at: &usize| self.bindings.get(*at).is_some_and(|path| path.usable(now));
+        let chosen = Some(self.mover.active()).filter(usable);
+        chosen.or_else(|| (0..self.bindings.len()).find(usable))
     }
 
     fn stun(&mut self, path: usize, datagram: &[u8], now: Moment) {
@@ -380,7 +409,10 @@ impl Engine {
         };
         let binding = &mut self.bindings[path];
         match binding.handle(&view, now) {
-            Ok(StunOutcome::Bound { .. }) => self.advance(now),
+            Ok(StunOutcome::Bound { round_trip }) => {
+                self.mover.answered(path, round_trip, now);
+                self.advance(now);
+            }
             Ok(StunOutcome::Answer(answer)) => {
                 self.outbox.push(binding.address(), answer.bytes());
             }
@@ -396,4 +428,12 @@ impl Engine {
         let downlink = self.downlinks[path].as_mut();
         member.rtp(ssrc, datagram, downlink, now, &mut self.arrivals)
     }
+}
+
+/// Names a check.
+fn transaction(random: &mut Random) -> [u8; 12] {
+    let mut name = [0; 12];
+    name[..8].copy_from_slice(&random().to_be_bytes());
+    name[8..].copy_from_slice(&random().to_be_bytes()[..4]);
+    name
 }

@@ -12,6 +12,7 @@ mod feeds;
 mod gate;
 mod governor;
 mod incoming;
+mod mover;
 mod outbox;
 mod outgoing;
 pub mod pacer;

@@ -42,16 +42,17 @@ impl Outbox {
         self.ready.push_back(Transmit { to, bytes: bytes.to_vec() });
     }
 
-    /// The packets of one frame, the first of which leave at once unless some before them still
-    /// wait; with a `pace`, each takes its time at so many bits a second. `note` hears when each
-    /// leaves.
+    /// The packets of one frame, each to all of `over`. The first leave at once unless some before
+    /// them still wait; with a `pace`, each takes its time at so many bits a second. `note` hears
+    /// when each leaves.
     pub(super) fn frame(
         &mut self,
         stream: usize,
-        packets: Vec<Transmit>,
+        packets: Vec<Vec<u8>>,
+        over: &[SocketAddr],
         pace: Option<u64>,
         now: Moment,
-        mut note: impl FnMut(&Transmit, Moment),
+        mut note: impl FnMut(&[u8], Moment),
     ) {
         let Some(queue) = self.later.get_mut(stream) else { return };
         let group = GROUP_PACKETS.max(packets.len().div_ceil(GROUPS_MAX));
@@ -59,13 +60,14 @@ impl Outbox {
         if pace.is_some() {
             due = due.max(self.clear);
         }
-        for (at, packet) in packets.into_iter().enumerate() {
+        for (at, bytes) in packets.into_iter().enumerate() {
             if pace.is_none() && at > 0 && at % group == 0 {
                 due = due.plus(GROUP_INTERVAL);
             }
-            note(&packet, due);
-            let bits = packet.bytes.len() as u64 * 8;
-            queue.push_back((due, packet));
+            note(&bytes, due);
+            let bits = bytes.len() as u64 * 8;
+            let copies = over.iter().map(|&to| (due, Transmit { to, bytes: bytes.clone() }));
+            queue.extend(copies);
             if let Some(micros) = pace.and_then(|pace| (bits * 1_000_000).checked_div(pace)) {
                 due = due.plus(Duration::from_micros(micros));
                 self.clear = due;
@@ -121,18 +123,20 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::net::{IpAddr, Ipv4Addr};
     use proptest::prelude::*;
 
-    fn packet(number: u64) -> Transmit {
-        let to = SocketAddr::from(([127, 0, 0, 1], 9));
-        Transmit { to, bytes: number.to_be_bytes().to_vec() }
+    const OVER: [SocketAddr; 1] = [SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9)];
+
+    fn packet(number: u64) -> Vec<u8> {
+        number.to_be_bytes().to_vec()
     }
 
     fn number(packet: &Transmit) -> u64 {
         u64::from_be_bytes(packet.bytes[..].try_into().unwrap())
     }
 
-    fn frame(packets: u64) -> Vec<Transmit> {
+    fn frame(packets: u64) -> Vec<Vec<u8>> {
         (0..packets).map(packet).collect()
     }
 
@@ -158,7 +162,7 @@ mod tests {
             (64, vec![8; 8]),
             (1_800, vec![225; 8]),
         ] {
-            outbox.frame(0, frame(packets), None, Moment::ZERO, |_, _| {});
+            outbox.frame(0, frame(packets), &OVER, None, Moment::ZERO, |_, _| {});
             assert_eq!(departures(&mut outbox, Moment::ZERO), groups, "{packets} packets");
         }
     }
@@ -168,20 +172,30 @@ mod tests {
         let mut outbox = Outbox::new(3);
         let mut due = Vec::new();
         // 8 bytes at 32 kbit/s take 2 ms; the second stream waits for the first.
-        outbox.frame(1, frame(3), Some(32_000), Moment::ZERO, |_, at| due.push(at.micros()));
-        outbox.frame(2, frame(1), Some(32_000), Moment::ZERO, |_, at| due.push(at.micros()));
+        outbox.frame(1, frame(3), &OVER, Some(32_000), Moment::ZERO, |_, at| due.push(at.micros()));
+        outbox.frame(2, frame(1), &OVER, Some(32_000), Moment::ZERO, |_, at| due.push(at.micros()));
         assert_eq!(due, [0, 2_000, 4_000, 6_000]);
-        outbox.frame(0, vec![packet(1_000)], None, Moment::ZERO, |_, _| {});
+        outbox.frame(0, vec![packet(1_000)], &OVER, None, Moment::ZERO, |_, _| {});
         let first = core::iter::from_fn(|| outbox.pop()).map(|packet| number(&packet));
         assert!(first.eq([0, 1_000]));
         assert_eq!(outbox.next_deadline(), Some(Moment::from_micros(2_000)));
     }
 
     #[test]
+    fn what_goes_over_two_relays_takes_no_longer() {
+        let mut outbox = Outbox::new(1);
+        let over = [OVER[0], SocketAddr::from(([127, 0, 0, 1], 10))];
+        let mut noted = 0;
+        outbox.frame(0, frame(20), &over, None, Moment::ZERO, |_, _| noted += 1);
+        assert_eq!(departures(&mut outbox, Moment::ZERO), [16, 16, 8]);
+        assert_eq!(noted, 20, "a packet is one packet, however many copies it has");
+    }
+
+    #[test]
     fn voice_passes_a_picture_and_the_end_waits_for_nothing() {
         let mut outbox = Outbox::new(2);
-        outbox.frame(1, frame(64), None, Moment::ZERO, |_, _| {});
-        outbox.frame(0, vec![packet(1_000)], None, Moment::ZERO, |_, _| {});
+        outbox.frame(1, frame(64), &OVER, None, Moment::ZERO, |_, _| {});
+        outbox.frame(0, vec![packet(1_000)], &OVER, None, Moment::ZERO, |_, _| {});
         let first = core::iter::from_fn(|| outbox.pop()).map(|packet| number(&packet));
         assert!(first.eq((0..8).chain([1_000])));
         outbox.release_all();
@@ -195,7 +209,7 @@ mod tests {
         let mut outbox = Outbox::new(1);
         let mut dropped = 0;
         for _ in 0..20 {
-            outbox.frame(0, frame(1_000), None, Moment::ZERO, |_, _| {});
+            outbox.frame(0, frame(1_000), &OVER, None, Moment::ZERO, |_, _| {});
             dropped += outbox.bound();
         }
         outbox.release_all();
@@ -214,7 +228,7 @@ mod tests {
             for (packets, wait) in frames {
                 let packets: Vec<_> = (count..count + packets).map(packet).collect();
                 count += packets.len() as u64;
-                outbox.frame(0, packets, None, Moment::from_micros(now), |_, _| {});
+                outbox.frame(0, packets, &OVER, None, Moment::from_micros(now), |_, _| {});
                 left.extend(core::iter::from_fn(|| outbox.pop()));
                 now += wait;
                 outbox.release(Moment::from_micros(now));

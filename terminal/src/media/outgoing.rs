@@ -10,6 +10,7 @@ use kakehashi_srtp::{
     Provider, RTCP_OVERHEAD_BYTES, RTP_OVERHEAD_BYTES, SendingSession, SessionKeys, SrtpError,
     StreamSealer,
 };
+use kakehashi_wire::feedback::{CongestionFeedback, PacketMetric};
 use kakehashi_wire::limits::DATAGRAM_BYTES_MAX;
 use kakehashi_wire::media::{StreamKind, StreamPlan};
 use kakehashi_wire::rtcp::{ReportBlock, RtcpWriter, SenderInfo};
@@ -100,6 +101,13 @@ impl Outgoing {
 
     pub(super) fn plan(&self, stream: usize) -> Option<StreamPlan> {
         self.streams.get(stream).map(|stream| stream.plan)
+    }
+
+    /// Whether somebody says that packets of these streams came.
+    pub(super) fn some_came(&self, feedback: &CongestionFeedback<'_>) -> bool {
+        let ours = |media| self.streams.iter().any(|stream| stream.plan.ssrc == media);
+        let came = |metric: PacketMetric| metric.arrival().is_some();
+        feedback.blocks().any(|block| ours(block.media) && block.metrics().any(came))
     }
 
     /// Hands each sealed packet of a frame to `out`.

@@ -32,6 +32,8 @@ pub(super) struct Stream {
     highest: u64,
     rate: Rate,
     duplicates: u64,
+    came: Option<Moment>,
+    longest_silence: Duration,
     // By the sender's last report.
     sender_report: Option<(SenderInfo, Moment)>,
 }
@@ -63,6 +65,8 @@ impl Stream {
             highest: 0,
             rate: Rate::default(),
             duplicates: 0,
+            came: None,
+            longest_silence: Duration::ZERO,
             sender_report: None,
         }
     }
@@ -103,6 +107,8 @@ impl Stream {
             receive::Arrival::TooOld => return Err(SrtpError::TooOld),
             _ => {}
         }
+        let silence = self.came.replace(now).map_or(Duration::ZERO, |before| now.since(before));
+        self.longest_silence = self.longest_silence.max(silence);
         out.push_back(Arrival::Packet { stream: self.id, bytes: view.bytes().to_vec() });
         self.arrivals.arrived(header.sequence, now);
         self.repair.arrived(header.sequence, now);
@@ -263,6 +269,7 @@ impl Stream {
             duplicates: self.duplicates,
             reordered: summary.reordered,
             jitter_us: u64::try_from(summary.jitter.as_micros()).unwrap_or(u64::MAX),
+            longest_silence_us: u64::try_from(self.longest_silence.as_micros()).unwrap_or(u64::MAX),
         }
     }
 }

@@ -114,6 +114,8 @@ pub struct ReceivedStream {
     pub reordered: u64,
     /// Interarrival jitter in microseconds (RFC 3550 6.4.1).
     pub jitter_us: u64,
+    /// Longest time between two different packets in microseconds, pauses of the sender included.
+    pub longest_silence_us: u64,
 }
 
 /// A relay as this terminal sees it.
@@ -185,6 +187,7 @@ impl ReceivedStream {
         self.duplicates += before.duplicates;
         self.reordered += before.reordered;
         self.jitter_us = self.jitter_us.max(before.jitter_us);
+        self.longest_silence_us = self.longest_silence_us.max(before.longest_silence_us);
     }
 }
 

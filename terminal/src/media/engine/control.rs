@@ -10,6 +10,7 @@ use crate::media::{MediaEvent, Phase};
 use crate::stats::receive::round_trip;
 use core::time::Duration;
 use kakehashi_srtp::SrtpError;
+use kakehashi_wire::id::RelayId;
 use kakehashi_wire::rtcp::{ReportBlock, ReportBlocks, RtcpPacket, RtcpView, RtcpWriter};
 use kakehashi_wire::rtp::Ssrc;
 
@@ -18,6 +19,10 @@ pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The hello between terminals: an RTCP packet of this name (RFC 3550 6.7).
 const GREETING: [u8; 4] = *b"KKRD";
+
+/// The relays that a terminal cannot use although another answers it, by their numbers: who sends
+/// over one of them is not heard there (`wire/FORMAT.md` 2.3).
+const UNUSABLE: [u8; 4] = *b"KKNR";
 
 /// Who a sealed RTCP packet says sent it (RFC 3711 3.4).
 pub(super) fn sender(datagram: &[u8]) -> Result<Ssrc, SrtpError> {
@@ -61,8 +66,25 @@ impl Engine {
             RtcpPacket::FullIntra(intra) => {
                 intra.requests().for_each(|request| self.key_frame_wanted(request.media, now));
             }
-            RtcpPacket::Congestion(feedback) => self.governor.feedback(from, &feedback, now),
+            RtcpPacket::Congestion(feedback) => {
+                self.governor.feedback(from, &feedback, now);
+                if self.outgoing.some_came(&feedback) {
+                    self.mover.confirmed();
+                }
+            }
+            RtcpPacket::Application { name: UNUSABLE, data, .. } => self.blamed(data, now),
             _ => {}
+        }
+    }
+
+    /// A member cannot use these relays.
+    fn blamed(&mut self, relays: &[u8], now: Moment) {
+        for relay in relays.as_chunks::<4>().0 {
+            let relay = RelayId(u32::from_be_bytes(*relay));
+            let path = self.bindings.iter().position(|binding| binding.relay() == relay);
+            if let Some(path) = path {
+                self.mover.blamed(path, now);
+            }
         }
     }
 
@@ -123,11 +145,17 @@ impl Engine {
         reports.into_iter().for_each(|plain| self.send_feedback(plain, now));
     }
 
-    /// Sends feedback alone, over the relay in use; nothing if there is none.
+    /// Sends feedback alone, over the relays in use; nothing if there is none.
     fn send_feedback(&mut self, mut plain: Vec<u8>, now: Moment) {
-        let Some(path) = self.active(now).filter(|_| !plain.is_empty()) else { return };
-        let (to, outbox) = (self.bindings[path].address(), &mut self.outbox);
-        if let Err(reason) = self.outgoing.rtcp(&mut plain, |sealed| outbox.push(to, sealed)) {
+        let over = self.in_use(now);
+        if plain.is_empty() || over.is_empty() {
+            return;
+        }
+        let outbox = &mut self.outbox;
+        let sealed = self.outgoing.rtcp(&mut plain, |sealed| {
+            over.iter().for_each(|to| outbox.push(*to, sealed));
+        });
+        if let Err(reason) = sealed {
             tracing::warn!(%reason, "feedback could not be sealed");
         }
     }
@@ -153,7 +181,7 @@ impl Engine {
         let mut writer = RtcpWriter::new(&mut plain);
         writer.receiver_report(ssrc, &[]);
         writer.canonical_name(ssrc, self.cname.as_bytes());
-        writer.application(ssrc, GREETING);
+        writer.application(ssrc, GREETING, &[]);
         self.seal_compound(plain, now);
     }
 
@@ -162,7 +190,11 @@ impl Engine {
     }
 
     /// Sends reports and name, and what `more` adds behind them (RFC 3550 6.1).
-    fn send_compound(&mut self, now: Moment, more: impl FnOnce(&Outgoing, &mut RtcpWriter<'_>)) {
+    pub(super) fn send_compound(
+        &mut self,
+        now: Moment,
+        more: impl FnOnce(&Outgoing, &mut RtcpWriter<'_>),
+    ) {
         let Some(ssrc) = self.outgoing.first_ssrc() else { return };
         let mut blocks: Vec<ReportBlock> = Vec::new();
         self.members.iter_mut().for_each(|member| member.report(now, &mut blocks));
@@ -171,6 +203,11 @@ impl Engine {
         let mut writer = RtcpWriter::new(&mut plain);
         self.outgoing.reports(&mut writer, &blocks, now, ntp);
         writer.canonical_name(ssrc, self.cname.as_bytes());
+        let relays = self.mover.unusable().map(|path| self.bindings[path].relay());
+        let relays: Vec<u8> = relays.flat_map(|RelayId(relay)| relay.to_be_bytes()).collect();
+        if !relays.is_empty() {
+            writer.application(ssrc, UNUSABLE, &relays);
+        }
         more(&self.outgoing, &mut writer);
         self.seal_compound(plain, now);
     }

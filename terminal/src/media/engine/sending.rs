@@ -5,7 +5,7 @@ use crate::capacity::PLAIN_BYTES_MAX;
 use crate::clock::Moment;
 use crate::media::binding::Binding;
 use crate::media::gate::Admission;
-use crate::media::{MediaEvent, Paused, Transmit};
+use crate::media::{MediaEvent, Paused};
 use crate::packets::{self, PacketiseError};
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -53,10 +53,9 @@ impl Engine {
             self.want_key_frame(admission, stream, now);
             return Ok(());
         }
-        let targets = self.media_targets(stream, now);
         let mut sealed = Vec::new();
         self.outgoing.frame(stream, data, timestamp, now, |packet| sealed.push(packet.to_vec()))?;
-        self.dispatch(stream, sealed, &targets, now);
+        self.dispatch(stream, sealed, now);
         Ok(())
     }
 
@@ -85,10 +84,9 @@ impl Engine {
             self.want_key_frame(admission, stream, now);
             return Ok(());
         }
-        let targets = self.media_targets(stream, now);
         let mut sealed = Vec::new();
         self.outgoing.passed(stream, packet, now, |packet| sealed.push(packet.to_vec()))?;
-        self.dispatch(stream, sealed, &targets, now);
+        self.dispatch(stream, sealed, now);
         Ok(())
     }
 
@@ -100,43 +98,37 @@ impl Engine {
         }
     }
 
-    /// Hands sealed packets to the outbox: all to the first target, the first one to all, since
-    /// what the standby gets is one packet.
-    fn dispatch(
-        &mut self,
-        stream: usize,
-        sealed: Vec<Vec<u8>>,
-        targets: &[SocketAddr],
-        now: Moment,
-    ) {
-        let Some((&active, copies)) = targets.split_first() else { return };
-        if let Some(first) = sealed.first() {
-            copies.iter().for_each(|&to| self.outbox.push(to, first));
+    /// Hands the sealed packets of a frame to the outbox: all for the relays in use, and now and
+    /// then the first of them for the others.
+    fn dispatch(&mut self, stream: usize, sealed: Vec<Vec<u8>>, now: Moment) {
+        let over = self.in_use(now);
+        if !self.timeline.may_send() || over.is_empty() || sealed.is_empty() {
+            return;
         }
+        let copied = self.standby_copied.get_mut(stream);
+        if let Some(copied) = copied.filter(|at| now.since(**at) >= STANDBY_COPY_INTERVAL) {
+            *copied = now;
+            let usable = self.bindings.iter().filter(|path| path.usable(now)).map(Binding::address);
+            for to in usable.filter(|to| !over.contains(to)) {
+                self.outbox.push(to, &sealed[0]);
+            }
+        }
+        self.mover.sent(now);
         let pace = self.governor.pace(stream, now);
-        let packets = sealed.into_iter().map(|bytes| Transmit { to: active, bytes }).collect();
         let Self { outbox, governor, .. } = self;
-        outbox.frame(stream, packets, pace, now, |packet, due| {
-            governor.sent(stream, &packet.bytes, due, now);
+        outbox.frame(stream, sealed, &over, pace, now, |packet, due| {
+            governor.sent(stream, packet, due, now);
         });
         self.drops.not_sent += self.outbox.bound();
     }
 
-    /// Addresses for the next media packet of a stream: the active relay's, and now and then the
-    /// other's behind it.
-    fn media_targets(&mut self, stream: usize, now: Moment) -> Vec<SocketAddr> {
-        if !self.timeline.may_send() {
-            return Vec::new();
+    /// Where media goes: the active relay; every one that answers while it is in doubt.
+    pub(super) fn in_use(&self, now: Moment) -> Vec<SocketAddr> {
+        if self.mover.is_in_doubt() {
+            let usable = self.bindings.iter().filter(|path| path.usable(now));
+            return usable.map(Binding::address).collect();
         }
-        let mut usable = self.bindings.iter().filter(|path| path.usable(now)).map(Binding::address);
-        let copied = self.standby_copied.get_mut(stream);
-        match copied.filter(|copied| now.since(**copied) >= STANDBY_COPY_INTERVAL) {
-            Some(copied) => {
-                *copied = now;
-                usable.collect()
-            }
-            None => usable.next().into_iter().collect(),
-        }
+        self.active(now).map(|path| self.bindings[path].address()).into_iter().collect()
     }
 
     /// Follows the receivers' reports, or their silence; tells the encoders.
