@@ -55,7 +55,10 @@ impl Args {
         let args = Self::from_arg_matches(matches)?;
         let is_asked = !matches!(
             args.command,
-            Command::Up(_) | Command::Control(_) | Command::Relay(_) | Command::Terminal(_)
+            Command::Up(_)
+                | Command::Control(_)
+                | Command::Relay(RelayArgs { command: None, .. })
+                | Command::Terminal(_)
         );
         if is_asked || !args.door.says_something() {
             return Ok(args);
@@ -69,7 +72,7 @@ impl Args {
 /// The commands.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Runs the whole platform on this machine: one control node, two relays.
+    /// Runs the whole platform on this machine: one control node and its relays.
     Up(UpArgs),
     /// Adds, lists and suspends tenants.
     Tenant(TenantArgs),
@@ -89,8 +92,9 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Runs one control node, as `kakehashi-control` does.
     Control(PartArgs),
-    /// Runs one relay, as `kakehashi-relay` does.
-    Relay(PartArgs),
+    /// Takes a relay out of use, or puts it back; with --config alone runs one, as
+    /// `kakehashi-relay` does.
+    Relay(RelayArgs),
     /// Runs a terminal, as `kakehashi-terminal` does.
     Terminal(Box<kakehashi_terminal::program::Args>),
 }
@@ -142,7 +146,11 @@ pub(crate) struct UpArgs {
     /// First UDP port for media; each shard of each relay takes one, in sequence.
     #[arg(long, value_name = "PORT", default_value_t = 40_000)]
     pub(crate) media_port: u16,
-    /// Shards (pinned threads) of each of the two relays.
+    /// Relays. Each call has two of them: with a third it gets another for one that is lost.
+    #[arg(long, value_name = "COUNT", default_value_t = 2,
+          value_parser = clap::value_parser!(u16).range(1..=8))]
+    pub(crate) relays: u16,
+    /// Shards (pinned threads) of each relay.
     #[arg(long, value_name = "COUNT", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) shards: u16,
@@ -463,6 +471,44 @@ pub(crate) enum AuditCommand {
         /// Checkpoints that were kept elsewhere, one a line, instead of those in the folder.
         #[arg(long, value_name = "FILE")]
         checkpoints: Option<PathBuf>,
+    },
+}
+
+/// A relay: the part, or what an operator does with one.
+#[derive(ClapArgs)]
+#[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
+pub(crate) struct RelayArgs {
+    /// What is done with one.
+    #[command(subcommand)]
+    pub(crate) command: Option<RelayCommand>,
+    /// How one is run.
+    #[command(flatten)]
+    pub(crate) part: Option<PartArgs>,
+}
+
+/// What an operator does with a relay.
+#[derive(Subcommand)]
+pub(crate) enum RelayCommand {
+    /// Takes a relay out of use, for an upgrade: no new calls come to it, and those it carries go
+    /// over to others without losing a packet. Waits until none is left there.
+    Drain {
+        /// Its number, as `kakehashi relays` shows it.
+        relay: u32,
+        /// How long to wait, in seconds. What is there then has no other relay to go to; nothing
+        /// is ended.
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        within: u64,
+        /// Which control, and as whom.
+        #[command(flatten)]
+        door: DoorArgs,
+    },
+    /// Puts a relay back into use.
+    Undrain {
+        /// Its number.
+        relay: u32,
+        /// Which control, and as whom.
+        #[command(flatten)]
+        door: DoorArgs,
     },
 }
 

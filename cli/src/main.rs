@@ -8,7 +8,7 @@ mod part;
 mod platform;
 mod up;
 
-use args::{Args, Command};
+use args::{Args, Command, RelayArgs};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         Command::Relays(args) => operate::relays(&args),
         Command::Audit(args) => operate::audit(&args),
         Command::Control(args) => part::control(&args),
-        Command::Relay(args) => part::relay(&args),
+        Command::Relay(args) => relay(&args),
         Command::Terminal(args) => part::terminal(*args),
     };
     match outcome {
@@ -32,5 +32,14 @@ fn main() -> ExitCode {
             eprintln!("kakehashi: {error:#}");
             ExitCode::from(door::exit_code(&error))
         }
+    }
+}
+
+/// `kakehashi relay`: the part, or what is done with one.
+fn relay(args: &RelayArgs) -> anyhow::Result<ExitCode> {
+    match (&args.command, &args.part) {
+        (Some(command), _) => operate::relay(command),
+        (None, Some(part)) => part::relay(part),
+        (None, None) => anyhow::bail!("give --config FILE, or drain or undrain: see --help"),
     }
 }

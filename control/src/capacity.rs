@@ -247,6 +247,22 @@ pub const WRAP_TIME_MIN: Duration = Duration::from_millis(6_500);
 /// a second, and 2^24 starts fit into 64 bits.
 pub const GENERATIONS_PER_START: u64 = 1 << 40;
 
+/// How long a relay's link may be gone before its calls get another: a process that is started again
+/// is back by then, and terminals went over to the other relay within a fraction of it.
+pub const LINK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long members have known a relay before another is left for it: they bind within one round
+/// trip, and 1.5 s if a check is lost.
+pub const HANDOVER: Duration = Duration::from_secs(2);
+
+/// When a call that a relay has refused asks for another one again: what is full stays so for a
+/// while.
+pub const MEND_RETRY: Duration = Duration::from_secs(5);
+
+/// Calls that get another relay in one turn: each draws keys for all its legs, some 20 us, and a
+/// suspension waits for no more than a turn.
+pub const MENDS_PER_TURN: usize = 64;
+
 const _: () = assert!(CALL_PARTIES_MAX <= kakehashi_wire::limits::MEMBERS_PER_MESSAGE_MAX);
 const _: () = assert!(STREAM_WINDOW_BYTES as usize >= MESSAGE_BODY_BYTES_MAX);
 const _: () = assert!(CONNECTION_WINDOW_BYTES >= STREAMS_MAX * STREAM_WINDOW_BYTES);

@@ -3,7 +3,7 @@
 use crate::capacity::{CONTROL_NODES_MAX, GATHER_US_MAX, LEGS_PER_SHARD_MAX, TRAIN_PACKETS_MAX};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use kakehashi_srtp::Provider;
-use kakehashi_wire::limits::SHARDS_PER_RELAY_MAX;
+use kakehashi_wire::limits::{NAME_BYTES_MAX, SHARDS_PER_RELAY_MAX};
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,8 @@ pub const DEFAULTS: &str = include_str!("default.toml");
 pub struct Config {
     /// The relay's number. Its certificate must name the same one.
     pub relay_id: u32,
+    /// The data centre the relay is in.
+    pub site: String,
     /// Address its media ports listen on; `::` takes IPv6 and IPv4.
     pub listen_ip: IpAddr,
     /// Address terminals reach it at.
@@ -70,6 +72,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             relay_id: 1,
+            site: String::new(),
             listen_ip: IpAddr::V6(Ipv6Addr::UNSPECIFIED),
             advertise_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             first_port: 40_000,
@@ -206,6 +209,9 @@ impl Config {
         if self.gather_us > GATHER_US_MAX {
             return bad("gather_us", format!("must be 0 to {GATHER_US_MAX}"));
         }
+        if self.site.len() > NAME_BYTES_MAX {
+            return bad("site", format!("must be at most {NAME_BYTES_MAX} bytes"));
+        }
         let nodes = &self.control.nodes;
         if !(1..=CONTROL_NODES_MAX).contains(&nodes.len()) {
             return bad("control.nodes", format!("must name 1 to {CONTROL_NODES_MAX} nodes"));
@@ -253,7 +259,7 @@ mod tests {
             }
         }
         let fields = format!("{:?}", Config::default());
-        assert_eq!(keys, 17, "{fields}");
+        assert_eq!(keys, 18, "{fields}");
     }
 
     #[test]
@@ -283,6 +289,7 @@ mod tests {
             ("[control]\nnodes = []", "`control.nodes` must name 1 to 16"),
             ("[control]\nnodes = [\"a\"]", "`control.nodes` must be host:port, which `a` is not"),
             ("[control]\nnodes = [\"a:1\", \"a:1\"]", "`control.nodes` must not name `a:1`"),
+            (&format!("site = \"{}\"", "x".repeat(129)), "`site` must be at most 128 bytes"),
         ];
         for (text, wanted) in cases {
             assert!(refusal(text).starts_with(wanted), "{}", refusal(text));

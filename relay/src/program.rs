@@ -257,6 +257,7 @@ impl Relay {
     ) -> Result<(), RelayError> {
         let link = LinkConfig {
             relay: identity.relay,
+            site: config.site.clone(),
             incarnation: identity.incarnation,
             nodes: config.control.nodes.clone(),
             server_name: Some(config.control.name.clone()).filter(|name| !name.is_empty()),

@@ -133,6 +133,10 @@ pub const OGG_TAGS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Samples at 48 kHz that one Ogg page holds: a recording cut off by a crash loses a second.
 pub const OGG_PAGE_SAMPLES: u64 = 48_000;
 
+/// Relays that were taken from a call and are still listened to: they change one at a time, seconds
+/// apart.
+pub const LEFT_RELAYS_MAX: usize = 4;
+
 /// How long a call's round before the one in force is listened to: as long as control keeps its
 /// legs.
 pub const ROUND_KEPT: Duration = Duration::from_secs(1);

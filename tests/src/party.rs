@@ -3,7 +3,9 @@
 
 use crate::platform::{Account, Platform};
 use kakehashi_terminal::media::pacer::{MediaFile, OpusSource, Repeat};
-use kakehashi_terminal::media::{CallMedia, CallOptions, Feed, MediaInput, MediaOutput, Paused};
+use kakehashi_terminal::media::{
+    CallMedia, CallOptions, CallSummary, Feed, MediaInput, MediaOutput, Paused,
+};
 use kakehashi_terminal::samples::SPEECH_OPUS;
 use kakehashi_terminal::{Event, Events, Terminal};
 use kakehashi_wire::id::CallId;
@@ -73,10 +75,26 @@ impl Party {
         call
     }
 
+    /// The numbers of a call's media here.
+    pub fn media(&self, call: CallId) -> CallSummary {
+        self.seen().media.get(&call).map(CallMedia::snapshot).unwrap_or_default()
+    }
+
+    /// Numbers of the relays that it has paths to in a call, the one it sends over first.
+    pub fn relays(&self, call: CallId) -> Vec<String> {
+        let mut paths = self.media(call).paths;
+        paths.sort_by_key(|path| !path.active);
+        paths.into_iter().map(|path| path.relay).collect()
+    }
+
+    /// Waits until something is so of a call's media here.
+    pub async fn until_media(&self, call: CallId, what: &str, so: impl Fn(&CallSummary) -> bool) {
+        until(&format!("{}: {what}", self.login), || so(&self.media(call))).await;
+    }
+
     /// Packets that came from `other` in a call.
     pub fn received(&self, call: CallId, other: &Self) -> u64 {
-        let seen = self.seen();
-        let summary = seen.media.get(&call).map(CallMedia::snapshot).unwrap_or_default();
+        let summary = self.media(call);
         let theirs = summary.received.iter().filter(|stream| stream.from == other.login);
         theirs.map(|stream| stream.packets).sum()
     }
@@ -162,6 +180,16 @@ async fn live(terminal: Terminal, mut events: Events, seen: Arc<Mutex<Seen>>, lo
                 let media = seen.media.remove(&merged.call);
                 if let Some(media) = media.filter(|_| !seen.media.contains_key(&merged.into)) {
                     seen.media.insert(merged.into, media);
+                }
+            }
+            Event::PathRenewed(renewed) => {
+                if let Some(media) = seen.media.get(&renewed.call) {
+                    media.renew_path(renewed.leg, renewed.epoch);
+                }
+            }
+            Event::PathsChanged(changed) => {
+                if let Some(media) = seen.media.get(&changed.call) {
+                    media.change_paths(changed);
                 }
             }
             Event::AddFailed(failed) => seen.failed.push((failed.login, failed.reason)),

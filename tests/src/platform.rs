@@ -71,9 +71,19 @@ impl Platform {
         Self::start_in(tempfile::tempdir().expect("a temporary folder can be made"), shards)
     }
 
-    /// The same with a data folder that may have been used before.
+    /// Starts a platform of so many relays with one shard each, with more options of `up`.
+    pub fn start_with(relays: u16, options: &[&str]) -> Self {
+        let data = tempfile::tempdir().expect("a temporary folder can be made");
+        Self::start_as(data, relays, 1, options)
+    }
+
+    /// The same as the first with a data folder that may have been used before.
     pub fn start_in(data: tempfile::TempDir, shards: u16) -> Self {
-        let (control_port, fleet_port, media_port) = free_ports(shards * 2);
+        Self::start_as(data, 2, shards, &[])
+    }
+
+    fn start_as(data: tempfile::TempDir, relays: u16, shards: u16, options: &[&str]) -> Self {
+        let (control_port, fleet_port, media_port) = free_ports(shards * relays);
         let mut command = Command::new(program("kakehashi"));
         command.arg("up").arg("--data").arg(data.path());
         for (option, value) in [
@@ -82,6 +92,7 @@ impl Platform {
             // The other protocol's port of that number.
             ("--api-port", control_port),
             ("--media-port", media_port),
+            ("--relays", relays),
             ("--shards", shards),
             // How much a test sends is its own business.
             ("--leg-rate-max-kbps", 0),
@@ -89,6 +100,7 @@ impl Platform {
             command.arg(option).arg(value.to_string());
         }
         let mut up = command
+            .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())

@@ -77,6 +77,7 @@ fn the_deepest_message_needs_three_levels() {
         streams: vec![plan],
         senders: vec![sender],
         paths: Vec::new(),
+        hitless: false,
     };
     let message = encode(1, &ready).unwrap();
     let body = &message[FrameHeader::BYTES..];

@@ -67,6 +67,8 @@ pub struct Hello {
     pub incarnation: Incarnation,
     /// Name and version of its software.
     pub software: String,
+    /// The data centre it is in, as its operator names it; empty if they do not say.
+    pub site: String,
     /// Its shards, in the order of their indices.
     pub shards: Vec<ShardOffer>,
 }
@@ -343,6 +345,7 @@ impl Check for Outdated {}
 impl Check for Hello {
     fn check(&self) -> Result<(), &'static str> {
         name("software", &self.software)?;
+        name("site", &self.site)?;
         at_most("shards", self.shards.len(), SHARDS_PER_RELAY_MAX)
     }
 }

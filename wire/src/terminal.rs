@@ -133,6 +133,8 @@ messages! {
         0x0213 TokenRenewed,
         /// Nobody came from a desk into a call.
         0x0214 AddDeskFailed,
+        /// A call goes over other relays.
+        0x0215 PathsChanged,
     }
 }
 
@@ -378,6 +380,23 @@ pub struct CallReady {
     pub senders: Vec<Sender>,
     /// The relays, primary first.
     pub paths: Vec<RelayPath>,
+    /// Send everything over all of them all the time.
+    pub hitless: bool,
+}
+
+/// From now on the call goes over these relays: one was lost, or is to be left. Keys, sources and
+/// legs at relays that were there before stay as they are. Bind at those that are new; what comes
+/// over one that is named no longer is still good for a second.
+#[derive(Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct PathsChanged {
+    /// The call.
+    pub call: CallId,
+    /// The round that this is about; of any other it says nothing.
+    pub round: u32,
+    /// The relays, primary first.
+    pub paths: Vec<RelayPath>,
+    /// Send everything over all of them all the time.
+    pub hitless: bool,
 }
 
 /// A relay seals with another key from now on: it was started again, or got the leg anew, or has
@@ -551,6 +570,12 @@ impl Check for Incoming {
         name("display", &self.display)?;
         name("desk", &self.desk)?;
         at_most("streams", self.streams.len(), STREAMS_PER_LEG_MAX)
+    }
+}
+
+impl Check for PathsChanged {
+    fn check(&self) -> Result<(), &'static str> {
+        at_most("paths", self.paths.len(), RELAYS_PER_CALL_MAX)
     }
 }
 

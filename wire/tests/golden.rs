@@ -29,10 +29,10 @@ use kakehashi_wire::terminal::{
     Accept, AddDesk, AddDeskFailed, AddFailed, AddMember, CallEnd, CallEnded, CallReady, Cancel,
     ChangePassword, ChooseLayer, Done, EndWrapUp, FromTerminal, HangUp, Hold, Incoming, Invite,
     InviteDesk, Layer, Listen, MemberPhase, MemberState, Members, Merge, Merged, Missed,
-    MissedCall, MissedCalls, Mute, PathRenewed, Ping, Presence, PresenceEntry, PresenceState,
-    QueueNews, Queued, Refusal, Refused, Reject, ReportQuality, Resume, Resumed, Ringing, Role,
-    SessionEnd, SessionEnded, SetAway, Share, SignIn, SignOut, SignedIn, Taken, ToTerminal,
-    TokenRenewed, WatchPresence,
+    MissedCall, MissedCalls, Mute, PathRenewed, PathsChanged, Ping, Presence, PresenceEntry,
+    PresenceState, QueueNews, Queued, Refusal, Refused, Reject, ReportQuality, Resume, Resumed,
+    Ringing, Role, SessionEnd, SessionEnded, SetAway, Share, SignIn, SignOut, SignedIn, Taken,
+    ToTerminal, TokenRenewed, WatchPresence,
 };
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -226,6 +226,7 @@ fn to_terminal() -> Vec<ToTerminal> {
                 path(RelayRole::Primary, "192.0.2.1:40000"),
                 path(RelayRole::Standby, "[2001:db8::1]:40001"),
             ],
+            hitless: true,
         }
         .into(),
         CallEnded { call: CALL, reason: CallEnd::HungUp }.into(),
@@ -249,6 +250,16 @@ fn to_terminal() -> Vec<ToTerminal> {
         Merged { call: CALL, into: CallId(2) }.into(),
         TokenRenewed { token: token() }.into(),
         AddDeskFailed { call: CALL, desk: "repairs".into(), reason: CallEnd::NobodyAtDesk }.into(),
+        PathsChanged {
+            call: CALL,
+            round: 3,
+            paths: vec![
+                path(RelayRole::Primary, "[2001:db8::1]:40001"),
+                path(RelayRole::Standby, "192.0.2.9:40000"),
+            ],
+            hitless: true,
+        }
+        .into(),
     ]
 }
 
@@ -316,6 +327,7 @@ fn from_relay() -> Vec<FromRelay> {
             relay: RelayId(7),
             incarnation: Incarnation(8),
             software: "kakehashi-relay 0.1.0".into(),
+            site: "tokyo".into(),
             shards: vec![shard],
         }
         .into(),

@@ -4,6 +4,7 @@ mod audit;
 mod calls;
 mod desk;
 mod policy;
+mod relay;
 mod standing;
 mod table;
 mod time;
@@ -11,6 +12,7 @@ mod time;
 pub(crate) use audit::audit;
 pub(crate) use calls::{call, calls};
 pub(crate) use desk::desk;
+pub(crate) use relay::relay;
 
 use crate::args::{AccountArgs, AccountCommand, AskArgs, TenantArgs, TenantCommand};
 use crate::door::Door;
@@ -166,6 +168,8 @@ fn relay_json(row: &RelayRow) -> serde_json::Value {
     serde_json::json!({
         "relay": row.id.0,
         "connected": row.connected,
+        "drained": row.drained,
+        "site": row.site,
         "addresses": row.addresses,
         "legs": row.legs,
         "counters": counters,
@@ -173,9 +177,15 @@ fn relay_json(row: &RelayRow) -> serde_json::Value {
 }
 
 fn print_relay(row: &RelayRow) {
-    let state = if row.connected { "connected" } else { "away" };
+    let state = match (row.connected, row.drained) {
+        (true, false) => "connected",
+        (true, true) => "drained",
+        (false, false) => "away",
+        (false, true) => "away, drained",
+    };
     let addresses: Vec<_> = row.addresses.iter().map(ToString::to_string).collect();
-    println!("relay {}  {state}  {}  {} legs", row.id.0, addresses.join(" "), row.legs);
+    let site = if row.site.is_empty() { String::new() } else { format!("  at {}", row.site) };
+    println!("relay {}{site}  {state}  {}  {} legs", row.id.0, addresses.join(" "), row.legs);
     for (name, value) in row.counters.iter().filter(|(_, value)| *value > 0) {
         println!("  {name:<28} {value:>14}");
     }

@@ -7,9 +7,6 @@ use kakehashi_control::pki::Pki;
 use kakehashi_wire::id::RelayId;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// Relays of a platform on one machine: a primary and a standby for every call.
-pub(super) const RELAYS: [RelayId; 2] = [RelayId(1), RelayId(2)];
-
 /// Where everything listens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Ports {
@@ -19,14 +16,14 @@ pub(crate) struct Ports {
     api: u16,
     media: u16,
     shards: u16,
+    relays: u16,
 }
 
 impl Ports {
     /// The ports of a command line.
     pub(super) fn of(args: &UpArgs) -> Result<Self> {
-        let relays = u16::try_from(RELAYS.len()).context("relays are few")?;
         args.media_port
-            .checked_add(args.shards * relays - 1)
+            .checked_add(args.shards * args.relays - 1)
             .context("the media ports end above 65535: choose a lower --media-port")?;
         Ok(Self {
             address: args.address,
@@ -35,7 +32,13 @@ impl Ports {
             api: args.api_port,
             media: args.media_port,
             shards: args.shards,
+            relays: args.relays,
         })
+    }
+
+    /// The relays.
+    pub(super) fn relays(&self) -> impl Iterator<Item = RelayId> + use<> {
+        (1..=self.relays).map(|relay| RelayId(relay.into()))
     }
 
     /// Where terminals find control.

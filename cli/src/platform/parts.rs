@@ -1,7 +1,7 @@
-//! The running platform: one control node and two relays as processes of their own.
+//! The running platform: one control node and its relays as processes of their own.
 
 use super::children::Part;
-use super::configs::{self, Ports, RELAYS};
+use super::configs::{self, Ports};
 use super::layout::{CONTROL, Layout};
 use crate::args::{CallSettingsArgs, UpArgs};
 use anyhow::{Context, Result, bail};
@@ -50,8 +50,9 @@ impl Platform {
         self.parts.push(Part::start(&self.layout, CONTROL, "control", config)?);
         self.until_ready("control", |_| true).await?;
         self.start_relays()?;
+        let ports = self.ports;
         self.until_ready("the relays", |relays| {
-            RELAYS.iter().all(|id| relays.iter().any(|row| row.id == *id && row.connected))
+            ports.relays().all(|id| relays.iter().any(|row| row.id == id && row.connected))
         })
         .await
     }
@@ -62,7 +63,7 @@ impl Platform {
         let ca = self.layout.ca();
         std::fs::copy(pki.root_path(), &ca)
             .with_context(|| format!("cannot write {}", ca.display()))?;
-        for relay in RELAYS {
+        for relay in self.ports.relays() {
             pki.issue_relay(relay, now)?;
             let name = configs::relay_name(relay);
             let text = configs::relay(&pki, &self.ports, relay);
@@ -131,7 +132,7 @@ impl Platform {
     pub(crate) fn announce(&self) {
         println!("Kakehashi is up.\n");
         println!("  control   {} (QUIC, for terminals)", self.ports.control());
-        for relay in RELAYS {
+        for relay in self.ports.relays() {
             println!("  {}   {} (SRTP)", configs::relay_name(relay), self.ports.media_range(relay));
         }
         println!("  api       https://localhost:{} (for operators)", self.ports.api().port());

@@ -79,7 +79,7 @@ async fn an_operator_shows_and_changes_a_policy_that_outlives_the_node() {
     let read: TenantPolicy = toml::from_str(&read).unwrap();
     assert_eq!((read.limits.terminals, read.limits.calls), (5, 5000), "the rest is as usual");
     for (bad, why) in [
-        ("limits.protection=hitless", "hitless protection needs relays at two sites"),
+        ("limits.protection=twice", "unknown variant `twice`"),
         ("limits.leg_rate_max_kbps=10", "at least 64"),
         ("rules.hours.zone=Mars/Olympus", "is no time zone"),
         (r#"rules.may_call.store=["boss"]"#, "is no role"),

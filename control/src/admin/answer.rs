@@ -9,7 +9,7 @@ use crate::capacity::ADMIN_ROWS_MAX;
 use crate::desks::Desk;
 use crate::policy::{TenantLimits, TenantRules};
 use crate::sessions::{AccountKey, Revocation};
-use kakehashi_wire::id::{CallId, TenantId};
+use kakehashi_wire::id::{CallId, RelayId, TenantId};
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::Role;
 use std::collections::HashMap;
@@ -114,6 +114,7 @@ async fn act(service: &Service, request: Request) -> Result<Answer, Refused> {
         Request::CallEnd { tenant, call } => end_call(service, tenant.as_deref(), call).await,
         Request::Sessions { tenant } => sessions(service, tenant.as_deref()).await,
         Request::Relays {} => Ok(Answer::Relays { rows: service.live.relays().await }),
+        Request::RelayDrain { relay, on } => drain(service, relay, on).await,
         Request::Status {} => status(service).await,
         Request::AuditList { before, limit } => {
             let rows = service.audit.newest(before, limit.min(ADMIN_ROWS_MAX)).await?;
@@ -198,6 +199,15 @@ async fn desks_changed(service: &Service, tenant: TenantId) -> Result<(), Refuse
     Ok(())
 }
 
+async fn drain(service: &Service, relay: RelayId, on: bool) -> Result<Answer, Refused> {
+    if service.live.drain(relay, on).await {
+        return Ok(Answer::Done {});
+    }
+    let message =
+        format!("no relay {} has connected: `kakehashi relays` shows those that have", relay.0);
+    Err(Refused::absent(message))
+}
+
 async fn end_call(
     service: &Service,
     tenant: Option<&str>,
@@ -226,7 +236,7 @@ async fn calls(service: &Service, tenant: Option<&str>, most: usize) -> Result<A
     for tenant in &tenants {
         let left = ADMIN_ROWS_MAX - ended.len();
         let records = service.records.ended(tenant.id, most.min(left)).await?;
-        let rows = records.into_iter().map(|record| CallRow::new(record, Vec::new()));
+        let rows = records.into_iter().map(CallRow::ended);
         ended.extend(rows.filter_map(named));
     }
     Ok(Answer::Calls { live, ended })

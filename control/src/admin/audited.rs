@@ -56,6 +56,10 @@ pub(super) fn audited(actor: Actor, request: &Request) -> Audited {
             look(entry, "")
         }
         Request::TenantPolicy { tenant, .. } => change(entry, tenant, ""),
+        Request::RelayDrain { relay, on } => {
+            let what = if *on { "drained" } else { "in use" };
+            change(entry, "", &format!("relay {} {what}", relay.0))
+        }
         Request::Relays {} | Request::Status {} => Audited::Nothing,
     }
 }

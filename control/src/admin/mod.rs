@@ -14,6 +14,7 @@ pub use rights::Asker;
 
 use crate::accounts::{Account, Accounts, DeskList, KnownTenant, Subject, Tenant};
 use crate::audit::{Audit, AuditRecord, Head, Verdict};
+use crate::calls::Protected;
 use crate::clock::UnixMs;
 use crate::desks::{Desk, DeskChange};
 use crate::policy::{TenantLimits, TenantPolicy, TenantRules};
@@ -153,6 +154,14 @@ pub enum Request {
     },
     /// Answer: [`Answer::Relays`].
     Relays {},
+    /// Takes a relay out of use, or puts it back: calls go elsewhere, and no new ones come. Answer:
+    /// [`Answer::Done`], when it is begun.
+    RelayDrain {
+        /// Which one.
+        relay: RelayId,
+        /// Out of use.
+        on: bool,
+    },
     /// How the node is. Answer: [`Answer::Status`].
     Status {},
     /// What was done, newest first. Answer: [`Answer::Audit`].
@@ -263,12 +272,19 @@ pub struct CallRow {
     /// The relays it is placed on, primary first; empty once it is over.
     #[serde(with = "relay_numbers")]
     pub relays: Vec<RelayId>,
+    /// How it would outlive one of them; not at all once it is over.
+    pub protection: Protected,
 }
 
 impl CallRow {
-    /// A row whose tenant is not named yet.
-    pub fn new(record: CallRecord, relays: Vec<RelayId>) -> Self {
-        Self { tenant_name: String::new(), record, relays }
+    /// The row of a call that goes on. Its tenant is not named yet.
+    pub fn live(record: CallRecord, relays: Vec<RelayId>, protection: Protected) -> Self {
+        Self { tenant_name: String::new(), record, relays, protection }
+    }
+
+    /// The same of one that is over.
+    pub fn ended(record: CallRecord) -> Self {
+        Self::live(record, Vec::new(), Protected::None)
     }
 }
 
@@ -300,10 +316,14 @@ pub struct RelayRow {
     pub id: RelayId,
     /// Name and version of its software.
     pub software: String,
+    /// The data centre it is in; empty if it does not say.
+    pub site: String,
     /// Where terminals reach its shards.
     pub addresses: Vec<SocketAddr>,
     /// Whether control hears from it.
     pub connected: bool,
+    /// It is taken out of use: its calls go elsewhere.
+    pub drained: bool,
     /// Legs it holds.
     pub legs: u64,
     /// What it counted, by name.
@@ -338,6 +358,8 @@ pub trait Live: Send + Sync + 'static {
     fn sessions(&self) -> LiveFuture<'_, Vec<SessionRow>>;
     /// The relays.
     fn relays(&self) -> LiveFuture<'_, Vec<RelayRow>>;
+    /// Takes a relay out of use, or puts it back; says whether there is one of that number.
+    fn drain(&self, relay: RelayId, on: bool) -> LiveFuture<'_, bool>;
     /// What a tenant may have and how it wants its calls, from now on.
     fn know(&self, tenant: KnownTenant) -> LiveFuture<'_, ()>;
     /// Ends a call if it goes on, of `tenant` if one is given; ready when the relays were told.

@@ -117,6 +117,7 @@ impl Request {
             Self::CallEnd { .. } => Act::CallEnd,
             Self::Sessions { .. } => Act::Sessions,
             Self::Relays {} => Act::Relays,
+            Self::RelayDrain { .. } => Act::RelayDrain,
             Self::Status {} => Act::Status,
             Self::AuditList { .. } => Act::AuditList,
             Self::AuditVerify { .. } => Act::AuditVerify,
@@ -145,6 +146,7 @@ impl Request {
             Self::TenantAdd { .. }
             | Self::TenantList {}
             | Self::Relays {}
+            | Self::RelayDrain { .. }
             | Self::Status {}
             | Self::AuditList { .. }
             | Self::AuditVerify { .. } => Scope::Platform,

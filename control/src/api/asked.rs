@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use core::str::FromStr;
-use kakehashi_wire::id::{CallId, DeviceId};
+use kakehashi_wire::id::{CallId, DeviceId, RelayId};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
@@ -35,6 +35,12 @@ impl Asked<'_> {
         number(&self.name("call")).map(CallId).ok_or_else(|| {
             Problem::wrong("not a call: give up to 16 hexadecimal digits, as calls show them")
         })
+    }
+
+    /// The relay that the path names.
+    pub(super) fn relay(&self) -> Result<RelayId, Problem> {
+        let number = self.name("relay").parse().map(RelayId);
+        number.map_err(|_| Problem::wrong("not a relay: give its number, as relays show it"))
     }
 
     /// A value of the query, if it is there.

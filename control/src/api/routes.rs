@@ -86,6 +86,7 @@ impl Route {
     }
 }
 
+const DRAIN: &str = "/v1/relays/{relay}/drain";
 const TOKENS: &str = "/v1/tokens";
 const TENANTS: &str = "/v1/tenants";
 const POLICY: &str = "/v1/tenants/{tenant}/policy";
@@ -223,6 +224,14 @@ pub(super) const ROUTES: &[Route] = &[
     Route::ask(Get, "/v1/relays", "list_relays", |_| Ok(Request::Relays {}))
         .text("Lists relays, their load and their counters.")
         .answer("Relays"),
+    Route::ask(Put, DRAIN, "drain_relay", |asked| {
+        Ok(Request::RelayDrain { relay: asked.relay()?, on: true })
+    })
+    .text("Takes a relay out of use: its calls go over to others, and no new ones come."),
+    Route::ask(Delete, DRAIN, "undrain_relay", |asked| {
+        Ok(Request::RelayDrain { relay: asked.relay()?, on: false })
+    })
+    .text("Puts a relay back into use."),
     Route::ask(Get, "/v1/status", "status", |_| Ok(Request::Status {}))
         .text("Says how the node is.")
         .answer("Status"),

@@ -103,6 +103,10 @@ pub(super) fn spell(request: Request) -> Spelled {
         }
         Request::Sessions { tenant } => of_tenant(Get, tenant.as_deref(), &["sessions"]),
         Request::Relays {} => Spelled::new(Get, &["relays"]),
+        Request::RelayDrain { relay, on } => {
+            let verb = if on { Put } else { Delete };
+            Spelled::new(verb, &["relays", &relay.0.to_string(), "drain"])
+        }
         Request::Status {} => Spelled::new(Get, &["status"]),
         Request::AuditList { before, limit } => {
             let list = Spelled::new(Get, &["audit"]).query("limit", limit);
@@ -145,7 +149,7 @@ mod tests {
     use crate::api::routes::{ROUTES, Route, What};
     use crate::audit::Digest;
     use crate::desks::{DeskChange, Overflow, OverflowChange, RingOrder};
-    use kakehashi_wire::id::{CallId, DeviceId};
+    use kakehashi_wire::id::{CallId, DeviceId, RelayId};
     use kakehashi_wire::secret::Password;
     use kakehashi_wire::terminal::Role;
     use percent_encoding::percent_decode_str;
@@ -232,6 +236,8 @@ mod tests {
             Request::Sessions { tenant: None },
             Request::Sessions { tenant: Some(t()) },
             Request::Relays {},
+            Request::RelayDrain { relay: RelayId(2), on: true },
+            Request::RelayDrain { relay: RelayId(2), on: false },
             Request::Status {},
             Request::AuditList { before: Some(4), limit: 5 },
             Request::AuditVerify { from: Head { seq: 6, hash: Digest([7; 32]) } },
@@ -269,8 +275,8 @@ mod tests {
         let asks = || ROUTES.iter().filter(|route| matches!(route.what, What::Ask(_)));
         bolero::check!().with_type::<(String, String, String, Vec<u8>)>().for_each(
             |(one, two, query, body)| {
-                let names = ["tenant", "login", "device", "desk", "call"];
-                let values = [one, two, query, one, two];
+                let names = ["tenant", "login", "device", "desk", "call", "relay"];
+                let values = [one, two, query, one, two, one];
                 let names = names.into_iter().zip(values);
                 let names: Vec<_> = names.map(|(k, v)| (k.to_owned(), v.clone())).collect();
                 for route in asks() {

@@ -6,8 +6,8 @@ mod together;
 pub use together::{Apart, Entered, Merging};
 
 use super::{
-    Answers, AtDesk, Brought, CallMedia, DeskAsk, Event, Known, Member, MemberEvent, Rounds,
-    Standing, State, Step, limits, step, subscriptions,
+    Answers, AtDesk, Brought, CallMedia, DeskAsk, Event, Known, Member, MemberEvent, Protected,
+    Rounds, Standing, State, Step, limits, step, subscriptions,
 };
 use crate::clock::{Now, UnixMs};
 use crate::fleet::WantedLeg;
@@ -16,7 +16,9 @@ use crate::sessions::{AccountKey, Session};
 use kakehashi_wire::id::{CallId, Epoch, LegId, MemberId, RelayId, RequestId, SessionId, TenantId};
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::relay::Subscription;
-use kakehashi_wire::terminal::{CallReady, Members, PathRenewed, Refusal, ReportQuality};
+use kakehashi_wire::terminal::{
+    CallReady, Members, PathRenewed, PathsChanged, Refusal, ReportQuality,
+};
 use std::time::Duration;
 
 /// Where the caller stands among the members.
@@ -405,6 +407,17 @@ impl Call {
         wanted
     }
 
+    /// The legs of the round in force at its `place`th relay as that should hold them.
+    pub fn wanted_at(&self, place: usize) -> Vec<WantedLeg> {
+        let Some(media) = self.rounds.current() else { return Vec::new() };
+        let wanted = media.wanted_at(place).into_iter();
+        let limited = wanted.map(|(nth, leg)| {
+            let subscriptions = limits(&self.members, media, nth);
+            WantedLeg { subscriptions, ..leg }
+        });
+        limited.collect()
+    }
+
     /// What each member receives, in the round in force and in the coming one.
     pub fn received(&self) -> Vec<Received> {
         let members = 0..self.members.len();
@@ -461,6 +474,24 @@ impl Call {
         members
             .filter_map(|(nth, member)| Some((member.session()?, media.ready(nth, &known)?)))
             .collect()
+    }
+
+    /// What each member is told when the relays of the round in force have changed; `epoch` is the
+    /// life of a leg at a relay.
+    pub fn paths_changed(
+        &mut self,
+        epoch: impl Fn(RelayId, LegId) -> Option<Epoch>,
+    ) -> Vec<(SessionId, PathsChanged)> {
+        let Some(media) = self.rounds.current_mut() else { return Vec::new() };
+        media.note_lives(epoch);
+        let round = media.round();
+        let hitless = media.protection() == Protected::Hitless;
+        let told = self.members.iter().enumerate().filter_map(|(nth, member)| {
+            let paths = media.paths_of(nth)?;
+            let changed = PathsChanged { call: round.call, round: round.number, paths, hitless };
+            Some((member.session()?, changed))
+        });
+        told.collect()
     }
 
     /// What `session` is told of the round in force, with the lives of legs told last.

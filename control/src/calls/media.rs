@@ -1,5 +1,7 @@
 //! What one round of a call needs to carry media: keys, sources, legs, passwords. Drawn when the
-//! call is taken, and anew for each change of who takes part.
+//! call is taken, and anew for each change of who takes part. Its relays may change meanwhile.
+
+mod places;
 
 use crate::entropy::Entropy;
 use crate::fleet::WantedLeg;
@@ -13,8 +15,11 @@ use kakehashi_wire::relay::{LegLane, LegStream, SealLane};
 use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::{DownlinkSecret, IcePassword, MasterKey, Suite};
 use kakehashi_wire::terminal::CallReady;
+use places::Tenure;
+pub use places::{InUse, Joining, Protected};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 use zeroize::Zeroize;
 
 /// The SSRCs of all live calls. One is used once at a time on the whole node, which makes it
@@ -99,6 +104,7 @@ struct MemberMedia {
 struct Place {
     seat: Seat,
     address: Address,
+    tenure: Tenure,
 }
 
 /// Which call it is, for whom, and of the call which round.
@@ -139,14 +145,15 @@ pub struct Known<'a> {
 impl CallMedia {
     /// Draws everything. `None` if the address of the primary's shard is not known.
     pub fn draw(
-        round: Round,
+        (round, now): (Round, Duration),
         placement: Placement,
         address: impl Fn(Seat) -> Option<Address>,
         offers: &Offers<'_>,
         terms: MediaTerms,
         (entropy, ssrcs): (&Entropy, &mut Ssrcs),
     ) -> Option<Self> {
-        let place = |seat| Some(Place { seat, address: address(seat)? });
+        let tenure = Tenure::InUse { since: now };
+        let place = |seat| Some(Place { seat, address: address(seat)?, tenure });
         let mut places = vec![place(placement.primary)?];
         places.extend(placement.standby.and_then(place));
         let mut draw = |offers: &[StreamOffer]| MemberMedia {
@@ -177,7 +184,7 @@ impl CallMedia {
         self.members.get(nth)?.as_ref()
     }
 
-    /// The relays, primary first.
+    /// All relays that hold legs of it or are told to: those in use first, of them the primary.
     pub fn seats(&self) -> impl Iterator<Item = Seat> + '_ {
         self.places.iter().map(|place| place.seat)
     }
@@ -245,14 +252,18 @@ impl CallMedia {
         legs
     }
 
-    /// Notes the lives that sealed legs have at their relays now. Returns those that are news.
+    /// Notes the lives that sealed legs have now at relays that members know. Returns those that
+    /// are news.
     pub fn note_lives(&mut self, epoch: impl Fn(RelayId, LegId) -> Option<Epoch>) -> Vec<NewLife> {
         let relays: Vec<_> = self.seats().map(|seat| seat.relay).collect();
         let mut news = Vec::new();
+        let known: Vec<_> = self.places.iter().map(|it| it.tenure.is_known()).collect();
         let members = self.members.iter_mut().enumerate();
         for (nth, member) in members.filter_map(|(nth, it)| Some((nth, it.as_mut()?))) {
-            let sealed =
-                member.legs.iter_mut().zip(&relays).filter(|(leg, _)| leg.secret.is_some());
+            let legs = member.legs.iter_mut().zip(&relays).zip(&known);
+            let sealed = legs
+                .filter_map(|(leg, known)| known.then_some(leg))
+                .filter(|(leg, _)| leg.secret.is_some());
             for (leg, relay) in sealed {
                 let Some(epoch) = epoch(*relay, leg.leg).filter(|epoch| *epoch != leg.told) else {
                     continue;
@@ -277,25 +288,31 @@ impl CallMedia {
                 streams: member.streams.clone(),
             })
         });
-        let roles = [RelayRole::Primary, RelayRole::Standby];
-        let paths =
-            self.places.iter().zip(&own.legs).zip(roles).map(|((place, leg), role)| RelayPath {
-                relay: place.seat.relay,
-                role,
-                address: place.address,
-                leg: leg.leg,
-                relay_password: leg.relay_password.clone(),
-                terminal_password: leg.terminal_password.clone(),
-                downlink: leg.downlink(self.terms.suite),
-            });
         Some(CallReady {
             call: self.round.call,
             round: self.round.number,
             key: own.key.clone(),
             streams: own.streams.clone(),
             senders: senders.collect(),
-            paths: paths.collect(),
+            paths: self.paths(own),
+            hitless: self.protection() == Protected::Hitless,
         })
+    }
+
+    fn paths(&self, own: &MemberMedia) -> Vec<RelayPath> {
+        let roles = [RelayRole::Primary, RelayRole::Standby];
+        let legs = self.places.iter().zip(&own.legs);
+        let in_use = legs.filter(|(place, _)| place.tenure.is_in_use());
+        let path = |((place, leg), role): ((&Place, &MemberLeg), RelayRole)| RelayPath {
+            relay: place.seat.relay,
+            role,
+            address: place.address,
+            leg: leg.leg,
+            relay_password: leg.relay_password.clone(),
+            terminal_password: leg.terminal_password.clone(),
+            downlink: leg.downlink(self.terms.suite),
+        };
+        in_use.zip(roles).map(path).collect()
     }
 
     /// A relay says how often a stream has wrapped. Returns the stream's leg at each relay, to be
@@ -385,10 +402,12 @@ mod tests {
             Some(std::net::SocketAddr::from(([127, 0, 0, 1], port)).into())
         };
         let entropy = Entropy::system();
-        let terms = MediaTerms { suite: Suite::AeadAes128Gcm, seal, rate_kbps: 900 };
+        let suite = Suite::AeadAes128Gcm;
+        let terms = MediaTerms { suite, seal, rate_kbps: 900, hitless: true };
         let offers: &Offers<'_> = &[Some(&audio), Some(&both)];
         let round = Round { call: CallId(9), at_relays: CallId(70), number: 0 };
-        CallMedia::draw(round, placement, address, offers, terms, (&entropy, ssrcs)).unwrap()
+        let at = (round, Duration::ZERO);
+        CallMedia::draw(at, placement, address, offers, terms, (&entropy, ssrcs)).unwrap()
     }
 
     fn media(ssrcs: &mut Ssrcs, relays: u32) -> CallMedia {

@@ -11,7 +11,7 @@ mod state;
 
 pub use at_desk::{AtDesk, DeskAsk, Ringing};
 pub use call::{Apart, CALLEE, CALLER, Call, Crossing, Entered, Merging, Received};
-pub use media::{CallMedia, Known, NewLife, Offers, Round, Ssrcs};
+pub use media::{CallMedia, InUse, Joining, Known, NewLife, Offers, Protected, Round, Ssrcs};
 pub use member::{Answers, Brought, Member, MemberEvent, MemberStep, Phase, Standing};
 pub use receives::{Manner, limits, subscriptions};
 pub use registry::Calls;

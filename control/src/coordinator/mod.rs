@@ -13,6 +13,7 @@ mod holding;
 mod inviting;
 mod joining;
 mod media;
+mod mending;
 mod missed;
 mod presence;
 mod progress;
@@ -38,7 +39,9 @@ use crate::sessions::{
     AccountKey, Detached, Epochs, Presences, Pushes, Registry, Revocation, Revoked,
 };
 use crate::store::Revision;
-use kakehashi_wire::id::{AccountId, CallId, DeviceId, RequestId, SessionId, TenantId, Term};
+use kakehashi_wire::id::{
+    AccountId, CallId, DeviceId, RelayId, RequestId, SessionId, TenantId, Term,
+};
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::relay::{FromRelay, Hello};
 use kakehashi_wire::secret::ResumeToken;
@@ -47,6 +50,7 @@ use kakehashi_wire::terminal::{
     Listen, Merge, Missed, Mute, Presence, Refusal, Refused, Reject, ReportQuality, Role,
     SessionEnd, SetAway, Share, ToTerminal,
 };
+use mending::Mending;
 use std::time::Duration;
 use tenants::Tenants;
 use unsaved::Unsaved;
@@ -192,6 +196,8 @@ pub enum Input {
     Tenant(TenantId, Box<TenantPolicy>, Revision),
     /// An operator or administrator ends a call.
     EndCall(CallId),
+    /// A relay is taken out of use, or put back.
+    Drain(RelayId, bool),
     /// What an account has missed, as the store says by now.
     Missed(News),
     /// The desks of a tenant, as the store says by now.
@@ -254,6 +260,9 @@ pub enum Output {
     Missed(Deed),
     /// Relays obey a newer term than this node's, and are not ordered any more.
     NewerTerm(Term),
+    /// A call of this tenant is carried without the protection that the tenant is to have: no other
+    /// relay can take its legs.
+    Unprotected(CallId, TenantId),
 }
 
 /// The core.
@@ -272,6 +281,7 @@ pub struct Coordinator {
     desks: Desks,
     wraps: WrapUps,
     unsaved: Unsaved,
+    mending: Mending,
     out: Vec<Output>,
 }
 
@@ -293,6 +303,7 @@ impl Coordinator {
             desks: Desks::default(),
             wraps: WrapUps::default(),
             unsaved: Unsaved::default(),
+            mending: Mending::default(),
             out: Vec::new(),
         }
     }
@@ -307,6 +318,7 @@ impl Coordinator {
                 let mut said = Vec::new();
                 self.fleet.link_up(link, hello, &mut said);
                 self.out.extend(said.into_iter().map(Output::Link));
+                self.mend_all(now);
             }
             Input::LinkSaid(link, FromRelay::Rollovers(said)) => self.wrapped(link, &said, now),
             Input::LinkSaid(link, message) => {
@@ -316,6 +328,7 @@ impl Coordinator {
             }
             Input::LinkDown(link) => {
                 let news = self.fleet.link_down(link);
+                self.mend_later(&news, now);
                 self.look_at_legs(news, now);
             }
             Input::Written(call) => self.written(call, now),
@@ -325,12 +338,14 @@ impl Coordinator {
             Input::Revoked(revocation) => self.revoke(&revocation, now),
             Input::Tenant(tenant, policy, at) => self.tenants.know(tenant, *policy, at),
             Input::EndCall(call) => self.end_by_operator(call, now),
+            Input::Drain(relay, on) => self.drain(relay, on, now),
             Input::Missed(news) => self.missed_news(news),
             Input::Desks(tenant, list) => self.set_desks(tenant, list, now),
             Input::Lost(session) => self.lost(session, now),
         }
         self.look_at_detached(now);
         self.look_at_timers(now);
+        self.mend_due(now);
         self.retry_writes(now);
         self.serve_desks(now);
         self.push_presence(now);
@@ -348,6 +363,7 @@ impl Coordinator {
             self.wraps.next_deadline(),
             self.desks.next_news(),
             self.detached.next_end(),
+            self.mending.next(),
         ];
         deadlines.into_iter().flatten().min()
     }

@@ -62,6 +62,7 @@ impl Coordinator {
             let Some(call) = self.calls.of_round(at_relays) else { continue };
             self.look_at_legs_of(call, now);
             self.renew_paths(call);
+            self.look_at_joining(call, now);
         }
     }
 

@@ -51,7 +51,8 @@ impl Coordinator {
         let media = placement.and_then(|placement| {
             let address = |seat: Seat| self.fleet.address(seat.relay, seat.shard);
             let random = (&self.entropy, &mut self.ssrcs);
-            CallMedia::draw(round, placement, address, &offers, terms, random)
+            let at = (round, now.since_start);
+            CallMedia::draw(at, placement, address, &offers, terms, random)
         });
         let Some(media) = media else { return false };
         call.rounds_mut().begin(media, now.since_start, now.since_start + STANDBY_TIMEOUT);
@@ -85,6 +86,7 @@ impl Coordinator {
         for (session, ready) in call.ready(|relay, leg| self.fleet.epoch(relay, leg)) {
             self.say(session, ready);
         }
+        self.look_at_protection(id, now);
         self.arm(id);
     }
 

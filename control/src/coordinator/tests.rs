@@ -6,6 +6,7 @@ mod desks;
 mod devices;
 mod holding;
 mod lanes;
+mod mending;
 mod missed;
 mod presence;
 mod random;
@@ -83,9 +84,13 @@ pub(super) struct World {
     pub(super) software: &'static str,
     /// Why something was refused.
     pub(super) reasons: Vec<(Act, Reason)>,
+    /// Calls that are carried without the protection they are to have.
+    pub(super) unprotected: Vec<CallId>,
     pub(super) missed: HashMap<AccountKey, MissedList>,
     /// Messages of presence that watchers were told.
     pub(super) pushed: usize,
+    /// Where relays that connect are; the others are nowhere in particular.
+    pub(super) sites: BTreeMap<u32, &'static str>,
     requests: u32,
 }
 
@@ -111,6 +116,7 @@ impl World {
             role: Role::Store,
             software: "ours 1.0.0",
             reasons: Vec::new(),
+            unprotected: Vec::new(),
             relays_answer: true,
             relays_repeat: false,
             newer_terms: Vec::new(),
@@ -118,6 +124,7 @@ impl World {
             epochs: Epochs { tenant: 1, account: 1, devices: 1 },
             missed: HashMap::new(),
             pushed: 0,
+            sites: BTreeMap::new(),
             requests: 0,
         };
         for relay in 1..=relays {
@@ -138,6 +145,7 @@ impl World {
             relay: RelayId(relay),
             incarnation: Incarnation(self.life),
             software: "played".into(),
+            site: self.sites.get(&relay).copied().unwrap_or_default().into(),
             shards: vec![shard],
         };
         let link = LinkId(relay.into());
@@ -212,6 +220,10 @@ impl World {
             }
             Output::Refused(_, act, reason) => {
                 self.reasons.push((act, reason));
+                None
+            }
+            Output::Unprotected(call, _) => {
+                self.unprotected.push(call);
                 None
             }
             Output::End(session, reason) => {

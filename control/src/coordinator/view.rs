@@ -2,10 +2,10 @@
 
 use super::Coordinator;
 use crate::admin::{CallRow, RelayRow, SessionRow};
-use crate::calls::{Call, CallMedia};
+use crate::calls::{Call, CallMedia, Protected};
 use crate::fleet::Relay;
 use crate::sessions::Session;
-use kakehashi_wire::id::{CallId, TenantId};
+use kakehashi_wire::id::{CallId, RelayId, TenantId};
 
 impl Coordinator {
     /// The live calls.
@@ -24,6 +24,11 @@ impl Coordinator {
         self.sessions.iter().map(session_row).collect()
     }
 
+    /// Whether a relay of that number has ever connected.
+    pub fn knows_relay(&self, relay: RelayId) -> bool {
+        self.fleet.iter().any(|known| known.id() == relay)
+    }
+
     /// The relays, connected or not.
     pub fn relay_rows(&self) -> Vec<RelayRow> {
         self.fleet.iter().map(relay_row).collect()
@@ -31,8 +36,10 @@ impl Coordinator {
 }
 
 fn call_row(call: &Call) -> CallRow {
-    let seats = call.rounds().current().into_iter().flat_map(CallMedia::seats);
-    CallRow::new(call.record(), seats.map(|seat| seat.relay).collect())
+    let media = call.rounds().current();
+    let relays = media.into_iter().flat_map(CallMedia::in_use).map(|place| place.seat.relay);
+    let protection = media.map_or(Protected::None, CallMedia::protection);
+    CallRow::live(call.record(), relays.collect(), protection)
 }
 
 fn session_row(session: &Session) -> SessionRow {
@@ -51,8 +58,10 @@ fn relay_row(relay: &Relay) -> RelayRow {
     RelayRow {
         id: relay.id(),
         software: relay.software().to_owned(),
+        site: relay.site().to_owned(),
         addresses: relay.shards().iter().map(|offer| offer.address.into()).collect(),
         connected: relay.link().is_some(),
+        drained: relay.is_drained(),
         legs: relay.loads().iter().map(|load| u64::from(load.legs)).sum(),
         counters: counters.map(|counter| (counter.name.clone(), counter.value)).collect(),
     }

@@ -170,6 +170,11 @@ impl Carrier {
                     none from this one: do two cells share a relay, or two nodes a data folder?");
             }
             // Anybody who has signed in can cause these without end.
+            Output::Unprotected(call, tenant) => tracing::warn!(
+                %call, %tenant,
+                "hitless protection cannot be held, since the call has one relay: connect another \
+                 that takes calls"
+            ),
             Output::Refused(session, act, reason) => {
                 tracing::debug!(%session, act = act.name(), ?reason, "refused");
             }

@@ -19,7 +19,7 @@ use crate::records::Records;
 use crate::sessions::Revocation;
 use crate::store::SharedStore;
 use carry::Carrier;
-use kakehashi_wire::id::{CallId, SessionId, TenantId};
+use kakehashi_wire::id::{CallId, RelayId, SessionId, TenantId};
 use kakehashi_wire::relay::{Hello, ToRelay};
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +42,7 @@ enum Event {
     LinkUp(LinkId, Hello, mpsc::Sender<ToRelay>),
     Revoked(Revocation, oneshot::Sender<()>),
     EndCall(Option<TenantId>, CallId, oneshot::Sender<()>),
+    Drain(RelayId, bool, oneshot::Sender<bool>),
     Calls(oneshot::Sender<Vec<CallRow>>),
     Sessions(oneshot::Sender<Vec<SessionRow>>),
     Relays(oneshot::Sender<Vec<RelayRow>>),
@@ -117,6 +118,10 @@ impl Live for Core {
 
     fn relays(&self) -> LiveFuture<'_, Vec<RelayRow>> {
         self.ask(Event::Relays)
+    }
+
+    fn drain(&self, relay: RelayId, on: bool) -> LiveFuture<'_, bool> {
+        self.ask(move |done| Event::Drain(relay, on, done))
     }
 
     fn know(&self, KnownTenant { tenant, revision }: KnownTenant) -> LiveFuture<'_, ()> {
@@ -221,6 +226,16 @@ fn sort(event: Event, core: &Coordinator) -> Option<Sorted> {
             attach: None,
             urgent: Some(done),
         }),
+        Event::Drain(relay, on, done) => {
+            let is_there = core.knows_relay(relay);
+            // Whoever asked and is gone wanted it all the same.
+            let _gone = done.send(is_there);
+            is_there.then_some(Sorted {
+                input: Input::Drain(relay, on),
+                attach: None,
+                urgent: None,
+            })
+        }
         Event::Calls(answer) => {
             let _gone = answer.send(core.call_rows());
             None

@@ -13,7 +13,10 @@ use std::time::Duration;
 pub struct Relay {
     id: RelayId,
     link: Option<LinkId>,
+    /// Taken out of use, whichever life it is in.
+    drained: bool,
     software: String,
+    site: String,
     incarnation: Option<Incarnation>,
     shards: Vec<ShardOffer>,
     loads: Vec<ShardLoad>,
@@ -29,7 +32,9 @@ impl Relay {
         Self {
             id,
             link: None,
+            drained: false,
             software: String::new(),
+            site: String::new(),
             incarnation: None,
             shards: Vec::new(),
             loads: Vec::new(),
@@ -42,6 +47,7 @@ impl Relay {
     /// Takes over what the relay says of itself. Returns the link this one replaces.
     pub(super) fn greet(&mut self, link: LinkId, hello: Hello) -> Option<LinkId> {
         self.software = hello.software;
+        self.site = hello.site;
         self.incarnation = Some(hello.incarnation);
         self.shards = hello.shards;
         self.loads.clear();
@@ -78,9 +84,28 @@ impl Relay {
         self.link
     }
 
+    /// Whether it is connected and is given calls.
+    pub fn takes_calls(&self) -> bool {
+        self.link.is_some() && !self.drained
+    }
+
+    /// Whether it is taken out of use.
+    pub fn is_drained(&self) -> bool {
+        self.drained
+    }
+
+    pub(super) fn set_drained(&mut self, drained: bool) {
+        self.drained = drained;
+    }
+
     /// Name and version of its software.
     pub fn software(&self) -> &str {
         &self.software
+    }
+
+    /// The data centre it is in; empty if it does not say.
+    pub fn site(&self) -> &str {
+        &self.site
     }
 
     /// Its shards.
@@ -103,9 +128,10 @@ impl Relay {
         self.shards.iter().find(|offer| offer.shard == shard).map(|offer| offer.address)
     }
 
-    /// Its shards as places for a call at `now`; none while it is not connected.
-    pub fn candidates(&self, now: Duration) -> impl Iterator<Item = Candidate> + '_ {
-        let shards = if self.link.is_some() { self.shards.as_slice() } else { &[] };
+    /// Its shards as places for a call at `now`; none while it takes no calls. Its site goes by the
+    /// first relay there.
+    pub fn candidates(&self, site: RelayId, now: Duration) -> impl Iterator<Item = Candidate> + '_ {
+        let shards = if self.takes_calls() { self.shards.as_slice() } else { &[] };
         shards.iter().enumerate().map(move |(nth, offer)| {
             let wanted = self.plan.legs_on(offer.shard);
             let reported = self.loads.get(nth).map_or(0, |load| load.legs);
@@ -113,6 +139,7 @@ impl Relay {
             let expected = wanted.saturating_sub(reported).saturating_mul(LEG_PACKETS_PER_S);
             Candidate {
                 relay: self.id,
+                site,
                 shard: offer.shard,
                 legs: wanted.max(reported),
                 legs_max: offer.legs_max,

@@ -161,9 +161,32 @@ impl Fleet {
         self.relays.get(&relay)?.plan.epoch(leg)
     }
 
+    /// A relay is taken out of use, or put back. Returns the calls that have legs there.
+    pub fn drain(&mut self, relay: RelayId, on: bool) -> LegNews {
+        let relay = self.relays.get_mut(&relay);
+        relay.map_or_else(LegNews::new, |relay| {
+            relay.set_drained(on);
+            relay.plan.calls()
+        })
+    }
+
+    /// Whether a relay is connected and is given calls.
+    pub fn takes_calls(&self, relay: RelayId) -> bool {
+        self.relays.get(&relay).is_some_and(Relay::takes_calls)
+    }
+
+    /// Whether a relay is connected.
+    pub fn is_linked(&self, relay: RelayId) -> bool {
+        self.relays.get(&relay).is_some_and(|relay| relay.link().is_some())
+    }
+
     /// Shards that could take a call at `now`.
     pub fn candidates(&self, now: Duration) -> Vec<Candidate> {
-        self.relays.values().flat_map(|relay| relay.candidates(now)).collect()
+        let site = |relay: &Relay| {
+            let first = self.relays.values().find(|other| other.site() == relay.site());
+            first.unwrap_or(relay).id()
+        };
+        self.relays.values().flat_map(|relay| relay.candidates(site(relay), now)).collect()
     }
 
     /// Where terminals reach a shard.

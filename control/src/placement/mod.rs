@@ -1,7 +1,10 @@
 //! Chooses the shards a call lives on. Pure.
 //!
 //! All legs of a call share one shard per relay, so that no packet crosses cores. The standby
-//! is on another relay; a fleet of one relay has none.
+//! is on another relay, at another site if one there has room; a fleet of one relay has none.
+//!
+//! A standby holds all legs of its calls, so what a relay may have to take over counts as what it
+//! has: its room is never given away twice, and fail-over fills no relay.
 //!
 //! A shard is as loaded as the fuller of two shares, since either runs out by itself:
 //! - of its room: `legs / legs_max`;
@@ -17,6 +20,8 @@ use std::collections::BTreeMap;
 pub struct Candidate {
     /// Its relay.
     pub relay: RelayId,
+    /// The relay's site, by the first relay that is there.
+    pub site: RelayId,
     /// Which shard of it.
     pub shard: ShardIndex,
     /// Legs it holds or has been told to hold.
@@ -52,28 +57,48 @@ pub struct Placement {
 }
 
 /// Chooses for a call of `legs` legs the least loaded shard, and the least loaded of the other
-/// relays for the standby; among equals that of the less loaded relay, then the lower numbers.
+/// relays for the standby, of those at other sites if one of them has room; among equals that of the less loaded relay, then the lower numbers.
 /// `None` if no shard has room.
 pub fn choose(candidates: &[Candidate], legs: u32) -> Option<Placement> {
+    let primary = best(candidates, &[], &[], legs)?;
+    let standby = best(candidates, &[primary.relay], &[primary.relay], legs);
+    Some(Placement { primary, standby })
+}
+
+/// Chooses for a call of `legs` legs, by the same measure, a relay that is none of those it `has`, if
+/// it can be at none of the sites of those that `carry` it; `None` if no other has room.
+pub fn another(
+    candidates: &[Candidate],
+    has: &[RelayId],
+    carry: &[RelayId],
+    legs: u32,
+) -> Option<Seat> {
+    best(candidates, has, carry, legs)
+}
+
+fn best(
+    candidates: &[Candidate],
+    except: &[RelayId],
+    beside: &[RelayId],
+    legs: u32,
+) -> Option<Seat> {
+    let of_beside = candidates.iter().filter(|shard| beside.contains(&shard.relay));
+    let sites: Vec<_> = of_beside.map(|shard| shard.site).collect();
     let busiest = busiest(candidates);
     let mut together = BTreeMap::<RelayId, Used>::new();
     for shard in candidates {
         let relay = together.entry(shard.relay).or_default();
         *relay = relay.and(shard, busiest);
     }
-    let best = |except: Option<RelayId>| {
-        candidates
-            .iter()
-            .filter(|shard| Some(shard.relay) != except && shard.has_room(legs))
-            .min_by_key(|shard| {
-                let relay = together.get(&shard.relay).map(Used::load);
-                (Used::default().and(shard, busiest).load(), relay, shard.relay, shard.shard)
-            })
-            .map(|shard| Seat { relay: shard.relay, shard: shard.shard })
-    };
-    let primary = best(None)?;
-    let standby = best(Some(primary.relay));
-    Some(Placement { primary, standby })
+    candidates
+        .iter()
+        .filter(|shard| !except.contains(&shard.relay) && shard.has_room(legs))
+        .min_by_key(|shard| {
+            let relay = together.get(&shard.relay).map(Used::load);
+            let load = Used::default().and(shard, busiest).load();
+            (sites.contains(&shard.site), load, relay, shard.relay, shard.shard)
+        })
+        .map(|shard| Seat { relay: shard.relay, shard: shard.shard })
 }
 
 /// The packet rate that counts for a full shard.
@@ -116,7 +141,7 @@ mod tests {
 
     fn shard(relay: u32, shard: u16, legs: u32, legs_max: u32) -> Candidate {
         let (relay, shard) = (RelayId(relay), ShardIndex(shard));
-        Candidate { relay, shard, legs, legs_max, packets_per_s: 0 }
+        Candidate { relay, site: relay, shard, legs, legs_max, packets_per_s: 0 }
     }
 
     fn busy(relay: u32, shard: u16, legs: u32, packets_per_s: u32) -> Candidate {
@@ -136,6 +161,57 @@ mod tests {
         assert_eq!(choose(&[], 2), None);
         assert_eq!(choose(&fleet[..1], 3), None);
         assert_eq!(choose(&fleet[..1], 2).unwrap().standby, None);
+    }
+
+    /// A shard at the site of relay `site`.
+    fn at(site: u32, shard: Candidate) -> Candidate {
+        Candidate { site: RelayId(site), ..shard }
+    }
+
+    #[test]
+    fn the_standby_is_at_another_site_if_one_has_room_there() {
+        let fleet = [
+            at(1, shard(1, 0, 0, 10)),
+            at(1, shard(2, 0, 1, 10)),
+            at(3, shard(3, 0, 7, 10)),
+            at(3, shard(4, 0, 9, 10)),
+        ];
+        let placement = choose(&fleet, 2).unwrap();
+        assert_eq!(placement, Placement { primary: seat(1, 0), standby: Some(seat(3, 0)) });
+        // Where none has room, a relay of the same site is better than none.
+        let standby = choose(&fleet, 4).unwrap().standby;
+        assert_eq!(standby, Some(seat(2, 0)));
+        // Beside relay 3, which is left with relay 1 lost: away from relay 3's site.
+        let (one, three) = (RelayId(1), RelayId(3));
+        assert_eq!(another(&fleet, &[one, three], &[three], 1), Some(seat(2, 0)));
+        assert_eq!(another(&fleet, &[one, RelayId(2), three], &[three], 1), Some(seat(4, 0)));
+        assert_eq!(another(&fleet, &[one, RelayId(2), three], &[three], 2), None);
+    }
+
+    #[test]
+    fn no_relay_is_filled_beyond_what_it_must_take_over() {
+        let mut fleet: Vec<_> = (1..=3).map(|relay| shard(relay, 0, 0, 20)).collect();
+        let mut calls = Vec::new();
+        while let Some(placement) = choose(&fleet, 2) {
+            let seats = [Some(placement.primary), placement.standby];
+            for seat in seats.into_iter().flatten() {
+                let shard = fleet.iter_mut().find(|shard| shard.relay == seat.relay).unwrap();
+                shard.legs += 2;
+            }
+            calls.push(placement);
+        }
+        // Whichever dies, every other has room for all that it carries then.
+        for lost in fleet.iter().map(|shard| shard.relay) {
+            for shard in fleet.iter().filter(|shard| shard.relay != lost) {
+                let carries = |call: &&Placement| match call.standby {
+                    Some(standby) if call.primary.relay == lost => standby.relay == shard.relay,
+                    _ => call.primary.relay == shard.relay,
+                };
+                let legs = 2 * calls.iter().filter(carries).count();
+                assert!(legs <= shard.legs_max as usize, "{legs} legs at {:?}", shard.relay);
+            }
+        }
+        assert!(calls.len() >= 14, "{} calls", calls.len());
     }
 
     #[test]

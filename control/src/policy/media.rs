@@ -1,6 +1,6 @@
 //! How does a call carry its media?
 
-use super::tenant::{Lane, TenantLimits};
+use super::tenant::{Lane, Protection, TenantLimits};
 use kakehashi_wire::secret::Suite;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,8 @@ pub struct MediaTerms {
     pub seal: bool,
     /// The highest rate of each leg, in kbit/s of UDP payload; 0 for no limit.
     pub rate_kbps: u32,
+    /// Terminals are to send over both relays all the time.
+    pub hitless: bool,
 }
 
 /// On which terms a call of a tenant carries its media: of what the operator asks of all calls and
@@ -44,6 +46,7 @@ pub fn media_terms(facts: &MediaFacts, tenant: &TenantLimits) -> MediaTerms {
         suite: facts.suite,
         seal: facts.isolation == Isolation::PerLeg || tenant.lane == Lane::Seal,
         rate_kbps: rates.into_iter().filter(|rate| *rate > 0).min().unwrap_or(0),
+        hitless: tenant.protection == Protection::Hitless,
     }
 }
 
@@ -66,7 +69,11 @@ mod tests {
                 let facts = MediaFacts { suite, isolation, leg_rate_max_kbps: operators };
                 let tenant =
                     TenantLimits { lane, leg_rate_max_kbps: tenants, ..TenantLimits::default() };
-                assert_eq!(media_terms(&facts, &tenant), MediaTerms { suite, seal, rate_kbps });
+                let terms = MediaTerms { suite, seal, rate_kbps, hitless: false };
+                assert_eq!(media_terms(&facts, &tenant), terms);
+                let protected = TenantLimits { protection: Protection::Hitless, ..tenant };
+                let terms = MediaTerms { hitless: true, ..terms };
+                assert_eq!(media_terms(&facts, &protected), terms);
             }
         }
     }

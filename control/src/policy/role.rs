@@ -166,6 +166,8 @@ acts! {
     Sessions "sessions" [- - y y y];
     /// Lists relays.
     Relays "relays" [- - - - y];
+    /// Takes a relay out of use, or puts it back.
+    RelayDrain "relay_drain" [- - - - y];
     /// Sees how the node is.
     Status "status" [- - - - y];
     /// Lists what was done in all tenants.
@@ -259,6 +261,7 @@ calls                  -         -        yes          yes      yes
 call_end               -         -          -          yes      yes
 sessions               -         -        yes          yes      yes
 relays                 -         -          -            -      yes
+relay_drain            -         -          -            -      yes
 status                 -         -          -            -      yes
 audit_list             -         -          -            -      yes
 audit_verify           -         -          -            -      yes

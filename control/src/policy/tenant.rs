@@ -32,7 +32,8 @@ pub enum Protection {
     /// Terminals go over to the standby relay when the primary is gone.
     #[default]
     Standard,
-    /// Terminals send over both relays all the time.
+    /// Terminals send over both relays all the time. A call that has only one is carried all the
+    /// same.
     Hitless,
 }
 
@@ -114,12 +115,6 @@ pub struct TenantPolicy {
 /// What a policy cannot be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BadPolicy {
-    /// Two sites are needed, and calls are placed within one.
-    #[error(
-        "hitless protection needs relays at two sites, and this release places calls at one: use \
-         \"standard\""
-    )]
-    Hitless,
     /// A leg could not send a voice.
     #[error(
         "`leg_rate_max_kbps` must be 0 for no limit of its own, or at least \
@@ -152,9 +147,6 @@ impl TenantLimits {
     /// # Errors
     /// [`BadPolicy`] for what cannot.
     pub fn check(&self) -> Result<(), BadPolicy> {
-        if self.protection == Protection::Hitless {
-            return Err(BadPolicy::Hitless);
-        }
         if (1..LEG_RATE_MAX_KBPS_LEAST).contains(&self.leg_rate_max_kbps) {
             return Err(BadPolicy::Rate);
         }
@@ -230,8 +222,6 @@ mod tests {
         let usual = TenantLimits::default();
         assert_eq!(usual.check(), Ok(()));
         assert_eq!(TenantRules::default().check(), Ok(()));
-        let hitless = TenantLimits { protection: Protection::Hitless, ..usual };
-        assert_eq!(hitless.check(), Err(BadPolicy::Hitless));
         let slow = TenantLimits { leg_rate_max_kbps: LEG_RATE_MAX_KBPS_LEAST - 1, ..usual };
         assert_eq!(slow.check(), Err(BadPolicy::Rate));
         let many: String =

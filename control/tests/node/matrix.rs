@@ -16,7 +16,7 @@ use kakehashi_control::audit::Head;
 use kakehashi_control::clock::UnixMs;
 use kakehashi_control::desks::DeskChange;
 use kakehashi_control::policy::{Act, Rank, TenantLimits};
-use kakehashi_wire::id::{CallId, DeviceId, MemberId, RequestId};
+use kakehashi_wire::id::{CallId, DeviceId, MemberId, RelayId, RequestId};
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::{
     Accept, AddDesk, AddMember, Cancel, ChangePassword, ChooseLayer, EndWrapUp, FromTerminal,
@@ -164,6 +164,7 @@ fn admin(act: Act, named: Named) -> Option<Request> {
         Act::CallEnd => Request::CallEnd { tenant: Some(tenant), call: named.call },
         Act::Sessions => Request::Sessions { tenant: Some(tenant) },
         Act::Relays => Request::Relays {},
+        Act::RelayDrain => Request::RelayDrain { relay: RelayId(1), on: false },
         Act::Status => Request::Status {},
         Act::AuditList => Request::AuditList { before: None, limit: 10 },
         Act::AuditVerify => Request::AuditVerify { from: Head::START },

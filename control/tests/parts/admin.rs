@@ -7,6 +7,7 @@ use kakehashi_control::admin::{
     answer,
 };
 use kakehashi_control::audit::Audit;
+use kakehashi_control::calls::Protected;
 use kakehashi_control::clock::UnixMs;
 use kakehashi_control::entropy::Entropy;
 use kakehashi_control::records::{CallRecord, Party, PartyRole, RecordState, Records};
@@ -27,7 +28,8 @@ struct Node {
 impl Live for Node {
     fn live_calls(&self) -> LiveFuture<'_, Vec<CallRow>> {
         let tenant = *self.tenant.lock().unwrap();
-        let calls = tenant.map(|tenant| CallRow::new(record(tenant, 9), vec![RelayId(1)]));
+        let live = |tenant| CallRow::live(record(tenant, 9), vec![RelayId(1)], Protected::None);
+        let calls = tenant.map(live);
         Box::pin(async { calls.into_iter().collect() })
     }
 
@@ -48,12 +50,18 @@ impl Live for Node {
         let row = RelayRow {
             id: RelayId(1),
             software: "kakehashi-relay 0.1.0".into(),
+            site: "tokyo".into(),
             addresses: vec!["192.0.2.1:40000".parse().unwrap()],
             connected: true,
+            drained: false,
             legs: 2,
             counters: vec![("received".into(), 10)],
         };
         Box::pin(async { vec![row] })
+    }
+
+    fn drain(&self, relay: RelayId, _on: bool) -> LiveFuture<'_, bool> {
+        Box::pin(async move { relay == RelayId(1) })
     }
 
     fn know(&self, tenant: KnownTenant) -> LiveFuture<'_, ()> {

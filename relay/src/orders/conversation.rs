@@ -65,6 +65,7 @@ fn hello(config: &LinkConfig, office: &Office) -> Hello {
         relay: config.relay,
         incarnation: config.incarnation,
         software: concat!("kakehashi-relay ", env!("CARGO_PKG_VERSION")).into(),
+        site: config.site.clone(),
         shards: office.offers().to_vec(),
     }
 }

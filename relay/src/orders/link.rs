@@ -30,6 +30,8 @@ use tokio::task::LocalSet;
 pub struct LinkConfig {
     /// This relay's number; the one its certificate names.
     pub relay: RelayId,
+    /// The data centre it is in; empty if nobody says.
+    pub site: String,
     /// This life of the process.
     pub incarnation: Incarnation,
     /// Control's nodes as `host:port`; there is a link to each.

@@ -89,6 +89,7 @@ fn settings(folder: &Path, own: &Authority, trusted: &Authority, control: &Endpo
     };
     LinkConfig {
         relay: RelayId(7),
+        site: "tokyo".into(),
         incarnation: Incarnation(42),
         nodes: vec![control.local_addr().unwrap().to_string()],
         server_name: Some("control.test".into()),
@@ -273,6 +274,7 @@ async fn orders_reach_their_shards_and_their_outcomes_come_back_in_sequence() {
     let relay = Relay::start(&authority, &authority, &control);
     let (mut peer, hello) = Peer::accept(&control).await;
     assert_eq!((hello.relay, hello.incarnation), (RelayId(7), Incarnation(42)));
+    assert_eq!(hello.site, "tokyo");
     let offered: Vec<_> =
         hello.shards.iter().map(|shard| (shard.shard.0, shard.legs_max)).collect();
     assert_eq!(offered, [(0, 8), (1, 8)]);

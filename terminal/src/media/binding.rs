@@ -90,6 +90,17 @@ impl Binding {
         self.relay
     }
 
+    /// Which leg of this terminal it is of.
+    pub fn leg(&self) -> LegId {
+        self.leg
+    }
+
+    /// The same, of a relay that is for this now.
+    #[must_use]
+    pub fn as_now(self, role: RelayRole) -> Self {
+        Self { role, ..self }
+    }
+
     /// What the relay is for.
     pub fn role(&self) -> RelayRole {
         self.role

@@ -18,7 +18,7 @@ use core::time::Duration;
 use kakehashi_srtp::SrtpError;
 use kakehashi_wire::id::{Epoch, LegId};
 use kakehashi_wire::rtp::RtpView;
-use kakehashi_wire::terminal::CallReady;
+use kakehashi_wire::terminal::{CallReady, PathsChanged};
 use std::io;
 use std::sync::Arc;
 use tokio::net::UdpSocket;
@@ -120,6 +120,13 @@ impl CallMedia {
         }
     }
 
+    /// Takes in control's `PathsChanged`: the call goes over these relays from now on.
+    pub fn change_paths(&self, changed: PathsChanged) {
+        if self.orders.try_send(Order::Paths(Box::new(changed))).is_err() {
+            tracing::warn!("the media task did not take the call's other relays");
+        }
+    }
+
     /// Goes on in the call's next round, once its relays answer and its members are heard:
     /// control's later `CallReady` of the same call. Feeds, sockets and recordings stay.
     pub fn next_round(&self, ready: CallReady) {
@@ -189,6 +196,8 @@ impl MediaEvents {
 enum Order {
     /// The relay of the leg began this life of it.
     Renew(LegId, Epoch),
+    /// The round goes over these relays.
+    Paths(Box<PathsChanged>),
     /// This is not sent.
     Pause(Paused),
     /// The call goes on with these.
@@ -255,6 +264,7 @@ impl Running {
             Some(packet) = self.plain_in.recv() => self.pass(&packet),
             Some(order) = self.ordered.recv() => match order {
                 Order::Renew(leg, epoch) => self.renew(leg, epoch),
+                Order::Paths(changed) => self.rounds.change_paths(&changed, self.clock.now()),
                 Order::Pause(paused) => self.rounds.pause(paused),
                 Order::Round(ready) => self.prepare(*ready),
             },

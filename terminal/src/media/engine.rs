@@ -4,6 +4,7 @@
 //! No packet changes anything before it came from a relay of the call and proved authentic.
 
 mod control;
+mod relays;
 mod sending;
 
 use super::binding::{Binding, StunOutcome, StunRefusal};
@@ -28,6 +29,7 @@ use kakehashi_wire::media::{RelayRole, StreamPlan};
 use kakehashi_wire::rtp::RtpView;
 use kakehashi_wire::stun::StunView;
 use kakehashi_wire::terminal::CallReady;
+use relays::{LeftPath, Way};
 use std::collections::VecDeque;
 
 /// Draws random numbers.
@@ -37,15 +39,21 @@ pub type Random = Box<dyn FnMut() -> u64 + Send>;
 pub struct Engine {
     // Set when it is made.
     call: String,
+    round: u32,
     cname: String,
     /// The number after that of the last received stream.
     streams_end: usize,
     unix_at_zero: Duration,
+    tie_breaker: u64,
     random: Random,
     // The relays, the others, this terminal's streams.
     bindings: Vec<Binding>,
     /// What each relay seals for this terminal; `None` in the pass lane.
     downlinks: Vec<Option<Downlink>>,
+    /// Everything goes over all of them.
+    hitless: bool,
+    /// Relays that control took from the call a moment ago.
+    left: Vec<LeftPath>,
     members: Vec<Member>,
     outgoing: Outgoing,
     governor: Governor,
@@ -129,8 +137,12 @@ impl Engine {
         let outgoing = Outgoing::new(&ready.key, &ready.streams, draw)?;
         Ok(Self {
             call: ready.call.to_string(),
+            round: ready.round,
+            tie_breaker,
+            hitless: ready.hitless,
             bindings: bindings.collect(),
             downlinks,
+            left: Vec::new(),
             members,
             outgoing,
             governor: Governor::new(&ready.streams, ready.senders.len(), now),
@@ -158,6 +170,11 @@ impl Engine {
     pub fn with_rates(mut self, limits: RateLimits, now: Moment) -> Self {
         self.governor.set_limits(limits, now);
         self
+    }
+
+    /// Which round of the call it is.
+    pub fn round(&self) -> u32 {
+        self.round
     }
 
     /// The phase.
@@ -246,7 +263,7 @@ impl Engine {
     /// streams of its members. Says nothing about whether it is authentic.
     pub fn claims(&self, from: SocketAddr, datagram: &[u8]) -> bool {
         let Some(binding) = self.bindings.iter().find(|binding| binding.address() == from) else {
-            return false;
+            return self.has_left(from);
         };
         let sends = |ssrc| self.members.iter().any(|member| member.sends(ssrc));
         match DatagramKind::of(datagram) {
@@ -262,13 +279,12 @@ impl Engine {
     /// Takes a datagram that came from `from`; opens it in place.
     pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &mut [u8], now: Moment) {
         let Some(path) = self.bindings.iter().position(|binding| binding.address() == from) else {
-            self.drops.foreign_source += 1;
-            return;
+            return self.take_late(from, datagram, now);
         };
         let taken = match DatagramKind::of(datagram) {
             DatagramKind::Stun => return self.stun(path, datagram, now),
-            DatagramKind::Rtp => self.rtp(path, datagram, now),
-            DatagramKind::Rtcp => self.rtcp(path, datagram, now),
+            DatagramKind::Rtp => self.rtp(Way::Path(path), datagram, now),
+            DatagramKind::Rtcp => self.rtcp(Way::Path(path), datagram, now),
             DatagramKind::Foreign => {
                 self.drops.not_media += 1;
                 return;
@@ -311,7 +327,9 @@ impl Engine {
     /// The relay of `leg` seals with another key from now on: control's `PathRenewed`. Says
     /// whether there is such a leg with a sealed downlink.
     pub fn renew_path(&mut self, leg: LegId, epoch: Epoch) -> bool {
-        let downlink = self.downlinks.iter_mut().flatten().find(|downlink| downlink.leg() == leg);
+        let left = self.left.iter_mut().map(LeftPath::downlink);
+        let mut downlinks = self.downlinks.iter_mut().map(Option::as_mut).chain(left).flatten();
+        let downlink = downlinks.find(|downlink| downlink.leg() == leg);
         downlink.map(|downlink| downlink.renew(epoch)).is_some()
     }
 
@@ -421,11 +439,11 @@ impl Engine {
         }
     }
 
-    fn rtp(&mut self, path: usize, datagram: &mut [u8], now: Moment) -> Result<(), SrtpError> {
+    fn rtp(&mut self, way: Way, datagram: &mut [u8], now: Moment) -> Result<(), SrtpError> {
         let ssrc = RtpView::parse(datagram).map_err(|_| SrtpError::NotRtp)?.header().ssrc;
         let member = self.members.iter_mut().find(|member| member.sends(ssrc));
         let member = member.ok_or(SrtpError::UnknownSsrc)?;
-        let downlink = self.downlinks[path].as_mut();
+        let downlink = way.downlink(&mut self.downlinks, &mut self.left);
         member.rtp(ssrc, datagram, downlink, now, &mut self.arrivals)
     }
 }

@@ -65,6 +65,11 @@ impl Member {
         self.streams.iter().map(|stream| (stream.id(), self.login.as_str(), stream.plan()))
     }
 
+    /// Plans of its streams, with the rollover counters of now.
+    pub(super) fn plans_now(&self) -> impl Iterator<Item = StreamPlan> {
+        self.streams.iter().map(Stream::plan_now)
+    }
+
     /// Opens an RTP packet of `ssrc` that came over a path with this downlink, and queues what it
     /// brings.
     pub(super) fn rtp(

@@ -79,6 +79,12 @@ impl Stream {
         self.plan
     }
 
+    /// The same as it would be planned for whoever joins now.
+    pub(super) fn plan_now(&self) -> StreamPlan {
+        let rollover = u32::try_from(self.highest >> 16).unwrap_or(u32::MAX);
+        StreamPlan { rollover: rollover.max(self.plan.rollover), ..self.plan }
+    }
+
     /// Counts a packet that came before.
     pub(super) fn came_again(&mut self) {
         self.duplicates += 1;

@@ -14,7 +14,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use kakehashi_srtp::SrtpError;
 use kakehashi_wire::id::{Epoch, LegId};
-use kakehashi_wire::terminal::CallReady;
+use kakehashi_wire::terminal::{CallReady, PathsChanged};
 
 /// How long a call in which all others said goodbye waits for another round: they may have left
 /// this one for that.
@@ -174,6 +174,14 @@ impl Rounds {
     /// The relay of `leg` seals with another key from now on. Says whether there is such a leg.
     pub(super) fn renew_path(&mut self, leg: LegId, epoch: Epoch) -> bool {
         self.all_mut().any(|engine| engine.renew_path(leg, epoch))
+    }
+
+    /// A round goes over other relays from now on; nothing if it is none of these.
+    pub(super) fn change_paths(&mut self, changed: &PathsChanged, now: Moment) {
+        let round = self.all_mut().find(|engine| engine.round() == changed.round);
+        if let Some(engine) = round {
+            engine.change_paths(changed, now);
+        }
     }
 
     /// From now on this does not leave.

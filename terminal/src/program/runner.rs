@@ -180,6 +180,7 @@ impl Runner {
             }
             Event::Ready(ready) => self.on_ready(*ready).await?,
             Event::PathRenewed(renewed) => self.on_path_renewed(renewed),
+            Event::PathsChanged(changed) => self.on_paths_changed(changed),
             Event::Members(members) => self.on_members(&members),
             Event::AddFailed(failed) => {
                 let (login, reason) = (failed.login.as_str(), failed.reason);

@@ -14,8 +14,8 @@ use core::time::Duration;
 use kakehashi_wire::id::{CallId, RequestId};
 use kakehashi_wire::secret::{Password, ResumeToken};
 use kakehashi_wire::terminal::{
-    CallReady, Cancel, FromTerminal, Ping, Resumed, Ringing, SetAway, SignOut, SignedIn,
-    ToTerminal, WatchPresence,
+    CallReady, Cancel, FromTerminal, PathsChanged, Ping, Resumed, Ringing, SetAway, SignOut,
+    SignedIn, ToTerminal, WatchPresence,
 };
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info};
@@ -281,6 +281,12 @@ impl Driver {
                 self.known.renewed(&renewed);
                 Event::PathRenewed(renewed)
             }
+            ToTerminal::PathsChanged(changed) => {
+                if !self.known.paths_changed(&changed) {
+                    return Ok(());
+                }
+                Event::PathsChanged(changed)
+            }
             ToTerminal::Members(members) => Event::Members(members),
             ToTerminal::AddFailed(failed) => Event::AddFailed(failed),
             ToTerminal::AddDeskFailed(failed) => Event::AddDeskFailed(failed),
@@ -312,6 +318,11 @@ impl Driver {
     async fn ready(&mut self, ready: CallReady) -> Result<(), TerminalError> {
         match self.known.ready(&ready) {
             Ready::First => self.pass_on(Event::Ready(Box::new(ready))).await,
+            Ready::Elsewhere => {
+                let CallReady { call, round, paths, hitless, .. } = ready;
+                let changed = PathsChanged { call, round, paths, hitless };
+                self.pass_on(Event::PathsChanged(changed)).await
+            }
             Ready::Again(news) => {
                 for renewed in news {
                     self.pass_on(Event::PathRenewed(renewed)).await?;

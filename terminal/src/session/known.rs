@@ -2,7 +2,10 @@
 //! Pure.
 
 use kakehashi_wire::id::{CallId, Epoch, LegId};
-use kakehashi_wire::terminal::{CallEnd, CallReady, FromTerminal, Merged, PathRenewed, Resumed};
+use kakehashi_wire::media::RelayPath;
+use kakehashi_wire::terminal::{
+    CallEnd, CallReady, FromTerminal, Merged, PathRenewed, PathsChanged, Resumed,
+};
 use std::collections::BTreeMap;
 
 /// The calls that are not over as far as this side knows.
@@ -13,6 +16,8 @@ pub struct Known(BTreeMap<CallId, Call>);
 struct Call {
     /// The application has left it; control may not know yet.
     left: bool,
+    /// The round it has media of.
+    round: Option<u32>,
     /// The legs it has media over, each with the life that it was told of last.
     legs: BTreeMap<LegId, Epoch>,
 }
@@ -25,6 +30,8 @@ pub enum Ready {
     /// What it has already, but for these lives of its legs. To begin again would seal with keys
     /// that have been used.
     Again(Vec<PathRenewed>),
+    /// A round that it has already, over other relays.
+    Elsewhere,
 }
 
 /// What a resumed session means for the calls of before.
@@ -74,13 +81,15 @@ impl Known {
     /// The relays are ready for a call, as control says once or again.
     pub fn ready(&mut self, ready: &CallReady) -> Ready {
         let call = self.0.entry(ready.call).or_default();
-        let told = |path: &kakehashi_wire::media::RelayPath| {
-            (path.leg, path.downlink.as_ref().map_or(Epoch::NONE, |downlink| downlink.epoch))
-        };
-        let legs: BTreeMap<_, _> = ready.paths.iter().map(told).collect();
-        if legs.is_empty() || !legs.keys().eq(call.legs.keys()) {
+        let legs = legs(&ready.paths);
+        let is_known = call.round.replace(ready.round) == Some(ready.round);
+        if legs.is_empty() || !is_known {
             call.legs = legs;
             return Ready::First;
+        }
+        if !legs.keys().eq(call.legs.keys()) {
+            call.legs = legs;
+            return Ready::Elsewhere;
         }
         let before = core::mem::replace(&mut call.legs, legs);
         let is_news = |(leg, epoch): &(&LegId, &Epoch)| {
@@ -98,6 +107,16 @@ impl Known {
         if let Some(epoch) = call.and_then(|call| call.legs.get_mut(&renewed.leg)) {
             *epoch = renewed.epoch;
         }
+    }
+
+    /// A call goes over other relays; `false` if that is about no round that is known.
+    pub fn paths_changed(&mut self, changed: &PathsChanged) -> bool {
+        let call = self.0.get_mut(&changed.call);
+        let Some(call) = call.filter(|call| call.round == Some(changed.round)) else {
+            return false;
+        };
+        call.legs = legs(&changed.paths);
+        true
     }
 
     /// A call has become part of another; `false` if it is not known.
@@ -131,11 +150,19 @@ impl Known {
     }
 }
 
+/// The legs of some paths, each with the life that is said of it.
+fn legs(paths: &[RelayPath]) -> BTreeMap<LegId, Epoch> {
+    let told = |path: &RelayPath| {
+        (path.leg, path.downlink.as_ref().map_or(Epoch::NONE, |downlink| downlink.epoch))
+    };
+    paths.iter().map(told).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use kakehashi_wire::id::{Generation, Incarnation, RelayId, RequestId, SessionId};
-    use kakehashi_wire::media::{RelayPath, RelayRole, SealedDownlink};
+    use kakehashi_wire::media::{RelayRole, SealedDownlink};
     use kakehashi_wire::secret::{DownlinkSecret, IcePassword, MasterKey, ResumeToken, Suite};
     use kakehashi_wire::terminal::{CallEnded, Cancel, HangUp, Hold, Reject};
 
@@ -171,6 +198,7 @@ mod tests {
             streams: Vec::new(),
             senders: Vec::new(),
             paths: legs.iter().map(path).collect(),
+            hitless: false,
         }
     }
 
@@ -203,7 +231,19 @@ mod tests {
         assert_eq!(known.ready(&ready(1, &[(5, 2), (6, 3)])), Ready::Again(news));
         known.renewed(&renewed(6, 4));
         assert_eq!(known.ready(&ready(1, &[(5, 2), (6, 4)])), Ready::Again(Vec::new()));
-        assert_eq!(known.ready(&ready(1, &[(7, 1), (8, 1)])), Ready::First, "other legs");
+        let moved = ready(1, &[(6, 4), (7, 1)]);
+        assert_eq!(known.ready(&moved), Ready::Elsewhere, "the same round, other relays");
+        let changed = |round| PathsChanged {
+            call: CallId(1),
+            round,
+            paths: ready(1, &[(7, 1), (8, 1)]).paths,
+            hitless: false,
+        };
+        assert!(!known.paths_changed(&changed(1)), "a round that is not known");
+        assert!(known.paths_changed(&changed(0)));
+        assert_eq!(known.ready(&ready(1, &[(7, 1), (8, 1)])), Ready::Again(Vec::new()));
+        let next = CallReady { round: 1, ..ready(1, &[(7, 1), (8, 1)]) };
+        assert_eq!(known.ready(&next), Ready::First, "another round");
         known.over(CallId(1));
         assert_eq!(known.ready(&ready(1, &[(7, 1), (8, 1)])), Ready::First);
     }

@@ -13,7 +13,7 @@ use kakehashi_wire::terminal::{
     Accept, AddDesk, AddDeskFailed, AddFailed, AddMember, CallEnd, CallReady, Cancel,
     ChangePassword, ChooseLayer, EndWrapUp, FromTerminal, HangUp, Hold, Incoming, Invite,
     InviteDesk, Layer, Listen, Members, Merge, Merged, Missed, MissedCalls, Mute, PathRenewed,
-    Presence, QueueNews, Queued, Reject, ReportQuality, SetAway, Share, SignedIn,
+    PathsChanged, Presence, QueueNews, Queued, Reject, ReportQuality, SetAway, Share, SignedIn,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -114,6 +114,9 @@ pub enum Event {
     /// A relay seals with another key from now on: hand it to the call's
     /// [`renew_path`](crate::media::CallMedia::renew_path).
     PathRenewed(PathRenewed),
+    /// A call goes over other relays: hand it to the call's
+    /// [`change_paths`](crate::media::CallMedia::change_paths).
+    PathsChanged(PathsChanged),
     /// Who is in a call and how, at each change: hand what comes of it to the call's
     /// [`pause`](crate::media::CallMedia::pause).
     Members(Members),

@@ -22,12 +22,12 @@ use kakehashi_terminal::media::summary::{Phase, ReceivedStream};
 use kakehashi_terminal::media::{
     CallMedia, CallOptions, Engine, Feed, MediaError, MediaInput, MediaOutput,
 };
-use kakehashi_wire::id::CallId;
+use kakehashi_wire::id::{CallId, Epoch, Generation, Incarnation};
 use kakehashi_wire::limits::DATAGRAM_BYTES_MAX;
 use kakehashi_wire::media::{Codec, RelayRole, StreamKind};
 use kakehashi_wire::rtp::{RtpHeader, RtpView, Ssrc};
-use kakehashi_wire::terminal::CallReady;
-use relay::{FAITHFUL, Fate, Relay, path};
+use kakehashi_wire::terminal::{CallReady, PathsChanged};
+use relay::{Conduct, FAITHFUL, Fate, Relay, path};
 use sides::{BOTH, call, finish, key, plans, sent_frames, start, stream};
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -139,10 +139,67 @@ async fn the_standby_takes_over_when_the_primary_dies() {
     for (sender, receiver) in [(&at_a, &at_b), (&at_b, &at_a)] {
         let paths: Vec<_> = receiver.paths.iter().map(|path| path.active).collect();
         assert_eq!(paths, [false, true]);
-        // Not more is missing than was sent while the silence was not yet certain.
+        // Not more is missing than was sent before there was doubt, on however slow a machine.
         let lost = stream(receiver, "audio").lost;
-        assert!((1..=100).contains(&lost), "{lost} of 225 lost");
+        assert!((1..=50).contains(&lost), "{lost} of 225 lost");
         assert_eq!(stream(receiver, "audio").packets + lost, sender.sent[0].packets);
+    }
+}
+
+#[tokio::test]
+async fn relays_change_under_a_call_and_nothing_is_lost() {
+    let seals = Some(Epoch { incarnation: Incarnation(3), generation: Generation(1) });
+    for seals in [None, seals] {
+        let conduct = Conduct { seals, ..Conduct::default() };
+        let mut relays = Vec::new();
+        for legs in [10, 20, 30] {
+            relays.push(Relay::that(legs, conduct).await);
+        }
+        let [first, second] = call(&BOTH, &[&relays[0], &relays[1]]);
+        let (mut a, mut b) = (start(&first, Some(4_000)), start(&second, None));
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        // Each is told when the other may not know yet.
+        for (own, side) in [(0, &a), (1, &b)] {
+            let paths = vec![
+                relays[1].path(20 + own, RelayRole::Primary),
+                relays[2].path(30 + own, RelayRole::Standby),
+            ];
+            let round = first.round;
+            side.media.change_paths(PathsChanged {
+                call: first.call,
+                round,
+                paths,
+                hitless: false,
+            });
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(relays.remove(0));
+        let (at_a, at_b) = finish(&mut a, &mut b).await;
+        for (sender, receiver) in [(&at_a, &at_b), (&at_b, &at_a)] {
+            assert_eq!(receiver.packets_lost(), 0, "{receiver:?}");
+            assert_eq!(receiver.packets_received(), sender.packets_sent());
+            let paths: Vec<_> = receiver.paths.iter().map(|it| (it.active, it.usable)).collect();
+            assert_eq!(paths, [(true, true), (false, true)]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn with_hitless_protection_a_relay_that_dies_takes_no_packet_with_it() {
+    let primary = Relay::start(10, FAITHFUL, false).await;
+    let standby = Relay::start(20, FAITHFUL, false).await;
+    let mut sides = call(&BOTH, &[&primary, &standby]);
+    sides.iter_mut().for_each(|ready| ready.hitless = true);
+    let [first, second] = sides;
+    let (mut a, mut b) = (start(&first, Some(3_000)), start(&second, None));
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    drop(primary);
+    let (at_a, at_b) = finish(&mut a, &mut b).await;
+    for (sender, receiver) in [(&at_a, &at_b), (&at_b, &at_a)] {
+        assert_eq!(receiver.packets_lost(), 0, "{receiver:?}");
+        assert_eq!(receiver.packets_received(), sender.packets_sent());
+        assert!(stream(receiver, "audio").duplicates > 30, "{receiver:?}");
     }
 }
 
@@ -282,6 +339,7 @@ fn a_call_without_any_answering_relay_fails_and_says_where_it_looked() {
         streams: plans(1, &BOTH),
         senders: Vec::new(),
         paths: vec![path],
+        hitless: false,
     };
     let mut draws = 0;
     let random = Box::new(move || {

@@ -10,7 +10,7 @@ use kakehashi_terminal::media::{Arrival, Engine, MediaError};
 use kakehashi_wire::id::{CallId, Epoch, Generation, Incarnation, LegId, MemberId};
 use kakehashi_wire::media::{Codec, RelayRole, Sender, StreamKind};
 use kakehashi_wire::rtp::{RtpHeader, RtpView, Ssrc};
-use kakehashi_wire::terminal::CallReady;
+use kakehashi_wire::terminal::{CallReady, PathsChanged};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -50,8 +50,8 @@ async fn a_sealed_call_arrives_whole_over_two_relays_one_of_which_is_renewed() {
 /// A terminal with two sealed paths, fed by hand.
 struct Hand {
     engine: Engine,
-    addresses: [SocketAddr; 2],
-    paths: [SendingSession; 2],
+    addresses: Vec<SocketAddr>,
+    paths: Vec<SendingSession>,
 }
 
 const SSRC: Ssrc = Ssrc(100);
@@ -72,6 +72,7 @@ fn ready(rollover: u32) -> CallReady {
             .zip([RelayRole::Primary, RelayRole::Standby])
             .map(|(leg, role)| path(leg, role, address(leg), Some(FIRST)))
             .collect(),
+        hitless: false,
     }
 }
 
@@ -88,8 +89,9 @@ impl Hand {
         let ready = ready(rollover);
         let engine =
             Engine::new(&ready, Moment::ZERO, Duration::ZERO, Box::new(|| 7)).ok().unwrap();
-        let addresses = [0, 1].map(|at: usize| ready.paths[at].address.into());
-        Self { engine, addresses, paths: LEGS.map(|leg| sealer(leg, FIRST, next)) }
+        let addresses = ready.paths.iter().map(|path| path.address.into()).collect();
+        let paths = LEGS.map(|leg| sealer(leg, FIRST, next)).into();
+        Self { engine, addresses, paths }
     }
 
     /// Sends packet `index` over a path; gives the sequence numbers that came out.
@@ -159,6 +161,38 @@ fn a_renewed_path_goes_on_where_the_stream_is() {
     // The other path keeps its key.
     hand.paths[1] = sealer(20, FIRST, 70_001);
     assert_eq!(hand.send(1, 70_001), [(70_001 - 65_536) as u16]);
+}
+
+#[test]
+fn another_relay_goes_on_where_the_stream_is_and_who_was_left_is_heard_for_a_second() {
+    let mut hand = Hand::new(0, 32_700);
+    // Over the wrap of the sequence number.
+    for index in 32_700..70_000 {
+        hand.send(0, index);
+    }
+    let address = SocketAddr::from(([192, 0, 2, 30], 4000));
+    let paths = || {
+        let kept = ready(0).paths.remove(1);
+        vec![kept, path(30, RelayRole::Standby, address, Some(NEXT))]
+    };
+    let changed = PathsChanged { call: CallId(1), round: 0, paths: paths(), hitless: false };
+    hand.engine.change_paths(&changed, Moment::ZERO);
+    hand.addresses.push(address);
+    hand.paths.push(sealer(30, NEXT, 70_000));
+    assert_eq!(hand.send(2, 70_000), [(70_000 - 65_536) as u16]);
+    // What was under way over the relay that was left, and what comes over the one that stays.
+    hand.paths[0] = sealer(10, FIRST, 70_001);
+    assert_eq!(hand.send(0, 70_001), [(70_001 - 65_536) as u16]);
+    hand.paths[1] = sealer(20, FIRST, 70_002);
+    assert_eq!(hand.send(1, 70_002), [(70_002 - 65_536) as u16]);
+    assert_eq!(hand.engine.drops().foreign_source, 0);
+    let paths = hand.engine.summary(Moment::ZERO).paths;
+    let relays: Vec<_> = paths.iter().map(|path| path.role).collect();
+    assert_eq!(relays, ["standby", "standby"]);
+    let mut late = [0; 64];
+    let (left, later) = (hand.addresses[0], Moment::from_micros(1_000_001));
+    hand.engine.handle_datagram(left, &mut late, later);
+    assert_eq!(hand.engine.drops().foreign_source, 1, "no relay of the call any more");
 }
 
 #[test]

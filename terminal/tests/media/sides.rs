@@ -54,6 +54,7 @@ pub(crate) fn call(kinds: &[(StreamKind, Codec)], relays: &[&Relay]) -> [CallRea
                 relay.path(10 * (at as u64 + 1) + u64::from(own), role)
             })
             .collect(),
+        hitless: false,
     };
     [side(0, 1), side(1, 0)]
 }

@@ -122,10 +122,10 @@ fn act() -> impl Strategy<Value = Act> {
         3 => (0_u64..60_000).prop_map(Act::Wait),
         3 => rarely().prop_map(Act::Disk),
         8 => rarely().prop_map(|silent| Act::RelaysAnswer(!silent)),
-        2 => (1_u32..3).prop_map(Act::LinkDown),
-        6 => (1_u32..3).prop_map(Act::LinkUp),
-        1 => (1_u32..3).prop_map(Act::Restart),
-        4 => (1_u32..3, rarely())
+        2 => (1_u32..4).prop_map(Act::LinkDown),
+        6 => (1_u32..4).prop_map(Act::LinkUp),
+        1 => (1_u32..4).prop_map(Act::Restart),
+        4 => (1_u32..4, rarely())
             .prop_map(|(relay, refuses)| Act::Refuse { relay, refuses }),
     ]
 }
@@ -191,7 +191,7 @@ fn about(request: RequestId, call: CallId, what: u8) -> Request {
 impl Life {
     fn new(isolation: Isolation) -> Self {
         Self {
-            world: World::with(2, isolation),
+            world: World::with(3, isolation),
             sessions: [None; ACCOUNTS * DEVICES],
             firsts: [None; ACCOUNTS * DEVICES],
             next_session: 1,
@@ -433,6 +433,14 @@ impl Life {
                             self.lives.insert((session, it.epoch)),
                             "a life was told of twice"
                         );
+                        None
+                    }
+                    ToTerminal::PathsChanged(it) => {
+                        let known = self.rounds.get(&(session, it.call));
+                        prop_assert_eq!(known, Some(&it.round), "of a round nobody knows");
+                        let relays: BTreeSet<_> = it.paths.iter().map(|path| path.relay).collect();
+                        prop_assert_eq!(relays.len(), it.paths.len(), "a relay twice");
+                        prop_assert!((1..=2).contains(&it.paths.len()));
                         None
                     }
                     ToTerminal::Presence(it) => {

@@ -101,6 +101,7 @@ impl Relay {
             relay: RelayId(number),
             incarnation,
             software: "played".into(),
+            site: String::new(),
             shards: vec![ShardOffer { shard: ShardIndex(0), address, legs_max: 100 }],
         };
         send.write_all(&FromRelay::from(hello).encode().unwrap()).await.unwrap();

@@ -1,6 +1,7 @@
 //! The RTCP of a call's media: reports, hello and goodbye, requests, and what comes of others'.
 
 use super::Engine;
+use super::relays::Way;
 use crate::capacity::{FEEDBACK_INTERVAL, FEEDBACK_INTERVAL_MAX};
 use crate::clock::{Moment, NtpTime};
 use crate::media::binding::Binding;
@@ -31,17 +32,17 @@ pub(super) fn sender(datagram: &[u8]) -> Result<Ssrc, SrtpError> {
 }
 
 impl Engine {
-    /// Takes an RTCP packet that came over path number `path`.
+    /// Takes an RTCP packet that came this way.
     pub(super) fn rtcp(
         &mut self,
-        path: usize,
+        way: Way,
         datagram: &mut [u8],
         now: Moment,
     ) -> Result<(), SrtpError> {
         let ssrc = sender(datagram)?;
         let from = self.members.iter().position(|member| member.sends(ssrc));
         let from = from.ok_or(SrtpError::UnknownSsrc)?;
-        let downlink = self.downlinks[path].as_mut();
+        let downlink = way.downlink(&mut self.downlinks, &mut self.left);
         let bytes = self.members[from].rtcp(ssrc, datagram, downlink)?;
         let view = RtcpView::parse(&datagram[..bytes]).map_err(|_| SrtpError::NotRtcp)?;
         for packet in view.packets() {
@@ -147,7 +148,8 @@ impl Engine {
 
     /// Sends feedback alone, over the relays in use; nothing if there is none.
     fn send_feedback(&mut self, mut plain: Vec<u8>, now: Moment) {
-        let over = self.in_use(now);
+        // Two relays that seal would make two reports of one.
+        let over = self.in_use(false, now);
         if plain.is_empty() || over.is_empty() {
             return;
         }

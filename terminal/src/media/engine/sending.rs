@@ -101,7 +101,7 @@ impl Engine {
     /// Hands the sealed packets of a frame to the outbox: all for the relays in use, and now and
     /// then the first of them for the others.
     fn dispatch(&mut self, stream: usize, sealed: Vec<Vec<u8>>, now: Moment) {
-        let over = self.in_use(now);
+        let over = self.in_use(self.hitless, now);
         if !self.timeline.may_send() || over.is_empty() || sealed.is_empty() {
             return;
         }
@@ -122,9 +122,10 @@ impl Engine {
         self.drops.not_sent += self.outbox.bound();
     }
 
-    /// Where media goes: the active relay; every one that answers while it is in doubt.
-    pub(super) fn in_use(&self, now: Moment) -> Vec<SocketAddr> {
-        if self.mover.is_in_doubt() {
+    /// Where things go: to the active relay; to every one that answers while it is in doubt, or if
+    /// `all` are wanted.
+    pub(super) fn in_use(&self, all: bool, now: Moment) -> Vec<SocketAddr> {
+        if all || self.mover.is_in_doubt() {
             let usable = self.bindings.iter().filter(|path| path.usable(now));
             return usable.map(Binding::address).collect();
         }

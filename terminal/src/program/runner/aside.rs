@@ -5,7 +5,7 @@ use crate::media::{CallSummary, MediaError, Paused};
 use anyhow::{Context as _, Result, bail};
 use core::mem;
 use kakehashi_wire::id::CallId;
-use kakehashi_wire::terminal::{Members, Merged, PathRenewed};
+use kakehashi_wire::terminal::{Members, Merged, PathRenewed, PathsChanged};
 
 /// The one of the two that is a call's.
 pub(super) fn part_in<'a>(
@@ -97,6 +97,14 @@ impl Runner {
         let media = self.of_call(renewed.call).and_then(|current| current.media.as_ref());
         if let Some(media) = media {
             media.renew_path(renewed.leg, renewed.epoch);
+        }
+    }
+
+    /// A call of this terminal's goes over other relays.
+    pub(super) fn on_paths_changed(&mut self, changed: PathsChanged) {
+        let media = self.of_call(changed.call).and_then(|current| current.media.as_ref());
+        if let Some(media) = media {
+            media.change_paths(changed);
         }
     }
 }
