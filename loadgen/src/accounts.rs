@@ -133,16 +133,29 @@ impl Roster {
     /// # Errors
     /// If accounts are listed, or the platform refuses.
     pub fn desk(&self, name: &str, agents: &[String]) -> Result<()> {
-        let Accounts::Made { kakehashi, data, tenant } = &self.accounts else {
-            bail!("accounts are listed");
-        };
-        let operator = Operator { kakehashi, data, tenant };
+        let operator = self.operator()?;
+        let tenant = operator.tenant;
         let desks = operator.run(&["desk", "list", tenant])?;
         let there = desks.lines().skip(1).any(|desk| first_word(desk) == Some(name));
         let verb = if there { "set" } else { "add" };
         let agents = agents.join(",");
         operator.run(&["desk", verb, tenant, name, "--agents", &agents, "--wrap-up", "0"])?;
         Ok(())
+    }
+
+    /// Runs an operator's command where accounts are made; gives what it printed.
+    ///
+    /// # Errors
+    /// If accounts are listed, or the platform refuses.
+    pub fn operate(&self, arguments: &[&str]) -> Result<String> {
+        self.operator()?.run(arguments)
+    }
+
+    fn operator(&self) -> Result<Operator<'_>> {
+        let Accounts::Made { kakehashi, data, tenant } = &self.accounts else {
+            bail!("accounts are listed");
+        };
+        Ok(Operator { kakehashi, data, tenant })
     }
 
     async fn make(&mut self, number: usize) -> Result<LoadAccount> {

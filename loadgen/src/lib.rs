@@ -1,8 +1,8 @@
 //! Traffic for a relay that is under test: many legs with realistic mixes, how much a relay
 //! carries, authentic packets at a steady rate ([`steady`]), what still arrives of who was
-//! suspended ([`suspend`]), strangers who sign in without end ([`storm`]) and honest terminals
-//! beside them ([`honest`]), as many terminals as a node takes ([`bare`]), and what an attacker
-//! would send ([`hostile`]).
+//! suspended ([`suspend`]), relays that die under calls ([`failover`]), strangers who sign in
+//! without end ([`storm`]) and honest terminals beside them ([`honest`]), as many terminals as a
+//! node takes ([`bare`]), and what an attacker would send ([`hostile`]).
 //!
 //! A load begins with a [`mix`]; [`engine`] drives it with one thread that sends on schedule and
 //! one that opens every packet; [`conduct`] watches, [`report`] tells. Calls come from control, as
@@ -27,6 +27,7 @@ pub mod conduct;
 pub mod cpu;
 pub mod desk;
 pub mod engine;
+pub mod failover;
 pub mod flows;
 pub mod honest;
 pub mod hostile;
