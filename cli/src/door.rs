@@ -14,6 +14,7 @@ use kakehashi_control::pki::load_roots;
 use kakehashi_terminal::program::{find_password, first_line, read_password_file};
 use kakehashi_wire::secret::Password;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio::runtime::Runtime;
 
 /// Which control is asked, and as whom.
@@ -147,6 +148,11 @@ impl Door {
         let client = Client::sign_in(&url, roots, (&tenant, &login), password);
         let client = runtime.block_on(client)?;
         Ok(Self { runtime, client, is_signed_in: true })
+    }
+
+    /// Lets time pass.
+    pub(crate) fn wait(&self, time: Duration) {
+        self.runtime.block_on(tokio::time::sleep(time));
     }
 
     /// Asks one thing.

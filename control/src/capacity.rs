@@ -247,8 +247,8 @@ pub const WRAP_TIME_MIN: Duration = Duration::from_millis(6_500);
 /// a second, and 2^24 starts fit into 64 bits.
 pub const GENERATIONS_PER_START: u64 = 1 << 40;
 
-/// How long a relay's link may be gone before its calls get another: a process that is started again
-/// is back by then, and terminals went over to the other relay within a fraction of it.
+/// How long a relay's link may be gone before its calls get another: a process that is started
+/// again is back by then, and terminals went over to the other relay within a fraction of it.
 pub const LINK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long members have known a relay before another is left for it: they bind within one round

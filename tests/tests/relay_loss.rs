@@ -1,5 +1,5 @@
-//! A relay is lost in the middle of a call, or taken out of use: the call goes on, and has a standby
-//! again.
+//! A relay is lost in the middle of a call, or taken out of use: the call goes on, and has a
+//! standby again.
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 

@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail, ensure};
 use kakehashi_control::admin::{Answer, Request};
 use kakehashi_wire::id::RelayId;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often it is looked whether anything is left: relays tell their load five times a second.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -52,6 +53,6 @@ fn drained(door: &mut Door, relay: u32, within: Duration) -> Result<ExitCode> {
             );
             return Ok(ExitCode::FAILURE);
         }
-        std::thread::sleep(LOOK_EVERY);
+        door.wait(LOOK_EVERY);
     }
 }

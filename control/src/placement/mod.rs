@@ -57,16 +57,16 @@ pub struct Placement {
 }
 
 /// Chooses for a call of `legs` legs the least loaded shard, and the least loaded of the other
-/// relays for the standby, of those at other sites if one of them has room; among equals that of the less loaded relay, then the lower numbers.
-/// `None` if no shard has room.
+/// relays for the standby, of those at other sites if one of them has room; among equals that of
+/// the less loaded relay, then the lower numbers. `None` if no shard has room.
 pub fn choose(candidates: &[Candidate], legs: u32) -> Option<Placement> {
     let primary = best(candidates, &[], &[], legs)?;
     let standby = best(candidates, &[primary.relay], &[primary.relay], legs);
     Some(Placement { primary, standby })
 }
 
-/// Chooses for a call of `legs` legs, by the same measure, a relay that is none of those it `has`, if
-/// it can be at none of the sites of those that `carry` it; `None` if no other has room.
+/// Chooses for a call of `legs` legs, by the same measure, a relay that is none of those it `has`;
+/// if it can be, at none of the sites of those that `carry` it. `None` if no other has room.
 pub fn another(
     candidates: &[Candidate],
     has: &[RelayId],

@@ -11,11 +11,11 @@
 //! - **Doubt costs little, so it comes early**: silence of the relay in use, nobody confirming what
 //!   is sent, or a member saying that it cannot use this relay. Who holds, is muted or says nothing
 //!   makes silence too, so doubt moves nothing: both relays are asked.
-//! - **While in doubt, media goes over every relay.** So the gap of a lost relay is the silence that
-//!   raised the doubt; the answers only decide how to go on.
+//! - **While in doubt, media goes over every relay.** So the gap of a lost relay is the silence
+//!   that raised the doubt; the answers only decide how to go on.
 //! - **Only answers to checks count.** They prove both directions; what is received proves one.
 //! - **A terminal stays where it is** until its relay does not answer and another does. One that
-//!   comes back is the standby from then on, so that a relay that comes and goes moves nobody twice.
+//!   comes back is the standby from then on: a relay that comes and goes moves nobody twice.
 //! - **Who cannot use a relay says so** ([`unusable`](Mover::unusable)): the others see it answer
 //!   them, and would go on sending where one of them hears nothing.
 

@@ -96,8 +96,8 @@ impl CallMedia {
     pub fn protection(&self) -> Protected {
         match self.in_use().count() {
             0 | 1 => Protected::None,
-            // Each stream has its own name and numbers at both, in either lane: what comes over both
-            // can be told to be one.
+            // Each stream has its own name and numbers at both, in either lane: what comes over
+            // both can be told to be one.
             _ if self.wants_hitless() => Protected::Hitless,
             _ => Protected::Standard,
         }
