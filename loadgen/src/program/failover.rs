@@ -12,6 +12,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::time::{Instant, sleep};
 
+/// How long it is waited before it is looked: longer than control takes to notice that a relay is
+/// silent (3 s unless it is told otherwise). A run that begins earlier has both relays die.
+const NOTICED_AFTER: Duration = Duration::from_secs(5);
+
 /// How long the platform may take to have all its relays again.
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
 
@@ -109,6 +113,7 @@ pub(super) async fn run(args: FailoverArgs) -> Result<ExitCode> {
 
 /// Waits until as many relays as before are connected.
 async fn whole(roster: &Roster, relays: usize) -> Result<()> {
+    sleep(NOTICED_AFTER).await;
     let begun = Instant::now();
     while connected(roster)? < relays {
         ensure!(begun.elapsed() < WHOLE_WITHIN, "the relay is not back within {WHOLE_WITHIN:?}");
