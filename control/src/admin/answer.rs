@@ -58,13 +58,7 @@ async fn not_allowed(audit: &Audit, audited: Audited, error: NotAllowed) -> Refu
 async fn act(service: &Service, request: Request) -> Result<Answer, Refused> {
     let accounts = &service.accounts;
     match request {
-        Request::TenantAdd { name, accounts: most } => {
-            let usual = TenantLimits::default();
-            let accounts_max = most.unwrap_or(usual.accounts);
-            let limits = TenantLimits { accounts: accounts_max, ..usual };
-            let tenant = accounts.add_tenant(&name, limits, (service.now)()).await?;
-            Ok(Answer::Tenants { rows: vec![tenant] })
-        }
+        Request::TenantAdd { name, accounts } => add_tenant(service, &name, accounts).await,
         Request::TenantPolicy { tenant, limits, rules } => {
             policy(service, &tenant, limits, rules.map(|rules| *rules)).await
         }
@@ -125,6 +119,17 @@ async fn act(service: &Service, request: Request) -> Result<Answer, Refused> {
             Err(error) => Err(Refused::failed(error.to_string())),
         },
     }
+}
+
+async fn add_tenant(
+    service: &Service,
+    name: &str,
+    accounts: Option<u32>,
+) -> Result<Answer, Refused> {
+    let usual = TenantLimits::default();
+    let limits = TenantLimits { accounts: accounts.unwrap_or(usual.accounts), ..usual };
+    let tenant = service.accounts.add_tenant(name, limits, (service.now)()).await?;
+    Ok(Answer::Tenants { rows: vec![tenant] })
 }
 
 async fn find(service: &Service, name: &str) -> Result<Tenant, AccountError> {

@@ -29,7 +29,7 @@ use kakehashi_wire::media::{RelayRole, StreamPlan};
 use kakehashi_wire::rtp::RtpView;
 use kakehashi_wire::stun::StunView;
 use kakehashi_wire::terminal::CallReady;
-use relays::{LeftPath, Way};
+use relays::{LeftPath, Relays, Way};
 use std::collections::VecDeque;
 
 /// Draws random numbers.
@@ -44,16 +44,12 @@ pub struct Engine {
     /// The number after that of the last received stream.
     streams_end: usize,
     unix_at_zero: Duration,
-    tie_breaker: u64,
     random: Random,
     // The relays, the others, this terminal's streams.
     bindings: Vec<Binding>,
     /// What each relay seals for this terminal; `None` in the pass lane.
     downlinks: Vec<Option<Downlink>>,
-    /// Everything goes over all of them.
-    hitless: bool,
-    /// Relays that control took from the call a moment ago.
-    left: Vec<LeftPath>,
+    relays: Relays,
     members: Vec<Member>,
     outgoing: Outgoing,
     governor: Governor,
@@ -138,11 +134,9 @@ impl Engine {
         Ok(Self {
             call: ready.call.to_string(),
             round: ready.round,
-            tie_breaker,
-            hitless: ready.hitless,
             bindings: bindings.collect(),
             downlinks,
-            left: Vec::new(),
+            relays: Relays::new(ready.hitless, tie_breaker),
             members,
             outgoing,
             governor: Governor::new(&ready.streams, ready.senders.len(), now),
@@ -327,7 +321,7 @@ impl Engine {
     /// The relay of `leg` seals with another key from now on: control's `PathRenewed`. Says
     /// whether there is such a leg with a sealed downlink.
     pub fn renew_path(&mut self, leg: LegId, epoch: Epoch) -> bool {
-        let left = self.left.iter_mut().map(LeftPath::downlink);
+        let left = self.relays.left.iter_mut().map(LeftPath::downlink);
         let mut downlinks = self.downlinks.iter_mut().map(Option::as_mut).chain(left).flatten();
         let downlink = downlinks.find(|downlink| downlink.leg() == leg);
         downlink.map(|downlink| downlink.renew(epoch)).is_some()
@@ -443,7 +437,7 @@ impl Engine {
         let ssrc = RtpView::parse(datagram).map_err(|_| SrtpError::NotRtp)?.header().ssrc;
         let member = self.members.iter_mut().find(|member| member.sends(ssrc));
         let member = member.ok_or(SrtpError::UnknownSsrc)?;
-        let downlink = way.downlink(&mut self.downlinks, &mut self.left);
+        let downlink = way.downlink(&mut self.downlinks, &mut self.relays.left);
         member.rtp(ssrc, datagram, downlink, now, &mut self.arrivals)
     }
 }

@@ -42,7 +42,7 @@ impl Engine {
         let ssrc = sender(datagram)?;
         let from = self.members.iter().position(|member| member.sends(ssrc));
         let from = from.ok_or(SrtpError::UnknownSsrc)?;
-        let downlink = way.downlink(&mut self.downlinks, &mut self.left);
+        let downlink = way.downlink(&mut self.downlinks, &mut self.relays.left);
         let bytes = self.members[from].rtcp(ssrc, datagram, downlink)?;
         let view = RtcpView::parse(&datagram[..bytes]).map_err(|_| SrtpError::NotRtcp)?;
         for packet in view.packets() {

@@ -9,6 +9,22 @@ use core::net::SocketAddr;
 use kakehashi_wire::datagram::DatagramKind;
 use kakehashi_wire::terminal::PathsChanged;
 
+/// What is known of the call's relays beside their bindings.
+pub(super) struct Relays {
+    /// Everything goes over all of them.
+    pub(super) hitless: bool,
+    /// Of all bindings (RFC 8445 5.2).
+    tie_breaker: u64,
+    /// Those that control took from the call a moment ago.
+    pub(super) left: Vec<LeftPath>,
+}
+
+impl Relays {
+    pub(super) fn new(hitless: bool, tie_breaker: u64) -> Self {
+        Self { hitless, tie_breaker, left: Vec::new() }
+    }
+}
+
 /// A relay that control took from the call. What the others have sent over it is still to come.
 pub(super) struct LeftPath {
     address: SocketAddr,
@@ -63,7 +79,7 @@ impl Engine {
             from.push(before);
             self.bindings.push(match kept {
                 Some(kept) => kept.as_now(path.role),
-                None => Binding::new(path, self.tie_breaker, now),
+                None => Binding::new(path, self.relays.tie_breaker, now),
             });
             let downlink = before.and_then(|at| downlinks[at].take());
             let rollovers = || self.members.iter().flat_map(|member| member.plans_now());
@@ -72,24 +88,24 @@ impl Engine {
         for (binding, downlink) in bindings.into_iter().zip(downlinks) {
             let Some(binding) = binding else { continue };
             let (address, until) = (binding.address(), now.plus(ROUND_KEPT));
-            self.left.push(LeftPath { address, downlink, until });
+            self.relays.left.push(LeftPath { address, downlink, until });
         }
-        let excess = self.left.len().saturating_sub(LEFT_RELAYS_MAX);
-        self.left.drain(..excess);
-        self.hitless = changed.hitless;
+        let excess = self.relays.left.len().saturating_sub(LEFT_RELAYS_MAX);
+        self.relays.left.drain(..excess);
+        self.relays.hitless = changed.hitless;
         self.mover.renumber(&from, now);
         self.handle_timeout(now);
     }
 
     /// Whether a relay at this address was left a moment ago.
     pub(super) fn has_left(&self, from: SocketAddr) -> bool {
-        self.left.iter().any(|left| left.address == from)
+        self.relays.left.iter().any(|left| left.address == from)
     }
 
     /// Takes a datagram from whoever is no relay of the call, or no more.
     pub(super) fn take_late(&mut self, from: SocketAddr, datagram: &mut [u8], now: Moment) {
-        self.left.retain(|left| now < left.until);
-        let Some(at) = self.left.iter().position(|left| left.address == from) else {
+        self.relays.left.retain(|left| now < left.until);
+        let Some(at) = self.relays.left.iter().position(|left| left.address == from) else {
             self.drops.foreign_source += 1;
             return;
         };

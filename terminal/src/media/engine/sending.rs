@@ -101,7 +101,7 @@ impl Engine {
     /// Hands the sealed packets of a frame to the outbox: all for the relays in use, and now and
     /// then the first of them for the others.
     fn dispatch(&mut self, stream: usize, sealed: Vec<Vec<u8>>, now: Moment) {
-        let over = self.in_use(self.hitless, now);
+        let over = self.in_use(self.relays.hitless, now);
         if !self.timeline.may_send() || over.is_empty() || sealed.is_empty() {
             return;
         }

@@ -1,3 +1,5 @@
+//! Two terminals and two relays, and ways between them that are slow, lose packets, or are cut.
+
 use super::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
