@@ -9,7 +9,7 @@ use kakehashi_terminal::Event;
 use kakehashi_wire::id::CallId;
 use kakehashi_wire::media::{Codec, StreamKind, StreamOffer};
 use kakehashi_wire::terminal::CallReady;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::{Receiver, Sender};
@@ -50,12 +50,21 @@ pub struct Totals {
     pub setups: Vec<Duration>,
     /// Calls that were refused, or ended, or given up before anybody answered.
     pub abandoned: u64,
+    /// Why, each reason with how often.
+    pub reasons: BTreeMap<String, u64>,
     /// Packets of voice that arrived, at both sides.
     pub received: u64,
     /// Packets of voice that are missing between the first and the last that arrived.
     pub lost: u64,
     /// Messages about who of the tenant is there that concierges were sent.
     pub presence: u64,
+}
+
+impl Totals {
+    fn abandon(&mut self, why: String) {
+        self.abandoned += 1;
+        *self.reasons.entry(why).or_default() += 1;
+    }
 }
 
 impl Floor {
@@ -156,20 +165,22 @@ pub async fn store(
 
 async fn call_desk(session: &mut SignedIn, floor: &Floor) -> Result<()> {
     let asked = floor.clock.now();
-    let answered = match session.terminal.invite_desk(&floor.desk, voice()).await {
-        Ok(call) => timeout(floor.patience, answer(session, call))
-            .await
-            .unwrap_or(Ok(None))?
-            .ok_or(Some(call)),
-        Err(_) => Err(None),
+    let call = match session.terminal.invite_desk(&floor.desk, voice()).await {
+        Ok(call) => call,
+        Err(error) => {
+            floor.book().totals.abandon(format!("invitation: {error}"));
+            return Ok(());
+        }
+    };
+    let answered = match timeout(floor.patience, answer(session, call)).await {
+        Ok(answered) => answered?,
+        Err(_) => Err("no answer in time".to_owned()),
     };
     let ready = match answered {
         Ok(ready) => ready,
-        Err(waiting) => {
-            floor.book().totals.abandoned += 1;
-            if let Some(call) = waiting {
-                let _over_anyway = session.terminal.cancel(call).await;
-            }
+        Err(why) => {
+            floor.book().totals.abandon(why);
+            let _over_anyway = session.terminal.cancel(call).await;
             return Ok(());
         }
     };
@@ -181,17 +192,19 @@ async fn call_desk(session: &mut SignedIn, floor: &Floor) -> Result<()> {
     let mut book = floor.book();
     match book.answered.remove(&call) {
         Some(there) => book.totals.setups.push(here.max(there).saturating_sub(asked)),
-        None => book.totals.abandoned += 1,
+        None => book.totals.abandon("the concierge heard of no media".to_owned()),
     }
     Ok(())
 }
 
-/// What the store may send with, or `None` if the call ends before.
-async fn answer(session: &mut SignedIn, waiting: CallId) -> Result<Option<Box<CallReady>>> {
+/// What the store may send with, or why the call ended before.
+async fn answer(session: &mut SignedIn, waiting: CallId) -> Result<Result<Box<CallReady>, String>> {
     loop {
         match session.events.next().await.context("a store's session ended")? {
-            Event::Ready(ready) if ready.call == waiting => return Ok(Some(ready)),
-            Event::Ended { call, .. } if call == waiting => return Ok(None),
+            Event::Ready(ready) if ready.call == waiting => return Ok(Ok(ready)),
+            Event::Ended { call, reason } if call == waiting => {
+                return Ok(Err(format!("ended: {}", reason.name())));
+            }
             _ => {}
         }
     }

@@ -26,6 +26,9 @@ fn stores_call_a_desk_and_concierges_answer() {
     let count = |name: &str| report[name].as_u64().unwrap();
     assert_eq!(count("answered") + count("abandoned") + count("not_begun"), 9, "{report:#}");
     assert!(count("answered") >= 5, "{report:#}");
+    let reasons = report["abandoned_because"].as_object().unwrap().values();
+    let reasons: u64 = reasons.map(|times| times.as_u64().unwrap()).sum();
+    assert_eq!(reasons, count("abandoned"), "{report:#}");
     assert!(count("media_packets") > 5 * 10, "{report:#}");
     let figure = |name: &str| report[name].as_f64().unwrap();
     assert!(figure("setup_p50_ms") <= figure("setup_p99_ms"), "{report:#}");

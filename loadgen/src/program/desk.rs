@@ -12,6 +12,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use kakehashi_terminal::Settings;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -79,6 +80,8 @@ struct Report {
     setup_max_ms: f64,
     answered: u64,
     abandoned: u64,
+    /// Why, each reason with how often.
+    abandoned_because: BTreeMap<String, u64>,
     /// Calls that could not begin, since every store was in one.
     not_begun: u64,
     media_packets: u64,
@@ -189,6 +192,7 @@ fn report(args: &DeskArgs, mut totals: Totals, sign_ins: f64, not_begun: u64) ->
         setup_max_ms: ms(100),
         answered: totals.setups.len() as u64,
         abandoned: totals.abandoned,
+        abandoned_because: totals.reasons,
         not_begun,
         media_packets: totals.received,
         media_loss,
@@ -219,6 +223,9 @@ fn conclude(args: &DeskArgs, report: &Report) -> Result<ExitCode> {
         report.media_loss * 100.0,
         report.presence_messages,
     );
+    for (why, calls) in &report.abandoned_because {
+        println!("          {calls} abandoned: {why}");
+    }
     write_json(args.json.as_deref(), report)?;
     ensure!(report.answered > 0, "no call was answered");
     let good = report.setup_p99_ms <= args.p99_ms && report.media_loss <= 0.001;
