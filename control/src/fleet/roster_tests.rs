@@ -21,6 +21,7 @@ fn link_up(fleet: &mut Fleet, number: u32) -> Vec<ToRelay> {
         relay: RelayId(number),
         incarnation: Incarnation(7),
         software: "played".into(),
+        site: String::new(),
         shards: vec![ShardOffer { shard: ShardIndex(0), address, legs_max: 10 }],
     };
     let mut out = Vec::new();
