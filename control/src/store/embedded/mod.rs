@@ -183,7 +183,7 @@ impl Store for Embedded {
 
     fn condition(&self) -> Pending<'_, Condition> {
         Box::pin(async move {
-            let read = self.read(file::revision_of).await;
+            let read = self.read(|| async { self.shared.read(&file::revision_of) }).await;
             let problem = read.as_ref().err().map(ToString::to_string);
             let revision = read.ok();
             Ok(Condition { engine: Engine::Embedded, revision, problem, members: Vec::new() })
