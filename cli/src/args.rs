@@ -1,6 +1,7 @@
 //! What `kakehashi` can be asked to do, and the help that teaches it.
 
 use crate::door::DoorArgs;
+use crate::operate::StoreArgs;
 use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 use kakehashi_control::capacity::LEG_RATE_MAX_KBPS_DEFAULT;
 use kakehashi_control::desks::{Overflow, OverflowChange};
@@ -90,6 +91,8 @@ pub(crate) enum Command {
     Relays(AskArgs),
     /// Lists what was done and by whom, and verifies that nobody changed the log of it.
     Audit(AuditArgs),
+    /// Copies, saves and brings back the store of a node that is stopped.
+    Store(StoreArgs),
     /// Runs one control node, as `kakehashi-control` does.
     Control(PartArgs),
     /// Takes a relay out of use, or puts it back; with --config alone runs one, as

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Calls(args) => operate::calls(&args),
         Command::Relays(args) => operate::relays(&args),
         Command::Audit(args) => operate::audit(&args),
+        Command::Store(args) => operate::store(&args),
         Command::Control(args) => part::control(&args),
         Command::Relay(args) => relay(&args),
         Command::Terminal(args) => part::terminal(*args),

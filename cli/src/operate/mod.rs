@@ -6,6 +6,7 @@ mod desk;
 mod policy;
 mod relay;
 mod standing;
+mod store;
 mod table;
 mod time;
 
@@ -13,6 +14,7 @@ pub(crate) use audit::audit;
 pub(crate) use calls::{call, calls};
 pub(crate) use desk::desk;
 pub(crate) use relay::relay;
+pub(crate) use store::{StoreArgs, store};
 
 use crate::args::{AccountArgs, AccountCommand, AskArgs, TenantArgs, TenantCommand};
 use crate::door::Door;

@@ -49,6 +49,11 @@ impl fmt::Display for Key {
 }
 
 impl Prefix {
+    /// Everything.
+    pub fn all() -> Self {
+        Self(String::new())
+    }
+
     /// Everything of `tenant`.
     pub fn tenant(tenant: TenantId) -> Self {
         Self(format!("t/{tenant}/"))

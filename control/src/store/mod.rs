@@ -7,6 +7,7 @@
 //! fenced by comparing revisions ([`Fenced`]), never by holding locks. Leases are missing on
 //! purpose: who leads is decided by who claimed a record last, and clocks have no part in it.
 
+pub mod backup;
 mod condition;
 mod embedded;
 mod error;
@@ -15,6 +16,7 @@ mod etcd;
 mod feed;
 mod fence;
 mod key;
+pub mod moving;
 mod record;
 mod settings;
 mod transaction;
@@ -27,6 +29,7 @@ pub use error::StoreError;
 pub use etcd::Etcd;
 pub use fence::Fenced;
 pub use key::{Key, KeyError, Prefix};
+pub use moving::{MoveError, Sum};
 pub use record::{Record, decode, encode, hex_id};
 pub use settings::{Engine, EtcdSettings, StoreSettings};
 pub use transaction::{Compare, Expected, Transaction};

@@ -19,6 +19,7 @@ mod crash;
 #[cfg(feature = "etcd")]
 mod etcd;
 mod full;
+mod moving;
 #[path = "../shared/namespace.rs"]
 mod namespace;
 mod pki;

@@ -2,7 +2,10 @@
 
 use super::{Entry, Key, Listing, Order, Range, Revision, STORE_RANGE_ENTRIES_MAX, StoreError};
 use crate::capacity::STORE_CACHE_BYTES;
-use redb::{Database, ReadTransaction, ReadableDatabase, TableDefinition};
+use redb::{
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    TableDefinition,
+};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
@@ -105,6 +108,27 @@ fn make_tables(database: &Database) -> Result<(), redb::Error> {
     about.insert(REVISION, 0)?;
     drop(about);
     Ok(txn.commit()?)
+}
+
+/// Lets an empty file count on from `from`.
+pub(super) fn go_on_from(
+    path: &Path,
+    database: &Database,
+    from: Revision,
+) -> Result<(), StoreError> {
+    let count_on = || -> Result<bool, redb::Error> {
+        let txn = database.begin_write()?;
+        let is_empty = txn.open_table(ENTRIES)?.is_empty()?;
+        if is_empty {
+            let mut about = txn.open_table(ABOUT)?;
+            let before = about.get(REVISION)?.map_or(0, |found| found.value());
+            about.insert(REVISION, from.0.max(before))?;
+        }
+        txn.commit()?;
+        Ok(is_empty)
+    };
+    let was_empty = count_on().map_err(|error| fault(path, error))?;
+    if was_empty { Ok(()) } else { Err(StoreError::Conflict) }
 }
 
 /// The last revision.

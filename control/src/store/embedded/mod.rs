@@ -104,6 +104,16 @@ impl Embedded {
         Ok(())
     }
 
+    /// Opens the store at `path`, which is empty or does not exist, to go on from revision `from`,
+    /// which another one had reached. Blocks, as [`Self::open`].
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if it is not empty.
+    pub fn go_on_from(path: &Path, from: Revision) -> Result<Self, StoreError> {
+        file::go_on_from(path, &open(path)?, from)?;
+        Self::open(path)
+    }
+
     async fn submit(&self, job: impl FnOnce(Answer) -> Job) -> Result<Revision, StoreError> {
         let (answer, answered) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or(StoreError::Closed)?;
