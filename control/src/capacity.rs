@@ -553,8 +553,7 @@ pub const API_LISTS_MAX: usize = 12;
 /// The same for the operator, who waits for nobody of a tenant: 32 MiB more.
 pub const API_OPERATOR_LISTS_MAX: usize = 4;
 
-/// A list that has not been read after so long is given up, with its connection: 8 MiB in that
-/// time is 7 Mbit/s, and a usual one is a hundredth of that.
+/// A list not read after so long is given up, with its connection: 8 MiB need 7 Mbit/s.
 pub const API_LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connections to the API at once: a few operators and their scripts.
