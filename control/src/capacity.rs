@@ -163,6 +163,11 @@ pub const REVOKED_KEPT: Duration = Duration::from_secs(2 * LOGIN_TIMEOUT.as_secs
 /// Call records that wait for a store that does not answer: an hour of three ends a second.
 pub const UNSAVED_MAX: usize = 10_000;
 
+/// How long what follows a write waits for a store that does not answer: several flushes of a slow
+/// disk, or an election among the machines of a store that lose their first; and no longer than
+/// people wait who press a key in a call. Past it nothing waits until the store answers again.
+pub const STORE_WAIT: Duration = Duration::from_secs(2);
+
 /// How long the core waits before it offers a record again that the store did not take.
 pub const SAVE_RETRY: Duration = Duration::from_secs(1);
 

@@ -9,7 +9,20 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since 1970, for records that people read. Nothing is ordered by it.
 #[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Default,
+    Serialize,
+    Deserialize,
+    rkyv::Archive,
+    rkyv::Serialize,
+    rkyv::Deserialize,
 )]
 #[serde(transparent)]
 pub struct UnixMs(pub u64);
@@ -17,11 +30,15 @@ pub struct UnixMs(pub u64);
 /// A point in time as the pure parts see it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Now {
-    /// Time since the node started; never goes back. All deadlines are in it.
+    /// Time of this process alone; never goes back. All deadlines are in it.
     pub since_start: Duration,
     /// What people's clocks say.
     pub wall: UnixMs,
 }
+
+/// What a node's clock shows when it starts: not 0, so that what began at another node before that
+/// has a time here too. No call lasts for longer.
+pub const CLOCK_STARTS: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Hands out [`Now`].
 #[derive(Clone, Copy, Debug)]
@@ -30,14 +47,14 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that starts here.
+    /// A clock that starts here, at [`CLOCK_STARTS`].
     pub fn start() -> Self {
         Self { start: Instant::now() }
     }
 
     /// The time.
     pub fn now(&self) -> Now {
-        Now { since_start: self.start.elapsed(), wall: UnixMs::now() }
+        Now { since_start: CLOCK_STARTS + self.start.elapsed(), wall: UnixMs::now() }
     }
 }
 

@@ -24,6 +24,7 @@ pub mod entropy;
 pub mod fleet;
 pub mod framing;
 pub mod gate;
+pub mod lives;
 pub mod missed;
 pub mod node;
 pub mod pki;

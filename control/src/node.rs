@@ -15,7 +15,10 @@ use crate::fleet::link::{self, Links};
 use crate::gate::identity::{IdentityError, for_operators, for_relays, for_terminals};
 use crate::gate::listener::{self, ListenError};
 use crate::gate::{CloseCode, Gate, Limits, Porter, Split, Tokens};
-use crate::pki::{Identity, Pki, PkiError, load_identity, load_roots, relay_id_of};
+use crate::lives::{Lives, Sealer};
+use crate::pki::{
+    Identity, Pki, PkiError, load_identity, load_roots, open_or_create_cell_secret, relay_id_of,
+};
 use crate::records::Records;
 use crate::retention;
 use crate::seldom::Seldom;
@@ -129,9 +132,7 @@ impl Node {
         let fleet = Fleet::new(Term::ALONE, generations, leg_lifetime);
         let coordinator = Coordinator::new(config.core(), entropy.clone(), fleet);
         let clock = Clock::start();
-        let (core, carried) =
-            driver::start(coordinator, clock, Arc::clone(&parts.records), Arc::clone(&parts.store));
-        startup::open_desks(&parts.accounts, &core).await?;
+        let (core, carried) = parts.start(coordinator, clock).await?;
 
         let (accounts, audit) = (Arc::clone(&parts.accounts), Arc::clone(&parts.audit));
         let gate = Gate::new(accounts, core.clone(), audit, (entropy.clone(), clock), tokens);
@@ -144,9 +145,6 @@ impl Node {
             next: AtomicU64::new(1),
             strangers: Seldom::new(STRANGERS_LOG_EVERY),
         };
-        for tenant in parts.accounts.known_tenants().await? {
-            core.know(tenant).await;
-        }
         let (stop, stopped) = watch::channel(false);
         let (accounts, records) = (Arc::clone(&parts.accounts), Arc::clone(&parts.records));
         let servers = [
@@ -220,6 +218,7 @@ struct Parts {
     store: SharedStore,
     accounts: Arc<Accounts>,
     records: Arc<Records>,
+    lives: Arc<Lives>,
     audit: Arc<Audit>,
 }
 
@@ -235,14 +234,25 @@ impl Parts {
         let accounts = Accounts::new(Arc::clone(&store), hashing(config, entropy));
         let accounts = Arc::new(accounts.map_err(ControlError::Threads)?);
         let records = Arc::new(Records::new(Arc::clone(&store)));
-        let interrupted = startup::end_interrupted_calls(&accounts, &records, &store).await?;
-        if interrupted > 0 {
-            tracing::warn!(calls = interrupted, "calls were going on when the node ended");
-        }
+        let secret = open_or_create_cell_secret(&config.pki(), entropy)?;
+        let sealer = Sealer::new(&secret, entropy.clone());
+        let lives = Arc::new(Lives::new(Arc::clone(&store), sealer));
         let opened =
             Audit::open(Arc::clone(&store), &config.data, &config.pki(), UnixMs::now).await?;
         let (audit, audited) = (Arc::new(opened.0), opened.1);
-        Ok((Self { store, accounts, records, audit }, audited))
+        Ok((Self { store, accounts, records, lives, audit }, audited))
+    }
+
+    /// Starts the core with the calls that were going on.
+    async fn start(
+        &self,
+        mut coordinator: Coordinator,
+        clock: Clock,
+    ) -> Result<(Core, JoinHandle<()>), StoreError> {
+        let (people, calls) = ((&*self.accounts, &*self.records), (&self.store, &*self.lives));
+        let first = startup::take_over(&mut coordinator, clock.now(), people, calls).await?;
+        let kept = (Arc::clone(&self.records), Arc::clone(&self.lives));
+        Ok(driver::start(coordinator, clock, kept, Arc::clone(&self.store), first))
     }
 }
 

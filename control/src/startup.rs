@@ -1,17 +1,21 @@
 //! What a node settles with the store before it serves anybody.
 
-use crate::accounts::Accounts;
-use crate::admin::Live;
+use crate::accounts::{Accounts, KnownTenant};
+use crate::calls::{Call, Live};
 use crate::capacity::{GENERATIONS_PER_START, TOKEN_KEY_AGE};
-use crate::clock::UnixMs;
+use crate::clock::{Now, UnixMs};
+use crate::coordinator::{Coordinator, Input, Output};
 use crate::entropy::Entropy;
 use crate::fleet::Generations;
+use crate::lives::{Lives, ended_rights};
 use crate::missed::{self, Asker, Change, Deed};
 use crate::records::{CallRecord, PartyRole, RecordState, Records};
 use crate::sessions::{AccountKey, TOKEN_KEY_BYTES, TokenKeys};
 use crate::store::{Expected, Key, Record, SharedStore, StoreError, Transaction, decode, encode};
+use kakehashi_wire::id::CallId;
 use kakehashi_wire::terminal::CallEnd;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// The generations that were given away.
@@ -87,8 +91,8 @@ pub async fn token_keys(
     Ok(TokenKeys::new(&record.current, record.previous.as_ref()))
 }
 
-/// Ends the calls that were going on when the node died; those that rang were missed. Returns how
-/// many there were.
+/// Ends the calls that were going on when the node died and are not `taken` up; those that rang were
+/// missed. Returns how many there were.
 ///
 /// # Errors
 /// [`StoreError`]; the rest stay as they are until the next start.
@@ -96,17 +100,20 @@ pub async fn end_interrupted_calls(
     accounts: &Accounts,
     records: &Records,
     store: &SharedStore,
+    taken: &BTreeSet<CallId>,
 ) -> Result<usize, StoreError> {
     let now = UnixMs::now();
     let mut ended = 0;
     for tenant in accounts.tenants().await? {
-        for record in records.live(tenant.id).await? {
+        let mut live = records.live(tenant.id).await?;
+        live.retain(|record| !taken.contains(&record.call));
+        ended += live.len();
+        for record in live {
             if let Some(deed) = missed_in(&record) {
                 missed::carry_out(store, deed).await?;
             }
+            records.put(&record.ended(now, CallEnd::ControlRestarted)).await?;
         }
-        let reason = CallEnd::ControlRestarted;
-        ended += records.mark_all_live_ended(tenant.id, now, reason).await?;
     }
     Ok(ended)
 }
@@ -120,18 +127,44 @@ fn missed_in(record: &CallRecord) -> Option<Deed> {
     rang.then_some(Deed { account, change: Some(change), asker: Asker::Nobody })
 }
 
-/// Tells the node of all desks.
+/// Tells a core that has done nothing yet all that it needs to know of the store, and gives it the
+/// calls that were going on. Returns what it decides on them.
 ///
 /// # Errors
-/// [`StoreError`]; then calls to some desks would be refused as if they were not there.
-pub async fn open_desks(accounts: &Accounts, node: &dyn Live) -> Result<(), StoreError> {
-    for tenant in accounts.tenants().await? {
-        let desks = accounts.desks(tenant.id).await?;
+/// [`StoreError`]; then the core must not be used: calls would be lost, or go on with somebody who
+/// was suspended.
+pub async fn take_over(
+    core: &mut Coordinator,
+    now: Now,
+    (accounts, records): (&Accounts, &Records),
+    (store, lives): (&SharedStore, &Lives),
+) -> Result<Vec<Output>, StoreError> {
+    let mut decided = Vec::new();
+    for KnownTenant { tenant, revision } in accounts.known_tenants().await? {
+        let id = tenant.id;
+        decided.extend(core.handle(Input::Tenant(id, Box::new(tenant.policy()), revision), now));
+        let desks = accounts.desks(id).await?;
         if !desks.desks.is_empty() {
-            node.set_desks(tenant.id, desks).await;
+            decided.extend(core.handle(Input::Desks(id, desks), now));
         }
     }
-    Ok(())
+    let lives = lives.all().await?;
+    let with = |live: &Live| live.call.merges_with().map(Call::id);
+    let taken = lives.iter().flat_map(|live| [Some(live.call.id()), with(live)]);
+    let taken: BTreeSet<_> = taken.flatten().collect();
+    let ended = end_interrupted_calls(accounts, records, store, &taken).await?;
+    if ended > 0 {
+        tracing::warn!(calls = ended, "calls were going on when the node ended and are lost");
+    }
+    if !lives.is_empty() {
+        tracing::info!(calls = lives.len(), "calls go on that another node began");
+    }
+    let revoked = ended_rights(accounts, &lives).await?;
+    decided.extend(core.take_over(lives, now));
+    for revocation in revoked {
+        decided.extend(core.handle(Input::Revoked(revocation), now));
+    }
+    Ok(decided)
 }
 
 #[cfg(test)]
@@ -141,7 +174,7 @@ mod tests {
     use crate::sessions::TokenClaims;
     use crate::store::Embedded;
     use kakehashi_wire::device::DeviceKey;
-    use kakehashi_wire::id::{AccountId, CallId, DeviceId, SessionId, TenantId};
+    use kakehashi_wire::id::{AccountId, DeviceId, SessionId, TenantId};
     use std::sync::Arc;
 
     #[test]

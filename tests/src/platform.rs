@@ -296,6 +296,25 @@ impl Platform {
 
     /// Process IDs of the relays.
     pub fn relay_processes(&self) -> Vec<u32> {
+        self.processes(b"relay")
+    }
+
+    /// The process that is control; waits until there is one.
+    ///
+    /// # Panics
+    /// If none is started before long.
+    pub fn control_process(&self) -> u32 {
+        let found = (0..300).find_map(|_| {
+            let found = self.processes(b"control").first().copied();
+            if found.is_none() {
+                crate::children::pause(Duration::from_millis(100));
+            }
+            found
+        });
+        found.expect("the platform starts control again")
+    }
+
+    fn processes(&self, part: &[u8]) -> Vec<u32> {
         let children = format!("/proc/{0}/task/{0}/children", self.up.id());
         let children = std::fs::read_to_string(children).expect("Linux lists children");
         children
@@ -303,7 +322,7 @@ impl Platform {
             .filter_map(|pid| pid.parse().ok())
             .filter(|pid| {
                 let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-                command.split(|&byte| byte == 0).nth(1) == Some(b"relay")
+                command.split(|&byte| byte == 0).nth(1) == Some(part)
             })
             .collect()
     }

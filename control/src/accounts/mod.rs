@@ -8,6 +8,7 @@ mod change;
 mod current;
 mod desks;
 mod devices;
+mod ended;
 pub mod guard;
 mod manage;
 mod model;

@@ -20,16 +20,19 @@ pub enum Ringing {
 }
 
 /// A desk that a member of a call that goes on has asked for somebody.
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct DeskAsk {
     /// The call's part there.
     pub at: AtDesk,
     /// Who asked, and whether it leaves when the agent is there.
     pub brought: Brought,
     /// When the wait, or the ringing, wants attention.
+    #[rkyv(with = rkyv::with::Skip)]
     pub due: Option<Duration>,
 }
 
 /// A call's part at a desk.
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct AtDesk {
     /// The desk that was called.
     called: String,

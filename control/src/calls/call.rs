@@ -19,6 +19,8 @@ use kakehashi_wire::relay::Subscription;
 use kakehashi_wire::terminal::{
     CallReady, Members, PathRenewed, PathsChanged, Refusal, ReportQuality,
 };
+use rkyv::rancor::Source;
+use rkyv::with::Skip;
 use std::time::Duration;
 
 /// Where the caller stands among the members.
@@ -52,7 +54,23 @@ pub struct Crossing {
     pub streams: Vec<StreamOffer>,
 }
 
+/// How long things last from when a call was taken up.
+#[derive(Clone, Copy)]
+pub struct Restart {
+    /// Whoever was called rings.
+    pub rings: Duration,
+    /// The relays have, before the call is looked at.
+    pub attend: Duration,
+    /// A round that is over stays.
+    pub kept: Duration,
+}
+
 /// A call between accounts of one tenant.
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+// A call that is to become part of another is inside it: the bounds end there.
+#[rkyv(serialize_bounds(__S: rkyv::ser::Writer + rkyv::ser::Allocator, __S::Error: Source))]
+#[rkyv(deserialize_bounds(__D::Error: Source))]
+#[rkyv(bytecheck(bounds(__C: rkyv::validation::ArchiveContext, __C::Error: Source)))]
 pub struct Call {
     id: CallId,
     state: State,
@@ -64,11 +82,15 @@ pub struct Call {
     asks: Option<DeskAsk>,
     invite: RequestId,
     rounds: Rounds,
+    /// Whoever calls back before it rings calls again.
+    #[rkyv(with = Skip)]
     crossing: Option<Crossing>,
+    #[rkyv(omit_bounds)]
     merging: Option<Box<Merging>>,
     /// The calls that became part of this one, the latest last.
     absorbed: Vec<CallId>,
     /// When the present state began.
+    #[rkyv(with = Skip)]
     entered: Duration,
     // For the record.
     started: UnixMs,
@@ -392,6 +414,45 @@ impl Call {
     /// The same, to change it.
     pub fn rounds_mut(&mut self) -> &mut Rounds {
         &mut self.rounds
+    }
+
+    /// All media there is, and whose: also that of a call which is to become part of this one.
+    pub fn all_media(&self) -> impl Iterator<Item = (&Self, &CallMedia)> {
+        let own = self.rounds.all().map(move |media| (self, media));
+        let with = self.merging.iter().map(|merging| merging.with());
+        own.chain(with.flat_map(|with| with.rounds.all().map(move |media| (with, media))))
+    }
+
+    /// All its legs as the relays should hold them, each told explicitly what it receives: what was
+    /// said last is not known for sure.
+    pub fn wanted_again(&self) -> Vec<(RelayId, WantedLeg)> {
+        let mut wanted = Vec::new();
+        for (call, media) in self.all_media() {
+            for (place, seat) in media.seats().enumerate() {
+                for (nth, mut leg) in media.wanted_at(place) {
+                    leg.subscriptions = Some(subscriptions(&call.members, media, nth));
+                    wanted.push((seat.relay, leg));
+                }
+            }
+        }
+        wanted
+    }
+
+    /// Another core has taken the call up at `now`. It has been in its state for `age`; what runs
+    /// out runs anew.
+    pub fn restart(&mut self, now: Duration, age: Duration, times: Restart) {
+        let Restart { rings, attend, kept } = times;
+        self.entered = now.saturating_sub(age);
+        self.members.iter_mut().for_each(|member| member.restart(now + rings));
+        self.rounds.restart(now, now + attend, now + kept);
+        if let Some(merging) = &mut self.merging {
+            merging.with_mut().restart(now, age, times);
+        }
+    }
+
+    /// The call that is to become part of this one.
+    pub fn merges_with(&self) -> Option<&Self> {
+        self.merging.as_ref().map(|merging| merging.with())
     }
 
     /// All legs of the coming round as the relays should hold them.

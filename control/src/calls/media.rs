@@ -17,6 +17,7 @@ use kakehashi_wire::secret::{DownlinkSecret, IcePassword, MasterKey, Suite};
 use kakehashi_wire::terminal::CallReady;
 use places::Tenure;
 pub use places::{InUse, Joining, Protected};
+use rkyv::with::AsVec;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -45,6 +46,11 @@ impl Ssrcs {
         self.0.remove(&ssrc);
     }
 
+    /// A stream of a call that was taken up has it.
+    fn claim(&mut self, ssrc: Ssrc, call: CallId) {
+        self.0.insert(ssrc, call);
+    }
+
     /// The call a stream belongs to.
     pub fn call_of(&self, ssrc: Ssrc) -> Option<CallId> {
         self.0.get(&ssrc).copied()
@@ -57,6 +63,7 @@ impl Ssrcs {
 }
 
 /// A member's presence at one relay.
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 struct MemberLeg {
     leg: LegId,
     relay_password: IcePassword,
@@ -93,6 +100,7 @@ pub struct NewLife {
 }
 
 /// What one member sends, and its legs in the order of the seats.
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 struct MemberMedia {
     key: MasterKey,
     streams: Vec<StreamPlan>,
@@ -100,7 +108,7 @@ struct MemberMedia {
 }
 
 /// A relay of the call, and where its shard listens.
-#[derive(Clone, Copy)]
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, Clone, Copy)]
 struct Place {
     seat: Seat,
     address: Address,
@@ -108,7 +116,7 @@ struct Place {
 }
 
 /// Which call it is, for whom, and of the call which round.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Round {
     /// The call.
     pub call: CallId,
@@ -120,6 +128,7 @@ pub struct Round {
 }
 
 /// The media of one round of a call.
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct CallMedia {
     round: Round,
     terms: MediaTerms,
@@ -127,6 +136,7 @@ pub struct CallMedia {
     places: Vec<Place>,
     /// By their place in the call; none for those who do not take part.
     members: Vec<Option<MemberMedia>>,
+    #[rkyv(with = AsVec)]
     drawn: BTreeSet<usize>,
 }
 
@@ -330,6 +340,13 @@ impl CallMedia {
             return relays.into_iter().zip(member.legs.iter().map(|leg| leg.leg)).collect();
         }
         Vec::new()
+    }
+
+    /// The SSRCs are in use, as of a call that was taken up.
+    pub fn claim(&self, ssrcs: &mut Ssrcs) {
+        for stream in self.members.iter().flatten().flat_map(|member| &member.streams) {
+            ssrcs.claim(stream.ssrc, self.round.call);
+        }
     }
 
     /// Gives the SSRCs back.

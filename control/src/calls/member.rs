@@ -18,11 +18,14 @@ use crate::sessions::{AccountKey, Session};
 use kakehashi_wire::id::{DeviceId, MemberId, SessionId};
 use kakehashi_wire::media::{StreamKind, StreamOffer};
 use kakehashi_wire::terminal::{Layer, MemberPhase, MemberState, Refusal, ReportQuality};
+use rkyv::with::{AsVec, Skip};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Where a member is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(
+    rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, Clone, Copy, PartialEq, Eq, Hash, Debug,
+)]
 pub enum Phase {
     /// Its terminal rings, or is about to.
     Ringing,
@@ -113,9 +116,10 @@ pub enum Standing {
 }
 
 /// Through which sessions an account is part of a call.
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 enum Sessions {
     /// All of these ring.
-    Ringing(BTreeSet<SessionId>),
+    Ringing(#[rkyv(with = AsVec)] BTreeSet<SessionId>),
     /// This one has the call.
     One(SessionId),
     /// This one has the call, and is without a connection: the phase is what it was, and moves on
@@ -126,7 +130,7 @@ enum Sessions {
 }
 
 /// Who brought a member into a call that was going on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Brought {
     /// The place of that member.
     pub by: usize,
@@ -135,7 +139,7 @@ pub struct Brought {
 }
 
 /// For which desk an account has answered, and when.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Answers {
     /// The desk's name.
     pub desk: String,
@@ -144,6 +148,7 @@ pub struct Answers {
 }
 
 /// An account's part in a call.
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Member {
     sessions: Sessions,
     role: PartyRole,
@@ -159,16 +164,20 @@ pub struct Member {
     pub muted: bool,
     /// Its screen, if it offers one, is to be received.
     pub sharing: bool,
+    #[rkyv(with = AsVec)]
     layers: BTreeMap<usize, Layer>,
     phase: Phase,
     /// Who brought it, and until when it rings.
     brought: Option<Brought>,
+    #[rkyv(with = Skip)]
     rings_until: Option<Duration>,
     answers: Option<Answers>,
     // For the record.
     device: Option<DeviceId>,
     joined: Option<UnixMs>,
     left: Option<UnixMs>,
+    /// Reported again before long.
+    #[rkyv(with = Skip)]
     quality: Option<Quality>,
 }
 
@@ -421,6 +430,12 @@ impl Member {
         self.rings_until.filter(|_| self.rings())
     }
 
+    /// Another core has taken the call up: what runs out runs anew, until `rings_until`.
+    pub(super) fn restart(&mut self, rings_until: Duration) {
+        // Only who was brought into a call that goes on has a time of its own.
+        self.rings_until = self.brought.map(|_| rings_until).filter(|_| self.rings());
+    }
+
     /// Whether it has the call on hold.
     pub fn holds(&self) -> bool {
         self.phase == Phase::Held
@@ -549,6 +564,7 @@ Left    -       -
             display: String::new(),
             role: kakehashi_wire::terminal::Role::Store,
             device: DeviceId(3),
+            epochs: crate::sessions::Epochs { tenant: 1, account: 1, devices: 1 },
             since: UnixMs(0),
         };
         let phase = |member: &Member| member.seen(MemberId(0)).map(|seen| seen.phase);

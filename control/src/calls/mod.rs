@@ -2,6 +2,7 @@
 
 mod at_desk;
 mod call;
+mod live;
 mod media;
 mod member;
 mod receives;
@@ -10,7 +11,8 @@ mod round;
 mod state;
 
 pub use at_desk::{AtDesk, DeskAsk, Ringing};
-pub use call::{Apart, CALLEE, CALLER, Call, Crossing, Entered, Merging, Received};
+pub use call::{Apart, CALLEE, CALLER, Call, Crossing, Entered, Merging, Received, Restart};
+pub use live::{Ages, Around, Kept, LIVE_VERSION, LegLife, Live, NoLive};
 pub use media::{CallMedia, InUse, Joining, Known, NewLife, Offers, Protected, Round, Ssrcs};
 pub use member::{Answers, Brought, Member, MemberEvent, MemberStep, Phase, Standing};
 pub use receives::{Manner, limits, subscriptions};

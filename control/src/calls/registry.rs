@@ -17,6 +17,8 @@ pub struct Calls {
     counts: Tally,
     timers: BTreeSet<(Duration, CallId)>,
     timer_of: HashMap<CallId, Duration>,
+    /// Those that may have changed since somebody looked.
+    touched: BTreeSet<CallId>,
 }
 
 impl Calls {
@@ -32,9 +34,10 @@ impl Calls {
 
     /// Adds a call.
     pub fn insert(&mut self, call: Call) {
-        for member in call.members().iter().filter(|member| !member.has_left()) {
+        for member in call.everybody().filter(|member| !member.has_left()) {
             self.join(member.account, call.id());
         }
+        self.touch(call.id());
         self.counts.add(call.tenant());
         self.by_id.insert(call.id(), call);
     }
@@ -42,6 +45,7 @@ impl Calls {
     /// Forgets a call.
     pub fn remove(&mut self, id: CallId) -> Option<Call> {
         let call = self.by_id.remove(&id)?;
+        self.touch(id);
         for member in call.everybody() {
             self.part(member.account, id);
         }
@@ -72,7 +76,23 @@ impl Calls {
 
     /// A call by its number, to change it.
     pub fn get_mut(&mut self, id: CallId) -> Option<&mut Call> {
+        self.touched.insert(id);
         self.by_id.get_mut(&id)
+    }
+
+    /// The same, to change what no other core needs to know.
+    pub fn get_aside(&mut self, id: CallId) -> Option<&mut Call> {
+        self.by_id.get_mut(&id)
+    }
+
+    /// Something that belongs to a call may have changed.
+    pub fn touch(&mut self, id: CallId) {
+        self.touched.insert(id);
+    }
+
+    /// The calls that may have changed, or are gone, since this was asked.
+    pub fn take_touched(&mut self) -> BTreeSet<CallId> {
+        std::mem::take(&mut self.touched)
     }
 
     /// The calls an account is part of, in the order of their numbers.

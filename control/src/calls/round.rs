@@ -5,22 +5,28 @@ use super::CallMedia;
 use crate::capacity::ROUND_KEPT;
 use kakehashi_wire::id::RelayId;
 use kakehashi_wire::relay::LegStream;
+use rkyv::with::Skip;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 struct Coming {
     media: CallMedia,
+    #[rkyv(with = Skip)]
     since: Duration,
+    #[rkyv(with = Skip)]
     attend: Duration,
 }
 
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 struct Retired {
     media: CallMedia,
+    #[rkyv(with = Skip)]
     until: Duration,
 }
 
 /// The media of a call, round by round.
-#[derive(Default)]
+#[derive(Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Rounds {
     current: Option<CallMedia>,
     coming: Option<Coming>,
@@ -110,6 +116,25 @@ impl Rounds {
             .chain(self.coming.take().map(|it| it.media))
             .chain(retired)
             .collect()
+    }
+
+    /// All there are.
+    pub fn all(&self) -> impl Iterator<Item = &CallMedia> {
+        let retired = self.retired.iter().map(|retired| &retired.media);
+        let coming = self.coming.as_ref().map(|coming| &coming.media);
+        self.current.iter().chain(coming).chain(retired)
+    }
+
+    /// Another core has taken the call up at `now`: what was under way begins anew and is looked at
+    /// at `attend`, and what is over stays until everybody may be back.
+    pub fn restart(&mut self, now: Duration, attend: Duration, until: Duration) {
+        self.all_mut().for_each(|media| media.restart(now, until));
+        if let Some(coming) = &mut self.coming {
+            (coming.since, coming.attend) = (now, attend);
+        }
+        for retired in &mut self.retired {
+            retired.until = until;
+        }
     }
 
     /// All there are.

@@ -13,7 +13,9 @@
 use kakehashi_wire::terminal::{CallEnd, Refusal};
 
 /// Where a call is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(
+    rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, Clone, Copy, PartialEq, Eq, Hash, Debug,
+)]
 pub enum State {
     /// Allowed; its record is on the way to the store. The called side knows nothing yet.
     Inviting,
@@ -56,8 +58,6 @@ pub enum Event {
     MemberLost,
     /// A member was suspended.
     Suspended,
-    /// The node shuts down.
-    Stop,
     /// A member wants to bring somebody in, or to join two calls.
     Add,
     /// Somebody whom a member brought in takes the call.
@@ -103,7 +103,7 @@ impl State {
 
 impl Event {
     /// All of them, in the order of the table's columns.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 19] = [
         Self::Stored,
         Self::StoreFailed,
         Self::Accept,
@@ -116,7 +116,6 @@ impl Event {
         Self::LegsRefused,
         Self::MemberLost,
         Self::Suspended,
-        Self::Stop,
         Self::Add,
         Self::Join,
         Self::MemberLeft,
@@ -140,7 +139,6 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
     const HUNG_UP: Step = end(End::HungUp);
     const NO_RELAY: Step = end(End::NoRelay);
     const BARRED: Step = end(End::Suspended);
-    const STOP: Step = end(End::ControlRestarted);
     const ENDED: Step = end(End::EndedByOperator);
     [
         // Inviting: neither side has been told the call's number yet.
@@ -157,7 +155,6 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             Stay,
             Withdraw(Refusal::NotAvailable),
             Withdraw(Refusal::NotAvailable),
-            STOP,
             UNKNOWN,
             UNKNOWN,
             Stay,
@@ -180,7 +177,6 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             Stay,
             LOST,
             BARRED,
-            STOP,
             LATE,
             LATE,
             Stay,
@@ -203,7 +199,6 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             Stay,
             LOST,
             BARRED,
-            STOP,
             LATE,
             LATE,
             Stay,
@@ -226,7 +221,6 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             NO_RELAY,
             LOST,
             BARRED,
-            STOP,
             LATE,
             LATE,
             Stay,
@@ -239,13 +233,13 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
         // round that takes over or does not; an end is that of a call in which nobody is left to
         // speak with.
         [
-            Stay, Stay, LATE, LATE, LATE, HUNG_UP, HUNG_UP, Stay, Stay, Stay, LOST, BARRED, STOP,
-            Stay, Stay, Stay, ENDED, Stay, Stay, Stay,
+            Stay, Stay, LATE, LATE, LATE, HUNG_UP, HUNG_UP, Stay, Stay, Stay, LOST, BARRED, Stay,
+            Stay, Stay, ENDED, Stay, Stay, Stay,
         ],
         // Ended
         [
             Stay, Stay, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, Stay, Stay, Stay, Stay, Stay,
-            Stay, UNKNOWN, UNKNOWN, Stay, Stay, Stay, Stay, Stay,
+            UNKNOWN, UNKNOWN, Stay, Stay, Stay, Stay, Stay,
         ],
     ]
 };
@@ -261,7 +255,7 @@ mod tests {
     use std::fmt::Write;
 
     /// `>` another state, `!` the end, `~` the invitation is refused, `?` the request is refused.
-    /// `Restarted` is short for `ControlRestarted`, `Operator` for `EndedByOperator`.
+    /// `Operator` is short for `EndedByOperator`.
     const EXPECTED: &str = "
             | Inviting          | Queued        | Ringing    | Preparing  | Connected  | Ended
 Stored      | >Ringing          | -             | -          | -          | -          | -
@@ -276,7 +270,6 @@ LegsReady   | -                 | -             | -          | >Connected | -   
 LegsRefused | -                 | -             | -          | !NoRelay   | -          | -
 MemberLost  | ~NotAvailable     | !PeerLost     | !PeerLost  | !PeerLost  | !PeerLost  | -
 Suspended   | ~NotAvailable     | !Suspended    | !Suspended | !Suspended | !Suspended | -
-Stop        | !Restarted        | !Restarted    | !Restarted | !Restarted | !Restarted | -
 Add         | ?NoSuchCall       | ?TooLate      | ?TooLate   | ?TooLate   | -          | ?NoSuchCall
 Join        | ?NoSuchCall       | ?TooLate      | ?TooLate   | ?TooLate   | -          | ?NoSuchCall
 MemberLeft  | -                 | -             | -          | -          | -          | -
@@ -289,7 +282,7 @@ Passed      | -                 | -             | >Queued    | -          | -   
     fn cell(step: Step) -> String {
         match step {
             Step::To(state) => format!(">{state:?}"),
-            Step::End(end) => format!("!{end:?}").replace("Control", "").replace("EndedBy", ""),
+            Step::End(end) => format!("!{end:?}").replace("EndedBy", ""),
             Step::Withdraw(refusal) => format!("~{refusal:?}"),
             Step::Refuse(refusal) => format!("?{refusal:?}"),
             Step::Stay => "-".into(),

@@ -18,7 +18,7 @@ impl Coordinator {
         }
         let Arrival { login, display, role, software, .. } = arrival;
         let (first, since) = (resumes.unwrap_or(id), now.wall);
-        let session = Session { id, first, account, login, display, role, device, since };
+        let session = Session { id, first, account, login, display, role, device, epochs, since };
         let older = self.sessions.of(account).find(|older| older.device == device).cloned();
         let older = older.filter(|_| resumes.is_some());
         if older.as_ref().is_some_and(|older| older.first != first) {
@@ -93,17 +93,10 @@ impl Coordinator {
         self.out.push(Output::End(id, SessionEnd::SignedOut));
     }
 
-    /// Everybody is told, in good order. Relays drop the legs when they connect to the next node.
-    pub(super) fn stop(&mut self, now: Now) {
-        let calls: Vec<_> = self.calls.iter().map(|call| call.id()).collect();
-        for call in calls {
-            self.happen(call, Event::Stop, now);
-        }
-        let sessions: Vec<_> = self.sessions.iter().cloned().collect();
-        for session in &sessions {
-            self.sessions.remove(session.id);
-            self.let_go(session);
-            self.out.push(Output::End(session.id, SessionEnd::NodeStopping));
-        }
+    /// Everybody is told, in good order. Sessions and calls stay as they are: the node that starts
+    /// next takes the calls up.
+    pub(super) fn stop(&mut self) {
+        let sessions = self.sessions.iter().map(|session| session.id);
+        self.out.extend(sessions.map(|id| Output::End(id, SessionEnd::NodeStopping)));
     }
 }

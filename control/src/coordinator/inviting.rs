@@ -37,6 +37,7 @@ impl Coordinator {
                 return self.cross(call, crossing, now);
             }
         };
+        self.may_begin()?;
         if !self.calls.has_room() {
             return Err(Refusal::Busy);
         }
@@ -47,6 +48,11 @@ impl Coordinator {
         self.calls.insert(call);
         self.announce_members(id);
         Ok(())
+    }
+
+    /// Whether a call may begin: one that the store does not know of would be lost with the node.
+    pub(super) fn may_begin(&self) -> Result<(), Refusal> {
+        if self.store_hangs { Err(Refusal::StoreUnavailable) } else { Ok(()) }
     }
 
     fn facts(&self, session: &Session, callee: Option<AccountId>, now: Now) -> CallFacts {

@@ -48,6 +48,11 @@ impl Coordinator {
         }
     }
 
+    /// A call that was taken up is looked at when its relays have had their time to connect.
+    pub(super) fn mend_taken_up(&mut self, call: CallId, now: Now) {
+        self.mending.at(now.since_start + LEGS_TIMEOUT, call);
+    }
+
     /// A relay is there: calls that lack one are looked at.
     pub(super) fn mend_all(&mut self, now: Now) {
         let lacks = |call: &&Call| {
@@ -100,7 +105,7 @@ impl Coordinator {
     fn fit<'a>(&'a self, media: &'a CallMedia) -> impl Iterator<Item = InUse> + 'a {
         media.in_use().filter(|place| {
             let standing = self.fleet.standing(place.seat.relay, media.legs_at(place.nth));
-            self.fleet.takes_calls(place.seat.relay) && standing != Together::Refused
+            self.fleet.keeps_calls(place.seat.relay) && standing != Together::Refused
         })
     }
 

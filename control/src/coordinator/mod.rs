@@ -12,6 +12,7 @@ mod ending;
 mod holding;
 mod inviting;
 mod joining;
+mod lives;
 mod media;
 mod mending;
 mod missed;
@@ -27,7 +28,7 @@ mod unsaved;
 mod view;
 
 use crate::accounts::DeskList;
-use crate::calls::{Calls, Ssrcs};
+use crate::calls::{Calls, Kept, Ssrcs};
 use crate::clock::Now;
 use crate::desks::{Desks, WrapUps};
 use crate::entropy::Entropy;
@@ -50,6 +51,7 @@ use kakehashi_wire::terminal::{
     Listen, Merge, Missed, Mute, Presence, Refusal, Refused, Reject, ReportQuality, Role,
     SessionEnd, SetAway, Share, ToTerminal,
 };
+use lives::Keeping;
 use mending::Mending;
 use std::time::Duration;
 use tenants::Tenants;
@@ -186,6 +188,10 @@ pub enum Input {
     Written(CallId),
     /// The store did not take a write.
     WriteFailed(Write),
+    /// The store did not take what was to be kept of a call.
+    KeepFailed(CallId),
+    /// The store has not answered for a while, or does again.
+    StoreHangs(bool),
     /// Time has passed.
     Tick,
     /// The node shuts down.
@@ -254,6 +260,9 @@ pub enum Output {
     Link(ToLink),
     /// Changes the store. Later outputs wait for it.
     Write(Write),
+    /// What another core needs to go on with a call, in place of what was kept of it before.
+    /// Nothing waits for it but what follows a write of the same call in this turn.
+    Keep(Kept),
     /// Something was refused; the log has the reason.
     Refused(SessionId, Act, Reason),
     /// Something about missed calls, for whoever keeps them.
@@ -282,6 +291,9 @@ pub struct Coordinator {
     wraps: WrapUps,
     unsaved: Unsaved,
     mending: Mending,
+    keeping: Keeping,
+    /// The store does not answer: what goes on goes on, and nothing new begins.
+    store_hangs: bool,
     out: Vec<Output>,
 }
 
@@ -304,6 +316,8 @@ impl Coordinator {
             wraps: WrapUps::default(),
             unsaved: Unsaved::default(),
             mending: Mending::default(),
+            keeping: Keeping::default(),
+            store_hangs: false,
             out: Vec::new(),
         }
     }
@@ -333,8 +347,10 @@ impl Coordinator {
             }
             Input::Written(call) => self.written(call, now),
             Input::WriteFailed(write) => self.write_failed(write, now),
+            Input::KeepFailed(call) => self.keeping.failed(call, now.since_start),
+            Input::StoreHangs(hangs) => self.store_hangs = hangs,
             Input::Tick => {}
-            Input::Stop => self.stop(now),
+            Input::Stop => self.stop(),
             Input::Revoked(revocation) => self.revoke(&revocation, now),
             Input::Tenant(tenant, policy, at) => self.tenants.know(tenant, *policy, at),
             Input::EndCall(call) => self.end_by_operator(call, now),
@@ -343,6 +359,12 @@ impl Coordinator {
             Input::Desks(tenant, list) => self.set_desks(tenant, list, now),
             Input::Lost(session) => self.lost(session, now),
         }
+        self.finish(now)
+    }
+
+    /// Does what is due, and hands out all that was decided.
+    fn finish(&mut self, now: Now) -> Vec<Output> {
+        self.fleet.note_time(now.since_start);
         self.look_at_detached(now);
         self.look_at_timers(now);
         self.mend_due(now);
@@ -350,6 +372,7 @@ impl Coordinator {
         self.serve_desks(now);
         self.push_presence(now);
         self.flush_fleet(now);
+        self.keep_calls(now);
         std::mem::take(&mut self.out)
     }
 
@@ -359,6 +382,7 @@ impl Coordinator {
             self.calls.next_deadline(),
             self.fleet.next_deadline(),
             self.unsaved.next_retry(),
+            self.keeping.next_retry(),
             self.pushes.next_due(),
             self.wraps.next_deadline(),
             self.desks.next_news(),

@@ -60,6 +60,8 @@ impl Coordinator {
     pub(super) fn look_at_legs(&mut self, rounds: LegNews, now: Now) {
         for at_relays in rounds {
             let Some(call) = self.calls.of_round(at_relays) else { continue };
+            // A leg may have another life.
+            self.calls.touch(call);
             self.look_at_legs_of(call, now);
             self.renew_paths(call);
             self.look_at_joining(call, now);

@@ -49,6 +49,7 @@ impl Coordinator {
             desk: self.desks.staff(&key, |account| is_there(presences, account)),
             relay_ready: choose(&self.fleet.candidates(now.since_start), legs(2)).is_some(),
         })?;
+        self.may_begin()?;
         if !self.calls.has_room() {
             return Err(Refusal::Busy);
         }
@@ -93,7 +94,7 @@ impl Coordinator {
     }
 
     /// A call that stands at a desk wants attention then.
-    fn wait_until(&mut self, id: CallId, at: Option<Duration>) {
+    pub(super) fn wait_until(&mut self, id: CallId, at: Option<Duration>) {
         match self.calls.get_mut(id).and_then(Call::asks_mut) {
             Some(asks) => {
                 asks.due = at;
@@ -126,6 +127,7 @@ impl Coordinator {
         }
         self.desks.overflow(id, now.since_start);
         self.wait_until(id, self.desks.patience(id, now.since_start));
+        self.calls.touch(id);
     }
 
     /// Offers what waits to agents that are free, and tells callers of their places.

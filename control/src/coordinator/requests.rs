@@ -131,7 +131,7 @@ impl Coordinator {
     }
 
     fn report(&mut self, session: SessionId, report: &ReportQuality) {
-        if let Some(call) = self.calls.get_mut(report.call) {
+        if let Some(call) = self.calls.get_aside(report.call) {
             call.report(session, report);
         }
     }

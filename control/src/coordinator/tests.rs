@@ -15,13 +15,16 @@ mod rounds;
 mod several;
 mod store;
 mod suspension;
+mod take_over;
 mod tenants;
 mod wraps;
 
 use super::*;
 use crate::calls::State;
 use crate::fleet::Generations;
+use crate::lives::Sealer;
 use crate::missed::MissedList;
+use crate::pki::CellSecret;
 use crate::policy::Isolation;
 use crate::records::RecordState;
 use kakehashi_wire::id::{Generation, Incarnation, RelayId, ShardIndex, TenantId};
@@ -43,6 +46,11 @@ pub(super) const AUDIO: StreamOffer = StreamOffer { kind: StreamKind::Audio, cod
 
 /// How long sessions are kept without a connection.
 pub(super) const GRACE: Duration = Duration::from_secs(20);
+
+/// What seals live calls.
+pub(super) fn sealer() -> Sealer {
+    Sealer::new(&CellSecret::new([5; 32]), Entropy::system())
+}
 
 /// A played relay: holds what it is told to hold, answers when asked to.
 #[derive(Default)]
@@ -69,6 +77,12 @@ pub(super) struct World {
     pub(super) ended: BTreeMap<SessionId, SessionEnd>,
     pub(super) verdicts: BTreeMap<SessionId, Result<(), Rejection>>,
     pub(super) disk: BTreeMap<CallId, CallRecord>,
+    /// What is kept of live calls, sealed as in the store.
+    pub(super) lives: BTreeMap<(TenantId, CallId), Vec<u8>>,
+    /// What was kept before of calls whose newest state nobody waited for.
+    pub(super) unsure: BTreeMap<(TenantId, CallId), Option<Vec<u8>>>,
+    /// The desks of tenants as the store has them.
+    pub(super) desks: BTreeMap<TenantId, DeskList>,
     pub(super) disk_full: bool,
     pub(super) relays_answer: bool,
     /// They say everything twice.
@@ -77,6 +91,8 @@ pub(super) struct World {
     pub(super) newer_terms: Vec<Term>,
     /// Which life relays that connect are in.
     pub(super) life: u64,
+    /// How many cores have taken over.
+    pub(super) starts: u64,
     /// In which epochs sign-ins are let in.
     pub(super) epochs: Epochs,
     /// In which role, and running what.
@@ -112,6 +128,9 @@ impl World {
             ended: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             disk: BTreeMap::new(),
+            lives: BTreeMap::new(),
+            unsure: BTreeMap::new(),
+            desks: BTreeMap::new(),
             disk_full: false,
             role: Role::Store,
             software: "ours 1.0.0",
@@ -121,6 +140,7 @@ impl World {
             relays_repeat: false,
             newer_terms: Vec::new(),
             life: 1,
+            starts: 0,
             epochs: Epochs { tenant: 1, account: 1, devices: 1 },
             missed: HashMap::new(),
             pushed: 0,
@@ -183,6 +203,7 @@ impl World {
         while !inputs.is_empty() {
             for input in std::mem::take(&mut inputs) {
                 let outputs = self.core.handle(input, self.now);
+                self.note_unsure(&outputs);
                 for output in outputs {
                     inputs.extend(self.carry(output));
                 }
@@ -231,8 +252,17 @@ impl World {
                 None
             }
             Output::Write(write) if self.disk_full => Some(Input::WriteFailed(write)),
+            Output::Keep(kept) if self.disk_full => Some(Input::KeepFailed(kept.call)),
+            Output::Keep(kept) => {
+                self.lives.insert((kept.tenant, kept.call), sealer().seal(&kept).unwrap());
+                None
+            }
             Output::Write(write) => {
                 let call = write.record().call;
+                let goes_on = matches!(&write, Write::Put(record) if record.ended.is_none());
+                if !goes_on {
+                    self.lives.remove(&(write.record().tenant, call));
+                }
                 match write {
                     Write::Put(record) => self.disk.insert(call, record),
                     Write::Forget(_) => self.disk.remove(&call),
@@ -400,6 +430,7 @@ impl World {
         self.input(Input::Tick);
         assert_eq!(self.core.calls.iter().count(), 0);
         assert_eq!(self.core.ssrcs.in_use(), 0);
+        assert!(self.lives.is_empty(), "kept although it is over");
         for relay in self.relays.values() {
             assert!(relay.held.is_empty());
         }
@@ -418,8 +449,9 @@ impl PlayedRelay {
             Order::Subscribe(it) => (it.leg, it.generation),
         };
         let outcome = match (order, self.refuses) {
-            (Order::Install(_), Some(outcome)) => outcome,
-            (Order::Install(it), None) => {
+            // What it holds has its room.
+            (Order::Install(_), Some(outcome)) if !self.held.contains_key(&leg.0) => outcome,
+            (Order::Install(it), _) => {
                 self.held.insert(leg.0, it.clone());
                 match &it.receives {
                     Some(streams) => drop(self.receives.insert(leg.0, streams.clone())),

@@ -7,11 +7,23 @@ use crate::sessions::AccountKey;
 use crate::store::Revision;
 use kakehashi_wire::id::{AccountId, CallId, TenantId};
 use kakehashi_wire::terminal::PresenceState;
+use rkyv::with::Skip;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 /// A desk of a tenant.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(
+    rkyv::Archive,
+    rkyv::Serialize,
+    rkyv::Deserialize,
+    Clone,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+)]
 pub struct DeskId {
     /// The tenant.
     pub tenant: TenantId,
@@ -62,7 +74,7 @@ pub struct Waited {
 }
 
 /// How far a call at a desk is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
     /// Its place is kept; it is not to be offered yet.
     Comes,
@@ -73,17 +85,21 @@ enum Stage {
 }
 
 /// Where a call stands.
-struct Place {
+#[derive(Clone, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub struct Place {
     key: DeskId,
     /// The turn in which it came: its place in every queue.
     since: u64,
     /// When it came.
+    #[rkyv(with = Skip)]
     began: Duration,
     /// When it came to this desk.
+    #[rkyv(with = Skip)]
     entered: Duration,
     /// Desks it was at before.
     visited: Vec<String>,
     stage: Stage,
+    #[rkyv(with = Skip)]
     told: Option<Told>,
 }
 
@@ -183,6 +199,26 @@ impl Desks {
         let (visited, stage, told) = (Vec::new(), Stage::Comes, None);
         let place = Place { key, since, began: now, entered: now, visited, stage, told };
         self.places.insert(call, place);
+    }
+
+    /// Where a call stands, for how long it has waited, and for how long at this desk.
+    pub fn place(&self, call: CallId, now: Duration) -> Option<(&Place, [Duration; 2])> {
+        let place = self.places.get(&call)?;
+        Some((place, [place.began, place.entered].map(|since| now.saturating_sub(since))))
+    }
+
+    /// A call that was taken up stands where it stood, unless its desk is gone.
+    pub fn restore(&mut self, call: CallId, place: Place, ages: [Duration; 2], now: Duration) {
+        self.turns = self.turns.max(place.since);
+        let Some(lane) = self.lanes.get_mut(&place.key) else { return };
+        lane.push(place.since, call);
+        let [began, entered] = ages.map(|age| now.saturating_sub(age));
+        self.places.insert(call, Place { began, entered, ..place });
+    }
+
+    /// How long a call rings at the agents of the desk where it stands.
+    pub fn ring(&self, call: CallId) -> Duration {
+        self.desk_of(call).map(Desk::ring).unwrap_or_default()
     }
 
     /// A call waits no more, whatever became of it.

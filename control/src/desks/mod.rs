@@ -18,5 +18,5 @@ mod lane;
 mod wrap_up;
 
 pub use desk::{Agent, BadDesk, Desk, DeskChange, Overflow, OverflowChange, RingOrder};
-pub use floor::{DeskId, Desks, Offer, Staff, Told, Waited};
+pub use floor::{DeskId, Desks, Offer, Place, Staff, Told, Waited};
 pub use wrap_up::WrapUps;

@@ -1,34 +1,34 @@
-//! Carries out what the core decided, in order; what follows a write waits for the disk.
+//! Carries out what the core decided, in order; what follows a write waits for the disk, but not
+//! longer than [`STORE_WAIT`].
 
+use super::saver::{Job, Saver};
 use super::{Attach, Seat, Turn, Verdict};
-use crate::capacity::TURNS_PER_COMMIT_MAX;
+use crate::capacity::{STORE_WAIT, TURNS_PER_COMMIT_MAX};
 use crate::coordinator::{Input, Output, Write};
 use crate::fleet::{LinkId, ToLink};
 use crate::gate::{Outbox, Said};
 use crate::missed::Deed;
-use crate::records::Records;
-use crate::store::StoreError;
 use kakehashi_wire::id::{CallId, SessionId};
 use kakehashi_wire::relay::ToRelay;
 use kakehashi_wire::terminal::{Presence, ToTerminal};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// The ends of all connections, and the store.
 pub(super) struct Carrier {
     outboxes: HashMap<SessionId, Outbox>,
     verdicts: HashMap<SessionId, Verdict>,
     links: HashMap<LinkId, mpsc::Sender<ToRelay>>,
-    records: Arc<Records>,
+    saver: Saver,
     feedback: mpsc::UnboundedSender<Input>,
     missed: mpsc::Sender<Deed>,
 }
 
 impl Carrier {
     pub(super) fn new(
-        records: Arc<Records>,
+        saver: Saver,
         feedback: mpsc::UnboundedSender<Input>,
         missed: mpsc::Sender<Deed>,
     ) -> Self {
@@ -36,7 +36,7 @@ impl Carrier {
             outboxes: HashMap::new(),
             verdicts: HashMap::new(),
             links: HashMap::new(),
-            records,
+            saver,
             feedback,
             missed,
         }
@@ -45,17 +45,24 @@ impl Carrier {
     /// Carries out turns until the core ends.
     pub(super) async fn run(mut self, mut turns: mpsc::Receiver<Turn>) {
         let mut batch = Vec::new();
-        while turns.recv_many(&mut batch, TURNS_PER_COMMIT_MAX).await > 0 {
+        loop {
+            let received = tokio::select! {
+                received = turns.recv_many(&mut batch, TURNS_PER_COMMIT_MAX) => received,
+                () = self.saver.step() => continue,
+            };
+            if received == 0 {
+                break;
+            }
             self.overtake(&mut batch);
-            let mut writes = writes(&batch);
+            let mut writes = self.submit(&mut batch);
             for turn in batch.drain(..) {
                 if let Some(attach) = turn.attach {
                     self.attach(attach);
                 }
                 for output in turn.outputs {
-                    // At the first write, all of the batch are written with one flush.
+                    // At the first write, all of the batch are waited for: they share a flush.
                     if matches!(output, Output::Write(_)) {
-                        self.commit(std::mem::take(&mut writes)).await;
+                        self.wait_for(std::mem::take(&mut writes)).await;
                     }
                     match output {
                         Output::Missed(deed) => {
@@ -65,6 +72,51 @@ impl Carrier {
                     }
                 }
             }
+        }
+        let settled = async {
+            while self.saver.owes_anything() {
+                self.saver.step().await;
+            }
+        };
+        if timeout(STORE_WAIT, settled).await.is_err() {
+            tracing::error!("the store does not answer: what became of some calls is not written");
+        }
+    }
+
+    /// Has everything of the batch written. Returns the last write of each call.
+    fn submit(&mut self, batch: &mut [Turn]) -> BTreeMap<CallId, Write> {
+        let mut jobs = BTreeMap::<CallId, Job>::new();
+        for output in batch.iter_mut().flat_map(|turn| &mut turn.outputs) {
+            let (call, job) = match output {
+                Output::Write(write) => {
+                    (write.record().call, Job { write: Some(write.clone()), kept: None })
+                }
+                Output::Keep(kept) => (kept.call, Job { write: None, kept: Some(kept.clone()) }),
+                _ => continue,
+            };
+            let before = jobs.remove(&call).unwrap_or_default();
+            jobs.insert(call, before.then(job));
+        }
+        let mut writes = BTreeMap::new();
+        for (call, job) in jobs {
+            writes.extend(job.write.clone().map(|write| (call, write)));
+            self.saver.submit(call, job);
+        }
+        writes
+    }
+
+    /// Waits until these are on disk, and all that was decided before them: what is told after a
+    /// write is never more than another core would know. While the store hangs, nobody waits.
+    async fn wait_for(&mut self, writes: BTreeMap<CallId, Write>) {
+        let saver = &mut self.saver;
+        let answered = async {
+            while saver.owes_anything() && !saver.hangs() {
+                saver.step().await;
+            }
+        };
+        let in_time = timeout(STORE_WAIT, answered).await.is_ok();
+        if !in_time || self.saver.hangs() {
+            self.saver.give_up(writes);
         }
     }
 
@@ -87,29 +139,6 @@ impl Carrier {
             if let Some(done) = turn.urgent.take() {
                 let _gone = done.send(());
             }
-        }
-    }
-
-    async fn commit(&self, writes: BTreeMap<CallId, Write>) {
-        let mut under_way = JoinSet::new();
-        for write in writes.into_values() {
-            let records = Arc::clone(&self.records);
-            under_way.spawn(async move {
-                let done = put(&records, &write).await;
-                (write, done)
-            });
-        }
-        while let Some(joined) = under_way.join_next().await {
-            let Ok((write, done)) = joined else { continue };
-            let call = write.record().call;
-            let answer = match done {
-                Ok(()) => Input::Written(call),
-                Err(error) => {
-                    tracing::error!(%call, %error, "a call's record could not be written");
-                    Input::WriteFailed(write)
-                }
-            };
-            let _stopping = self.feedback.send(answer);
         }
     }
 
@@ -164,7 +193,7 @@ impl Carrier {
                     tracing::warn!(link = link.0, reason, "closing a relay's link");
                 }
             }
-            Output::Write(_) | Output::Missed(_) => {}
+            Output::Write(_) | Output::Keep(_) | Output::Missed(_) => {}
             Output::NewerTerm(term) => {
                 tracing::error!(%term, "a relay takes orders from another node of a newer term and \
                     none from this one: do two cells share a relay, or two nodes a data folder?");
@@ -202,30 +231,19 @@ impl Carrier {
     }
 }
 
-/// The last write of each call.
-fn writes(batch: &[Turn]) -> BTreeMap<CallId, Write> {
-    let outputs = batch.iter().flat_map(|turn| &turn.outputs);
-    outputs
-        .filter_map(|output| match output {
-            Output::Write(write) => Some((write.record().call, write.clone())),
-            _ => None,
-        })
-        .collect()
-}
-
-async fn put(records: &Records, write: &Write) -> Result<(), StoreError> {
-    match write {
-        Write::Put(record) => records.put(record).await.map(drop),
-        Write::Forget(record) => records.forget(record).await.map(drop),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::saver::tests::saver;
     use super::*;
-    use crate::store::Embedded;
+    use crate::clock::UnixMs;
+    use crate::records::{CallRecord, RecordState, Records};
+    use crate::store::{
+        Condition, Embedded, Entry, Key, Listing, Pending, Prefix, Range, Revision, SharedStore,
+        Store, Transaction, Watch,
+    };
+    use kakehashi_wire::id::TenantId;
     use kakehashi_wire::relay::NodeHeartbeat;
-    use tokio::sync::oneshot;
+    use tokio::sync::{oneshot, watch};
 
     const LINK: LinkId = LinkId(1);
 
@@ -237,6 +255,105 @@ mod tests {
         Turn { attach: None, outputs, urgent: None }
     }
 
+    /// A store that answers while it is let.
+    struct Gated(Embedded, watch::Receiver<bool>);
+
+    impl Store for Gated {
+        fn get<'a>(&'a self, key: &'a Key) -> Pending<'a, Option<Entry>> {
+            self.0.get(key)
+        }
+
+        fn range(&self, range: Range) -> Pending<'_, Listing> {
+            self.0.range(range)
+        }
+
+        fn transact(&self, transaction: Transaction) -> Pending<'_, Revision> {
+            let mut open = self.1.clone();
+            Box::pin(async move {
+                drop(open.wait_for(|open| *open).await);
+                self.0.transact(transaction).await
+            })
+        }
+
+        fn watch<'a>(&'a self, prefix: &'a Prefix, after: Revision) -> Pending<'a, Watch> {
+            self.0.watch(prefix, after)
+        }
+
+        fn condition(&self) -> Pending<'_, Condition> {
+            self.0.condition()
+        }
+    }
+
+    fn put(call: u64) -> Output {
+        let record = CallRecord {
+            call: CallId(call),
+            tenant: TenantId(1),
+            members: Vec::new(),
+            desk: None,
+            state: RecordState::Ringing,
+            started: UnixMs(0),
+            answered: None,
+            ended: None,
+            reason: None,
+        };
+        Output::Write(Write::Put(record))
+    }
+
+    /// The next answer to the core, as text.
+    async fn answer(answers: &mut mpsc::UnboundedReceiver<Input>) -> String {
+        match answers.recv().await.unwrap() {
+            Input::Written(call) => format!("written {}", call.0),
+            Input::WriteFailed(write) => format!("failed {}", write.record().call.0),
+            Input::StoreHangs(hangs) => format!("hangs {hangs}"),
+            _ => panic!("another answer"),
+        }
+    }
+
+    async fn beat(told: &mut mpsc::Receiver<ToRelay>) -> u64 {
+        match told.recv().await.unwrap() {
+            ToRelay::NodeHeartbeat(it) => it.beat,
+            _ => panic!("another message"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_follows_a_write_does_not_wait_for_ever_and_what_is_owed_is_written_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Embedded::open(&folder.path().join("store")).unwrap();
+        let (open, gate) = watch::channel(true);
+        let store: SharedStore = Arc::new(Gated(store, gate));
+        let (feedback, mut answers) = mpsc::unbounded_channel();
+        let saver = saver(Arc::clone(&store), feedback.clone());
+        let carrier = Carrier::new(saver, feedback, mpsc::channel(1).0);
+        let (turns, waiting) = mpsc::channel(8);
+        let running = tokio::spawn(carrier.run(waiting));
+        let (orders, mut told) = mpsc::channel(8);
+        let attach = Some(Attach::Link(LINK, orders));
+        turns.send(Turn { attach, ..turn(vec![put(1), said(1)]) }).await.unwrap();
+        assert_eq!(beat(&mut told).await, 1);
+        assert_eq!(answer(&mut answers).await, "written 1");
+
+        open.send(false).unwrap();
+        turns.send(turn(vec![put(2), said(2)])).await.unwrap();
+        assert_eq!(beat(&mut told).await, 2, "told although nothing is written");
+        assert_eq!(answer(&mut answers).await, "hangs true");
+        assert_eq!(answer(&mut answers).await, "failed 2");
+        for beats in 3..6 {
+            turns.send(turn(vec![put(2), said(beats)])).await.unwrap();
+            assert_eq!(beat(&mut told).await, beats);
+            assert_eq!(answer(&mut answers).await, "failed 2");
+        }
+        open.send(true).unwrap();
+        assert_eq!(answer(&mut answers).await, "hangs false");
+        // The one that was under way, and the newest of those that waited.
+        assert_eq!(answer(&mut answers).await, "written 2");
+        assert_eq!(answer(&mut answers).await, "written 2");
+        drop(turns);
+        running.await.unwrap();
+        assert_eq!(Records::new(store).live(TenantId(1)).await.unwrap().len(), 2);
+        assert!(answers.recv().await.is_none());
+    }
+
     fn farewell() -> Output {
         Output::End(SessionId(1), kakehashi_wire::terminal::SessionEnd::Suspended)
     }
@@ -245,9 +362,9 @@ mod tests {
     async fn what_an_urgent_turn_tells_a_link_waits_for_nothing_and_overtakes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let store = Embedded::open(&folder.path().join("store")).unwrap();
-        let records = Arc::new(Records::new(Arc::new(store)));
         let (feedback, _answers) = mpsc::unbounded_channel();
-        let mut carrier = Carrier::new(records, feedback, mpsc::channel(1).0);
+        let saver = saver(Arc::new(store), feedback.clone());
+        let mut carrier = Carrier::new(saver, feedback, mpsc::channel(1).0);
         let (orders, mut told) = mpsc::channel(8);
         let (done, mut acknowledged) = oneshot::channel();
         let attach = Some(Attach::Link(LINK, orders));

@@ -2,9 +2,10 @@
 //!
 //! The second task is where outputs wait for the disk, so the core itself never does: while one
 //! turn's records are being written, the next turns are decided, and their records share the next
-//! flush.
+//! flush. It waits for a moment at most: calls that go on must not stop for a store that does.
 
 mod carry;
+mod saver;
 mod seat;
 
 use crate::accounts::{DeskList, KnownTenant};
@@ -14,6 +15,7 @@ use crate::clock::Clock;
 use crate::coordinator::{Arrival, Coordinator, Input, Output, Rejection};
 use crate::fleet::LinkId;
 use crate::gate::Outbox;
+use crate::lives::Lives;
 use crate::missed;
 use crate::records::Records;
 use crate::sessions::Revocation;
@@ -21,6 +23,7 @@ use crate::store::SharedStore;
 use carry::Carrier;
 use kakehashi_wire::id::{CallId, RelayId, SessionId, TenantId};
 use kakehashi_wire::relay::{Hello, ToRelay};
+use saver::Saver;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -147,25 +150,28 @@ impl Live for Core {
     }
 }
 
-/// Starts both tasks. The second ends when [`Input::Stop`] has been carried out.
+/// Starts both tasks; what the core has decided already is carried out `first`. The second ends when [`Input::Stop`] has been carried out.
 pub(crate) fn start(
     core: Coordinator,
     clock: Clock,
-    records: Arc<Records>,
+    (records, lives): (Arc<Records>, Arc<Lives>),
     store: SharedStore,
+    first: Vec<Output>,
 ) -> (Core, JoinHandle<()>) {
     let (events, queue) = mpsc::channel(INPUTS_MAX);
     let (turns, waiting) = mpsc::channel(TURNS_WAITING_MAX);
-    // Bounded by the turns and deeds that wait and by the sessions: each write and each deed is
-    // answered once, and each session ends once.
+    // Bounded by the turns and deeds that wait, the calls and the sessions: each write and each deed
+    // is answered once, and once more when it was given up; each session ends once.
     let (feedback, answers) = mpsc::unbounded_channel();
-    tokio::spawn(decide(core, clock, (queue, answers), turns));
+    let first = Turn { attach: None, outputs: first, urgent: None };
+    tokio::spawn(decide(core, clock, (queue, answers), (turns, first)));
     let (deeds, to_do) = mpsc::channel(MISSED_QUEUE_MAX);
     let news = feedback.clone();
     let kept = tokio::spawn(missed::keep(store, to_do, move |told| {
         let _stopping = news.send(Input::Missed(told));
     }));
-    let carrier = Carrier::new(records, feedback, deeds);
+    let saver = Saver::new(records, lives, feedback.clone());
+    let carrier = Carrier::new(saver, feedback, deeds);
     let carried = tokio::spawn(async move {
         carrier.run(waiting).await;
         let _kept = kept.await;
@@ -177,8 +183,10 @@ async fn decide(
     mut core: Coordinator,
     clock: Clock,
     (mut events, mut answers): (mpsc::Receiver<Event>, mpsc::UnboundedReceiver<Input>),
-    turns: mpsc::Sender<Turn>,
+    (turns, first): (mpsc::Sender<Turn>, Turn),
 ) {
+    // There is room: nothing was sent before.
+    let _first = turns.send(first).await;
     let mut stopping = false;
     while !stopping {
         let now = clock.now().since_start;

@@ -131,6 +131,17 @@ impl Plan {
         self.todo.insert((Urgency::Usual, id));
     }
 
+    /// The same, of a leg that another node wanted; if the relay was known to hold it, in that
+    /// life, it is renewed and not begun again.
+    pub fn adopt(&mut self, leg: WantedLeg, epoch: Option<Epoch>) {
+        let id = leg.leg;
+        self.want(leg);
+        if let Some(entry) = self.legs.get_mut(&id).filter(|_| epoch.is_some()) {
+            entry.epoch = epoch;
+            self.enter(id, Phase::Ageing);
+        }
+    }
+
     /// The relay should no longer hold this leg.
     pub fn release(&mut self, leg: LegId) {
         if !self.linked {
@@ -190,12 +201,12 @@ impl Plan {
     /// A link began. Returns what to say first in `term`: the wanted legs in pieces that cover all
     /// numbers.
     pub fn link_up(&mut self, incarnation: Incarnation, term: Term) -> Vec<Resync> {
-        let same_life = self.incarnation == Some(incarnation);
         self.incarnation = Some(incarnation);
         self.linked = true;
         self.in_flight.clear();
-        let phases: Vec<_> = self.legs.iter().map(|(leg, entry)| (*leg, entry.phase)).collect();
-        for (leg, phase) in phases {
+        let legs = self.legs.iter().map(|(leg, entry)| (*leg, entry.phase, entry.epoch));
+        for (leg, phase, epoch) in legs.collect::<Vec<_>>() {
+            let same_life = epoch.is_some_and(|epoch| epoch.incarnation == incarnation);
             match phase {
                 Phase::Unwanted | Phase::Removing(_) => self.forget(leg),
                 // Installing it again would make the relay forget the terminal's address.

@@ -1,10 +1,10 @@
 //! One relay as control sees it. Pure.
 
 use super::load::PacketRate;
-use super::{LinkId, Plan};
+use super::{LinkId, Plan, WantedLeg};
 use crate::capacity::LEG_PACKETS_PER_S;
 use crate::placement::Candidate;
-use kakehashi_wire::id::{Incarnation, RelayId, ShardIndex};
+use kakehashi_wire::id::{Epoch, Incarnation, RelayId, ShardIndex};
 use kakehashi_wire::media::Address;
 use kakehashi_wire::relay::{Counter, Hello, ShardLoad, ShardOffer};
 use std::time::Duration;
@@ -15,6 +15,9 @@ pub struct Relay {
     link: Option<LinkId>,
     /// Taken out of use, whichever life it is in.
     drained: bool,
+    /// It held legs for another node and has not connected to this one yet: until when it counts
+    /// as about to.
+    awaited: Option<Duration>,
     software: String,
     site: String,
     incarnation: Option<Incarnation>,
@@ -33,6 +36,7 @@ impl Relay {
             id,
             link: None,
             drained: false,
+            awaited: None,
             software: String::new(),
             site: String::new(),
             incarnation: None,
@@ -46,6 +50,7 @@ impl Relay {
 
     /// Takes over what the relay says of itself. Returns the link this one replaces.
     pub(super) fn greet(&mut self, link: LinkId, hello: Hello) -> Option<LinkId> {
+        self.awaited = None;
         self.software = hello.software;
         self.site = hello.site;
         self.incarnation = Some(hello.incarnation);
@@ -54,6 +59,22 @@ impl Relay {
         self.rates.clear();
         self.counters.clear();
         self.link.replace(link)
+    }
+
+    /// A leg that it holds for another node, or was to; it is awaited until that time.
+    pub(super) fn adopt(&mut self, leg: WantedLeg, epoch: Option<Epoch>, until: Duration) {
+        self.awaited = self.link.is_none().then_some(until);
+        self.plan.adopt(leg, epoch);
+    }
+
+    /// Awaits it no longer if its time is over at `now`.
+    pub(super) fn note_time(&mut self, now: Duration) {
+        self.awaited = self.awaited.filter(|until| now < *until);
+    }
+
+    /// Whether it counts as about to connect.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.awaited.is_some()
     }
 
     /// The link is gone.

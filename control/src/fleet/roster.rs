@@ -115,6 +115,27 @@ impl Fleet {
         }
     }
 
+    /// The relay should hold the leg, which another node wanted; `epoch` is its life there, if that
+    /// is known. A relay that has not connected yet counts as about to until that time.
+    pub fn adopt(
+        &mut self,
+        relay: RelayId,
+        (leg, epoch): (WantedLeg, Option<Epoch>),
+        until: Duration,
+    ) {
+        if !self.relays.contains_key(&relay) && self.relays.len() >= RELAYS_MAX {
+            return;
+        }
+        let lifetime = self.leg_lifetime;
+        let relay = self.relays.entry(relay).or_insert_with(|| Relay::new(relay, lifetime));
+        relay.adopt(leg, epoch, until);
+    }
+
+    /// Relays that were awaited for long enough count as lost at `now`.
+    pub fn note_time(&mut self, now: Duration) {
+        self.relays.values_mut().for_each(|relay| relay.note_time(now));
+    }
+
     /// A leg should receive these streams from now on.
     pub fn resubscribe(&mut self, relay: RelayId, leg: LegId, subscriptions: Vec<Subscription>) {
         if let Some(relay) = self.relays.get_mut(&relay) {
@@ -149,7 +170,9 @@ impl Fleet {
         for leg in legs {
             match relay.plan.standing(leg) {
                 Standing::InForce => {}
-                Standing::Waiting if relay.link().is_some() => together = Together::Waiting,
+                Standing::Waiting if relay.link().is_some() || relay.is_awaited() => {
+                    together = Together::Waiting
+                }
                 _ => return Together::Refused,
             }
         }
@@ -170,9 +193,11 @@ impl Fleet {
         })
     }
 
-    /// Whether a relay is connected and is given calls.
-    pub fn takes_calls(&self, relay: RelayId) -> bool {
-        self.relays.get(&relay).is_some_and(Relay::takes_calls)
+    /// Whether calls that a relay has can count on it: it is connected, or about to be, and not to
+    /// be left.
+    pub fn keeps_calls(&self, relay: RelayId) -> bool {
+        let keeps = |relay: &Relay| relay.takes_calls() || relay.is_awaited();
+        self.relays.get(&relay).is_some_and(keeps)
     }
 
     /// Whether a relay is connected.

@@ -180,6 +180,8 @@ mod tests {
     use crate::driver::{self, Core};
     use crate::entropy::Entropy;
     use crate::fleet::{Fleet, Generations};
+    use crate::lives::{Lives, Sealer};
+    use crate::pki::CellSecret;
     use crate::records::Records;
     use crate::sessions::{AccountKey, Epochs};
     use crate::store::{Embedded, SharedStore};
@@ -199,7 +201,9 @@ mod tests {
         let settings = Config::default().core();
         let fleet = Fleet::new(Term::ALONE, Generations::new(1..2), Duration::from_secs(1));
         let core = Coordinator::new(settings, Entropy::system(), fleet);
-        driver::start(core, Clock::start(), records, store).0
+        let sealer = Sealer::new(&CellSecret::new([7; 32]), Entropy::system());
+        let lives = Arc::new(Lives::new(Arc::clone(&store), sealer));
+        driver::start(core, Clock::start(), (records, lives), store, Vec::new()).0
     }
 
     fn arrival(session: u64, device: u64) -> Arrival {

@@ -80,16 +80,28 @@ fn webpki_check(certificate: &CertificateDer<'_>) -> Result<(), String> {
 pub fn load_key(path: &Path) -> Result<PrivateKeyDer<'static>, PkiError> {
     const HELP: &str =
         "it must hold one private key as PEM (PKCS#8, SEC1 or PKCS#1), not encrypted";
-    const CLOSE: &str = "close it with `chmod 600`, and replace the key if others could read it";
-    let content = read(path, HELP)?;
-    let bad = |what: String, help| PkiError::Bad { path: path.to_owned(), what, help };
+    let content = read_secret(path, HELP)?;
+    let key = PrivateKeyDer::from_pem_slice(&content);
+    key.map_err(|error| PkiError::Bad {
+        path: path.to_owned(),
+        what: format!("holds no usable key ({error})"),
+        help: HELP,
+    })
+}
+
+/// What the file `path` holds, which nobody else may be able to read.
+pub(super) fn read_secret(path: &Path, help: &'static str) -> Result<Zeroizing<Vec<u8>>, PkiError> {
+    let content = read(path, help)?;
     let about = fs::metadata(path);
     let about = about.map_err(|error| PkiError::Io { path: path.to_owned(), error })?;
     if about.permissions().mode() & 0o007 != 0 {
-        return Err(bad("can be used by every user of this machine".to_owned(), CLOSE));
+        return Err(PkiError::Bad {
+            path: path.to_owned(),
+            what: "can be used by every user of this machine".to_owned(),
+            help: "close it with `chmod 600`, and replace the key if others could read it",
+        });
     }
-    let key = PrivateKeyDer::from_pem_slice(&content);
-    key.map_err(|error| bad(format!("holds no usable key ({error})"), HELP))
+    Ok(content)
 }
 
 /// The roots in the PEM file `path`: whom to trust.

@@ -7,13 +7,16 @@
 //! needs the URI `kakehashi-relay:<number>` among its subject alternative names.
 //!
 //! Files: `ca.pem`, `control.pem`, `relay-<number>.pem`, and beside each its `.key`, which only
-//! this user can read. `audit.key` signs checkpoints of the audit log.
+//! this user can read. `audit.key` signs checkpoints of the audit log, and from `cell.key`
+//! comes what live calls are sealed with in the store.
 
+mod cell;
 mod files;
 mod identity;
 mod issue;
 mod signing;
 
+pub use cell::{CELL_SECRET_BYTES, CellSecret, open_or_create_cell_secret};
 pub(crate) use files::write as write_file;
 pub use files::{load_chain, load_identity, load_key, load_roots};
 pub use identity::{relay_id_of, relay_uri};

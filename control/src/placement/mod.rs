@@ -39,7 +39,7 @@ impl Candidate {
 }
 
 /// A shard that was chosen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Seat {
     /// Its relay.
     pub relay: RelayId,

@@ -26,7 +26,7 @@ pub struct MediaFacts {
 }
 
 /// The terms a call's media is drawn on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MediaTerms {
     /// Which cipher terminals and relays seal with.
     pub suite: Suite,

@@ -12,6 +12,7 @@ use crate::capacity::{
     CALL_RECORDS_PER_TENANT_MAX, CALL_RECORDS_PRUNE_EVERY, STORE_OPERATIONS_MAX, TENANTS_MAX,
 };
 use crate::clock::UnixMs;
+use crate::lives;
 use crate::store::{
     Entry, Key, Order, Prefix, Range, Record, Revision, SharedStore, StoreError, Transaction,
     decode, encode, hex_id, list,
@@ -26,7 +27,19 @@ use std::sync::{Mutex, PoisonError};
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
 /// What a member was in a call.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(
+    rkyv::Archive,
+    rkyv::Serialize,
+    rkyv::Deserialize,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Debug,
+    Serialize,
+    Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum PartyRole {
     /// It called.
@@ -204,13 +217,27 @@ impl Records {
         Self { store, kept_max: CALL_RECORDS_PER_TENANT_MAX, pruning: Pruning::default() }
     }
 
-    /// Writes `record` over what is there. A record that says "ended" leaves the live ones.
+    /// Writes `record` over what is there. A record that says "ended" leaves the live ones, and
+    /// what was kept of the call goes.
     pub async fn put(&self, record: &CallRecord) -> Result<Revision, StoreError> {
+        self.put_with(record, Transaction::new()).await
+    }
+
+    /// The same as part of `change`.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing of `change` is done, or nobody knows.
+    pub async fn put_with(
+        &self,
+        record: &CallRecord,
+        change: Transaction,
+    ) -> Result<Revision, StoreError> {
         let live = record.live_key()?;
         if record.state != RecordState::Ended {
-            return self.store.transact(Transaction::new().put(live, encode(record))).await;
+            return self.store.transact(change.put(live, encode(record))).await;
         }
-        let moved = Transaction::new().delete(live).put(record.ended_key()?, encode(record));
+        let moved = change.delete(live).delete(lives::key(record.tenant, record.call));
+        let moved = moved.put(record.ended_key()?, encode(record));
         let revision = self.store.transact(moved).await?;
         if self.pruning.is_due(record.tenant)
             && let Err(error) = self.prune(record.tenant, self.kept_max).await
@@ -223,7 +250,9 @@ impl Records {
 
     /// Removes the live record of a call that was refused after all.
     pub async fn forget(&self, record: &CallRecord) -> Result<Revision, StoreError> {
-        self.store.transact(Transaction::new().delete(record.live_key()?)).await
+        let kept = lives::key(record.tenant, record.call);
+        let gone = Transaction::new().delete(record.live_key()?).delete(kept);
+        self.store.transact(gone).await
     }
 
     /// The live calls of `tenant`.
@@ -240,22 +269,6 @@ impl Records {
     ) -> Result<Vec<CallRecord>, StoreError> {
         let entries = self.newest(tenant, limit).await?;
         entries.iter().map(decode).collect()
-    }
-
-    /// Ends every live call of `tenant`: called when control starts, since no call of an earlier
-    /// life can still be known to its terminals. Says how many there were.
-    pub async fn mark_all_live_ended(
-        &self,
-        tenant: TenantId,
-        at: UnixMs,
-        reason: CallEnd,
-    ) -> Result<usize, StoreError> {
-        let live = self.live(tenant).await?;
-        let count = live.len();
-        for record in live {
-            self.put(&record.ended(at, reason)).await?;
-        }
-        Ok(count)
     }
 
     /// Removes all ended calls of `tenant` but the newest `keep`.

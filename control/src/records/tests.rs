@@ -64,18 +64,24 @@ async fn a_call_is_live_until_it_has_ended_and_keeps_its_quality() {
 }
 
 #[tokio::test]
-async fn calls_of_an_earlier_life_are_ended_and_listed_newest_first() {
+async fn ended_calls_are_listed_newest_first_and_nothing_live_is_left_of_them() {
     let (_folder, records) = records();
     for call in 1..=5 {
-        records.put(&record(call, call * 100)).await.unwrap();
+        let live = record(call, call * 100);
+        let kept = Transaction::new().put(lives::key(TenantId(1), live.call), b"sealed".to_vec());
+        records.put_with(&live, kept).await.unwrap();
     }
-    let reason = CallEnd::ControlRestarted;
-    let ended = records.mark_all_live_ended(TenantId(1), UnixMs(9000), reason).await.unwrap();
-    assert_eq!(ended, 5);
+    let kept =
+        async || list(&*records.store, Prefix::of_index("live")).await.unwrap().entries.len();
+    assert_eq!((records.live(TenantId(1)).await.unwrap().len(), kept().await), (5, 5));
+    records.forget(&record(1, 100)).await.unwrap();
+    for call in 2..=5 {
+        let ended = record(call, call * 100).ended(UnixMs(9000), CallEnd::ControlRestarted);
+        records.put(&ended).await.unwrap();
+    }
     let newest = records.ended(TenantId(1), 2).await.unwrap();
     assert_eq!(newest.iter().map(|r| r.call.0).collect::<Vec<_>>(), [5, 4]);
-    assert!(newest.iter().all(|r| r.reason == Some(reason) && r.ended == Some(UnixMs(9000))));
-    assert_eq!(records.mark_all_live_ended(TenantId(1), UnixMs(9001), reason).await.unwrap(), 0);
+    assert_eq!((records.live(TenantId(1)).await.unwrap().len(), kept().await), (0, 0));
 }
 
 #[tokio::test]

@@ -20,7 +20,19 @@ pub use token::{TOKEN_KEY_BYTES, TokenClaims, TokenKeys};
 use kakehashi_wire::id::{AccountId, TenantId};
 
 /// An account with the tenant it belongs to: neither is used without the other.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(
+    rkyv::Archive,
+    rkyv::Serialize,
+    rkyv::Deserialize,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+)]
 pub struct AccountKey {
     /// Its tenant.
     pub tenant: TenantId,

@@ -1,13 +1,13 @@
 //! The live sessions of the node: one for each device, a few for each account.
 
-use super::{AccountKey, Tally, Whom};
+use super::{AccountKey, Epochs, Tally, Whom};
 use crate::capacity::{SESSIONS_MAX, SESSIONS_PER_ACCOUNT_MAX};
 use kakehashi_wire::id::{DeviceId, SessionId};
 use kakehashi_wire::terminal::Role;
 use std::collections::HashMap;
 
 /// A terminal that has signed in.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, Clone, PartialEq, Eq, Debug)]
 pub struct Session {
     /// Its number.
     pub id: SessionId,
@@ -23,6 +23,8 @@ pub struct Session {
     pub role: Role,
     /// Which device holds it.
     pub device: DeviceId,
+    /// In which epochs it was let in last.
+    pub epochs: Epochs,
     /// When it began.
     pub since: crate::clock::UnixMs,
 }
@@ -132,6 +134,7 @@ mod tests {
             display: String::new(),
             role: Role::Store,
             device: DeviceId(device),
+            epochs: Epochs { tenant: 1, account: 1, devices: 1 },
             since: crate::clock::UnixMs(0),
         }
     }

@@ -51,7 +51,7 @@ impl Revocation {
 }
 
 /// The epochs in which a right was granted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Epochs {
     /// The tenant's.
     pub tenant: u64,

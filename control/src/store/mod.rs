@@ -30,6 +30,7 @@ pub use etcd::Etcd;
 pub use fence::Fenced;
 pub use key::{Key, KeyError, Prefix};
 pub use moving::{MoveError, Sum};
+pub(crate) use record::damaged;
 pub use record::{Record, decode, encode, hex_id};
 pub use settings::{Engine, EtcdSettings, StoreSettings};
 pub use transaction::{Compare, Expected, Transaction};

@@ -160,10 +160,10 @@ async fn a_killed_node_comes_back_with_everything_it_had_acknowledged() {
     let _relay = Relay::connect(&kept.pki, kept.relays, 1).await;
     let sign_in = async |login: &str| {
         let mut terminal = kept.connect().await;
-        terminal.sign_in("shop", login, PASSWORD, 1).await.unwrap();
-        terminal
+        let signed_in = terminal.sign_in("shop", login, PASSWORD, 1).await.unwrap();
+        (terminal, signed_in.token)
     };
-    let (mut a, mut b) = (sign_in("a").await, sign_in("b").await);
+    let ((mut a, token), (mut b, _)) = (sign_in("a").await, sign_in("b").await);
     let call = a.invite("b").await.unwrap();
     b.incoming().await;
     b.accept(call).await;
@@ -172,8 +172,15 @@ async fn a_killed_node_comes_back_with_everything_it_had_acknowledged() {
     drop(node);
 
     let _node = kept.again();
-    assert_eq!(calls(data).await, (0, vec![Some(CallEnd::ControlRestarted)]));
-    sign_in("a").await;
+    assert_eq!(calls(data).await, (1, vec![]), "it goes on");
+    let mut a = kept.connect().await;
+    assert_eq!(a.resume(&token, 1).await.unwrap().calls, [call]);
+    a.members().await;
+    a.ready().await;
+    // A sign-in with the password begins anew.
+    sign_in("b").await;
+    assert_eq!(a.call_ended().await, CallEnd::PeerLost);
+    assert_eq!(calls(data).await, (0, vec![Some(CallEnd::PeerLost)]));
 }
 
 #[tokio::test]

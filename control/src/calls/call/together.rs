@@ -6,12 +6,18 @@ use crate::capacity::{ABSORBED_KEPT_MAX, CALL_MEMBERS_MAX, CALL_PARTIES_MAX};
 use crate::clock::{Now, UnixMs};
 use crate::sessions::AccountKey;
 use kakehashi_wire::id::{CallId, LegId, RelayId, SessionId};
+use rkyv::rancor::Source;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A call that becomes part of another when the other's next round begins, and goes on as it was if
 /// that never happens.
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+#[rkyv(serialize_bounds(__S: rkyv::ser::Writer + rkyv::ser::Allocator, __S::Error: Source))]
+#[rkyv(deserialize_bounds(__D::Error: Source))]
+#[rkyv(bytecheck(bounds(__C: rkyv::validation::ArchiveContext, __C::Error: Source)))]
 pub struct Merging {
+    #[rkyv(omit_bounds)]
     with: Call,
     /// The places of its members in the other call.
     guests: Vec<usize>,
@@ -42,6 +48,11 @@ pub struct Entered {
 
 impl Merging {
     /// The call that becomes part of another.
+    pub(super) fn with(&self) -> &Call {
+        &self.with
+    }
+
+    /// The same, to change it.
     pub(super) fn with_mut(&mut self) -> &mut Call {
         &mut self.with
     }

@@ -7,25 +7,29 @@ use crate::entropy::Entropy;
 use crate::placement::Seat;
 use kakehashi_wire::id::{LegId, RelayId};
 use kakehashi_wire::media::{Address, RelayPath};
+use rkyv::with::Skip;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How a relay stands in a round.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Tenure {
     /// The members send over it, or could.
     InUse {
         /// Since when they know it.
+        #[rkyv(with = Skip)]
         since: Duration,
     },
     /// It is being told of the legs; the members know nothing of it.
     Joining {
         /// Since when.
+        #[rkyv(with = Skip)]
         since: Duration,
     },
     /// The members have been told to leave it.
     Leaving {
         /// Until when it keeps the legs.
+        #[rkyv(with = Skip)]
         until: Duration,
     },
 }
@@ -76,6 +80,18 @@ pub struct InUse {
 }
 
 impl CallMedia {
+    /// Another core has taken the call up at `now`; a relay that was to be left keeps its legs until
+    /// everybody may be back.
+    pub(in crate::calls) fn restart(&mut self, now: Duration, until: Duration) {
+        for place in &mut self.places {
+            place.tenure = match place.tenure {
+                Tenure::InUse { .. } => Tenure::InUse { since: now },
+                Tenure::Joining { .. } => Tenure::Joining { since: now },
+                Tenure::Leaving { .. } => Tenure::Leaving { until },
+            };
+        }
+    }
+
     /// The relays that the members know and may use, primary first.
     pub fn in_use(&self) -> impl Iterator<Item = InUse> + '_ {
         self.places.iter().enumerate().filter_map(|(nth, place)| match place.tenure {

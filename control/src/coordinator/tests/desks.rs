@@ -16,6 +16,7 @@ pub(super) fn desk(name: &str, agents: &[u64]) -> Desk {
 impl World {
     pub(super) fn set_desks(&mut self, tenant: u64, revision: u64, desks: Vec<Desk>) {
         let list = DeskList { revision: Revision(revision), desks };
+        self.desks.insert(TenantId(tenant), list.clone());
         self.input(Input::Desks(TenantId(tenant), list));
     }
 
@@ -339,8 +340,8 @@ fn a_call_whose_record_is_not_written_leaves_no_place_behind() {
     world.wait(2 * SECOND);
     let call = world.call_desk(2, "reception").unwrap();
     assert_eq!(world.heard(11), ["Incoming login-2 reception"]);
-    world.input(Input::Stop);
-    assert_eq!(world.disk[&call].reason, Some(CallEnd::ControlRestarted));
+    world.input(Input::EndCall(call));
+    assert_eq!(world.disk[&call].reason, Some(CallEnd::EndedByOperator));
     world.assert_clean();
 }
 

@@ -5,6 +5,7 @@
 mod desks;
 mod ends;
 mod sessions;
+mod take_over;
 
 use super::*;
 use crate::calls::Standing;
@@ -72,6 +73,7 @@ enum Act {
     Wait(u64),
     Disk(bool),
     RelaysAnswer(bool),
+    TakeOver(take_over::TakeOver),
     LinkDown(u32),
     LinkUp(u32),
     Restart(u32),
@@ -121,6 +123,7 @@ fn act() -> impl Strategy<Value = Act> {
         10 => (0_u64..2_000).prop_map(Act::Wait),
         3 => (0_u64..60_000).prop_map(Act::Wait),
         3 => rarely().prop_map(Act::Disk),
+        6 => take_over::take_over(0..ACCOUNTS * DEVICES).prop_map(Act::TakeOver),
         8 => rarely().prop_map(|silent| Act::RelaysAnswer(!silent)),
         2 => (1_u32..4).prop_map(Act::LinkDown),
         6 => (1_u32..4).prop_map(Act::LinkUp),
@@ -264,6 +267,7 @@ impl Life {
                 self.world.relays_answer = answer;
                 self.world.input(Input::Tick);
             }
+            Act::TakeOver(ref act) => self.take_over(act),
             Act::LinkDown(relay) => self.world.link_down(relay),
             Act::LinkUp(relay) => self.world.link_up(relay),
             Act::Restart(relay) => self.world.restart(relay),
@@ -459,6 +463,7 @@ impl Life {
         self.check_members()?;
         self.check_legs()?;
         self.check_desks()?;
+        self.check_kept()?;
         self.check_received()
     }
 
