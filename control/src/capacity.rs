@@ -5,6 +5,8 @@
 //! ([`CONNECTION_WINDOW_BYTES`] + [`SEND_WINDOW_BYTES`]) at the very worst; in practice a
 //! connection that has not signed in holds one header and at most one sign-in message.
 
+pub mod nodes;
+
 use crate::accounts::guard::GuessRate;
 use crate::accounts::names::LOGIN_BYTES_MAX;
 use kakehashi_wire::limits::MESSAGE_BODY_BYTES_MAX;

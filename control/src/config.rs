@@ -1,14 +1,17 @@
 //! The node's settings: `control.toml`.
 
+use crate::capacity::nodes::NODES_MAX;
 use crate::capacity::{
     CONNECTIONS_PER_ADDRESS_DEFAULT, GRACE_S_DEFAULT, GRACE_S_MOST, LEG_RATE_MAX_KBPS_DEFAULT,
     LEG_RATE_MAX_KBPS_LEAST, TOKEN_HOURS_DEFAULT, TOKEN_HOURS_MOST,
 };
 use crate::coordinator::Settings;
+use crate::nodes::{NodeName, Peer};
 use crate::policy::{Isolation, MediaFacts};
 use crate::store::StoreSettings;
 use kakehashi_wire::secret::Suite;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,6 +40,8 @@ pub struct Config {
     pub relays: Relays,
     /// The door for operators.
     pub api: ApiSettings,
+    /// Other nodes of the same cell.
+    pub node: NodeSettings,
     /// How calls go.
     pub calls: CallSettings,
     /// How passwords are checked.
@@ -89,6 +94,18 @@ pub struct ApiSettings {
     pub certificate: PathBuf,
     /// The key of that certificate.
     pub key: PathBuf,
+}
+
+/// Other nodes of the same cell.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodeSettings {
+    /// Where nodes connect.
+    pub listen: SocketAddr,
+    /// This node's name among them.
+    pub name: NodeName,
+    /// The others; none if this node is alone.
+    pub peers: Vec<Peer>,
 }
 
 /// How calls go.
@@ -149,6 +166,7 @@ impl Default for Config {
             terminals: Terminals::default(),
             relays: Relays::default(),
             api: ApiSettings::default(),
+            node: NodeSettings::default(),
             calls: CallSettings::default(),
             sign_in: SignInSettings::default(),
             store: StoreSettings::default(),
@@ -188,6 +206,28 @@ impl Default for ApiSettings {
             certificate: PathBuf::new(),
             key: PathBuf::new(),
         }
+    }
+}
+
+impl Default for NodeSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4436)),
+            name: NodeName::parse("one").expect("invariant: it is a name"),
+            peers: Vec::new(),
+        }
+    }
+}
+
+impl NodeSettings {
+    fn checks(&self) -> [(bool, &'static str, &'static str); 2] {
+        let names: BTreeSet<_> = self.peers.iter().map(|peer| &peer.name).collect();
+        let others = names.len() == self.peers.len() && !names.contains(&self.name);
+        let few = self.peers.len() < NODES_MAX;
+        [
+            (others, "node.peers", "must name each other node once, and not this one"),
+            (few, "node.peers", "must be at most 8"),
+        ]
     }
 }
 
@@ -319,7 +359,7 @@ impl Config {
             ),
         ];
         let checks = checks.into_iter().chain(self.sign_in.checks()).chain(self.store.checks());
-        match { checks }.find(|(good, ..)| !good) {
+        match checks.chain(self.node.checks()).find(|(good, ..)| !good) {
             Some((_, setting, problem)) => Err(ConfigError::Value { setting, problem }),
             None => Ok(()),
         }
@@ -412,6 +452,8 @@ mod tests {
             ("[store.etcd]\nkey = \"k.pem\"", "store.etcd.certificate"),
             ("[store.etcd]\nuser = \"kakehashi\"", "store.etcd.user"),
             ("[store.etcd]\nprefix = \"kakehashi\"", "store.etcd.prefix"),
+            ("[node]\npeers = [\"b\"]", "name@host:port"),
+            ("[node]\npeers = [\"one@h:1\"]", "node.peers"),
             ("data = ", "data"),
         ];
         for (text, expected) in cases {

@@ -27,6 +27,7 @@ pub mod gate;
 pub mod lives;
 pub mod missed;
 pub mod node;
+pub mod nodes;
 pub mod pki;
 pub mod placement;
 pub mod policy;

@@ -4,18 +4,18 @@ use crate::accounts::{Accounts, AccountsConfig};
 use crate::admin::{Live, Service};
 use crate::api::{self, Api, ApiListener, OperatorToken};
 use crate::audit::{Audit, AuditError};
+use crate::capacity::nodes::NODE_IDLE;
 use crate::capacity::{FAREWELL_TIMEOUT, HASH_QUEUE_PER_WORKER, IDLE_TIMEOUT, STRANGERS_LOG_EVERY};
 use crate::clock::{Clock, UnixMs};
 use crate::config::{Config, ConfigError};
-use crate::coordinator::{Coordinator, Input};
-use crate::driver::{self, Core};
+use crate::coordinator::Input;
+use crate::driver::{Core, Tasks};
 use crate::entropy::Entropy;
-use crate::fleet::Fleet;
 use crate::fleet::link::{self, Links};
-use crate::gate::identity::{IdentityError, for_operators, for_relays, for_terminals};
+use crate::gate::identity::{IdentityError, for_nodes, for_operators, for_relays, for_terminals};
 use crate::gate::listener::{self, ListenError};
 use crate::gate::{CloseCode, Gate, Limits, Porter, Split, Tokens};
-use crate::lives::{Lives, Sealer};
+use crate::nodes::{Cell, Helm, Seated, Start};
 use crate::pki::{
     Identity, Pki, PkiError, load_identity, load_roots, open_or_create_cell_secret, relay_id_of,
 };
@@ -23,9 +23,9 @@ use crate::records::Records;
 use crate::retention;
 use crate::seldom::Seldom;
 use crate::startup;
-use crate::store::{self, SharedStore, StoreError};
+use crate::store::{self, Embedded, Engine, SharedStore, StoreError};
 use kakehashi_wire::id::Term;
-use quinn::{Endpoint, TokioRuntime, VarInt};
+use quinn::{ClientConfig, Endpoint, TokioRuntime, VarInt};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -87,9 +87,11 @@ pub struct Node {
     pub records: Arc<Records>,
     /// The audit log.
     pub audit: Arc<Audit>,
-    core: Core,
-    carried: JoinHandle<()>,
-    endpoints: [Endpoint; 2],
+    /// Where other nodes reach it, if it has any.
+    pub node_addr: Option<SocketAddr>,
+    helm: Helm,
+    deciding: Deciding,
+    endpoints: Vec<Endpoint>,
     stop: watch::Sender<bool>,
     /// Ended by closing the endpoints and by `stop`.
     servers: [JoinHandle<()>; 4],
@@ -97,6 +99,14 @@ pub struct Node {
     audited: JoinHandle<()>,
     /// Lets terminals in.
     _porter: Porter,
+}
+
+/// What decides, as it is stopped.
+enum Deciding {
+    /// The core of a node alone.
+    Here(Core, Tasks),
+    /// A place among several nodes.
+    Cell(Seated),
 }
 
 /// Runs a node until `stop`, then ends it in good order.
@@ -116,9 +126,20 @@ impl Node {
     /// # Errors
     /// [`ControlError`], for the operator.
     pub async fn start(config: Config) -> Result<Self, ControlError> {
+        Self::start_over(config, None).await
+    }
+
+    /// Starts a node, over a store that it shares with others if one is given.
+    ///
+    /// # Errors
+    /// [`ControlError`], for the operator.
+    pub async fn start_over(
+        config: Config,
+        shared: Option<SharedStore>,
+    ) -> Result<Self, ControlError> {
         config.check()?;
         let entropy = Entropy::system();
-        let (parts, audited) = Parts::open(&config, &entropy).await?;
+        let (parts, audited) = Parts::open(&config, &entropy, shared).await?;
         let porter = Porter::start().map_err(ControlError::Porter)?;
         let listeners = listen(&config, &entropy, &porter)?;
         let url = config.api_url(listeners.api_addr);
@@ -127,18 +148,24 @@ impl Node {
         let keys = startup::token_keys(&parts.store, &entropy, UnixMs::now()).await?;
         let hours = u64::from(config.sign_in.token_hours);
         let tokens = Tokens::new(keys, Duration::from_secs(hours * 3600));
-        let leg_lifetime = Duration::from_secs(config.relays.leg_lifetime_s.into());
-        let generations = startup::reserve_generations(&parts.store).await?;
-        let fleet = Fleet::new(Term::ALONE, generations, leg_lifetime);
-        let coordinator = Coordinator::new(config.core(), entropy.clone(), fleet);
         let clock = Clock::start();
-        let (core, carried) = parts.start(coordinator, clock).await?;
-
+        let start = Start {
+            settings: config.core(),
+            leg_lifetime: Duration::from_secs(config.relays.leg_lifetime_s.into()),
+            entropy: entropy.clone(),
+            clock,
+            accounts: Arc::clone(&parts.accounts),
+            secret: open_or_create_cell_secret(&config.pki(), &entropy)?,
+        };
+        let mut endpoints = vec![listeners.terminals.clone(), listeners.relays.clone()];
+        endpoints.extend(listeners.nodes.as_ref().map(|(endpoint, ..)| endpoint.clone()));
+        let node_addr = listeners.nodes.as_ref().map(|(.., address)| *address);
+        let (helm, deciding) = decide(start, listeners.nodes, &config, &parts.store).await?;
         let (accounts, audit) = (Arc::clone(&parts.accounts), Arc::clone(&parts.audit));
-        let gate = Gate::new(accounts, core.clone(), audit, (entropy.clone(), clock), tokens);
+        let gate = Gate::new(accounts, helm.clone(), audit, (entropy.clone(), clock), tokens);
         let limits = Limits::with_per_address(config.terminals.connections_per_address);
         let links = Links {
-            core: core.clone(),
+            helm: helm.clone(),
             heartbeat: Duration::from_millis(config.relays.heartbeat_ms.into()),
             lost_after: Duration::from_millis(config.relays.lost_after_ms.into()),
             relay_of: relay_id_of,
@@ -158,7 +185,7 @@ impl Node {
             serve_api(
                 listeners.api,
                 &parts,
-                core.clone(),
+                helm.clone(),
                 (operator, entropy, clock),
                 stopped.clone(),
             ),
@@ -171,9 +198,10 @@ impl Node {
             accounts: parts.accounts,
             records: parts.records,
             audit: parts.audit,
-            core,
-            carried,
-            endpoints: [listeners.terminals, listeners.relays],
+            node_addr,
+            helm,
+            deciding,
+            endpoints,
             stop,
             servers,
             audited,
@@ -186,21 +214,28 @@ impl Node {
 
     /// What the node says of itself: live calls, sessions, relays.
     pub fn live(&self) -> Arc<dyn Live> {
-        Arc::new(self.core.clone())
+        Arc::new(self.helm.clone())
     }
 
     /// Ends the node: sessions are told, records written, ports and files freed.
     pub async fn stop(self) {
         tracing::info!("stopping");
         let _last = self.stop.send(true);
-        let [terminals, relays] = self.endpoints;
-        terminals.set_server_config(None);
-        relays.set_server_config(None);
-        self.core.input(Input::Stop).await;
-        let _carried = self.carried.await;
+        for endpoint in &self.endpoints {
+            endpoint.set_server_config(None);
+        }
+        match self.deciding {
+            Deciding::Here(core, tasks) => {
+                core.input(Input::Stop).await;
+                tasks.carried_out().await;
+            }
+            Deciding::Cell(seated) => seated.leave().await,
+        }
         // Sessions say their farewell and close by themselves.
-        let _closed = timeout(2 * FAREWELL_TIMEOUT, terminals.wait_idle()).await;
-        for endpoint in [terminals, relays] {
+        if let Some(terminals) = self.endpoints.first() {
+            let _closed = timeout(2 * FAREWELL_TIMEOUT, terminals.wait_idle()).await;
+        }
+        for endpoint in self.endpoints {
             let code = VarInt::from_u32(CloseCode::NodeStopping as u32);
             endpoint.close(code, b"the node is shutting down");
             let _closed = timeout(FAREWELL_TIMEOUT, endpoint.wait_idle()).await;
@@ -213,12 +248,27 @@ impl Node {
     }
 }
 
+/// Starts what decides: a core, or a place among the nodes that have one.
+async fn decide(
+    start: Start,
+    nodes: Option<(Endpoint, ClientConfig, SocketAddr)>,
+    config: &Config,
+    store: &SharedStore,
+) -> Result<(Helm, Deciding), ControlError> {
+    let Some((endpoint, tls, _)) = nodes else {
+        let (core, tasks) = start.begin(Term::ALONE, store).await?;
+        return Ok((Helm::Here(core.clone()), Deciding::Here(core, tasks)));
+    };
+    let (me, peers) = (config.node.name.clone(), config.node.peers.clone());
+    let seated = Cell { me, peers, endpoint, tls, store: Arc::clone(store) }.join(start);
+    Ok((seated.helm.clone(), Deciding::Cell(seated)))
+}
+
 /// What is kept on disk.
 struct Parts {
     store: SharedStore,
     accounts: Arc<Accounts>,
     records: Arc<Records>,
-    lives: Arc<Lives>,
     audit: Arc<Audit>,
 }
 
@@ -227,32 +277,30 @@ impl Parts {
     async fn open(
         config: &Config,
         entropy: &Entropy,
+        shared: Option<SharedStore>,
     ) -> Result<(Self, JoinHandle<()>), ControlError> {
+        let is_own = shared.is_none() && config.store.engine == Engine::Embedded;
+        if is_own && !config.node.peers.is_empty() {
+            // Each would lead over a store of its own.
+            let (setting, problem) =
+                ("node.peers", "needs a store that the nodes share: `store.engine = \"etcd\"`");
+            return Err(ConfigError::Value { setting, problem }.into());
+        }
         std::fs::create_dir_all(&config.data)
             .map_err(|error| ControlError::Data { path: config.data.clone(), error })?;
-        let store = store::open(&config.store, &config.store_file()).await?;
+        // Records that no other node is to change stay with this one.
+        let own: SharedStore = Arc::new(Embedded::open(&config.store_file())?);
+        let store = match (shared, config.store.engine) {
+            (Some(shared), _) => shared,
+            (None, Engine::Embedded) => Arc::clone(&own),
+            (None, Engine::Etcd) => store::open(&config.store, &config.store_file()).await?,
+        };
         let accounts = Accounts::new(Arc::clone(&store), hashing(config, entropy));
         let accounts = Arc::new(accounts.map_err(ControlError::Threads)?);
         let records = Arc::new(Records::new(Arc::clone(&store)));
-        let secret = open_or_create_cell_secret(&config.pki(), entropy)?;
-        let sealer = Sealer::new(&secret, entropy.clone());
-        let lives = Arc::new(Lives::new(Arc::clone(&store), sealer));
-        let opened =
-            Audit::open(Arc::clone(&store), &config.data, &config.pki(), UnixMs::now).await?;
+        let opened = Audit::open(own, &config.data, &config.pki(), UnixMs::now).await?;
         let (audit, audited) = (Arc::new(opened.0), opened.1);
-        Ok((Self { store, accounts, records, lives, audit }, audited))
-    }
-
-    /// Starts the core with the calls that were going on.
-    async fn start(
-        &self,
-        mut coordinator: Coordinator,
-        clock: Clock,
-    ) -> Result<(Core, JoinHandle<()>), StoreError> {
-        let (people, calls) = ((&*self.accounts, &*self.records), (&self.store, &*self.lives));
-        let first = startup::take_over(&mut coordinator, clock.now(), people, calls).await?;
-        let kept = (Arc::clone(&self.records), Arc::clone(&self.lives));
-        Ok(driver::start(coordinator, clock, kept, Arc::clone(&self.store), first))
+        Ok((Self { store, accounts, records, audit }, audited))
     }
 }
 
@@ -276,6 +324,8 @@ struct Listeners {
     relay_addr: SocketAddr,
     api: ApiListener,
     api_addr: SocketAddr,
+    /// Where other nodes connect, and how they are dialled; none if there are none.
+    nodes: Option<(Endpoint, ClientConfig, SocketAddr)>,
 }
 
 fn listen(config: &Config, entropy: &Entropy, porter: &Porter) -> Result<Listeners, ControlError> {
@@ -294,6 +344,10 @@ fn listen(config: &Config, entropy: &Entropy, porter: &Porter) -> Result<Listene
     let authority = if own(&inner.ca) { load_roots(&inner.ca)? } else { pki.roots()? };
     let for_operators = for_operators(identity(&config.api.certificate, &config.api.key)?)?;
     let for_terminals = for_terminals(identity(&outer.certificate, &outer.key)?)?;
+    let between_nodes = match config.node.peers.is_empty() {
+        true => None,
+        false => Some(for_nodes(pki.issue_node(&config.node.name, now)?, pki.roots()?)?),
+    };
     let for_relays = for_relays(identity(&inner.certificate, &inner.key)?, authority)?;
     let lost = Duration::from_millis(inner.lost_after_ms.into());
     let split = Split::new(porter.handle(), Handle::current());
@@ -309,7 +363,20 @@ fn listen(config: &Config, entropy: &Entropy, porter: &Porter) -> Result<Listene
             error,
         })
     };
+    let nodes = match between_nodes {
+        None => None,
+        Some((server, client)) => {
+            let wished = config.node.listen;
+            let nodes =
+                listener::listen(wished, "node.listen", server, NODE_IDLE, Arc::new(TokioRuntime))?;
+            let mut tls = ClientConfig::new(Arc::new(client));
+            tls.transport_config(Arc::new(listener::transport(NODE_IDLE)));
+            let address = bound(&nodes, wished, "node.listen")?;
+            Some((nodes, tls, address))
+        }
+    };
     Ok(Listeners {
+        nodes,
         terminal_addr: bound(&terminals, outer.listen, "terminals.listen")?,
         relay_addr: bound(&relays, inner.listen, "relays.listen")?,
         api_addr: api.address,
@@ -322,7 +389,7 @@ fn listen(config: &Config, entropy: &Entropy, porter: &Porter) -> Result<Listene
 fn serve_api(
     listener: ApiListener,
     parts: &Parts,
-    core: Core,
+    helm: Helm,
     (operator, entropy, clock): (OperatorToken, Entropy, Clock),
     stopped: watch::Receiver<bool>,
 ) -> JoinHandle<()> {
@@ -330,7 +397,7 @@ fn serve_api(
         accounts: Arc::clone(&parts.accounts),
         records: Arc::clone(&parts.records),
         audit: Arc::clone(&parts.audit),
-        live: Arc::new(core),
+        live: Arc::new(helm),
         now: UnixMs::now,
     };
     tokio::spawn(api::serve(listener, Api::new(service, operator, entropy, clock), stopped))

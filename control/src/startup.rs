@@ -72,6 +72,20 @@ pub async fn token_keys(
     entropy: &Entropy,
     now: UnixMs,
 ) -> Result<TokenKeys, StoreError> {
+    loop {
+        match settled_token_keys(store, entropy, now).await {
+            // Another node has just made them.
+            Err(StoreError::Conflict) => {}
+            settled => return settled,
+        }
+    }
+}
+
+async fn settled_token_keys(
+    store: &SharedStore,
+    entropy: &Entropy,
+    now: UnixMs,
+) -> Result<TokenKeys, StoreError> {
     let key = Key::of_index(format_args!("token-keys"))
         .expect("invariant: the key is short and printable");
     let found = store.get(&key).await?;
@@ -227,6 +241,29 @@ mod tests {
             let keys = token_keys(&store, &Entropy::system(), now).await.unwrap();
             let token = token.get_or_insert_with(|| keys.token(claims));
             assert_eq!(keys.read(token, now), Some(claims).filter(|_| counts), "after {after} ms");
+        }
+    }
+
+    #[tokio::test]
+    async fn nodes_that_start_together_have_the_same_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: SharedStore = Arc::new(Embedded::open(&folder.path().join("store")).unwrap());
+        let entropy = Entropy::system();
+        let made = || token_keys(&store, &entropy, UnixMs(1));
+        let (one, two, three) = tokio::join!(made(), made(), made());
+        let claims = TokenClaims {
+            account: AccountKey { tenant: TenantId(1), account: AccountId(2) },
+            tenant_epoch: 3,
+            account_epoch: 4,
+            device: DeviceId(5),
+            device_key: DeviceKey([6; 32]),
+            session: SessionId(7),
+            issued: UnixMs(1),
+            expires: UnixMs(9),
+        };
+        let token = one.unwrap().token(claims);
+        for keys in [two.unwrap(), three.unwrap()] {
+            assert_eq!(keys.read(&token, UnixMs(2)), Some(claims));
         }
     }
 

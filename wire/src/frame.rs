@@ -37,6 +37,9 @@ pub struct FrameHeader {
     body_bytes: u32,
 }
 
+/// ALPN of the link between two nodes of control.
+pub const ALPN_NODE: &[u8] = b"kakehashi-node/1";
+
 /// Why an outer header was not accepted. The connection cannot be used after any of these.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]

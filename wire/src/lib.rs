@@ -6,9 +6,9 @@
 //!
 //! - what terminals and relays exchange over UDP: [`rtp`], [`rtcp`] with [`feedback`], [`stun`],
 //!   told apart by [`datagram`];
-//! - what travels inside QUIC: messages between a terminal and control ([`terminal`]) and between
-//!   control and a relay ([`relay`]), each in the fixed outer header of [`frame`], which
-//!   also holds the reader that finds them in a stream of bytes.
+//! - what travels inside QUIC: messages between a terminal and control ([`terminal`]), between
+//!   control and a relay ([`relay`]) and between two nodes of control ([`node`]), each in the fixed
+//!   outer header of [`frame`], which also holds the reader that finds them in a stream of bytes.
 //!
 //! Every byte of the second family is drawn in `wire/FORMAT.md`.
 
@@ -31,6 +31,7 @@ pub mod limits;
 pub mod media;
 #[macro_use]
 mod message;
+pub mod node;
 pub mod relay;
 pub mod rtcp;
 pub mod rtcp_renumber;

@@ -66,6 +66,19 @@ pub const SHARDS_PER_RELAY_MAX: usize = 256;
 /// Named counters one report may carry.
 pub const COUNTERS_PER_REPORT_MAX: usize = 128;
 
+/// Longest name of a node: one label of a DNS name.
+pub const NODE_NAME_BYTES_MAX: usize = 63;
+
+/// Longest message for a terminal that a node passes on, header included: all of control's are
+/// shorter than this by half; the rest of a message names who gets it.
+pub const SAID_BYTES_MAX: usize = MESSAGE_BODY_BYTES_MAX - 16 * 1024;
+
+/// Sessions that one push names: as many as fit beside the longest thing said.
+pub const SESSIONS_PER_PUSH_MAX: usize = 1_024;
+
+/// Bytes of rows in one message: three quarters of it.
+pub const ROWS_BYTES_MAX: usize = MESSAGE_BODY_BYTES_MAX * 3 / 4;
+
 /// Bytes of a presence entry beside its names; `tests/golden.rs` encodes the fullest messages.
 const PRESENCE_ENTRY_BYTES: usize = 17;
 
@@ -86,3 +99,4 @@ const _: () = assert!(
 const _: () =
     assert!(LIST_BYTES + ORDERS_PER_BATCH_MAX * ORDER_BYTES_MAX <= MESSAGE_BODY_BYTES_MAX * 2 / 3);
 const _: () = assert!(ROLLOVERS_PER_REPORT_MAX * 8 <= MESSAGE_BODY_BYTES_MAX / 2);
+const _: () = assert!(SAID_BYTES_MAX + 8 * SESSIONS_PER_PUSH_MAX + 64 <= MESSAGE_BODY_BYTES_MAX);

@@ -157,6 +157,22 @@ impl ResumeToken {
     }
 }
 
+/// A message for a terminal, encoded: some hold keys.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop, Archive, Serialize, Deserialize)]
+pub struct SaidBytes(Vec<u8>);
+
+impl SaidBytes {
+    /// Keeps bytes as a secret.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// A password as typed by a person.
 #[derive(Clone, Zeroize, ZeroizeOnDrop, Archive, Serialize, Deserialize)]
 pub struct Password(String);

@@ -21,6 +21,7 @@ pub use joining::{AddDesk, AddDeskFailed, AddFailed, AddMember, Listen, Merge, M
 pub use password::ChangePassword;
 pub use ping::Ping;
 pub use presence::{Presence, PresenceEntry, PresenceState};
+pub(crate) use resume::token;
 pub use resume::{Resume, Resumed, TokenRenewed};
 pub use role::Role;
 pub use within::{ChooseLayer, Hold, Layer, MemberPhase, MemberState, Members, Mute, Share};
@@ -559,7 +560,7 @@ impl Check for Accept {
 
 impl Check for SignedIn {
     fn check(&self) -> Result<(), &'static str> {
-        resume::token(&self.token)?;
+        token(&self.token)?;
         name("display", &self.display)
     }
 }

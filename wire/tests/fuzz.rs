@@ -6,6 +6,7 @@
 use kakehashi_wire::datagram::DatagramKind;
 use kakehashi_wire::frame::{FrameHeader, Reader};
 use kakehashi_wire::limits::FEEDBACK_BYTES_MAX;
+use kakehashi_wire::node::{FromNode, ToNode};
 use kakehashi_wire::relay::{FromRelay, ToRelay};
 use kakehashi_wire::rtcp::{RtcpPacket, RtcpView, RtcpWriter};
 use kakehashi_wire::rtp::RtpView;
@@ -144,6 +145,18 @@ fn relay_messages() {
     });
 }
 
+#[test]
+fn node_messages() {
+    bolero::check!().with_type::<(u8, Vec<u8>)>().for_each(|(kind, body)| {
+        if let Ok(message) = FromNode::decode(0x0500 | u16::from(kind % 16), body) {
+            assert!(message.encode().is_ok());
+        }
+        if let Ok(message) = ToNode::decode(0x0600 | u16::from(kind % 8), body) {
+            assert!(message.encode().is_ok());
+        }
+    });
+}
+
 /// Real messages with a few bytes changed reach deeper than noise does.
 #[test]
 fn altered_messages() {
@@ -162,5 +175,7 @@ fn altered_messages() {
         let _ = ToTerminal::decode(header.kind(), body);
         let _ = ToRelay::decode(header.kind(), body);
         let _ = FromRelay::decode(header.kind(), body);
+        let _ = FromNode::decode(header.kind(), body);
+        let _ = ToNode::decode(header.kind(), body);
     });
 }

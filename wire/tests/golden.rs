@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
+#[path = "golden/node.rs"]
+mod node;
+
 use kakehashi_wire::DecodeError;
 use kakehashi_wire::device::{DeviceKey, DeviceProof};
 use kakehashi_wire::frame::FrameHeader;
@@ -15,6 +18,7 @@ use kakehashi_wire::id::{
 use kakehashi_wire::media::{
     Codec, RelayPath, RelayRole, SealedDownlink, Sender, StreamKind, StreamOffer, StreamPlan,
 };
+use kakehashi_wire::node::{FromNode, ToNode};
 use kakehashi_wire::relay::{
     Counter, CounterReport, FromRelay, Hello, InstallLeg, LegLane, LegStream, NodeHeartbeat, Order,
     OrderResult, Orders, OrdersDone, Outcome, Outdated, RelayHeartbeat, RemoveLeg, RenewLeg,
@@ -359,6 +363,7 @@ macro_rules! lines {
                 let _ = <$family>::decode(header.kind(), &body[..length]);
             }
         }
+        seen.dedup();
         assert_eq!(seen, <$family>::KINDS, "every message has a sample, in order");
     }};
 }
@@ -370,6 +375,8 @@ fn every_message_keeps_its_bytes() {
     lines!(lines, ToTerminal, to_terminal());
     lines!(lines, ToRelay, to_relay());
     lines!(lines, FromRelay, from_relay());
+    lines!(lines, FromNode, node::from_node());
+    lines!(lines, ToNode, node::to_node());
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden.txt");
     if std::env::var_os("KAKEHASHI_WRITE_GOLDEN").is_some() {
         std::fs::write(path, &lines).unwrap();

@@ -319,6 +319,15 @@ impl Accounts {
         Ok(tenants)
     }
 
+    /// A tenant as it is kept by now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn known_tenant(&self, id: TenantId) -> Result<Option<KnownTenant>, StoreError> {
+        let found: Option<(Tenant, Revision)> = self.read(&tenant_key(id)).await?;
+        Ok(found.map(|(tenant, revision)| KnownTenant { tenant, revision }))
+    }
+
     async fn read<T: Record>(
         &self,
         key: &crate::store::Key,

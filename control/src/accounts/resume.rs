@@ -4,7 +4,8 @@ use super::guard::{Guess, Origin, TooOften};
 use super::model::{AccountRecord, DevicesRecord, account_key, devices_key, tenant_key};
 use super::{Accounts, Standing, StoreError, Tenant, Verified};
 use crate::clock::Now;
-use crate::sessions::{AccountKey, TokenClaims};
+use crate::sessions::{AccountKey, Epochs, TokenClaims};
+use kakehashi_wire::id::DeviceId;
 use std::sync::PoisonError;
 
 /// Why a session is not resumed.
@@ -49,6 +50,28 @@ impl Accounts {
         admitted.map(drop).map_err(|TooOften { retry_after }| ResumeRefusal::Busy {
             retry_after_ms: u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX),
         })
+    }
+
+    /// Whether what was granted to `account` on `device` in these epochs still counts.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn still_counts(
+        &self,
+        account: AccountKey,
+        device: DeviceId,
+        granted: Epochs,
+    ) -> Result<bool, StoreError> {
+        let AccountKey { tenant, account } = account;
+        let keys = (tenant_key(tenant), account_key(tenant, account));
+        let (about, record) =
+            tokio::try_join!(self.read::<Tenant>(&keys.0), self.read::<AccountRecord>(&keys.1))?;
+        let Some(((record, _), (about, _))) = record.zip(about) else { return Ok(false) };
+        let is_active = [record.account.standing, about.standing] == [Standing::Active; 2];
+        let verified = Verified::of(record, about);
+        let (now, then) = (verified.epochs, granted);
+        let counts = (now.tenant, now.account) == (then.tenant, then.account);
+        Ok(is_active && counts && verified.may_use(device))
     }
 
     async fn still_granted(&self, claims: &TokenClaims) -> Result<Option<Verified>, StoreError> {

@@ -2,7 +2,7 @@
 
 use super::audited::{Audited, audited, begin, ended};
 use super::rights::NotAllowed;
-use super::{Answer, Asker, CallRow, Refused, Request, Service, SessionRow, StatusRow};
+use super::{Answer, Asker, CallRow, NoLead, Refused, Request, Service, SessionRow, StatusRow};
 use crate::accounts::{AccountError, Added, NewAccount, Tenant};
 use crate::audit::{Audit, Entry};
 use crate::capacity::ADMIN_ROWS_MAX;
@@ -80,7 +80,7 @@ async fn act(service: &Service, request: Request) -> Result<Answer, Refused> {
         }
         Request::Suspend { subject } => {
             let revocation = accounts.suspend(&subject, (service.now)()).await?;
-            service.live.revoke(revocation).await;
+            service.live.revoke(revocation).await.map_err(written)?;
             Ok(Answer::Done {})
         }
         Request::Reactivate { subject } => {
@@ -107,7 +107,7 @@ async fn act(service: &Service, request: Request) -> Result<Answer, Refused> {
         Request::Calls { tenant, ended } => calls(service, tenant.as_deref(), ended).await,
         Request::CallEnd { tenant, call } => end_call(service, tenant.as_deref(), call).await,
         Request::Sessions { tenant } => sessions(service, tenant.as_deref()).await,
-        Request::Relays {} => Ok(Answer::Relays { rows: service.live.relays().await }),
+        Request::Relays {} => Ok(Answer::Relays { rows: service.live.relays().await? }),
         Request::RelayDrain { relay, on } => drain(service, relay, on).await,
         Request::Status {} => status(service).await,
         Request::AuditList { before, limit } => {
@@ -130,6 +130,12 @@ async fn add_tenant(
     let limits = TenantLimits { accounts: accounts.unwrap_or(usual.accounts), ..usual };
     let tenant = service.accounts.add_tenant(name, limits, (service.now)()).await?;
     Ok(Answer::Tenants { rows: vec![tenant] })
+}
+
+/// The store has a change that nobody could be told of.
+fn written(error: NoLead) -> Refused {
+    let message = format!("the change is written, but {error}, and it counts everywhere then");
+    Refused::busy(message)
 }
 
 async fn find(service: &Service, name: &str) -> Result<Tenant, AccountError> {
@@ -159,7 +165,7 @@ async fn policy(
     let known = service.accounts.set_policy(tenant, limits, rules).await?;
     let policy = known.tenant.policy();
     service.records.forget_old(&known.tenant, (service.now)()).await?;
-    service.live.know(known).await;
+    service.live.know(known).await.map_err(written)?;
     Ok(Answer::TenantPolicy { policy: Box::new(policy) })
 }
 
@@ -172,7 +178,8 @@ async fn set_password(
     let tenant = find(service, tenant).await?;
     let set = service.accounts.set_password(tenant.id, login, password, one_time).await?;
     let account = AccountKey { tenant: tenant.id, account: set.account.id };
-    service.live.revoke(Revocation::of_password(account, set.account.epoch)).await;
+    let revocation = Revocation::of_password(account, set.account.epoch);
+    service.live.revoke(revocation).await.map_err(written)?;
     added(set)
 }
 
@@ -182,7 +189,7 @@ async fn set_role(
     role: Role,
 ) -> Result<Answer, Refused> {
     if let Some(revocation) = service.accounts.set_role(tenant, login, role).await? {
-        service.live.revoke(revocation).await;
+        service.live.revoke(revocation).await.map_err(written)?;
     }
     Ok(Answer::Done {})
 }
@@ -200,12 +207,11 @@ async fn desk_changed(service: &Service, tenant: TenantId, desk: Desk) -> Result
 /// Tells the node of a tenant's desks as they are kept by now.
 async fn desks_changed(service: &Service, tenant: TenantId) -> Result<(), Refused> {
     let desks = service.accounts.desks(tenant).await?;
-    service.live.set_desks(tenant, desks).await;
-    Ok(())
+    service.live.set_desks(tenant, desks).await.map_err(written)
 }
 
 async fn drain(service: &Service, relay: RelayId, on: bool) -> Result<Answer, Refused> {
-    if service.live.drain(relay, on).await {
+    if service.live.drain(relay, on).await? {
         return Ok(Answer::Done {});
     }
     let message =
@@ -222,7 +228,7 @@ async fn end_call(
         Some(name) => Some(find(service, name).await?.id),
         None => None,
     };
-    if service.live.end_call(tenant, call).await {
+    if service.live.end_call(tenant, call).await? {
         return Ok(Answer::Done {});
     }
     let message = format!("no call {call} goes on: `kakehashi call list` shows those that do");
@@ -236,7 +242,7 @@ async fn calls(service: &Service, tenant: Option<&str>, most: usize) -> Result<A
         row.tenant_name = names.get(&row.record.tenant)?.clone();
         Some(row)
     };
-    let live = service.live.live_calls().await.into_iter().filter_map(named).collect();
+    let live = service.live.live_calls().await?.into_iter().filter_map(named).collect();
     let mut ended = Vec::new();
     for tenant in &tenants {
         let left = ADMIN_ROWS_MAX - ended.len();
@@ -253,17 +259,17 @@ async fn sessions(service: &Service, tenant: Option<&str>) -> Result<Answer, Ref
         row.tenant_name = names.get(&row.tenant)?.clone();
         Some(row)
     };
-    let rows = service.live.sessions().await.into_iter().filter_map(named);
+    let rows = service.live.sessions().await?.into_iter().filter_map(named);
     Ok(Answer::Sessions { rows: rows.take(ADMIN_ROWS_MAX).collect() })
 }
 
 async fn status(service: &Service) -> Result<Answer, Refused> {
-    let relays = service.live.relays().await;
+    let relays = service.live.relays().await?;
     let row = StatusRow {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         tenants: service.accounts.tenants().await?.len(),
-        sessions: service.live.sessions().await.len(),
-        calls: service.live.live_calls().await.len(),
+        sessions: service.live.sessions().await?.len(),
+        calls: service.live.live_calls().await?.len(),
         relays_connected: relays.iter().filter(|relay| relay.connected).count(),
         relays: relays.len(),
     };

@@ -347,8 +347,13 @@ pub struct StatusRow {
     pub relays: usize,
 }
 
+/// No node of the cell decides about calls at the moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("no node leads at the moment: try again in some seconds")]
+pub struct NoLead;
+
 /// An answer that is on its way.
-pub type LiveFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type LiveFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, NoLead>> + Send + 'a>>;
 
 /// What the running node tells the admin about itself, and does for it.
 pub trait Live: Send + Sync + 'static {

@@ -1,5 +1,6 @@
 //! Why something was not done.
 
+use super::NoLead;
 use super::rights::NotAllowed;
 use crate::accounts::AccountError;
 use crate::store::StoreError;
@@ -74,6 +75,12 @@ impl From<NotAllowed> for Refused {
             NotAllowed::Role(_) => Self { why: Why::NotAllowed, message: error.to_string() },
             NotAllowed::Tenant(error) => error.into(),
         }
+    }
+}
+
+impl From<NoLead> for Refused {
+    fn from(error: NoLead) -> Self {
+        Self::busy(error.to_string())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sessions come and go.
 
-use super::{Arrival, Coordinator, Output, Rejection};
+use super::{Arrival, Coordinator, Output, rejected};
 use crate::calls::Event;
 use crate::clock::Now;
 use crate::sessions::{Admission, Session};
@@ -16,6 +16,7 @@ impl Coordinator {
             let reason = if is_resumed { Refusal::Expired } else { Refusal::BadCredentials };
             return self.turn_away(id, reason);
         }
+        let is_handed_over = arrival.is_handed_over;
         let Arrival { login, display, role, software, .. } = arrival;
         let (first, since) = (resumes.unwrap_or(id), now.wall);
         let session = Session { id, first, account, login, display, role, device, epochs, since };
@@ -27,6 +28,7 @@ impl Coordinator {
         }
         // Whoever goes on with a session was let in already.
         if older.is_none()
+            && !is_handed_over
             && let Err(reason) = self.may_sign_in(&session, &software, now)
         {
             return self.turn_away(id, reason);
@@ -68,7 +70,7 @@ impl Coordinator {
     }
 
     pub(super) fn turn_away(&mut self, id: SessionId, reason: Refusal) {
-        self.out.push(Output::Arrival(id, Err(Rejection::of(reason))));
+        self.out.push(Output::Arrival(id, Err(rejected(reason))));
     }
 
     pub(super) fn grace_ms(&self) -> u32 {

@@ -36,21 +36,12 @@ use crate::fleet::{Fleet, LinkId, ToLink};
 use crate::missed::{Deed, News};
 use crate::policy::{Act, MediaFacts, Reason, Target, TenantPolicy};
 use crate::records::CallRecord;
-use crate::sessions::{
-    AccountKey, Detached, Epochs, Presences, Pushes, Registry, Revocation, Revoked,
-};
+use crate::sessions::{Detached, Presences, Pushes, Registry, Revocation, Revoked};
 use crate::store::Revision;
-use kakehashi_wire::id::{
-    AccountId, CallId, DeviceId, RelayId, RequestId, SessionId, TenantId, Term,
-};
-use kakehashi_wire::media::StreamOffer;
+use kakehashi_wire::id::{CallId, RelayId, RequestId, SessionId, TenantId, Term};
+pub use kakehashi_wire::node::{Arrival, Called, KnownAccount, Rejection, Request};
 use kakehashi_wire::relay::{FromRelay, Hello};
-use kakehashi_wire::secret::ResumeToken;
-use kakehashi_wire::terminal::{
-    Accept, AddDesk, AddMember, Cancel, ChooseLayer, Done, EndWrapUp, HangUp, Hold, InviteDesk,
-    Listen, Merge, Missed, Mute, Presence, Refusal, Refused, Reject, ReportQuality, Role,
-    SessionEnd, SetAway, Share, ToTerminal,
-};
+use kakehashi_wire::terminal::{Done, Presence, Refusal, Refused, SessionEnd, ToTerminal};
 use lives::Keeping;
 use mending::Mending;
 use std::time::Duration;
@@ -68,106 +59,11 @@ pub struct Settings {
     pub media: MediaFacts,
 }
 
-/// Somebody who has proved to be let in, by password or by token.
-pub struct Arrival {
-    /// The number the session gets if it is let in.
-    pub session: SessionId,
-    /// The request to answer.
-    pub request: RequestId,
-    /// Whose password it was.
-    pub account: AccountKey,
-    /// Its login ID.
-    pub login: String,
-    /// Its name for others.
-    pub display: String,
-    /// What the account is for.
-    pub role: Role,
-    /// From which device.
-    pub device: DeviceId,
-    /// Name and version of the terminal's software.
-    pub software: String,
-    /// The epochs in which it was let in.
-    pub epochs: Epochs,
-    /// What the session can be resumed with.
-    pub token: ResumeToken,
-    /// The first number of the session it resumes.
-    pub resumes: Option<SessionId>,
-}
-
-/// An account as the store knows it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct KnownAccount {
-    /// The account.
-    pub account: AccountId,
-    /// Its login ID.
-    pub login: String,
-    /// Its name for others.
-    pub display: String,
-}
-
-/// An account that somebody calls.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Called {
-    /// The account.
-    pub account: AccountId,
-    /// What it is for.
-    pub role: Role,
-}
-
 impl Target<'_> {
     /// Whoever a login ID names in the tenant.
     fn of(called: Option<Called>) -> Self {
         called.map_or(Self::Nobody, |called| Self::Account(called.role))
     }
-}
-
-/// What a session asks, with the facts from the store that the answer needs.
-pub enum Request {
-    /// To end the session.
-    SignOut,
-    /// To be told of presence; all accounts of the session's tenant.
-    Watch(RequestId, Vec<KnownAccount>),
-    /// To call; the account of the session's tenant with that login, if there is one.
-    Invite(RequestId, Option<Called>, Vec<StreamOffer>),
-    /// To take a call.
-    Accept(Accept),
-    /// To decline a call.
-    Reject(Reject),
-    /// To give up a call.
-    Cancel(Cancel),
-    /// To end a call.
-    HangUp(HangUp),
-    /// Nothing more: it has changed its account's password.
-    PasswordChanged(RequestId, Revocation),
-    /// What cannot be done, as was found out on the way here.
-    Refuse(RequestId, Refusal),
-    /// Nothing; it reports.
-    Report(ReportQuality),
-    /// To put a call on hold, or take it back.
-    Hold(Hold),
-    /// To be muted, or not.
-    Mute(Mute),
-    /// To share its screen, or not.
-    Share(Share),
-    /// To receive one layer of another's cameras.
-    ChooseLayer(ChooseLayer),
-    /// To bring somebody into a call; the account of the session's tenant with that login, if there
-    /// is one.
-    AddMember(AddMember, Option<Called>),
-    /// To bring somebody of a desk into a call.
-    AddDesk(AddDesk),
-    /// To join two calls.
-    Merge(Merge),
-    /// To listen to a call.
-    Listen(Listen),
-    /// To be away, or back.
-    Away(SetAway),
-    /// To be told what it has missed.
-    Missed(Missed),
-    /// To call a desk.
-    InviteDesk(InviteDesk),
-    /// To be offered a desk's next call.
-    EndWrapUp(EndWrapUp),
 }
 
 /// What can happen to the node.
@@ -230,20 +126,9 @@ impl Write {
     }
 }
 
-/// Why a sign-in is not let in although its password was right.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Rejection {
-    /// Why.
-    pub reason: Refusal,
-    /// When to try again, in milliseconds; 0 for never.
-    pub retry_after_ms: u32,
-}
-
-impl Rejection {
-    /// What is answered for `reason`.
-    pub fn of(reason: Refusal) -> Self {
-        Self { reason, retry_after_ms: retry_after_ms(reason) }
-    }
+/// What is answered for `reason`.
+pub(crate) fn rejected(reason: Refusal) -> Rejection {
+    Rejection { reason, retry_after_ms: retry_after_ms(reason) }
 }
 
 /// What the node does.

@@ -27,13 +27,22 @@ use crate::missed::MissedList;
 use crate::pki::CellSecret;
 use crate::policy::Isolation;
 use crate::records::RecordState;
-use kakehashi_wire::id::{Generation, Incarnation, RelayId, ShardIndex, TenantId};
+use crate::sessions::{AccountKey, Epochs};
+use kakehashi_wire::id::{
+    AccountId, DeviceId, Generation, Incarnation, RelayId, ShardIndex, TenantId,
+};
+use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::media::{Codec, StreamKind};
 use kakehashi_wire::relay::{
     InstallLeg, Order, OrderResult, OrdersDone, Outcome, Outdated, RelayHeartbeat, ShardOffer,
     Subscription, ToRelay,
 };
+use kakehashi_wire::secret::ResumeToken;
 use kakehashi_wire::secret::Suite;
+use kakehashi_wire::terminal::{
+    Accept, AddDesk, AddMember, Cancel, ChooseLayer, EndWrapUp, HangUp, Hold, InviteDesk, Listen,
+    Merge, Missed, Mute, Reject, ReportQuality, Role, SetAway, Share,
+};
 use kakehashi_wire::terminal::{CallEnd, CallReady, PresenceEntry, PresenceState};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -366,6 +375,7 @@ impl World {
             epochs,
             token,
             resumes,
+            is_handed_over: false,
         };
         self.input(Input::Arrived(arrival));
     }

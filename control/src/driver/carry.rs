@@ -8,7 +8,10 @@ use crate::coordinator::{Input, Output, Write};
 use crate::fleet::{LinkId, ToLink};
 use crate::gate::{Outbox, Said};
 use crate::missed::Deed;
+use crate::nodes::Queue;
 use kakehashi_wire::id::{CallId, SessionId};
+use kakehashi_wire::limits::SESSIONS_PER_PUSH_MAX;
+use kakehashi_wire::node::{Push, ToNode};
 use kakehashi_wire::relay::ToRelay;
 use kakehashi_wire::terminal::{Presence, ToTerminal};
 use std::collections::{BTreeMap, HashMap};
@@ -146,7 +149,7 @@ impl Carrier {
         match attach {
             Attach::Session(session, outbox, verdict) => {
                 self.outboxes.insert(session, outbox);
-                self.verdicts.insert(session, verdict);
+                self.verdicts.extend(verdict.map(|verdict| (session, verdict)));
             }
             Attach::Link(link, orders) => {
                 self.links.insert(link, orders);
@@ -163,11 +166,18 @@ impl Carrier {
     fn carry(&mut self, output: Output) {
         match output {
             Output::Arrival(session, verdict) => {
+                if let Some(outbox) = self.outboxes.get(&session) {
+                    outbox.decided(verdict.err());
+                }
                 if verdict.is_err() {
                     self.outboxes.remove(&session);
                 }
                 if let Some(waiting) = self.verdicts.remove(&session) {
-                    let seat = |()| Seat::new(session, self.feedback.clone());
+                    let feedback = self.feedback.clone();
+                    let end = move |session| {
+                        let _stopping = feedback.send(Input::Gone(session));
+                    };
+                    let seat = |()| Seat::new(session, end);
                     // A seat that nobody waits for any more is dropped, which ends the session.
                     let _gone = waiting.send(verdict.map(seat));
                 }
@@ -195,8 +205,9 @@ impl Carrier {
             }
             Output::Write(_) | Output::Keep(_) | Output::Missed(_) => {}
             Output::NewerTerm(term) => {
-                tracing::error!(%term, "a relay takes orders from another node of a newer term and \
-                    none from this one: do two cells share a relay, or two nodes a data folder?");
+                // The record of the lead says the same, or will; of a node alone it never may.
+                tracing::warn!(%term, "a relay takes orders of a newer term and none from this \
+                    node; if it is alone, do two platforms share a relay?");
             }
             // Anybody who has signed in can cause these without end.
             Output::Unprotected(call, tenant) => tracing::warn!(
@@ -216,8 +227,20 @@ impl Carrier {
             Ok(encoded) => encoded.into(),
             Err(error) => return tracing::error!(%error, "presence was not told: report this"),
         };
+        let mut at_nodes: BTreeMap<u64, (Queue<ToNode>, Vec<SessionId>)> = BTreeMap::new();
         for session in sessions {
-            self.say(session, Said::Encoded(Arc::clone(&encoded)));
+            match self.outboxes.get(&session).and_then(Outbox::node) {
+                Some(queue) => {
+                    let of_node = at_nodes.entry(queue.number());
+                    of_node.or_insert_with(|| (queue.clone(), Vec::new())).1.push(session);
+                }
+                None => self.say(session, Said::Encoded(Arc::clone(&encoded))),
+            }
+        }
+        for (queue, sessions) in at_nodes.into_values() {
+            for sessions in sessions.chunks(SESSIONS_PER_PUSH_MAX) {
+                queue.push(Push { sessions: sessions.to_vec(), said: encoded.to_vec() });
+            }
         }
     }
 

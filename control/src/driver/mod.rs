@@ -9,7 +9,7 @@ mod saver;
 mod seat;
 
 use crate::accounts::{DeskList, KnownTenant};
-use crate::admin::{CallRow, Live, LiveFuture, RelayRow, SessionRow};
+use crate::admin::{CallRow, Live, LiveFuture, NoLead, RelayRow, SessionRow};
 use crate::capacity::{INPUTS_MAX, MISSED_QUEUE_MAX, TURNS_WAITING_MAX};
 use crate::clock::Clock;
 use crate::coordinator::{Arrival, Coordinator, Input, Output, Rejection};
@@ -36,12 +36,13 @@ pub(crate) use seat::Seat;
 pub struct Core(mpsc::Sender<Event>);
 
 /// Decides a sign-in.
-type Verdict = oneshot::Sender<Result<Seat, Rejection>>;
+pub(crate) type Verdict = oneshot::Sender<Result<Seat, Rejection>>;
 
 /// What reaches the core's task.
 enum Event {
     Input(Input),
-    Arrived(Arrival, Outbox, Verdict),
+    /// Without a verdict to give here, the outbox hears it.
+    Arrived(Arrival, Outbox, Option<Verdict>),
     LinkUp(LinkId, Hello, mpsc::Sender<ToRelay>),
     Revoked(Revocation, oneshot::Sender<()>),
     EndCall(Option<TenantId>, CallId, oneshot::Sender<()>),
@@ -53,7 +54,7 @@ enum Event {
 
 /// One end of a connection that outputs may name.
 enum Attach {
-    Session(SessionId, Outbox, Verdict),
+    Session(SessionId, Outbox, Option<Verdict>),
     Link(LinkId, mpsc::Sender<ToRelay>),
     GoneSession(SessionId),
     GoneLink(LinkId),
@@ -89,8 +90,13 @@ impl Core {
         outbox: Outbox,
     ) -> Option<Result<Seat, Rejection>> {
         let (verdict, decided) = oneshot::channel();
-        self.0.send(Event::Arrived(arrival, outbox, verdict)).await.ok()?;
+        self.0.send(Event::Arrived(arrival, outbox, Some(verdict))).await.ok()?;
         decided.await.ok()
+    }
+
+    /// Somebody proved who they are at another node, which hears the verdict by `outbox`.
+    pub(crate) async fn arrive_at_node(&self, arrival: Arrival, outbox: Outbox) {
+        let _stopping = self.0.send(Event::Arrived(arrival, outbox, None)).await;
     }
 
     /// A relay connected; what is for it goes to `orders`.
@@ -98,14 +104,14 @@ impl Core {
         let _stopping = self.0.send(Event::LinkUp(link, hello, orders)).await;
     }
 
-    fn ask<T: Send + Default + 'static>(
+    fn ask<T: Send + 'static>(
         &self,
         event: impl FnOnce(oneshot::Sender<T>) -> Event + Send + 'static,
     ) -> LiveFuture<'_, T> {
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
             let _stopping = self.0.send(event(answer)).await;
-            answered.await.unwrap_or_default()
+            answered.await.map_err(|_over| NoLead)
         })
     }
 }
@@ -129,7 +135,10 @@ impl Live for Core {
 
     fn know(&self, KnownTenant { tenant, revision }: KnownTenant) -> LiveFuture<'_, ()> {
         let input = Input::Tenant(tenant.id, Box::new(tenant.policy()), revision);
-        Box::pin(self.input(input))
+        Box::pin(async {
+            self.input(input).await;
+            Ok(())
+        })
     }
 
     fn end_call(&self, tenant: Option<TenantId>, call: CallId) -> LiveFuture<'_, bool> {
@@ -137,12 +146,15 @@ impl Live for Core {
             let (done, carried) = oneshot::channel();
             let _stopping = self.0.send(Event::EndCall(tenant, call, done)).await;
             // Of a call that does not go on, nothing is carried.
-            carried.await.is_ok()
+            Ok(carried.await.is_ok())
         })
     }
 
     fn set_desks(&self, tenant: TenantId, list: DeskList) -> LiveFuture<'_, ()> {
-        Box::pin(self.input(Input::Desks(tenant, list)))
+        Box::pin(async move {
+            self.input(Input::Desks(tenant, list)).await;
+            Ok(())
+        })
     }
 
     fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, ()> {
@@ -150,21 +162,40 @@ impl Live for Core {
     }
 }
 
-/// Starts both tasks; what the core has decided already is carried out `first`. The second ends when [`Input::Stop`] has been carried out.
+/// The tasks of a core.
+pub(crate) struct Tasks {
+    decides: JoinHandle<()>,
+    carries: JoinHandle<()>,
+}
+
+impl Tasks {
+    /// Waits until [`Input::Stop`] has been carried out.
+    pub(crate) async fn carried_out(self) {
+        let _carried = self.carries.await;
+    }
+
+    /// Ends the core where it stands: nothing more is decided, told or written.
+    pub(crate) fn halt(self) {
+        self.decides.abort();
+        self.carries.abort();
+    }
+}
+
+/// Starts the tasks of a core; what it has decided already is carried out `first`.
 pub(crate) fn start(
     core: Coordinator,
     clock: Clock,
     (records, lives): (Arc<Records>, Arc<Lives>),
     store: SharedStore,
     first: Vec<Output>,
-) -> (Core, JoinHandle<()>) {
+) -> (Core, Tasks) {
     let (events, queue) = mpsc::channel(INPUTS_MAX);
     let (turns, waiting) = mpsc::channel(TURNS_WAITING_MAX);
     // Bounded by the turns and deeds that wait, the calls and the sessions: each write and each deed
     // is answered once, and once more when it was given up; each session ends once.
     let (feedback, answers) = mpsc::unbounded_channel();
     let first = Turn { attach: None, outputs: first, urgent: None };
-    tokio::spawn(decide(core, clock, (queue, answers), (turns, first)));
+    let decides = tokio::spawn(decide(core, clock, (queue, answers), (turns, first)));
     let (deeds, to_do) = mpsc::channel(MISSED_QUEUE_MAX);
     let news = feedback.clone();
     let kept = tokio::spawn(missed::keep(store, to_do, move |told| {
@@ -172,11 +203,11 @@ pub(crate) fn start(
     }));
     let saver = Saver::new(records, lives, feedback.clone());
     let carrier = Carrier::new(saver, feedback, deeds);
-    let carried = tokio::spawn(async move {
+    let carries = tokio::spawn(async move {
         carrier.run(waiting).await;
         let _kept = kept.await;
     });
-    (Core(events), carried)
+    (Core(events), Tasks { decides, carries })
 }
 
 async fn decide(

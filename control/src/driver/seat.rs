@@ -1,19 +1,21 @@
 //! A session that was let in has an owner, or is over.
 
-use crate::coordinator::Input;
 use kakehashi_wire::id::SessionId;
-use tokio::sync::mpsc::UnboundedSender;
+
+/// Ends a session.
+type Ending = Box<dyn FnOnce(SessionId) + Send>;
 
 /// A session that the core let in. Whoever drops it ends the session: its verdict may come too
 /// late for a connection that has given up, and nobody else could end it.
 pub(crate) struct Seat {
     session: SessionId,
-    core: Option<UnboundedSender<Input>>,
+    end: Option<Ending>,
 }
 
 impl Seat {
-    pub(super) fn new(session: SessionId, core: UnboundedSender<Input>) -> Self {
-        Self { session, core: Some(core) }
+    /// A seat that `end` ends.
+    pub(crate) fn new(session: SessionId, end: impl FnOnce(SessionId) + Send + 'static) -> Self {
+        Self { session, end: Some(Box::new(end)) }
     }
 
     /// Whose it is.
@@ -23,14 +25,14 @@ impl Seat {
 
     /// The core knows already that the session is over.
     pub(crate) fn settled(mut self) {
-        self.core = None;
+        self.end = None;
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if let Some(core) = self.core.take() {
-            let _stopping = core.send(Input::Gone(self.session));
+        if let Some(end) = self.end.take() {
+            end(self.session);
         }
     }
 }

@@ -2,10 +2,9 @@
 
 use super::LinkId;
 use crate::capacity::{FAREWELL_TIMEOUT, HANDSHAKE_TIMEOUT, LINK_OUTBOX_MAX, RELAYS_MAX};
-use crate::coordinator::Input;
-use crate::driver::Core;
 use crate::framing::{self, ReadFailure, WriteFailure};
 use crate::gate::CloseCode;
+use crate::nodes::Helm;
 use crate::seldom::Seldom;
 use kakehashi_wire::id::RelayId;
 use kakehashi_wire::relay::{FromRelay, Hello, NodeHeartbeat, ToRelay, Welcome};
@@ -23,7 +22,7 @@ pub(crate) type RelayOf = fn(&CertificateDer<'_>) -> Option<RelayId>;
 
 /// What links need of the node.
 pub(crate) struct Links {
-    pub(crate) core: Core,
+    pub(crate) helm: Helm,
     pub(crate) heartbeat: Duration,
     pub(crate) lost_after: Duration,
     pub(crate) relay_of: RelayOf,
@@ -114,12 +113,12 @@ async fn link(connection: &Connection, links: &Links) -> Result<(), LinkEnd> {
     let link = LinkId(links.next.fetch_add(1, Ordering::Relaxed));
     let (orders, mut waiting) = mpsc::channel(LINK_OUTBOX_MAX);
     tracing::info!(%relay, link = link.0, software = hello.software, "a relay connected");
-    links.core.link_up(link, hello, orders).await;
+    links.helm.link_up(link, hello, orders).await;
     let ended = tokio::select! {
         ended = speak(&mut send, &mut waiting, links.heartbeat) => ended,
         ended = hear(&mut recv, link, links) => ended,
     };
-    links.core.input(Input::LinkDown(link)).await;
+    links.helm.link_down(link).await;
     ended
 }
 
@@ -180,6 +179,6 @@ async fn hear(recv: &mut RecvStream, link: LinkId, links: &Links) -> Result<(), 
     loop {
         let message = timeout(links.lost_after, framing::read(recv, FromRelay::decode)).await;
         let message = message.map_err(|_elapsed| LinkEnd::Silent(links.lost_after))??;
-        links.core.input(Input::LinkSaid(link, message)).await;
+        links.helm.link_said(link, message).await;
     }
 }

@@ -4,7 +4,7 @@ use super::connection::Gate;
 use super::sign_in::{Begun, Caller, NoSession, decide};
 use crate::accounts::Verified;
 use crate::audit::{Actor, Entry, NotAudited, Outcome, Plain};
-use crate::coordinator::Rejection;
+use crate::coordinator::{Rejection, rejected};
 use crate::policy::Act;
 use crate::sessions::{AccountKey, TokenClaims};
 use kakehashi_wire::terminal::{Refusal, SignIn};
@@ -33,8 +33,8 @@ pub(super) async fn noted(
     match gate.audit.note(ended(entry, refused)).await {
         Ok(_) => Ok(decided),
         Err(NotAudited::Stopped) => Err(NoSession::NodeStopping),
-        Err(NotAudited::Busy) => Ok(Err(Rejection::of(Refusal::Busy))),
-        Err(NotAudited::Store(_)) => Ok(Err(Rejection::of(Refusal::StoreUnavailable))),
+        Err(NotAudited::Busy) => Ok(Err(rejected(Refusal::Busy))),
+        Err(NotAudited::Store(_)) => Ok(Err(rejected(Refusal::StoreUnavailable))),
     }
 }
 

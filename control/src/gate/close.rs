@@ -23,6 +23,8 @@ pub enum CloseCode {
     Relay = 6,
     /// The account, its device or its tenant was suspended.
     Suspended = 7,
+    /// Between nodes: the reason says why.
+    Node = 8,
 }
 
 impl From<SessionEnd> for CloseCode {

@@ -12,14 +12,14 @@ use crate::capacity::{
     FAREWELL_TIMEOUT, LOGIN_TIMEOUT, PASSWORD_CHANGE_TIMEOUT, STRANGERS_LOG_EVERY,
 };
 use crate::clock::Clock;
-use crate::coordinator::{Called, Input, KnownAccount, Request};
-use crate::driver::Core;
+use crate::coordinator::{Called, KnownAccount, Request};
 use crate::entropy::Entropy;
 use crate::framing::{self, ReadFailure, WriteFailure};
+use crate::nodes::Helm;
 use crate::policy::{Act, Rank};
 use crate::seldom::Seldom;
 use crate::sessions::{AccountKey, TokenClaims};
-use kakehashi_wire::id::{RequestId, SessionId};
+use kakehashi_wire::id::RequestId;
 use kakehashi_wire::terminal::{
     FromTerminal, Refusal, SessionEnd, SessionEnded, ToTerminal, TokenRenewed,
 };
@@ -33,7 +33,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 /// What connections need of the node.
 pub(crate) struct Gate {
     pub(crate) accounts: Arc<Accounts>,
-    pub(crate) core: Core,
+    pub(crate) helm: Helm,
     pub(crate) audit: Arc<Audit>,
     pub(crate) entropy: Entropy,
     pub(crate) clock: Clock,
@@ -44,13 +44,13 @@ pub(crate) struct Gate {
 impl Gate {
     pub(crate) fn new(
         accounts: Arc<Accounts>,
-        core: Core,
+        helm: Helm,
         audit: Arc<Audit>,
         (entropy, clock): (Entropy, Clock),
         tokens: Tokens,
     ) -> Self {
         let strangers = Seldom::new(STRANGERS_LOG_EVERY);
-        Self { accounts, core, audit, entropy, clock, tokens, strangers }
+        Self { accounts, helm, audit, entropy, clock, tokens, strangers }
     }
 
     /// A connection came to nothing. Anybody can cause that, so the log gets a count.
@@ -155,7 +155,7 @@ async fn talk(
             } else {
                 Request::Refuse(request_of(&message), Refusal::NotAllowed)
             };
-            gate.core.input(Input::Asked(session, request)).await;
+            gate.helm.asked(session, request).await;
         });
         let ended = tokio::select! {
             written = &mut writing => written.map_or_else(Ended::Writing, |()| Ended::ByCore),
@@ -164,13 +164,14 @@ async fn talk(
         };
         if let Ended::Reading(failure) = &ended {
             // The core closes the outbox; whatever it still holds is said before the farewell.
-            gate.core.input(input_of(failure)(session)).await;
+            // A terminal that is gone may come back, one that breaks the protocol not.
+            gate.helm.left(session, matches!(failure, ReadFailure::Gone)).await;
             let _said = timeout(FAREWELL_TIMEOUT, writing).await;
         }
         ended
     };
     if let Ended::Writing(_) = ended {
-        gate.core.input(Input::Lost(session)).await;
+        gate.helm.left(session, true).await;
     }
     seat.settled();
     let (end, reason) = last_word(&ended, waiting.reason());
@@ -180,14 +181,6 @@ async fn talk(
         farewell(send, end).await;
     }
     CloseCode::from(end).close(connection, &reason);
-}
-
-/// What it is to the core: a terminal that is gone may come back, one that breaks the protocol not.
-fn input_of(failure: &ReadFailure) -> fn(SessionId) -> Input {
-    match failure {
-        ReadFailure::Gone => Input::Lost,
-        _ => Input::Gone,
-    }
 }
 
 /// What the terminal is told, if it can be, and what the log says.
@@ -226,6 +219,7 @@ async fn write_all(
         match message {
             Some(Said::Message(message)) => framing::write(send, message.encode()).await?,
             Some(Said::Encoded(bytes)) => framing::write_shared(send, &bytes).await?,
+            Some(Said::PassedOn(said)) => framing::write_shared(send, said.as_bytes()).await?,
             None => return Ok(()),
         }
     }
@@ -264,8 +258,14 @@ async fn with_facts(message: FromTerminal, claims: &TokenClaims, gate: &Gate) ->
             }
             Request::SignOut
         }
+        FromTerminal::WatchPresence(ask) if gate.helm.lists_accounts() => {
+            Request::Watch(ask.request, Vec::new())
+        }
         FromTerminal::WatchPresence(ask) => match accounts.list(tenant).await {
-            Ok(list) => Request::Watch(ask.request, list.into_iter().map(known).collect()),
+            Ok(list) => {
+                let list = list.into_iter().map(KnownAccount::from).collect();
+                Request::Watch(ask.request, list)
+            }
             Err(error) => unavailable(ask.request, &error),
         },
         FromTerminal::Invite(ask) => match accounts.find_login(tenant, &ask.login).await {
@@ -308,8 +308,10 @@ fn called(Account { id, role, .. }: Account) -> Called {
     Called { account: id, role }
 }
 
-fn known(account: Account) -> KnownAccount {
-    KnownAccount { account: account.id, login: account.login, display: account.display }
+impl From<Account> for KnownAccount {
+    fn from(Account { id, login, display, .. }: Account) -> Self {
+        Self { account: id, login, display }
+    }
 }
 
 /// The last message, and time for it to arrive.

@@ -1,14 +1,14 @@
-//! TLS settings towards terminals and relays.
+//! TLS settings towards terminals, relays and other nodes.
 //!
 //! One provider (aws-lc-rs), named explicitly; TLS 1.3 only; X25519MLKEM768 preferred; no early
 //! data, since it can be replayed (RFC 9001 9.2).
 
 use crate::pki::Identity;
-use kakehashi_wire::frame::{ALPN_RELAY, ALPN_TERMINAL};
-use quinn::crypto::rustls::QuicServerConfig;
+use kakehashi_wire::frame::{ALPN_NODE, ALPN_RELAY, ALPN_TERMINAL};
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::sync::Arc;
 
 /// Why TLS cannot be set up.
@@ -18,7 +18,7 @@ pub enum IdentityError {
     #[error("certificate and key cannot be used: {0}; check that the key is the certificate's")]
     Tls(#[from] rustls::Error),
     /// The authority for client certificates cannot be used.
-    #[error("the relays' certificate authority cannot be used: {0}")]
+    #[error("the certificate authority of relays or nodes cannot be used: {0}")]
     Authority(String),
 }
 
@@ -61,22 +61,46 @@ pub fn for_relays(
     identity: Identity,
     authority: RootCertStore,
 ) -> Result<QuicServerConfig, IdentityError> {
+    quic(mutual(identity, authority)?, ALPN_RELAY)
+}
+
+/// TLS between nodes, for those that dial and to dial with: both sides prove themselves by a
+/// certificate of `authority`.
+///
+/// # Errors
+/// [`IdentityError`].
+pub fn for_nodes(
+    identity: Identity,
+    authority: RootCertStore,
+) -> Result<(QuicServerConfig, QuicClientConfig), IdentityError> {
+    let mut client = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_root_certificates(authority.clone())
+        .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())?;
+    client.alpn_protocols = vec![ALPN_NODE.to_vec()];
+    let client = QuicClientConfig::try_from(client).map_err(|_no_suite| no_suite())?;
+    Ok((quic(mutual(identity, authority)?, ALPN_NODE)?, client))
+}
+
+fn mutual(identity: Identity, authority: RootCertStore) -> Result<ServerConfig, IdentityError> {
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authority), provider())
         .build()
         .map_err(|error| IdentityError::Authority(error.to_string()))?;
-    let config = ServerConfig::builder_with_provider(provider())
+    Ok(ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(identity.chain, identity.key)?;
-    quic(config, ALPN_RELAY)
+        .with_single_cert(identity.chain, identity.key)?)
 }
 
 fn quic(mut config: ServerConfig, alpn: &[u8]) -> Result<QuicServerConfig, IdentityError> {
     config.alpn_protocols = vec![alpn.to_vec()];
     config.max_early_data_size = 0;
+    QuicServerConfig::try_from(config).map_err(|_no_suite| no_suite())
+}
+
+fn no_suite() -> IdentityError {
     let missing = "the provider lacks TLS13_AES_128_GCM_SHA256, which QUIC needs";
-    QuicServerConfig::try_from(config)
-        .map_err(|_no_suite| IdentityError::Tls(rustls::Error::General(missing.into())))
+    IdentityError::Tls(rustls::Error::General(missing.into()))
 }
 
 #[cfg(test)]
@@ -101,7 +125,7 @@ mod tests {
         let pki = Pki::open_or_create(folder.path(), now, Entropy::system()).unwrap();
         let identity = pki.issue_server(&["localhost".to_owned()], now).unwrap();
         let server = Arc::new(terminal_tls(identity).unwrap());
-        let client = rustls::ClientConfig::builder_with_provider(provider())
+        let client = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .unwrap()
             .with_root_certificates(pki.roots().unwrap())

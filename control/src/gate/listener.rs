@@ -92,7 +92,7 @@ pub fn listen(
     })
 }
 
-fn transport(idle: Duration) -> TransportConfig {
+pub(crate) fn transport(idle: Duration) -> TransportConfig {
     let mut transport = TransportConfig::default();
     let idle = IdleTimeout::try_from(idle).expect("invariant: idle timeouts are below 2^62 ms");
     transport

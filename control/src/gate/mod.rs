@@ -18,6 +18,8 @@ mod tokens;
 pub use close::CloseCode;
 pub(crate) use connection::Gate;
 pub(crate) use crowd::{Crowd, Entry, Limits, Place};
+#[cfg(test)]
+pub(crate) use outbox::Waiting;
 pub use outbox::{Outbox, Overflow, Said};
 pub(crate) use pace::Pace;
 pub(crate) use porter::{Porter, Split};

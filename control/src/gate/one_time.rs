@@ -5,7 +5,7 @@ use super::pace::Pace;
 use super::sign_in::{NoSession, request_of};
 use crate::accounts::ChangeRefusal;
 use crate::admin::Live;
-use crate::coordinator::Rejection;
+use crate::coordinator::{Rejection, rejected};
 use crate::framing;
 use crate::sessions::{AccountKey, Revocation};
 use kakehashi_wire::id::{RequestId, SessionId};
@@ -56,13 +56,16 @@ pub(super) async fn until_changed(
             FromTerminal::ChangePassword(ask) => match change(ask, one_time.account, gate).await {
                 Ok(revocation) => {
                     // Another device may have got in with the same password meanwhile.
-                    gate.core.revoke(revocation).await;
+                    if let Err(error) = gate.helm.revoke(revocation).await {
+                        tracing::error!(%error, session = %one_time.session,
+                            "sessions begun with the old password may go on");
+                    }
                     framing::write(send, ToTerminal::from(Done { request }).encode()).await?;
                     return Ok(SessionEnd::PasswordChanged);
                 }
                 Err(rejection) => rejection,
             },
-            _ => Rejection::of(Refusal::PasswordMustChange),
+            _ => rejected(Refusal::PasswordMustChange),
         };
         let Rejection { reason, retry_after_ms } = refused;
         let refused = ToTerminal::from(Refused { request, reason, retry_after_ms });
@@ -79,11 +82,11 @@ pub(super) async fn change(
     let ChangePassword { old, new, .. } = ask;
     let changed = gate.accounts.change_password(account, &old, new, || gate.clock.now()).await;
     changed.map_err(|refusal| match refusal {
-        ChangeRefusal::WrongPassword => Rejection::of(Refusal::BadCredentials),
-        ChangeRefusal::Same | ChangeRefusal::Bad(_) => Rejection::of(Refusal::BadPassword),
+        ChangeRefusal::WrongPassword => rejected(Refusal::BadCredentials),
+        ChangeRefusal::Same | ChangeRefusal::Bad(_) => rejected(Refusal::BadPassword),
         ChangeRefusal::Busy { retry_after_ms } => {
             Rejection { reason: Refusal::Busy, retry_after_ms }
         }
-        ChangeRefusal::StoreUnavailable => Rejection::of(Refusal::StoreUnavailable),
+        ChangeRefusal::StoreUnavailable => rejected(Refusal::StoreUnavailable),
     })
 }

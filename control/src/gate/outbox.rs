@@ -1,6 +1,10 @@
 //! What waits to be said to one terminal: bounded, and closed with a reason.
 
 use crate::capacity::OUTBOX_MESSAGES_MAX;
+use crate::nodes::Queue;
+use kakehashi_wire::id::SessionId;
+use kakehashi_wire::node::{End as SessionOver, Rejection, Say, ToNode, Verdict};
+use kakehashi_wire::secret::SaidBytes;
 use kakehashi_wire::terminal::{SessionEnd, ToTerminal};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{Notify, mpsc};
@@ -11,16 +15,23 @@ pub enum Said {
     Message(ToTerminal),
     /// The same bytes go to many terminals; nothing in them is secret.
     Encoded(Arc<[u8]>),
+    /// For this terminal alone, as another node encoded it.
+    PassedOn(SaidBytes),
 }
 
 /// The core's side.
-pub struct Outbox {
-    messages: mpsc::Sender<Said>,
-    end: Arc<End>,
+pub struct Outbox(Way);
+
+/// Where the terminal is.
+enum Way {
+    /// Here.
+    Terminal { messages: mpsc::Sender<Said>, end: Arc<End> },
+    /// At a node that takes its messages to it.
+    Node(SessionId, Queue<ToNode>),
 }
 
 /// The connection's side.
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     messages: mpsc::Receiver<Said>,
     end: Arc<End>,
 }
@@ -37,23 +48,52 @@ pub struct Overflow;
 
 impl Outbox {
     /// A new one, both sides.
-    pub(super) fn new() -> (Self, Waiting) {
+    pub(crate) fn new() -> (Self, Waiting) {
         let (sender, receiver) = mpsc::channel(OUTBOX_MESSAGES_MAX);
         let end = Arc::new(End::default());
-        (Self { messages: sender, end: Arc::clone(&end) }, Waiting { messages: receiver, end })
+        let way = Way::Terminal { messages: sender, end: Arc::clone(&end) };
+        (Self(way), Waiting { messages: receiver, end })
+    }
+
+    /// Of a session whose terminal is at another node.
+    pub(crate) fn at_node(session: SessionId, queue: Queue<ToNode>) -> Self {
+        Self(Way::Node(session, queue))
+    }
+
+    /// The node that the terminal is at, if it is not this one.
+    pub(crate) fn node(&self) -> Option<&Queue<ToNode>> {
+        match &self.0 {
+            Way::Terminal { .. } => None,
+            Way::Node(_, queue) => Some(queue),
+        }
+    }
+
+    /// Tells the terminal's node whether the session is let in.
+    pub(crate) fn decided(&self, refused: Option<Rejection>) {
+        if let Way::Node(session, queue) = &self.0 {
+            queue.push(Verdict { session: *session, refused });
+        }
     }
 
     /// Queues a message.
     ///
     /// # Errors
-    /// [`Overflow`] if too many wait already; the session is over then.
+    /// [`Overflow`] if too many wait already; the session is over then. A node that is too far
+    /// behind loses its link instead, and hands its sessions over anew.
     pub fn say(&self, message: Said) -> Result<(), Overflow> {
-        match self.messages.try_send(message) {
+        let (messages, end) = match &self.0 {
+            Way::Terminal { messages, end } => (messages, end),
+            Way::Node(session, queue) => {
+                pass_on(*session, message, queue);
+                return Ok(());
+            }
+        };
+        match messages.try_send(message) {
             // A connection that is gone is noticed by its own task.
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
             Err(mpsc::error::TrySendError::Full(_)) => {
-                let _first = self.end.reason.set(SessionEnd::TooSlow);
-                self.end.overflow.notify_one();
+                let _first = end.reason.set(SessionEnd::TooSlow);
+                end.overflow.notify_one();
                 Err(Overflow)
             }
         }
@@ -61,18 +101,37 @@ impl Outbox {
 
     /// Nothing more follows: what waits is said, then the reason.
     pub fn end(self, reason: SessionEnd) {
-        let _first = self.end.reason.set(reason);
+        match self.0 {
+            Way::Terminal { end, .. } => {
+                let _first = end.reason.set(reason);
+            }
+            Way::Node(session, queue) => queue.push(SessionOver { session, reason }),
+        }
     }
+}
+
+fn pass_on(session: SessionId, message: Said, queue: &Queue<ToNode>) {
+    let (answers, said) = match message {
+        Said::Message(message) => match message.encode() {
+            Ok(said) => (message.answers(), SaidBytes::new(said)),
+            Err(error) => {
+                return tracing::error!(%session, %error, "a message was not said: report this");
+            }
+        },
+        Said::Encoded(bytes) => (None, SaidBytes::new(bytes.to_vec())),
+        Said::PassedOn(said) => (None, said),
+    };
+    queue.push(Say { session, answers, said });
 }
 
 impl Waiting {
     /// The next message; `None` when nothing follows.
-    pub(super) async fn next(&mut self) -> Option<Said> {
+    pub(crate) async fn next(&mut self) -> Option<Said> {
         self.messages.recv().await
     }
 
     /// Why nothing follows, if the core said so.
-    pub(super) fn reason(&self) -> Option<SessionEnd> {
+    pub(crate) fn reason(&self) -> Option<SessionEnd> {
         self.end.reason.get().copied()
     }
 

@@ -7,7 +7,7 @@ use super::connection::Gate;
 use super::outbox::Outbox;
 use super::sign_in::{Begun, Caller, NoSession, SignedIn};
 use crate::accounts::{ProvenDevice, ResumeRefusal, Verified};
-use crate::coordinator::{Arrival, Rejection};
+use crate::coordinator::{Arrival, Rejection, rejected};
 use crate::sessions::TokenClaims;
 use kakehashi_wire::id::SessionId;
 use kakehashi_wire::terminal::{Refusal, Resume};
@@ -57,18 +57,19 @@ async fn arrive(
         epochs,
         token: gate.tokens.token(claims),
         resumes: Some(claims.session),
+        is_handed_over: false,
     };
     let (outbox, waiting) = Outbox::new();
-    let verdict = gate.core.arrive(arrival, outbox).await.ok_or(NoSession::NodeStopping)?;
+    let verdict = gate.helm.arrive(arrival, outbox).await.ok_or(NoSession::NodeStopping)?;
     Ok(verdict.map(|seat| Begun::Session(SignedIn { seat, role, claims, waiting })))
 }
 
 fn rejection(refusal: ResumeRefusal) -> Rejection {
     match refusal {
-        ResumeRefusal::Expired => Rejection::of(Refusal::Expired),
+        ResumeRefusal::Expired => rejected(Refusal::Expired),
         ResumeRefusal::Busy { retry_after_ms } => {
             Rejection { reason: Refusal::Busy, retry_after_ms }
         }
-        ResumeRefusal::StoreUnavailable => Rejection::of(Refusal::StoreUnavailable),
+        ResumeRefusal::StoreUnavailable => rejected(Refusal::StoreUnavailable),
     }
 }

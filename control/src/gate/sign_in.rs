@@ -7,7 +7,7 @@ use super::outbox::{Outbox, Waiting};
 use super::resume;
 use crate::accounts::{Claim, ProvenDevice, SignInRefusal, Verified};
 use crate::capacity::LOGIN_ATTEMPTS_MAX;
-use crate::coordinator::{Arrival, Rejection};
+use crate::coordinator::{Arrival, Rejection, rejected};
 use crate::driver::Seat;
 use crate::framing::{self, ReadFailure, WriteFailure};
 use crate::sessions::TokenClaims;
@@ -75,7 +75,7 @@ pub(super) async fn sign_in(
         let (request, decided) = match message {
             FromTerminal::SignIn(ask) => (ask.request, attempt(ask, gate, caller).await?),
             FromTerminal::Resume(ask) => (ask.request, resume::attempt(ask, gate, caller).await?),
-            other => (request_of(&other), Err(Rejection::of(Refusal::NotSignedIn))),
+            other => (request_of(&other), Err(rejected(Refusal::NotSignedIn))),
         };
         let Rejection { reason, retry_after_ms } = match decided {
             Ok(begun) => return Ok(begun),
@@ -96,7 +96,7 @@ pub(super) async fn decide(
     let SignIn { tenant, login, password, device, device_key, device_proof, .. } = &ask;
     let proven = ProvenDevice::check(*device, *device_key, device_proof, &caller.exported);
     let Some(proven) = proven else {
-        return Ok(Err(Rejection::of(Refusal::BadRequest)));
+        return Ok(Err(rejected(Refusal::BadRequest)));
     };
     let from = caller.address.ip();
     let claim = Claim { tenant, login, password, from, device: Some(proven) };
@@ -126,19 +126,20 @@ pub(super) async fn decide(
         epochs,
         token: gate.tokens.token(claims),
         resumes: None,
+        is_handed_over: false,
     };
     let (outbox, waiting) = Outbox::new();
-    let verdict = gate.core.arrive(arrival, outbox).await.ok_or(NoSession::NodeStopping)?;
+    let verdict = gate.helm.arrive(arrival, outbox).await.ok_or(NoSession::NodeStopping)?;
     Ok(verdict.map(|seat| Begun::Session(SignedIn { seat, role, claims, waiting })))
 }
 
 fn rejection(refusal: SignInRefusal) -> Rejection {
     match refusal {
-        SignInRefusal::BadCredentials => Rejection::of(Refusal::BadCredentials),
+        SignInRefusal::BadCredentials => rejected(Refusal::BadCredentials),
         SignInRefusal::Busy { retry_after_ms } => {
             Rejection { reason: Refusal::Busy, retry_after_ms }
         }
-        SignInRefusal::StoreUnavailable => Rejection::of(Refusal::StoreUnavailable),
+        SignInRefusal::StoreUnavailable => rejected(Refusal::StoreUnavailable),
     }
 }
 
@@ -219,13 +220,14 @@ mod tests {
             epochs: Epochs { tenant: 1, account: 1, devices: 0 },
             token: ResumeToken::none(),
             resumes: None,
+            is_handed_over: false,
         }
     }
 
     /// Whether no session is left before long.
     async fn ends(core: &Core) -> bool {
         for _ in 0..1000 {
-            if core.sessions().await.is_empty() {
+            if core.sessions().await.unwrap().is_empty() {
                 return true;
             }
             tokio::task::yield_now().await;
@@ -263,7 +265,7 @@ mod tests {
             for _ in 0..100 {
                 tokio::task::yield_now().await;
             }
-            assert_eq!(core.sessions().await.len(), 1, "the verdict waits to be read");
+            assert_eq!(core.sessions().await.unwrap().len(), 1, "the verdict waits to be read");
         }
         assert!(ends(&core).await);
     }

@@ -1,4 +1,4 @@
-//! Which relay a certificate names.
+//! Which relay or node a certificate names.
 
 use core::str::FromStr;
 use kakehashi_wire::id::RelayId;
@@ -34,6 +34,28 @@ pub fn relay_id_of(certificate: &CertificateDer<'_>) -> Option<RelayId> {
         .iter()
         .any(|name| matches!(name, GeneralName::URI(uri) if *uri == relay_uri(relay)));
     (is_canonical && numbers.next().is_none()).then_some(relay)
+}
+
+/// The domain in which nodes have their names; no resolver knows it.
+const NODES: &str = ".node.kakehashi.internal";
+
+/// The host name that a node's certificate has.
+pub(crate) fn node_host(node: &str) -> String {
+    format!("{node}{NODES}")
+}
+
+/// The node that `certificate` names: exactly one.
+///
+/// Says nothing about who signed it; ask only after TLS has verified the chain.
+pub(crate) fn node_of(certificate: &CertificateDer<'_>) -> Option<String> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let names = parsed.subject_alternative_name().ok()??;
+    let mut nodes = names.value.general_names.iter().filter_map(|name| match name {
+        GeneralName::DNSName(host) => host.strip_suffix(NODES),
+        _ => None,
+    });
+    let node = nodes.next()?;
+    nodes.next().is_none().then(|| node.to_owned())
 }
 
 #[cfg(test)]

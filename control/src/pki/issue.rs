@@ -1,8 +1,9 @@
 //! The CA itself, and what it issues.
 
-use super::{Identity, PkiError, files, load_chain, load_identity, relay_uri};
+use super::{Identity, PkiError, files, load_chain, load_identity, node_host, relay_uri};
 use crate::clock::UnixMs;
 use crate::entropy::Entropy;
+use crate::nodes::NodeName;
 use core::time::Duration;
 use kakehashi_wire::id::RelayId;
 use rcgen::{
@@ -93,7 +94,7 @@ impl Pki {
             SanType::DnsName(name) => name.as_str().to_owned(),
             _ => "control".to_owned(),
         };
-        self.issue("control", &common, names, ExtendedKeyUsagePurpose::ServerAuth, now)
+        self.issue("control", &common, names, &[ExtendedKeyUsagePurpose::ServerAuth], now)
     }
 
     /// The certificate with which `relay` names itself to control.
@@ -101,7 +102,14 @@ impl Pki {
         let uri = relay_uri(relay);
         let name = SanType::URI(uri.as_str().try_into().map_err(make)?);
         let file = format!("relay-{}", relay.0);
-        self.issue(&file, &uri, vec![name], ExtendedKeyUsagePurpose::ClientAuth, now)
+        self.issue(&file, &uri, vec![name], &[ExtendedKeyUsagePurpose::ClientAuth], now)
+    }
+
+    /// The certificate with which the node of that name names itself to others, whichever dials.
+    pub fn issue_node(&self, node: &NodeName, now: UnixMs) -> Result<Identity, PkiError> {
+        let host = node_host(node.as_str());
+        let both = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue("node", &host, vec![san(&host)?], &both, now)
     }
 
     /// Where the certificate and key of `relay` are.
@@ -118,7 +126,7 @@ impl Pki {
         file: &str,
         common: &str,
         names: Vec<SanType>,
-        purpose: ExtendedKeyUsagePurpose,
+        purposes: &[ExtendedKeyUsagePurpose],
         now: UnixMs,
     ) -> Result<Identity, PkiError> {
         let (pem, key_path) = self.paths(file);
@@ -133,7 +141,7 @@ impl Pki {
         params.distinguished_name.push(DnType::CommonName, common);
         params.subject_alt_names = names;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![purpose];
+        params.extended_key_usages = purposes.to_vec();
         params.use_authority_key_identifier_extension = true;
         params.serial_number = Some(serial(&self.entropy));
         set_life(&mut params, now, LEAF_LIFE);

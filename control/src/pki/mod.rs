@@ -1,14 +1,15 @@
 //! The internal CA: made at first start, so that nobody has to run one before the first call.
 //!
-//! It names the control servers to terminals and relays, and each relay to control. Terminals
+//! It names the control servers to terminals and relays, each relay to control, and nodes of
+//! control to each other. Terminals
 //! need `ca.pem` only. The CA lives for ten years, what it issues for one; a certificate is
 //! renewed when control starts and less than a third of its life is left. Operators with a CA of
 //! their own name its files in the config and never use this one; a relay's certificate then
 //! needs the URI `kakehashi-relay:<number>` among its subject alternative names.
 //!
-//! Files: `ca.pem`, `control.pem`, `relay-<number>.pem`, and beside each its `.key`, which only
-//! this user can read. `audit.key` signs checkpoints of the audit log, and from `cell.key`
-//! comes what live calls are sealed with in the store.
+//! Files: `ca.pem`, `control.pem`, `node.pem`, `relay-<number>.pem`, and beside each its `.key`,
+//! which only this user can read. `audit.key` signs checkpoints of the audit log, and from
+//! `cell.key` comes what live calls are sealed with in the store.
 
 mod cell;
 mod files;
@@ -19,6 +20,7 @@ mod signing;
 pub use cell::{CELL_SECRET_BYTES, CellSecret, open_or_create_cell_secret};
 pub(crate) use files::write as write_file;
 pub use files::{load_chain, load_identity, load_key, load_roots};
+pub(crate) use identity::{node_host, node_of};
 pub use identity::{relay_id_of, relay_uri};
 pub use issue::Pki;
 pub use signing::open_or_create_audit_key;

@@ -9,33 +9,11 @@ mod tally;
 mod token;
 
 pub use detached::Detached;
+pub use kakehashi_wire::node::{AccountKey, Epochs, Revocation, Whom};
 pub use presence::Presences;
 pub(crate) use presence::pages;
 pub use pushes::Pushes;
 pub use registry::{Admission, Registry, Session};
-pub use revoked::{Epochs, Revocation, Revoked, Whom};
+pub use revoked::Revoked;
 pub use tally::Tally;
 pub use token::{TOKEN_KEY_BYTES, TokenClaims, TokenKeys};
-
-use kakehashi_wire::id::{AccountId, TenantId};
-
-/// An account with the tenant it belongs to: neither is used without the other.
-#[derive(
-    rkyv::Archive,
-    rkyv::Serialize,
-    rkyv::Deserialize,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Debug,
-)]
-pub struct AccountKey {
-    /// Its tenant.
-    pub tenant: TenantId,
-    /// The account.
-    pub account: AccountId,
-}

@@ -3,64 +3,11 @@
 //! Whether somebody may sign in is read from the store; a session begins in the core. In between a
 //! suspension may have passed: it found no session to end, and the session must not begin after it.
 
-use super::AccountKey;
+use super::{AccountKey, Epochs, Revocation, Whom};
 use crate::capacity::REVOKED_KEPT;
-use kakehashi_wire::id::{DeviceId, TenantId};
-use kakehashi_wire::terminal::SessionEnd;
+use kakehashi_wire::id::DeviceId;
 use std::collections::HashMap;
 use std::time::Duration;
-
-/// Whose rights end.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Whom {
-    /// An account, on every device.
-    Account(AccountKey),
-    /// An account on one device.
-    Device(AccountKey, DeviceId),
-    /// All accounts of a tenant.
-    Tenant(TenantId),
-}
-
-impl Whom {
-    /// Whether it means this account on this device.
-    pub fn includes(self, account: AccountKey, device: DeviceId) -> bool {
-        match self {
-            Self::Account(whom) => whom == account,
-            Self::Device(whom, on) => whom == account && on == device,
-            Self::Tenant(tenant) => tenant == account.tenant,
-        }
-    }
-}
-
-/// What was granted before `epoch` counts no longer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Revocation {
-    /// Whose rights end.
-    pub whom: Whom,
-    /// The epoch of what is named that begins with it; see [`Epochs`].
-    pub epoch: u64,
-    /// What its sessions are told.
-    pub why: SessionEnd,
-}
-
-impl Revocation {
-    /// What was granted with the password before `epoch` of the account counts no longer.
-    pub fn of_password(account: AccountKey, epoch: u64) -> Self {
-        Self { whom: Whom::Account(account), epoch, why: SessionEnd::PasswordChanged }
-    }
-}
-
-/// The epochs in which a right was granted.
-#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Epochs {
-    /// The tenant's.
-    pub tenant: u64,
-    /// The account's.
-    pub account: u64,
-    /// That of the account's devices: raised when one of them is suspended, and no matter to the
-    /// others.
-    pub devices: u64,
-}
 
 /// The revocations of the last moments. There are as many as operators can have written to disk in
 /// [`REVOKED_KEPT`], one after the other.
@@ -91,7 +38,8 @@ impl Revoked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kakehashi_wire::id::AccountId;
+    use kakehashi_wire::id::{AccountId, TenantId};
+    use kakehashi_wire::terminal::SessionEnd;
 
     const DEVICE: DeviceId = DeviceId(9);
 

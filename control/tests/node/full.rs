@@ -99,7 +99,7 @@ async fn sessions_and_calls_outlive_a_full_disk_and_new_calls_are_refused() {
     // Nobody signs in without a record of it, and a call ends although its record has to wait.
     let (mut late, refusal) = sign_in_until_refused(&platform).await;
     assert_eq!(refusal, Refusal::StoreUnavailable);
-    assert_eq!(platform.node.live().sessions().await.len(), 4);
+    assert_eq!(platform.node.live().sessions().await.unwrap().len(), 4);
     let request = b.request();
     b.say(HangUp { request, call }).await;
     b.done(request).await;

@@ -121,7 +121,17 @@ async fn a_relay_whose_link_is_down_drops_the_legs_when_it_is_back() {
     call(&mut a, &mut b).await;
     cut.die();
     let noticed = async {
-        while platform.node.live().relays().await.iter().filter(|row| row.connected).count() > 1 {
+        while platform
+            .node
+            .live()
+            .relays()
+            .await
+            .unwrap()
+            .iter()
+            .filter(|row| row.connected)
+            .count()
+            > 1
+        {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

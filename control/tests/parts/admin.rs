@@ -30,7 +30,7 @@ impl Live for Node {
         let tenant = *self.tenant.lock().unwrap();
         let live = |tenant| CallRow::live(record(tenant, 9), vec![RelayId(1)], Protected::None);
         let calls = tenant.map(live);
-        Box::pin(async { calls.into_iter().collect() })
+        Box::pin(async { Ok(calls.into_iter().collect()) })
     }
 
     fn sessions(&self) -> LiveFuture<'_, Vec<SessionRow>> {
@@ -43,7 +43,7 @@ impl Live for Node {
             device: DeviceId(0xab),
             since: UnixMs(1),
         });
-        Box::pin(async { sessions.into_iter().collect() })
+        Box::pin(async { Ok(sessions.into_iter().collect()) })
     }
 
     fn relays(&self) -> LiveFuture<'_, Vec<RelayRow>> {
@@ -57,29 +57,38 @@ impl Live for Node {
             legs: 2,
             counters: vec![("received".into(), 10)],
         };
-        Box::pin(async { vec![row] })
+        Box::pin(async { Ok(vec![row]) })
     }
 
     fn drain(&self, relay: RelayId, _on: bool) -> LiveFuture<'_, bool> {
-        Box::pin(async move { relay == RelayId(1) })
+        Box::pin(async move { Ok(relay == RelayId(1)) })
     }
 
     fn know(&self, tenant: KnownTenant) -> LiveFuture<'_, ()> {
-        Box::pin(async move { self.known.lock().unwrap().push(tenant) })
+        Box::pin(async move {
+            self.known.lock().unwrap().push(tenant);
+            Ok(())
+        })
     }
 
     fn end_call(&self, tenant: Option<TenantId>, call: CallId) -> LiveFuture<'_, bool> {
         let own = *self.tenant.lock().unwrap();
         let goes_on = own.is_some() && tenant.is_none_or(|it| Some(it) == own) && call == CallId(9);
-        Box::pin(async move { goes_on })
+        Box::pin(async move { Ok(goes_on) })
     }
 
     fn set_desks(&self, tenant: TenantId, list: DeskList) -> LiveFuture<'_, ()> {
-        Box::pin(async move { self.desks.lock().unwrap().push((tenant, list)) })
+        Box::pin(async move {
+            self.desks.lock().unwrap().push((tenant, list));
+            Ok(())
+        })
     }
 
     fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, ()> {
-        Box::pin(async move { self.revoked.lock().unwrap().push(revocation) })
+        Box::pin(async move {
+            self.revoked.lock().unwrap().push(revocation);
+            Ok(())
+        })
     }
 }
 

@@ -108,9 +108,16 @@ impl Driver {
 
     async fn go_on(&mut self, resumed: Resumed) -> Result<(), TerminalError> {
         info!(session = %resumed.session, calls = resumed.calls.len(), "resumed");
-        let settled = self.known.resumed(&resumed);
-        self.token = Some(resumed.token);
         self.pass_on(Event::Resumed).await?;
+        self.settle(resumed).await
+    }
+
+    /// Sets the calls that the application knows of against those that control does.
+    pub(super) async fn settle(&mut self, resumed: Resumed) -> Result<(), TerminalError> {
+        let settled = self.known.resumed(&resumed);
+        if !resumed.token.as_bytes().is_empty() {
+            self.token = Some(resumed.token);
+        }
         for merged in settled.merged {
             self.pass_on(Event::Merged(merged)).await?;
         }

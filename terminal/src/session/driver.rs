@@ -310,7 +310,9 @@ impl Driver {
             ToTerminal::SessionEnded(end) => {
                 return Err(TerminalError::SessionEnded { reason: end.reason });
             }
-            ToTerminal::SignedIn(_) | ToTerminal::Resumed(_) => return Err(unexpected(&message)),
+            // Another node decides from here on, over the same connection.
+            ToTerminal::Resumed(resumed) => return self.settle(resumed).await,
+            ToTerminal::SignedIn(_) => return Err(unexpected(&message)),
         };
         self.pass_on(event).await
     }

@@ -44,7 +44,7 @@ pub struct Harmless {
 /// Structs called `Key` and the like that anyone may print.
 pub const HARMLESS_NAMES: &[Harmless] = &[
     Harmless {
-        path: "control/src/sessions/mod.rs",
+        path: "wire/src/node/whom.rs",
         name: "AccountKey",
         reason: "tenant and account, by which sessions are looked up",
     },

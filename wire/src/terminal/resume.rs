@@ -25,13 +25,17 @@ pub struct Resume {
 /// The session goes on, on this connection, under a new number. Of each call in `calls` follows
 /// what its terminal must know of it by now; each call in `rings` follows as
 /// [`Incoming`](super::Incoming), told before or not. All other calls are over for this terminal.
+///
+/// With request 0 it answers nothing: another node decides about calls from here on, and this is
+/// what it knows. The connection is the same.
 #[derive(Clone, Archive, Serialize, Deserialize)]
 pub struct Resumed {
     /// The request this answers.
     pub request: RequestId,
     /// The session's number from here on.
     pub session: SessionId,
-    /// For the next time. The one that was used stays good until it expires.
+    /// For the next time; empty if the last one is to be kept. The one that was used stays good
+    /// until it expires.
     pub token: ResumeToken,
     /// How long the session is kept without a connection, in milliseconds.
     pub grace_ms: u32,
@@ -76,6 +80,6 @@ impl Check for TokenRenewed {
 }
 
 /// `Ok` if the token is no longer than one may be.
-pub(super) fn token(token: &ResumeToken) -> Result<(), &'static str> {
+pub(crate) fn token(token: &ResumeToken) -> Result<(), &'static str> {
     at_most("token", token.as_bytes().len(), TOKEN_BYTES_MAX)
 }

@@ -93,7 +93,7 @@ pub fn device_of(login: &str) -> u64 {
     u64::from(login.as_bytes()[0])
 }
 
-async fn add(node: &Node, tenant: &str, logins: &[&str]) {
+pub async fn add(node: &Node, tenant: &str, logins: &[&str]) {
     let limits = Default::default();
     let tenant = node.accounts.add_tenant(tenant, limits, UnixMs::now()).await.unwrap();
     for login in logins {

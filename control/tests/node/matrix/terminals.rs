@@ -40,7 +40,7 @@ async fn add_desk(platform: &Platform, tenant: &str, login: &str) {
     let agents = Some(vec![login.to_owned()]);
     let change = DeskChange { agents, ..DeskChange::default() };
     accounts.add_desk(tenant, login, change).await.unwrap();
-    live.set_desks(tenant, accounts.desks(tenant).await.unwrap()).await;
+    live.set_desks(tenant, accounts.desks(tenant).await.unwrap()).await.unwrap();
 }
 
 /// Whether a request names a login ID or a call. Of others there is nothing to compare: whose they
@@ -119,7 +119,7 @@ async fn every_request_of_every_role_about_own_others_and_nothing() {
         let heard = answers(terminal, quality(NEVER).into()).await;
         assert_eq!(heard, [], "{heard:?}");
     }
-    let live = platform.node.live().live_calls().await;
+    let live = platform.node.live().live_calls().await.unwrap();
     assert!(live.iter().any(|row| row.record.call == theirs));
     platform.node.stop().await;
 }

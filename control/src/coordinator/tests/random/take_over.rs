@@ -58,7 +58,7 @@ impl Life {
         let lives: Vec<_> = self.world.lives.values().collect();
         for (_, key) in self.keys.iter().rev().take(8) {
             let shows = |sealed: &&Vec<u8>| sealed.windows(16).any(|it| it == &key.key()[..16]);
-            prop_assert!(!lives.iter().any(|sealed| shows(sealed)), "a key in the clear");
+            prop_assert!(!lives.iter().any(shows), "a key in the clear");
         }
         let core = &self.world.core;
         let media: Vec<&CallMedia> =

@@ -1,0 +1,72 @@
+//! The limits of what nodes are to each other.
+
+use super::API_CONNECTIONS_MAX;
+use std::time::Duration;
+
+/// Nodes of one cell: two or three sites with two or three each, and one more.
+pub const NODES_MAX: usize = 9;
+
+/// How often nodes say to each other that they are alive.
+pub const NODE_BEAT: Duration = Duration::from_millis(200);
+
+/// A node that nothing is heard of for so long is dead: two beats may be lost or late.
+pub const NODE_DEAD_AFTER: Duration = Duration::from_millis(600);
+
+/// When QUIC itself ends a link between nodes on which nothing comes.
+pub const NODE_IDLE: Duration = Duration::from_secs(2);
+
+/// How long a lead that was just heard of may take to be heard: links are to be made first.
+pub const NEW_LEAD_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long each node lets the one before it try to lead first: several round trips to the store.
+pub const RANK_PATIENCE: Duration = Duration::from_millis(100);
+
+/// Between two claims of one node, at first and at most; it doubles, so that two nodes that do not
+/// hear each other do not take the lead from each other all the time.
+pub const CLAIM_WAIT_LEAST: Duration = Duration::from_millis(500);
+
+/// See [`CLAIM_WAIT_LEAST`].
+pub const CLAIM_WAIT_MOST: Duration = Duration::from_secs(8);
+
+/// A lead that is heard for so long has settled: the next claim is the first again.
+pub const LEAD_SETTLED: Duration = Duration::from_secs(60);
+
+/// How long a core that leads no longer may take to give the relays' links back.
+pub const TAKE_BACK_PATIENCE: Duration = Duration::from_millis(100);
+
+/// After a failure, when who leads is read again.
+pub const LEAD_WATCH_RETRY: Duration = Duration::from_millis(500);
+
+/// Between two attempts to reach a node.
+pub const NODE_DIAL_EVERY: Duration = Duration::from_millis(200);
+
+/// Messages that may wait for a link between nodes: a second of what 8,000 terminals hear. At
+/// 1 KiB each, of which few are longer, it is 8 MiB a link.
+pub const NODE_QUEUE_MAX: usize = 8_192;
+
+/// What may wait for a node's switch or office.
+pub const NODE_EVENTS_MAX: usize = 4_096;
+
+/// Requests of one session that a lead has not answered; one more is refused.
+pub const ASKED_MAX: usize = 16;
+
+/// Messages that hand one session over: itself, presence, and what it asked.
+pub const HAND_OVER_MESSAGES_MAX: usize = ASKED_MAX + 2;
+
+/// How long what terminals ask waits for a lead: a dead one is noticed and replaced in half of it.
+pub const LEADLESS_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long operators wait for one.
+pub const OPERATOR_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What operators at one node may ask the lead at once: as much as they have connections.
+pub const OPERATOR_ASKS_MAX: usize = API_CONNECTIONS_MAX;
+
+/// Bytes of the rows of one look at the lead: 20,000 sessions or 10,000 calls.
+pub const ROWS_TOTAL_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Lists of accounts that one node has read at the same time.
+pub const LISTS_AT_ONCE: usize = 4;
+
+const _: () = assert!(NODE_DEAD_AFTER.as_millis() >= 3 * NODE_BEAT.as_millis());
+const _: () = assert!(HAND_OVER_MESSAGES_MAX < NODE_QUEUE_MAX);

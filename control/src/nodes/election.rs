@@ -1,0 +1,266 @@
+//! Who leads: what one node makes of beats, of the store's record of the lead, and of time. Pure.
+//!
+//! ```text
+//!                  Silent              PatienceOver             Won
+//!  Following ----------------> Waiting -------------> Claiming ------> Leading
+//!      ^  ^                     |   ^                    |               |
+//!      |  +----- Other ---------+   +------- Beaten -----+               |
+//!      +------------------------------- Other --------------------------+
+//! ```
+//!
+//! A false claim harms nobody: whoever leads writes only while the record is as it was when it was
+//! claimed, and relays obey the newest term they have heard of. So a node that hears nothing of the
+//! lead may try at once; patience by rank only keeps two from trying together, and a node that
+//! claims in vain, or whose terms are short, waits longer before the next time.
+
+use super::NodeName;
+use crate::capacity::nodes::{
+    CLAIM_WAIT_LEAST, CLAIM_WAIT_MOST, LEAD_SETTLED, NEW_LEAD_PATIENCE, NODE_DEAD_AFTER,
+    RANK_PATIENCE,
+};
+use kakehashi_wire::id::Term;
+use std::time::Duration;
+
+/// What a node is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum State {
+    /// Another leads, and is heard.
+    Following,
+    /// Nobody leads who is heard; others may be quicker.
+    Waiting,
+    /// It has asked the store to lead.
+    Claiming,
+    /// It leads.
+    Leading,
+}
+
+/// What may happen to it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Cause {
+    /// The lead was not heard for too long, or there is none.
+    Silent,
+    /// It has waited for the others.
+    PatienceOver,
+    /// The store has its claim.
+    Won,
+    /// The store has not: somebody was quicker, or it does not answer.
+    Beaten,
+    /// Another leads by now, or is heard again.
+    Other,
+}
+
+impl State {
+    /// What it is next. A claim that is under way is waited for: it may be won.
+    pub(super) fn after(self, cause: Cause) -> Self {
+        match (self, cause) {
+            (Self::Following, Cause::Silent) => Self::Waiting,
+            (Self::Waiting, Cause::PatienceOver) => Self::Claiming,
+            // A claim whose answer was lost shows in the record.
+            (_, Cause::Won) => Self::Leading,
+            (Self::Claiming, Cause::Beaten) => Self::Waiting,
+            (Self::Waiting | Self::Leading, Cause::Other) => Self::Following,
+            (same, _) => same,
+        }
+    }
+}
+
+/// The record of the lead, as the store has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Lead {
+    /// Which node.
+    pub(super) node: NodeName,
+    /// This life of its process: after a restart it leads no longer.
+    pub(super) life: u64,
+    /// The revision at which it was claimed.
+    pub(super) term: Term,
+}
+
+/// What a node hears.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Heard {
+    /// The store's record, or that there is none.
+    Record(Option<Lead>),
+    /// A beat of another node, with the term in which it leads.
+    Beat(NodeName, Term),
+    /// The store took the claim.
+    Won(Term),
+    /// It did not.
+    Beaten,
+    /// A write in this term was refused: another has claimed since.
+    Fenced(Term),
+    /// Time has passed.
+    Tick,
+}
+
+/// What a node is to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Act {
+    /// Ask the store to lead, if its record is still the one of that term, or if there is none.
+    Claim(Option<Term>),
+    /// Begin to lead.
+    Lead(Term),
+    /// Lead no longer.
+    StepDown(Term),
+}
+
+/// One node's part in it.
+pub(super) struct Election {
+    me: NodeName,
+    life: u64,
+    /// How long it lets others try first.
+    patience: Duration,
+    state: State,
+    term: Term,
+    record: Option<Lead>,
+    /// Until when it is content with hearing nothing.
+    until: Duration,
+    claim_after: Duration,
+    claim_wait: Duration,
+}
+
+impl Election {
+    /// A node that has heard of nobody at `now`. Of all nodes, `rank` come before it.
+    pub(super) fn new(me: NodeName, life: u64, rank: u32, now: Duration) -> Self {
+        Self {
+            me,
+            life,
+            patience: RANK_PATIENCE * rank,
+            state: State::Following,
+            term: Term::NONE,
+            record: None,
+            until: now + NEW_LEAD_PATIENCE,
+            claim_after: now,
+            claim_wait: CLAIM_WAIT_LEAST,
+        }
+    }
+
+    /// Lets `heard` happen at `now`.
+    pub(super) fn hear(&mut self, heard: Heard, now: Duration) -> Option<Act> {
+        match heard {
+            Heard::Record(record) => self.read(record, now),
+            Heard::Beat(node, leads) => self.beat(&node, leads, now),
+            Heard::Won(term) => self.won(term),
+            Heard::Beaten if self.state == State::Claiming => {
+                self.go(Cause::Beaten);
+                self.until = self.claim_after.max(now + self.patience);
+                None
+            }
+            Heard::Beaten => None,
+            Heard::Fenced(term) if self.leads() == Some(term) => self.other(now),
+            Heard::Fenced(_) | Heard::Tick => self.tick(now),
+        }
+    }
+
+    /// When a [`Heard::Tick`] is due.
+    pub(super) fn next_deadline(&self) -> Option<Duration> {
+        matches!(self.state, State::Following | State::Waiting).then_some(self.until)
+    }
+
+    /// In which term it leads, if it does.
+    pub(super) fn leads(&self) -> Option<Term> {
+        (self.state == State::Leading).then_some(self.term)
+    }
+
+    /// Whom it follows, in which term.
+    pub(super) fn follows(&self) -> Option<(&NodeName, Term)> {
+        let lead = self.record.as_ref().filter(|_| self.state == State::Following)?;
+        (lead.node != self.me).then_some((&lead.node, lead.term))
+    }
+
+    fn go(&mut self, cause: Cause) {
+        self.state = self.state.after(cause);
+    }
+
+    fn read(&mut self, record: Option<Lead>, now: Duration) -> Option<Act> {
+        let known = self.record.as_ref().map_or(Term::NONE, |lead| lead.term);
+        let term = record.as_ref().map_or(known, |lead| lead.term);
+        if term < known {
+            return None;
+        }
+        let is_news = record != self.record;
+        self.record = record;
+        match &self.record {
+            Some(lead) if lead.node == self.me && lead.life == self.life => {
+                let term = lead.term;
+                self.won(term)
+            }
+            // Its own earlier life leads no more than nobody does.
+            Some(lead) if lead.node != self.me => {
+                let act = is_news.then(|| self.other(now));
+                act.flatten()
+            }
+            _ if self.state == State::Leading => self.other(now),
+            _ => {
+                self.go(Cause::Silent);
+                self.until = self.until.min(now + self.patience);
+                None
+            }
+        }
+    }
+
+    fn beat(&mut self, node: &NodeName, leads: Term, now: Duration) -> Option<Act> {
+        let known = self.record.as_ref().map_or(Term::NONE, |lead| lead.term).max(self.term);
+        if leads > known {
+            let (node, life) = (node.clone(), 0);
+            self.record = Some(Lead { node, life, term: leads });
+            return self.other(now);
+        }
+        let is_lead = self.record.as_ref().is_some_and(|lead| lead.node == *node);
+        if is_lead && matches!(self.state, State::Following | State::Waiting) {
+            let dead = now + NODE_DEAD_AFTER;
+            self.until = if self.state == State::Waiting { dead } else { self.until.max(dead) };
+            self.go(Cause::Other);
+            if now > self.claim_after + LEAD_SETTLED {
+                self.claim_wait = CLAIM_WAIT_LEAST;
+            }
+        }
+        None
+    }
+
+    /// Another leads.
+    fn other(&mut self, now: Duration) -> Option<Act> {
+        let led = self.leads();
+        self.go(Cause::Other);
+        self.until = now + NEW_LEAD_PATIENCE;
+        led.map(Act::StepDown)
+    }
+
+    fn won(&mut self, term: Term) -> Option<Act> {
+        let known = self.record.as_ref().map_or(Term::NONE, |lead| lead.term);
+        if term < known || self.leads() == Some(term) {
+            // Somebody else has claimed since. Or it is no news.
+            if self.state == State::Claiming {
+                self.go(Cause::Beaten);
+            }
+            return None;
+        }
+        self.go(Cause::Won);
+        self.term = term;
+        self.record = Some(Lead { node: self.me.clone(), life: self.life, term });
+        Some(Act::Lead(term))
+    }
+
+    fn tick(&mut self, now: Duration) -> Option<Act> {
+        if now < self.until {
+            return None;
+        }
+        match self.state {
+            State::Following => {
+                self.go(Cause::Silent);
+                self.until = self.claim_after.max(now + self.patience);
+                None
+            }
+            State::Waiting => {
+                self.go(Cause::PatienceOver);
+                self.claim_after = now + self.claim_wait;
+                self.claim_wait = (self.claim_wait * 2).min(CLAIM_WAIT_MOST);
+                Some(Act::Claim(self.record.as_ref().map(|lead| lead.term)))
+            }
+            State::Claiming | State::Leading => None,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "election_tests.rs"]
+mod tests;

@@ -1,0 +1,263 @@
+//! The table, and random lives of three nodes with a store between them.
+
+use super::*;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::collections::BTreeMap;
+
+const MS: Duration = Duration::from_millis(1);
+const NODES: usize = 3;
+
+#[test]
+fn the_table_is_as_drawn() {
+    let mut table = String::new();
+    for state in [State::Following, State::Waiting, State::Claiming, State::Leading] {
+        let causes = [Cause::Silent, Cause::PatienceOver, Cause::Won, Cause::Beaten, Cause::Other];
+        let nexts = causes.map(|cause| match state.after(cause) {
+            next if next == state => "-".to_owned(),
+            next => format!("{next:?}"),
+        });
+        table += &format!("{state:?}: {}\n", nexts.join(" "));
+    }
+    assert_eq!(
+        table,
+        "Following: Waiting - Leading - -\n\
+         Waiting: - Claiming Leading - Following\n\
+         Claiming: - - Leading Waiting -\n\
+         Leading: - - - - Following\n"
+    );
+}
+
+fn name(of: usize) -> NodeName {
+    NodeName::parse(["a", "b", "c"][of]).unwrap()
+}
+
+/// On its way, and when it arrives.
+enum Sent {
+    Heard(usize, Heard),
+    /// A claim reaches the store.
+    Claim(usize, u64, Option<Term>),
+    /// A write of the lead of that term reaches the store.
+    Write(usize, Term),
+}
+
+/// Three nodes, the store, and a network that loses, delays and cuts.
+struct World {
+    rng: StdRng,
+    now: Duration,
+    nodes: Vec<Election>,
+    lives: Vec<u64>,
+    paused_until: Vec<Duration>,
+    /// Whether messages go from one to another; the last is the store.
+    cut: [[bool; NODES + 1]; NODES + 1],
+    lossy: bool,
+    under_way: BTreeMap<(Duration, u64), Sent>,
+    sent: u64,
+    revision: u64,
+    record: Option<Lead>,
+    /// Who led in each term.
+    led: BTreeMap<Term, usize>,
+    /// The term of the last write that the store took.
+    written: Term,
+    refused: usize,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let nodes =
+            (0..NODES).map(|of| Election::new(name(of), of as u64, of as u32, Duration::ZERO));
+        Self {
+            rng: StdRng::seed_from_u64(seed),
+            now: Duration::ZERO,
+            nodes: nodes.collect(),
+            lives: (0..NODES as u64).collect(),
+            paused_until: vec![Duration::ZERO; NODES],
+            cut: [[false; NODES + 1]; NODES + 1],
+            lossy: true,
+            under_way: BTreeMap::new(),
+            sent: 0,
+            revision: 1,
+            record: None,
+            led: BTreeMap::new(),
+            written: Term::NONE,
+            refused: 0,
+        }
+    }
+
+    fn send(&mut self, (from, to): (usize, usize), sent: Sent) {
+        if self.cut[from][to] || (self.lossy && self.rng.random_ratio(1, 20)) {
+            return;
+        }
+        let most = if self.lossy { 120 } else { 10 };
+        let at = self.now + MS * self.rng.random_range(1..most);
+        self.sent += 1;
+        self.under_way.insert((at, self.sent), sent);
+    }
+
+    fn hear(&mut self, node: usize, heard: Heard) {
+        let act = self.nodes[node].hear(heard, self.now);
+        match act {
+            None => {}
+            Some(Act::Claim(before)) => {
+                let life = self.lives[node];
+                self.send((node, NODES), Sent::Claim(node, life, before));
+                // An answer that never comes is a time-out.
+                self.sent += 1;
+                let at = self.now + MS * 1000;
+                self.under_way.insert((at, self.sent), Sent::Heard(node, Heard::Beaten));
+            }
+            Some(Act::Lead(term)) => {
+                let before = self.led.insert(term, node);
+                assert!(before.is_none_or(|it| it == node), "two leads of one term");
+            }
+            Some(Act::StepDown(term)) => assert_eq!(self.led.get(&term), Some(&node)),
+        }
+    }
+
+    fn arrive(&mut self, sent: Sent) {
+        match sent {
+            Sent::Heard(node, heard) => {
+                if self.paused_until[node] <= self.now {
+                    return self.hear(node, heard);
+                }
+                // It waits in a socket's buffer.
+                self.sent += 1;
+                let at = self.paused_until[node];
+                self.under_way.insert((at, self.sent), Sent::Heard(node, heard));
+            }
+            Sent::Claim(node, life, before) => {
+                let stands = self.record.as_ref().map(|lead| lead.term);
+                if stands != before {
+                    return self.send((NODES, node), Sent::Heard(node, Heard::Beaten));
+                }
+                self.revision += 1;
+                let term = Term(self.revision);
+                self.record = Some(Lead { node: name(node), life, term });
+                self.send((NODES, node), Sent::Heard(node, Heard::Won(term)));
+                self.tell();
+            }
+            Sent::Write(node, term) => {
+                if self.record.as_ref().is_some_and(|lead| lead.term == term) {
+                    assert!(term >= self.written, "a write of an old term after a new one");
+                    self.written = term;
+                    self.revision += 1;
+                } else {
+                    self.refused += 1;
+                    self.send((NODES, node), Sent::Heard(node, Heard::Fenced(term)));
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self) {
+        for node in 0..NODES {
+            let record = Heard::Record(self.record.clone());
+            self.send((NODES, node), Sent::Heard(node, record));
+        }
+    }
+
+    /// What each node does by itself in a time of 50 ms.
+    fn turn(&mut self, nth: u64) {
+        for node in 0..NODES {
+            if self.paused_until[node] > self.now {
+                continue;
+            }
+            self.hear(node, Heard::Tick);
+            let leads = self.nodes[node].leads();
+            if let Some(term) = leads {
+                self.send((node, NODES), Sent::Write(node, term));
+            }
+            for other in (0..NODES).filter(|other| *other != node && nth.is_multiple_of(4)) {
+                let beat = Heard::Beat(name(node), leads.unwrap_or(Term::NONE));
+                self.send((node, other), Sent::Heard(other, beat));
+            }
+        }
+        // A watch that was lost is begun again with a list.
+        if nth.is_multiple_of(20) {
+            self.tell();
+        }
+        let until = self.now + 50 * MS;
+        while let Some(entry) = self.under_way.first_entry() {
+            if entry.key().0 > until {
+                break;
+            }
+            self.now = self.now.max(entry.key().0);
+            let sent = entry.remove();
+            self.arrive(sent);
+        }
+        self.now = until;
+    }
+
+    fn misfortune(&mut self) {
+        match self.rng.random_range(0..6) {
+            0 => {
+                let node = self.rng.random_range(0..NODES);
+                self.paused_until[node] = self.now + MS * self.rng.random_range(100..5000);
+            }
+            1 | 2 => {
+                let (from, to) =
+                    (self.rng.random_range(0..=NODES), self.rng.random_range(0..=NODES));
+                self.cut[from][to] = true;
+            }
+            3 => {
+                // Another life: it forgets all it knew.
+                let node = self.rng.random_range(0..NODES);
+                self.lives[node] += 10;
+                let (life, rank) = (self.lives[node], node as u32);
+                self.nodes[node] = Election::new(name(node), life, rank, self.now);
+            }
+            _ => self.cut = [[false; NODES + 1]; NODES + 1],
+        }
+    }
+}
+
+#[test]
+fn one_lead_a_term_no_write_of_an_old_one_and_in_the_end_one_that_all_follow() {
+    let (mut terms, mut refused) = (0, 0);
+    for seed in 0..400 {
+        let mut world = World::new(seed);
+        for nth in 0..600 {
+            if world.rng.random_ratio(1, 15) {
+                world.misfortune();
+            }
+            world.turn(nth);
+        }
+        world.cut = [[false; NODES + 1]; NODES + 1];
+        world.lossy = false;
+        for nth in 0..600 {
+            world.turn(nth);
+        }
+        let leads: Vec<_> = world.nodes.iter().filter_map(Election::leads).collect();
+        let [term] = leads[..] else { panic!("seed {seed}: {leads:?} lead") };
+        let lead = name(world.led[&term]);
+        for node in world.nodes.iter().filter(|node| node.leads().is_none()) {
+            assert_eq!(node.follows(), Some((&lead, term)), "seed {seed}: {:?}", node.state);
+        }
+        assert_eq!(world.written, term, "seed {seed}");
+        terms += world.led.len();
+        refused += world.refused;
+    }
+    assert!(terms > 1_000 && refused > 100, "{terms} terms, {refused} writes refused");
+}
+
+#[test]
+fn a_node_alone_leads_soon_and_one_that_is_heard_is_left_in_peace() {
+    let mut alone = Election::new(name(0), 1, 0, Duration::ZERO);
+    assert_eq!(alone.hear(Heard::Record(None), Duration::ZERO), None);
+    assert_eq!(alone.hear(Heard::Tick, MS), Some(Act::Claim(None)));
+    assert_eq!(alone.hear(Heard::Won(Term(5)), 2 * MS), Some(Act::Lead(Term(5))));
+
+    let mut other = Election::new(name(1), 2, 1, Duration::ZERO);
+    let lead = Lead { node: name(0), life: 1, term: Term(5) };
+    other.hear(Heard::Record(Some(lead)), MS);
+    for beat in 1..100 {
+        let now = 200 * MS * beat;
+        assert_eq!(other.hear(Heard::Beat(name(0), Term(5)), now), None);
+        assert_eq!(other.hear(Heard::Tick, now + 100 * MS), None);
+    }
+    let last = 200 * MS * 99;
+    assert_eq!(other.hear(Heard::Tick, last + NODE_DEAD_AFTER), None);
+    assert_eq!(other.state, State::Waiting);
+    let patient = last + NODE_DEAD_AFTER + RANK_PATIENCE;
+    assert_eq!(other.hear(Heard::Tick, patient), Some(Act::Claim(Some(Term(5)))));
+}

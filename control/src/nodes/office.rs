@@ -1,0 +1,281 @@
+//! Carries out what the election decides: claims, begins and ends a core, and tells the switch
+//! where the lead is.
+
+use super::election::{Act, Election, Heard, Lead};
+use super::guest::Guest;
+use super::queue::QueueEnd;
+use super::record::{self, Tenured};
+use super::relays::RelayLinks;
+use super::start::{Leading, News, Start};
+use super::switch::Event;
+use super::{NodeName, Queue};
+use crate::accounts::Accounts;
+use crate::capacity::nodes::{LEAD_WATCH_RETRY, TAKE_BACK_PATIENCE};
+use crate::driver::{Core, Tasks};
+use crate::store::{SharedStore, StoreError};
+use kakehashi_wire::id::Term;
+use kakehashi_wire::node::{FromNode, ToNode};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
+
+/// Where the office tells of the lead.
+type Told = (watch::Sender<Option<Leading>>, mpsc::Sender<Event>, Arc<RelayLinks>, Arc<AtomicU64>);
+
+/// A term of this node.
+struct Tenure {
+    term: Term,
+    over: Arc<Notify>,
+    beginning: AbortHandle,
+    tasks: Option<Tasks>,
+    /// This node's own link to its core.
+    own: Option<(Queue<FromNode>, AbortHandle)>,
+}
+
+/// What was begun and has come to something.
+enum Done {
+    Claimed(Result<Term, StoreError>),
+    Begun(Term, Core, Tasks),
+}
+
+pub(super) struct Office {
+    me: NodeName,
+    life: u64,
+    election: Election,
+    start: Arc<Start>,
+    store: SharedStore,
+    lead: watch::Sender<Option<Leading>>,
+    switch: mpsc::Sender<Event>,
+    relays: Arc<RelayLinks>,
+    numbers: Arc<AtomicU64>,
+    /// The links that stand, and in which term the node at the other end leads.
+    links: BTreeMap<NodeName, (Queue<FromNode>, Term)>,
+    tenure: Option<Tenure>,
+    under_way: JoinSet<Done>,
+    /// The link that the switch was told of.
+    route: Option<u64>,
+}
+
+impl Office {
+    pub(super) fn new(
+        (me, life, election): (NodeName, u64, Election),
+        start: Start,
+        store: SharedStore,
+        (lead, switch, relays, numbers): Told,
+    ) -> Self {
+        Self {
+            me,
+            life,
+            election,
+            start: Arc::new(start),
+            store,
+            lead,
+            switch,
+            relays,
+            numbers,
+            links: BTreeMap::new(),
+            tenure: None,
+            under_way: JoinSet::new(),
+            route: None,
+        }
+    }
+
+    /// Runs until the node stops.
+    pub(super) async fn run(
+        mut self,
+        (mut news, mut records): (mpsc::Receiver<News>, mpsc::Receiver<Option<Lead>>),
+        mut stop: oneshot::Receiver<()>,
+    ) {
+        loop {
+            let due = self.election.next_deadline();
+            let now = self.start.clock.now().since_start;
+            let wait = due.map_or(Duration::MAX, |due| due.saturating_sub(now));
+            let over = self.tenure.as_ref().map(|tenure| Arc::clone(&tenure.over));
+            let heard = tokio::select! {
+                _ = &mut stop => return self.leave().await,
+                Some(news) = news.recv() => self.news(news),
+                Some(record) = records.recv() => Some(Heard::Record(record)),
+                Some(done) = self.under_way.join_next() => match done {
+                    Ok(Done::Claimed(claimed)) => Some(self.claimed(claimed)),
+                    Ok(Done::Begun(term, core, tasks)) => self.begun(term, core, tasks).await,
+                    Err(_aborted) => None,
+                },
+                () = told(over.as_deref()) => {
+                    self.tenure.as_ref().map(|tenure| Heard::Fenced(tenure.term))
+                }
+                () = tokio::time::sleep(wait), if due.is_some() => Some(Heard::Tick),
+            };
+            if let Some(heard) = heard {
+                let now = self.start.clock.now().since_start;
+                let act = self.election.hear(heard, now);
+                self.act(act).await;
+            }
+            self.say_where().await;
+        }
+    }
+
+    fn news(&mut self, news: News) -> Option<Heard> {
+        match news {
+            News::Up(node, queue) => {
+                self.links.insert(node, (queue, Term::NONE));
+                None
+            }
+            News::Down(node, number) => {
+                let is_this = |(queue, _): &(Queue<FromNode>, Term)| queue.number() == number;
+                if self.links.get(&node).is_some_and(is_this) {
+                    self.links.remove(&node);
+                }
+                None
+            }
+            News::Beat(node, leads) => {
+                if let Some((_, term)) = self.links.get_mut(&node) {
+                    *term = leads;
+                }
+                Some(Heard::Beat(node, leads))
+            }
+        }
+    }
+
+    fn claimed(&self, claimed: Result<Term, StoreError>) -> Heard {
+        match claimed {
+            Ok(term) => Heard::Won(term),
+            Err(error) => {
+                tracing::info!(node = %self.me, %error, "the lead was not claimed");
+                Heard::Beaten
+            }
+        }
+    }
+
+    async fn act(&mut self, act: Option<Act>) {
+        match act {
+            None => {}
+            Some(Act::Claim(before)) => {
+                let (store, claimant) = (Arc::clone(&self.store), (self.me.clone(), self.life));
+                self.under_way.spawn(async move {
+                    Done::Claimed(record::claim(&store, claimant, before).await)
+                });
+            }
+            Some(Act::Lead(term)) => {
+                self.step_down().await;
+                self.begin(term);
+            }
+            Some(Act::StepDown(term)) => {
+                tracing::warn!(%term, "another node leads");
+                self.step_down().await;
+            }
+        }
+    }
+
+    fn begin(&mut self, term: Term) {
+        tracing::info!(%term, node = %self.me, "this node leads");
+        let over = Arc::new(Notify::new());
+        let tenured = Tenured::new(Arc::clone(&self.store), term, Arc::clone(&over));
+        let (store, start): (SharedStore, _) = (Arc::new(tenured), Arc::clone(&self.start));
+        let beginning = self.under_way.spawn(async move {
+            loop {
+                match start.begin(term, &store).await {
+                    Ok((core, tasks)) => return Done::Begun(term, core, tasks),
+                    Err(error) => tracing::error!(%error, "the lead cannot begin: trying again"),
+                }
+                tokio::time::sleep(LEAD_WATCH_RETRY).await;
+            }
+        });
+        self.tenure = Some(Tenure { term, over, beginning, tasks: None, own: None });
+    }
+
+    async fn begun(&mut self, term: Term, core: Core, tasks: Tasks) -> Option<Heard> {
+        let Some(tenure) = self.tenure.as_mut().filter(|tenure| tenure.term == term) else {
+            tasks.halt();
+            return None;
+        };
+        tenure.tasks = Some(tasks);
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let (asks, asked) = Queue::new(number);
+        let accounts = Arc::clone(&self.start.accounts);
+        let serving = serve_own(core.clone(), accounts, (number, asked), self.switch.clone());
+        tenure.own = Some((asks, tokio::spawn(serving).abort_handle()));
+        self.relays.lend(core.clone()).await;
+        self.lead.send_replace(Some(Leading { term, core }));
+        None
+    }
+
+    async fn step_down(&mut self) {
+        let Some(tenure) = self.tenure.take() else { return };
+        tenure.beginning.abort();
+        self.lead.send_replace(None);
+        // A core that waits for the store may hold them up. Its links are lost then, and relays
+        // make new ones.
+        let is_back = timeout(TAKE_BACK_PATIENCE, self.relays.take_back()).await.is_ok();
+        if let Some(tasks) = tenure.tasks {
+            tasks.halt();
+        }
+        if !is_back {
+            self.relays.take_back().await;
+        }
+        if let Some((_, serving)) = tenure.own {
+            serving.abort();
+        }
+    }
+
+    /// Tells the switch of another way to the lead.
+    async fn say_where(&mut self) {
+        let own = self.tenure.as_ref().and_then(|tenure| tenure.own.as_ref());
+        let route = match (own, self.election.follows()) {
+            (Some((queue, _)), _) => Some(queue),
+            (None, Some((node, term))) => {
+                self.links.get(node).filter(|(_, leads)| *leads == term).map(|(queue, _)| queue)
+            }
+            (None, None) => None,
+        };
+        let number = route.map(Queue::number);
+        if number != self.route {
+            self.route = number;
+            let _stopping = self.switch.send(Event::Route(route.cloned())).await;
+        }
+    }
+
+    async fn leave(mut self) {
+        let led = self.tenure.as_ref().map(|tenure| tenure.term);
+        self.step_down().await;
+        if let Some(term) = led
+            && let Err(error) = record::resign(&self.store, term).await
+        {
+            tracing::info!(%error, "the lead was not given up: others will notice");
+        }
+    }
+}
+
+async fn told(over: Option<&Notify>) {
+    match over {
+        Some(over) => over.notified().await,
+        None => core::future::pending().await,
+    }
+}
+
+/// This node's own sessions at its core, as if they were another's.
+async fn serve_own(
+    core: Core,
+    accounts: Arc<Accounts>,
+    (number, mut asked): (u64, QueueEnd<FromNode>),
+    switch: mpsc::Sender<Event>,
+) {
+    let (answers, mut told) = Queue::<ToNode>::new(number);
+    let mut guest = Guest::new(core, accounts, answers);
+    let hearing = async {
+        while let Some(message) = asked.messages.recv().await {
+            guest.hear(message).await;
+        }
+    };
+    let telling = async {
+        while let Some(message) = told.messages.recv().await {
+            if switch.send(Event::Said(number, message)).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::join!(hearing, telling);
+}

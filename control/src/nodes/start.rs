@@ -1,0 +1,164 @@
+//! Makes a node one of several, and a core on whichever leads.
+
+use super::door::{self, Door};
+use super::election::Election;
+use super::helm::Places;
+use super::office::Office;
+use super::peer::{self, Dialler};
+use super::relays::RelayLinks;
+use super::switch::{Event, Switch};
+use super::{Helm, NodeName, Peer, Queue, record};
+use crate::accounts::Accounts;
+use crate::capacity::nodes::NODE_EVENTS_MAX;
+use crate::clock::{Clock, UnixMs};
+use crate::coordinator::{Coordinator, Settings};
+use crate::driver::{self, Core, Tasks};
+use crate::entropy::Entropy;
+use crate::fleet::Fleet;
+use crate::lives::{Lives, Sealer};
+use crate::pki::CellSecret;
+use crate::records::Records;
+use crate::startup;
+use crate::store::{SharedStore, StoreError};
+use kakehashi_wire::id::Term;
+use kakehashi_wire::node::FromNode;
+use quinn::{ClientConfig, Endpoint};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// The core of this node while it leads.
+#[derive(Clone)]
+pub(super) struct Leading {
+    pub(super) term: Term,
+    pub(super) core: Core,
+}
+
+/// What links tell the office.
+pub(super) enum News {
+    /// A link to a node stands.
+    Up(NodeName, Queue<FromNode>),
+    /// It is gone.
+    Down(NodeName, u64),
+    /// A node beats, and says in which term it leads.
+    Beat(NodeName, Term),
+}
+
+/// What a core begins with.
+pub(crate) struct Start {
+    pub(crate) settings: Settings,
+    pub(crate) leg_lifetime: Duration,
+    pub(crate) entropy: Entropy,
+    pub(crate) clock: Clock,
+    pub(crate) accounts: Arc<Accounts>,
+    /// What live calls are sealed with.
+    pub(crate) secret: CellSecret,
+}
+
+impl Start {
+    /// A core that decides in `term` over `store`, with all that the store says of tenants, desks and
+    /// calls.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing was begun.
+    pub(crate) async fn begin(
+        &self,
+        term: Term,
+        store: &SharedStore,
+    ) -> Result<(Core, Tasks), StoreError> {
+        let records = Arc::new(Records::new(Arc::clone(store)));
+        let sealer = Sealer::new(&self.secret, self.entropy.clone());
+        let lives = Arc::new(Lives::new(Arc::clone(store), sealer));
+        let generations = startup::reserve_generations(store).await?;
+        let fleet = Fleet::new(term, generations, self.leg_lifetime);
+        let mut core = Coordinator::new(self.settings, self.entropy.clone(), fleet);
+        let (people, calls) = ((&*self.accounts, &*records), (store, &*lives));
+        let first = startup::take_over(&mut core, self.clock.now(), people, calls).await?;
+        let kept = (records, lives);
+        Ok(driver::start(core, self.clock, kept, Arc::clone(store), first))
+    }
+}
+
+/// What makes a node one of several.
+pub(crate) struct Cell {
+    pub(crate) me: NodeName,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) tls: ClientConfig,
+    pub(crate) store: SharedStore,
+}
+
+/// A node's place among the others.
+pub(crate) struct Seated {
+    /// What the rest of the node speaks to.
+    pub(crate) helm: Helm,
+    switch: mpsc::Sender<Event>,
+    switched: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+    office: JoinHandle<()>,
+}
+
+impl Cell {
+    /// Joins the others. `start` is for when this node leads.
+    pub(crate) fn join(self, start: Start) -> Seated {
+        let (events, queue) = mpsc::channel(NODE_EVENTS_MAX);
+        let (news, heard) = mpsc::channel(NODE_EVENTS_MAX);
+        let (lead, leading) = watch::channel(None);
+        let (stop, stopped) = oneshot::channel();
+        let relays = Arc::new(RelayLinks::default());
+        let numbers = Arc::new(AtomicU64::new(1));
+        let accounts = &start.accounts;
+        let (switch, ends) = Switch::new(Arc::clone(accounts), start.entropy.clone());
+        let switched = tokio::spawn(switch.run((events.clone(), queue), ends));
+        let door = Door {
+            peers: self.peers.iter().map(|peer| peer.name.clone()).collect(),
+            leading: leading.clone(),
+            accounts: Arc::clone(accounts),
+            news: news.clone(),
+            numbers: Arc::clone(&numbers),
+        };
+        tokio::spawn(door::serve(self.endpoint.clone(), Arc::new(door)));
+        let dialler = Dialler {
+            me: self.me.clone(),
+            endpoint: self.endpoint,
+            tls: self.tls,
+            leading: leading.clone(),
+            switch: events.clone(),
+            news,
+            numbers: Arc::clone(&numbers),
+        };
+        // Each peer once, however often it is named.
+        let rank = self.peers.iter().filter(|peer| peer.name < self.me).count();
+        for peer in self.peers {
+            tokio::spawn(peer::keep(peer, dialler.clone()));
+        }
+        let (records, record) = mpsc::channel(1);
+        tokio::spawn(record::follow(Arc::clone(&self.store), records));
+        let life = start.entropy.nonzero();
+        let rank = u32::try_from(rank).unwrap_or(u32::MAX);
+        let now = start.clock.now().since_start;
+        let office = Office::new(
+            (self.me.clone(), life, Election::new(self.me, life, rank, now)),
+            start,
+            self.store,
+            (lead, events.clone(), Arc::clone(&relays), numbers),
+        );
+        let office = tokio::spawn(office.run((heard, record), stopped));
+        let helm = Helm::Cell(Places { switch: events.clone(), relays, leading });
+        Seated { helm, switch: events, switched, stop, office }
+    }
+}
+
+impl Seated {
+    /// Leaves the others: terminals are told to find another node, and if this one leads, another
+    /// may at once.
+    pub(crate) async fn leave(self) {
+        let _stopping = self.switch.send(Event::Stop).await;
+        let _told = self.switched.await;
+        let _stopping = self.stop.send(());
+        let _left = self.office.await;
+        tracing::debug!(at = UnixMs::now().0, "left the other nodes");
+    }
+}

@@ -1,0 +1,200 @@
+//! A switch with a lead that is played.
+
+use super::*;
+use crate::gate::Waiting;
+use crate::nodes::queue::QueueEnd;
+use crate::sessions::{AccountKey, Epochs};
+use crate::store::{Embedded, SharedStore};
+use kakehashi_wire::id::{AccountId, CallId, DeviceId, TenantId};
+use kakehashi_wire::secret::{ResumeToken, SaidBytes};
+use kakehashi_wire::terminal::{Done, HangUp, Presence, Role, ToTerminal};
+
+struct Played {
+    switch: Switch,
+    own: mpsc::Sender<Event>,
+    _ends: mpsc::UnboundedReceiver<SessionId>,
+    _events: mpsc::Receiver<Event>,
+    _folder: tempfile::TempDir,
+}
+
+fn played() -> Played {
+    let folder = tempfile::tempdir().unwrap();
+    let store: SharedStore = Arc::new(Embedded::open(&folder.path().join("store")).unwrap());
+    let config = crate::accounts::AccountsConfig::for_cores(1, Entropy::system());
+    let accounts = Arc::new(Accounts::new(store, config).unwrap());
+    let (switch, ends) = Switch::new(accounts, Entropy::system());
+    let (own, events) = mpsc::channel(64);
+    Played { switch, own, _ends: ends, _events: events, _folder: folder }
+}
+
+fn arrival(session: u64) -> Arrival {
+    Arrival {
+        session: SessionId(session),
+        request: RequestId(1),
+        account: AccountKey { tenant: TenantId(1), account: AccountId(session) },
+        login: "a".into(),
+        display: String::new(),
+        role: Role::Store,
+        device: DeviceId(session),
+        software: String::new(),
+        epochs: Epochs { tenant: 1, account: 1, devices: 0 },
+        token: ResumeToken::new(vec![1]),
+        resumes: None,
+        is_handed_over: false,
+    }
+}
+
+impl Played {
+    fn lead(&mut self, number: u64) -> QueueEnd<FromNode> {
+        let (queue, end) = Queue::new(number);
+        self.take(Event::Route(Some(queue)));
+        end
+    }
+
+    fn take(&mut self, event: Event) {
+        self.switch.take(event, &self.own);
+    }
+
+    /// Hands all over, and gives what the lead of `end` hears.
+    fn heard(&mut self, end: &mut QueueEnd<FromNode>) -> Vec<FromNode> {
+        while !self.switch.to_hand_over.is_empty() {
+            for message in self.switch.hand_over() {
+                self.switch.push(message);
+            }
+        }
+        core::iter::from_fn(|| end.messages.try_recv().ok()).collect()
+    }
+
+    fn arrive(&mut self, session: u64) -> (Waiting, oneshot::Receiver<Result<Seat, Rejection>>) {
+        let ((outbox, waiting), (waiter, decided)) = (Outbox::new(), oneshot::channel());
+        self.take(Event::Arrived(Box::new(arrival(session)), outbox, waiter));
+        (waiting, decided)
+    }
+
+    fn answer(&mut self, link: u64, at_lead: SessionId, request: RequestId) {
+        let said = SaidBytes::new(ToTerminal::from(Done { request }).encode().unwrap());
+        let say = Say { session: at_lead, answers: Some(request), said };
+        self.take(Event::Said(link, say.into()));
+    }
+}
+
+fn hang_up(request: u32) -> Request {
+    Request::HangUp(HangUp { request: RequestId(request), call: CallId(5) })
+}
+
+fn invite(request: u32) -> Request {
+    Request::Invite(RequestId(request), None, Vec::new())
+}
+
+fn asked(messages: &[FromNode]) -> Vec<Option<RequestId>> {
+    let number = |message: &FromNode| match message {
+        FromNode::Asked(asked) => Some(asked.request.number()),
+        _ => None,
+    };
+    messages.iter().filter_map(number).collect()
+}
+
+async fn next(waiting: &mut Waiting) -> Option<String> {
+    let said = tokio::time::timeout(std::time::Duration::from_millis(50), waiting.next());
+    Some(match said.await.ok()?? {
+        Said::Message(ToTerminal::Refused(no)) => format!("refused {}", no.request.0),
+        Said::Message(other) => other.name().to_owned(),
+        Said::Encoded(_) => "pushed".to_owned(),
+        Said::PassedOn(_) => "passed on".to_owned(),
+    })
+}
+
+#[tokio::test]
+async fn a_new_lead_gets_every_session_with_what_it_waits_for() {
+    let mut played = played();
+    let (mut waiting, mut decided) = played.arrive(1);
+    assert!(decided.try_recv().is_err(), "there is no lead yet");
+    let mut first = played.lead(1);
+    let heard = played.heard(&mut first);
+    let [FromNode::Arrival(arrived)] = &heard[..] else { panic!("{}", heard.len()) };
+    assert!(!arrived.is_handed_over && arrived.resumes.is_none());
+    let verdict = Verdict { session: arrived.session, refused: None };
+    played.take(Event::Said(1, verdict.into()));
+    let seat = decided.await.unwrap().ok().unwrap();
+    let session = seat.session();
+    assert_eq!(session, SessionId(1));
+    for request in [Request::Watch(RequestId(2), Vec::new()), hang_up(3), invite(4), hang_up(5)] {
+        played.take(Event::Asked(session, request));
+    }
+    assert_eq!(played.heard(&mut first).len(), 4);
+    played.answer(1, session, RequestId(2));
+    played.answer(1, session, RequestId(3));
+    assert_eq!(next(&mut waiting).await.as_deref(), Some("passed on"));
+    assert_eq!(next(&mut waiting).await.as_deref(), Some("passed on"));
+
+    played.take(Event::Route(None));
+    played.take(Event::Asked(session, invite(6)));
+    let mut second = played.lead(2);
+    let heard = played.heard(&mut second);
+    let FromNode::Arrival(again) = &heard[0] else { panic!("first the session") };
+    assert!(again.is_handed_over && again.token.as_bytes().is_empty());
+    assert_eq!(again.resumes, Some(session), "its first number");
+    assert_ne!(again.session, session);
+    let numbers = [0, 5, 6].map(|number| Some(RequestId(number)));
+    assert_eq!(asked(&heard), numbers, "presence, what may be asked twice, what was not asked yet");
+    assert_eq!(next(&mut waiting).await.as_deref(), Some("refused 4"), "it may have been done");
+
+    // What comes of the hand-over itself is no answer for the terminal, and the old lead is no
+    // lead.
+    let at_second = again.session;
+    played.take(Event::Said(2, Verdict { session: at_second, refused: None }.into()));
+    played.answer(2, at_second, OF_HAND_OVER);
+    played.answer(1, session, RequestId(5));
+    assert_eq!(next(&mut waiting).await, None);
+    played.answer(2, at_second, RequestId(5));
+    assert_eq!(next(&mut waiting).await.as_deref(), Some("passed on"));
+    let said = ToTerminal::from(Presence { complete: true, entries: Vec::new() }).encode().unwrap();
+    let push = kakehashi_wire::node::Push { sessions: vec![at_second, session], said };
+    played.take(Event::Said(2, push.into()));
+    assert_eq!(next(&mut waiting).await.as_deref(), Some("pushed"));
+    assert_eq!(next(&mut waiting).await, None, "once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_lead_there_is_an_answer_in_time_and_one_arrival_is_not_offered_twice() {
+    let mut played = played();
+    let mut lead = played.lead(1);
+    let (mut waiting, decided) = played.arrive(1);
+    played.heard(&mut lead);
+    played.take(Event::Said(1, Verdict { session: SessionId(1), refused: None }.into()));
+    let seat = decided.await.unwrap().ok().unwrap();
+    let (_undecided, offered) = played.arrive(2);
+    played.heard(&mut lead);
+    played.take(Event::Route(None));
+    let busy = Refusal::Busy;
+    assert_eq!(offered.await.unwrap().err().unwrap().reason, busy, "it may have been let in");
+
+    played.take(Event::Asked(seat.session(), hang_up(1)));
+    let (_patient, waits) = played.arrive(3);
+    sleep_until(played.switch.patience_ends.unwrap()).await;
+    played.switch.give_up();
+    assert_eq!(next(&mut waiting).await.as_deref(), Some("refused 1"));
+    assert_eq!(waits.await.unwrap().err().unwrap().reason, busy);
+    played.take(Event::Asked(seat.session(), hang_up(2)));
+    assert_eq!(next(&mut waiting).await.as_deref(), Some("refused 2"), "at once by now");
+    let mut next_lead = played.lead(2);
+    let heard = played.heard(&mut next_lead);
+    assert_eq!((heard.len(), asked(&heard).len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_session_may_have_so_many_requests_open() {
+    let mut played = played();
+    let mut lead = played.lead(1);
+    let (mut waiting, decided) = played.arrive(1);
+    played.heard(&mut lead);
+    played.take(Event::Said(1, Verdict { session: SessionId(1), refused: None }.into()));
+    let _seat = decided.await.unwrap().ok().unwrap();
+    let most = u32::try_from(crate::capacity::nodes::ASKED_MAX).unwrap();
+    for request in 1..=most + 1 {
+        played.take(Event::Asked(SessionId(1), hang_up(request)));
+    }
+    assert_eq!(played.heard(&mut lead).len(), crate::capacity::nodes::ASKED_MAX);
+    let refused = format!("refused {}", most + 1);
+    assert_eq!(next(&mut waiting).await, Some(refused));
+}
