@@ -1,7 +1,7 @@
 //! Several nodes over one store: one of them, the lead, decides; the others hand it what their
 //! terminals ask, and say to them what it says.
 //!
-//! [`Helm`] is what the rest of the node speaks to: the core in this process, or wherever the lead
+//! `Helm` is what the rest of the node speaks to: the core in this process, or wherever the lead
 //! is. Behind it, `switch` keeps this node's sessions with what is known of them, so that a new
 //! lead gets them at once; `peer` dials the other nodes and `door` serves those that dial; `guest`
 //! is the lead's side of a link. `office` runs the election: `election` decides, `record` is what

@@ -238,6 +238,7 @@ add_desk             yes       yes        yes          yes        -
 merge                yes       yes        yes          yes        -
 listen                 -         -        yes            -        -
 end_wrap_up          yes       yes        yes          yes        -
+ping                 yes       yes        yes          yes        -
 tenant_add             -         -          -            -      yes
 tenant_list            -         -          -            -      yes
 tenant_policy          -         -        yes          yes      yes
