@@ -23,6 +23,9 @@ const TIMING: Timing = Timing {
     retry_most: Duration::from_millis(200),
     keep_alive: Duration::from_millis(300),
     idle: Duration::from_secs(2),
+    resume: Duration::from_secs(3),
+    busy_ping: Duration::from_millis(250),
+    busy_silence: Duration::from_secs(1),
 };
 
 const VOICE: StreamOffer = StreamOffer { kind: StreamKind::Audio, codec: Codec::Opus };
