@@ -97,7 +97,7 @@ impl Report {
 }
 
 /// The least of `sorted` that so many percent do not exceed, in milliseconds.
-pub(crate) fn percentile_ms(sorted: &[Duration], percent: usize) -> f64 {
+pub fn percentile_ms(sorted: &[Duration], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
     sorted.get(rank).map_or(0.0, |time| time.as_secs_f64() * 1e3)
 }

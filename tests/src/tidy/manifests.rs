@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 /// Every crate, and the crates of the workspace it may depend on. Relay and control know each
 /// other only through `wire`.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("kakehashi-wire", &[]),
     ("kakehashi-srtp", &["kakehashi-wire"]),
     ("kakehashi-relay", &["kakehashi-wire", "kakehashi-srtp"]),
@@ -16,6 +16,16 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ("kakehashi", &PRODUCTS),
     ("bench", &PRODUCTS),
     ("kakehashi-tests", &PRODUCTS),
+    ("kakehashi-sites", &SITES),
+];
+
+/// The test bed of several sites uses what tests use.
+const SITES: [&str; 5] = [
+    "kakehashi-wire",
+    "kakehashi-control",
+    "kakehashi-terminal",
+    "kakehashi-loadgen",
+    "kakehashi-tests",
 ];
 
 const PRODUCTS: [&str; 6] = [

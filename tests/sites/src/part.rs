@@ -1,0 +1,155 @@
+//! One process of the platform: started in its network, and done to it what a drill asks.
+
+use crate::clock::now;
+use crate::network::Network;
+use anyhow::{Context, Result, ensure};
+use core::time::Duration;
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// How long a part gets to end in good order.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How a part is started.
+#[derive(Clone)]
+pub(crate) struct Recipe {
+    /// The program.
+    pub(crate) program: PathBuf,
+    /// Its arguments.
+    pub(crate) arguments: Vec<String>,
+    /// Where it works, and where its log is.
+    pub(crate) folder: PathBuf,
+}
+
+/// One process.
+pub(crate) struct Part {
+    name: String,
+    network: Network,
+    recipe: Recipe,
+    child: Option<Child>,
+}
+
+impl Part {
+    /// A part that does not run yet.
+    pub(crate) fn new(name: String, network: Network, recipe: Recipe) -> Self {
+        Self { name, network, recipe, child: None }
+    }
+
+    /// Its name: `relay-11`, `node-1`, `etcd-1`.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it runs.
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Its log.
+    pub(crate) fn log(&self) -> PathBuf {
+        log_of(&self.recipe.folder, &self.name)
+    }
+
+    /// Starts it; its log goes on where it ended.
+    ///
+    /// # Errors
+    /// If it runs, or cannot be started.
+    pub(crate) fn start(&mut self) -> Result<()> {
+        ensure!(!self.runs(), "{} runs already", self.name);
+        let (recipe, name) = (self.recipe.clone(), self.name.clone());
+        let child = self.network.inside(move || spawn(&recipe, &name))?;
+        self.child = Some(child.with_context(|| format!("cannot start {}", self.name))?);
+        Ok(())
+    }
+
+    /// Whether it runs.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Ends it at once, without a word.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.signal(Signal::KILL)?;
+        if let Some(mut child) = self.child.take() {
+            child.wait().with_context(|| format!("cannot wait for {}", self.name))?;
+        }
+        Ok(())
+    }
+
+    /// Lets it stand still until it is told to go on.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub(crate) fn freeze(&mut self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub(crate) fn thaw(&mut self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Asks it to end, and waits until it has.
+    ///
+    /// # Errors
+    /// If it does not run, or does not end in time; then it is killed.
+    pub(crate) fn end(&mut self) -> Result<()> {
+        self.signal(Signal::TERM)?;
+        let deadline = now() + STOP_DEADLINE;
+        while self.runs() {
+            if now() > deadline {
+                self.kill()?;
+                anyhow::bail!("{} did not end within {STOP_DEADLINE:?}: it was killed", self.name);
+            }
+            kakehashi_tests::children::pause(Duration::from_millis(5));
+        }
+        self.child = None;
+        Ok(())
+    }
+
+    fn signal(&mut self, signal: Signal) -> Result<()> {
+        let child = self.child.as_ref();
+        let pid = child.and_then(|child| i32::try_from(child.id()).ok()).and_then(Pid::from_raw);
+        let pid = pid.with_context(|| format!("{} does not run", self.name))?;
+        ensure!(self.runs(), "{} has ended by itself: see {}", self.name, self.log().display());
+        kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.name))
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ended = child.kill();
+            let _reaped = child.wait();
+        }
+    }
+}
+
+fn log_of(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.log"))
+}
+
+fn spawn(recipe: &Recipe, name: &str) -> Result<Child> {
+    let path = log_of(&recipe.folder, name);
+    let log = OpenOptions::new().create(true).append(true).open(&path);
+    let log = log.with_context(|| format!("cannot open {}", path.display()))?;
+    let errors = log.try_clone().context("cannot share the log")?;
+    Command::new(&recipe.program)
+        .args(&recipe.arguments)
+        // A part ends with the test bed, even if that is killed.
+        .env("KAKEHASHI_PARENT", std::process::id().to_string())
+        .current_dir(&recipe.folder)
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(errors)
+        .spawn()
+        .with_context(|| format!("cannot run {}", recipe.program.display()))
+}
