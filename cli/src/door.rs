@@ -25,7 +25,7 @@ pub(crate) struct DoorArgs {
     /// kakehashi-data].
     #[arg(id = "door-data", long = "data", value_name = "DIR", global = true)]
     data: Option<PathBuf>,
-    /// Asks the control whose API is there, such as `https://control.example:4435` [env:
+    /// Asks the control whose API is there, such as https://control.example:4435 [env:
     /// KAKEHASHI_API].
     #[arg(id = "door-api", long = "api", value_name = "URL", global = true)]
     api: Option<String>,
@@ -152,7 +152,7 @@ impl Door {
 
     /// Lets time pass.
     pub(crate) fn wait(&self, time: Duration) {
-        self.runtime.block_on(tokio::time::sleep(time));
+        self.runtime.block_on(async { tokio::time::sleep(time).await });
     }
 
     /// Asks one thing.

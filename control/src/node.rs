@@ -164,14 +164,7 @@ impl Node {
         let (accounts, audit) = (Arc::clone(&parts.accounts), Arc::clone(&parts.audit));
         let gate = Gate::new(accounts, helm.clone(), audit, (entropy.clone(), clock), tokens);
         let limits = Limits::with_per_address(config.terminals.connections_per_address);
-        let links = Links {
-            helm: helm.clone(),
-            heartbeat: Duration::from_millis(config.relays.heartbeat_ms.into()),
-            lost_after: Duration::from_millis(config.relays.lost_after_ms.into()),
-            relay_of: relay_id_of,
-            next: AtomicU64::new(1),
-            strangers: Seldom::new(STRANGERS_LOG_EVERY),
-        };
+        let links = links(&config, helm.clone());
         let (stop, stopped) = watch::channel(false);
         let (accounts, records) = (Arc::clone(&parts.accounts), Arc::clone(&parts.records));
         let servers = [
@@ -315,6 +308,18 @@ fn hashing(config: &Config, entropy: &Entropy) -> AccountsConfig {
         hashing.hash_queue = config.sign_in.hash_queue as usize;
     }
     hashing
+}
+
+/// The links of relays, as the settings say.
+fn links(config: &Config, helm: Helm) -> Links {
+    Links {
+        helm,
+        heartbeat: Duration::from_millis(config.relays.heartbeat_ms.into()),
+        lost_after: Duration::from_millis(config.relays.lost_after_ms.into()),
+        relay_of: relay_id_of,
+        next: AtomicU64::new(1),
+        strangers: Seldom::new(STRANGERS_LOG_EVERY),
+    }
 }
 
 struct Listeners {

@@ -105,8 +105,8 @@ async fn settled_token_keys(
     Ok(TokenKeys::new(&record.current, record.previous.as_ref()))
 }
 
-/// Ends the calls that were going on when the node died and are not `taken` up; those that rang were
-/// missed. Returns how many there were.
+/// Ends the calls that were going on when the node died and are not `taken` up; those that rang
+/// were missed. Returns how many there were.
 ///
 /// # Errors
 /// [`StoreError`]; the rest stay as they are until the next start.

@@ -3,12 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
 use kakehashi_loadgen::signed_in;
-use kakehashi_terminal::{Event, Events, Settings, Terminal, Timing};
+use kakehashi_terminal::{Event, Events, Settings, Terminal, TerminalError, Timing};
 use kakehashi_tests::platform::Platform;
 use kakehashi_tests::talk::Talk;
 use kakehashi_wire::id::CallId;
 use kakehashi_wire::media::{Codec, StreamKind, StreamOffer};
-use kakehashi_wire::terminal::CallEnd;
+use kakehashi_wire::terminal::{CallEnd, Refusal};
 use std::process::Command;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -99,7 +99,13 @@ async fn calls_and_their_media_go_on_when_control_is_killed_and_ringing_rings_on
     resumed(&mut caller.events).await;
     resumed(&mut callee.events).await;
     let terminal: &Terminal = &callee.terminal;
-    terminal.accept(call, vec![VOICE]).await.unwrap();
+    // Relays may not have found the node yet: control says so, and when to try again.
+    while let Err(refused) = terminal.accept(call, vec![VOICE]).await {
+        let TerminalError::Refused { reason: Refusal::NoRelay, retry_after_ms } = refused else {
+            panic!("{refused}");
+        };
+        tokio::time::sleep(Duration::from_millis(retry_after_ms.into())).await;
+    }
     for events in [&mut caller.events, &mut callee.events] {
         until(events, |event| matches!(event, Event::Ready(_)).then_some(())).await;
     }

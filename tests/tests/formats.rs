@@ -1,5 +1,6 @@
 //! Keeps `wire/FORMAT.md` true: every message is in it, and its examples are the golden bytes.
 
+use kakehashi_wire::node::{FromNode, ToNode};
 use kakehashi_wire::relay::{FromRelay, ToRelay};
 use kakehashi_wire::terminal::{FromTerminal, ToTerminal};
 use std::fs;
@@ -15,7 +16,15 @@ fn read(name: &str) -> String {
 #[test]
 fn every_message_has_its_row() {
     let document = read("FORMAT.md");
-    let kinds = [FromTerminal::KINDS, ToTerminal::KINDS, ToRelay::KINDS, FromRelay::KINDS].concat();
+    let kinds = [
+        FromTerminal::KINDS,
+        ToTerminal::KINDS,
+        ToRelay::KINDS,
+        FromRelay::KINDS,
+        FromNode::KINDS,
+        ToNode::KINDS,
+    ]
+    .concat();
     for (kind, name) in &kinds {
         let row = format!("| {kind:#06x} | {name} |");
         assert!(document.contains(&row), "wire/FORMAT.md has no row `{row}`");

@@ -13,6 +13,9 @@ pub(crate) struct StoreArgs {
     /// The settings of the node whose store it is: `control.toml` in the data folder.
     #[arg(long, global = true, value_name = "FILE", default_value = "kakehashi-data/control.toml")]
     pub(crate) config: PathBuf,
+    /// Prints one JSON object instead of a sentence.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: StoreCommand,
@@ -58,7 +61,12 @@ pub(crate) fn store(args: &StoreArgs) -> Result<ExitCode> {
             }
             StoreCommand::Status => return status(&args.config).await,
         };
-        println!("{sum}");
+        if args.json {
+            let hash = hex::encode(sum.hash);
+            println!("{}", serde_json::json!({ "entries": sum.entries, "sha256": hash }));
+        } else {
+            println!("{sum}");
+        }
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -1,24 +1,24 @@
 //! One call: its state, its members, its media. Dispatches, decides nothing by itself. Who takes
-//! part in it while it goes on is in `call/together.rs`.
+//! part in it while it goes on is in `call/together.rs`, what members hear of its media in
+//! `call/told.rs`.
 
 mod together;
+mod told;
 
 pub use together::{Apart, Entered, Merging};
 
 use super::{
-    Answers, AtDesk, Brought, CallMedia, DeskAsk, Event, Known, Member, MemberEvent, Protected,
-    Rounds, Standing, State, Step, limits, step, subscriptions,
+    Answers, AtDesk, Brought, CallMedia, DeskAsk, Event, Member, MemberEvent, Rounds, Standing,
+    State, Step, limits, step, subscriptions,
 };
 use crate::clock::{Now, UnixMs};
 use crate::fleet::WantedLeg;
 use crate::records::{CallRecord, RecordState};
 use crate::sessions::{AccountKey, Session};
-use kakehashi_wire::id::{CallId, Epoch, LegId, MemberId, RelayId, RequestId, SessionId, TenantId};
+use kakehashi_wire::id::{CallId, LegId, MemberId, RelayId, RequestId, SessionId, TenantId};
 use kakehashi_wire::media::StreamOffer;
 use kakehashi_wire::relay::Subscription;
-use kakehashi_wire::terminal::{
-    CallReady, Members, PathRenewed, PathsChanged, Refusal, ReportQuality,
-};
+use kakehashi_wire::terminal::{Members, Refusal, ReportQuality};
 use rkyv::rancor::Source;
 use rkyv::with::Skip;
 use std::time::Duration;
@@ -517,67 +517,6 @@ impl Call {
     /// As the member's table says.
     pub fn change_at(&mut self, nth: usize, event: MemberEvent, at: UnixMs) -> Result<(), Refusal> {
         self.members[nth].apply(event, at)
-    }
-
-    /// What each member is told of the round in force; `epoch` is the life of a leg at a relay.
-    pub fn ready(
-        &mut self,
-        epoch: impl Fn(RelayId, LegId) -> Option<Epoch>,
-    ) -> Vec<(SessionId, CallReady)> {
-        let known = self
-            .members
-            .iter()
-            .map(|member| Known { login: &member.login, listens: member.listens() });
-        let known: Vec<_> = known.collect();
-        let Some(media) = self.rounds.current_mut() else { return Vec::new() };
-        media.note_lives(epoch);
-        let members = self.members.iter().enumerate();
-        members
-            .filter_map(|(nth, member)| Some((member.session()?, media.ready(nth, &known)?)))
-            .collect()
-    }
-
-    /// What each member is told when the relays of the round in force have changed; `epoch` is the
-    /// life of a leg at a relay.
-    pub fn paths_changed(
-        &mut self,
-        epoch: impl Fn(RelayId, LegId) -> Option<Epoch>,
-    ) -> Vec<(SessionId, PathsChanged)> {
-        let Some(media) = self.rounds.current_mut() else { return Vec::new() };
-        media.note_lives(epoch);
-        let round = media.round();
-        let hitless = media.protection() == Protected::Hitless;
-        let told = self.members.iter().enumerate().filter_map(|(nth, member)| {
-            let paths = media.paths_of(nth)?;
-            let changed = PathsChanged { call: round.call, round: round.number, paths, hitless };
-            Some((member.session()?, changed))
-        });
-        told.collect()
-    }
-
-    /// What `session` is told of the round in force, with the lives of legs told last.
-    pub fn ready_for(&self, session: &Session) -> Option<CallReady> {
-        let nth = self.place_of(session.account)?;
-        let known = self
-            .members
-            .iter()
-            .map(|member| Known { login: &member.login, listens: member.listens() });
-        self.rounds.current()?.ready(nth, &known.collect::<Vec<_>>())
-    }
-
-    /// What members are told whose sealed legs have another life than they were told of last.
-    pub fn renewed(
-        &mut self,
-        epoch: impl Fn(RelayId, LegId) -> Option<Epoch>,
-    ) -> Vec<(SessionId, PathRenewed)> {
-        let Some(media) = self.rounds.current_mut() else { return Vec::new() };
-        let lives = media.note_lives(epoch).into_iter();
-        let told = lives.filter_map(|life| {
-            let (leg, epoch) = (life.leg, life.epoch);
-            let session = self.members.get(life.member)?.session()?;
-            Some((session, PathRenewed { call: self.id, leg, epoch }))
-        });
-        told.collect()
     }
 
     /// Notes how media arrived at a member.

@@ -76,6 +76,13 @@ pub(super) const TERM: Term = Term(5);
 
 pub(super) type LegIdOf = u64;
 
+/// How all relays behave.
+pub(super) struct Relays {
+    pub(super) answer: bool,
+    /// They say everything twice.
+    pub(super) repeat: bool,
+}
+
 /// The core with everything around it played.
 pub(super) struct World {
     pub(super) core: Coordinator,
@@ -93,9 +100,7 @@ pub(super) struct World {
     /// The desks of tenants as the store has them.
     pub(super) desks: BTreeMap<TenantId, DeskList>,
     pub(super) disk_full: bool,
-    pub(super) relays_answer: bool,
-    /// They say everything twice.
-    pub(super) relays_repeat: bool,
+    pub(super) relays_are: Relays,
     /// What relays told of other nodes.
     pub(super) newer_terms: Vec<Term>,
     /// Which life relays that connect are in.
@@ -145,8 +150,7 @@ impl World {
             software: "ours 1.0.0",
             reasons: Vec::new(),
             unprotected: Vec::new(),
-            relays_answer: true,
-            relays_repeat: false,
+            relays_are: Relays { answer: true, repeat: false },
             newer_terms: Vec::new(),
             life: 1,
             starts: 0,
@@ -217,7 +221,7 @@ impl World {
                     inputs.extend(self.carry(output));
                 }
             }
-            if self.relays_answer {
+            if self.relays_are.answer {
                 inputs.extend(self.relay_answers());
             }
         }
@@ -306,7 +310,7 @@ impl World {
         for (link, relay) in &mut self.relays {
             for batch in std::mem::take(&mut relay.unanswered) {
                 let results: Vec<_> = batch.iter().map(|order| relay.apply(order)).collect();
-                for _ in 0..=usize::from(self.relays_repeat) {
+                for _ in 0..=usize::from(self.relays_are.repeat) {
                     let results = results.clone();
                     inputs.push(Input::LinkSaid(*link, OrdersDone { results }.into()));
                 }
@@ -436,7 +440,7 @@ impl World {
 
     /// Nothing of any call is left anywhere.
     pub(super) fn assert_clean(&mut self) {
-        self.relays_answer = true;
+        self.relays_are.answer = true;
         self.input(Input::Tick);
         assert_eq!(self.core.calls.iter().count(), 0);
         assert_eq!(self.core.ssrcs.in_use(), 0);

@@ -191,8 +191,8 @@ pub(crate) fn start(
 ) -> (Core, Tasks) {
     let (events, queue) = mpsc::channel(INPUTS_MAX);
     let (turns, waiting) = mpsc::channel(TURNS_WAITING_MAX);
-    // Bounded by the turns and deeds that wait, the calls and the sessions: each write and each deed
-    // is answered once, and once more when it was given up; each session ends once.
+    // Bounded by the turns and deeds that wait, the calls and the sessions: each write and each
+    // deed is answered once, and once more when it was given up; each session ends once.
     let (feedback, answers) = mpsc::unbounded_channel();
     let first = Turn { attach: None, outputs: first, urgent: None };
     let decides = tokio::spawn(decide(core, clock, (queue, answers), (turns, first)));

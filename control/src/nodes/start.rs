@@ -58,8 +58,8 @@ pub(crate) struct Start {
 }
 
 impl Start {
-    /// A core that decides in `term` over `store`, with all that the store says of tenants, desks and
-    /// calls.
+    /// A core that decides in `term` over `store`, with all that the store says of tenants, desks
+    /// and calls.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing was begun.

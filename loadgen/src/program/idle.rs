@@ -24,8 +24,9 @@ const DEVICES: usize = 8;
 /// proof of the address from half of them on.
 const TERMINALS_PER_ADDRESS: usize = 120;
 
-/// Sign-ins at the same time: one hashes, one is on its way. What waits for its hash counts with the
-/// tenant as a guess for so long, and more at once would be taken for guessing after some minutes.
+/// Sign-ins at the same time: one hashes, one is on its way. What waits for its hash counts with
+/// the tenant as a guess for so long, and more at once would be taken for guessing after some
+/// minutes.
 const SIGN_INS_AT_ONCE: usize = 2;
 
 /// Resumptions at the same time.
@@ -41,7 +42,8 @@ const SETTLE: Duration = Duration::from_secs(2);
 #[derive(clap::Args)]
 pub(super) struct IdleArgs {
     /// Terminals, eight to an account.
-    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=20_000))]
+    #[arg(long, default_value_t = 20_000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=20_000))]
     terminals: u64,
     /// How long they wait.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3_600))]

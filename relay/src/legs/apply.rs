@@ -38,8 +38,8 @@ use kakehashi_srtp::SessionKeys;
 use kakehashi_wire::id::{Epoch, Generation, LegId};
 use kakehashi_wire::limits::STREAMS_PER_LEG_MAX;
 use kakehashi_wire::relay::{
-    InstallLeg, LegLane, LegStream, Order, OrderResult, Outcome, RemoveLeg, RenewLeg, SubscribeLeg,
-    Subscription,
+    InstallLeg, LegLane, LegStream, Order, OrderResult, Outcome, RemoveLeg, RenewLeg, SealLane,
+    SubscribeLeg, Subscription,
 };
 
 /// The leg and the generation an order names.
@@ -133,7 +133,7 @@ impl LegTable {
         if streams.iter().any(|stream| taken(stream.ssrc)) {
             return Some(Outcome::SsrcTaken);
         }
-        let seals = matches!(order.lane, LegLane::Seal(_));
+        let seals = sealing(&order.lane).is_some();
         let receives = order.receives.as_deref().unwrap_or_default();
         if is_ambiguous(receives) || (!seals && renames(receives)) {
             return Some(Outcome::BadOrder);
@@ -150,7 +150,7 @@ impl LegTable {
     /// [`check_install`](Self::check_install).
     fn is_equal(&self, slot: Slot, order: &InstallLeg) -> bool {
         self.leg(slot).is_some_and(|leg| {
-            leg.lane == order.lane
+            leg.lane.as_deref() == sealing(&order.lane)
                 && leg.passwords.relay == order.relay_password
                 && leg.passwords.terminal == order.terminal_password
                 && leg.streams.are(&order.key, &order.streams)
@@ -184,7 +184,8 @@ impl LegTable {
         }
         leg.streams.replace(provider, order.key, &order.streams, &mut self.births);
         (leg.generation, leg.life) = (order.generation, order.generation);
-        (leg.lane, leg.subscriptions) = (order.lane, order.receives.map(Vec::into_boxed_slice));
+        leg.lane = sealing(&order.lane).cloned().map(Box::new);
+        leg.subscriptions = order.receives.map(Vec::into_boxed_slice);
         leg.passwords =
             Passwords { relay: order.relay_password, terminal: order.terminal_password };
         leg.hot.ends = now.after_ms(u64::from(order.lifetime_ms));
@@ -213,7 +214,7 @@ impl LegTable {
             id,
             generation: order.generation,
             life: order.generation,
-            lane: order.lane,
+            lane: sealing(&order.lane).cloned().map(Box::new),
             passwords: Passwords { relay: order.relay_password, terminal: order.terminal_password },
             downlink,
             subscriptions: order.receives.map(Vec::into_boxed_slice),
@@ -227,7 +228,7 @@ impl LegTable {
 
     /// The seal lane an order begins.
     fn downlink(&self, order: &InstallLeg) -> Option<Box<Downlink>> {
-        let LegLane::Seal(lane) = &order.lane else { return None };
+        let lane = sealing(&order.lane)?;
         let Identity { relay, incarnation } = self.identity;
         let epoch = Epoch { incarnation, generation: order.generation };
         let keys = SessionKeys::downlink(self.provider, lane.suite, &lane.secret, relay, epoch);
@@ -326,6 +327,14 @@ impl LegTable {
                 if slot.is_some() { Outcome::Applied } else { Outcome::Unchanged }
             }
         }
+    }
+}
+
+/// What a leg is to be sealed with; `None` in the pass lane.
+const fn sealing(lane: &LegLane) -> Option<&SealLane> {
+    match lane {
+        LegLane::Pass => None,
+        LegLane::Seal(lane) => Some(lane),
     }
 }
 

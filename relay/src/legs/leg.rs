@@ -11,7 +11,7 @@ use core::mem::offset_of;
 use core::net::SocketAddr;
 use core::ops::Range;
 use kakehashi_wire::id::{Generation, LegId};
-use kakehashi_wire::relay::{LegLane, Subscription};
+use kakehashi_wire::relay::{SealLane, Subscription};
 use kakehashi_wire::secret::IcePassword;
 
 /// A terminal's presence in a call, as this shard needs it.
@@ -27,8 +27,9 @@ pub struct Leg {
     pub(super) generation: Generation,
     /// Of the order that began its life: what it is sealed with comes of it.
     pub(super) life: Generation,
-    /// As ordered, to tell whether a newer order wants the same.
-    pub(super) lane: LegLane,
+    /// The seal lane as ordered, to tell whether a newer order wants the same; `None`: the pass
+    /// lane, which most legs are in.
+    pub(super) lane: Option<Box<SealLane>>,
     pub(super) passwords: Passwords,
     /// In the seal lane, what is sealed for the leg.
     pub(super) downlink: Option<Box<Downlink>>,

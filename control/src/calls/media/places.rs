@@ -80,8 +80,8 @@ pub struct InUse {
 }
 
 impl CallMedia {
-    /// Another core has taken the call up at `now`; a relay that was to be left keeps its legs until
-    /// everybody may be back.
+    /// Another core has taken the call up at `now`; a relay that was to be left keeps its legs
+    /// until everybody may be back.
     pub(in crate::calls) fn restart(&mut self, now: Duration, until: Duration) {
         for place in &mut self.places {
             place.tenure = match place.tenure {

@@ -15,7 +15,7 @@ fn two(relays: u32) -> World {
 #[test]
 fn a_call_from_invitation_to_hang_up() {
     let mut world = two(2);
-    world.relays_answer = false;
+    world.relays_are.answer = false;
     let call = world.invite(1, 2).unwrap();
     assert_eq!(world.heard(2), ["Incoming login-1"]);
     world.accept(2, call);
@@ -28,7 +28,7 @@ fn a_call_from_invitation_to_hang_up() {
     assert_eq!((a.paths.len(), b.paths.len()), (2, 2));
     assert!(a.senders[0].key.as_ref() == Some(&b.key) && b.senders[0].key.as_ref() == Some(&a.key));
     assert_eq!(world.disk[&call].state, RecordState::Active);
-    world.relays_answer = true;
+    world.relays_are.answer = true;
     world.hang_up(1, call);
     assert_eq!(world.heard(1), ["Done", "CallEnded HungUp"]);
     assert_eq!(world.heard(2), ["CallEnded HungUp"]);
@@ -39,7 +39,7 @@ fn a_call_from_invitation_to_hang_up() {
 #[test]
 fn a_slow_standby_is_not_waited_for_and_a_dead_primary_is_left_behind() {
     let mut world = two(2);
-    world.relays_answer = false;
+    world.relays_are.answer = false;
     let call = world.invite(1, 2).unwrap();
     world.accept(2, call);
     world.answer_relay(1);
@@ -48,13 +48,13 @@ fn a_slow_standby_is_not_waited_for_and_a_dead_primary_is_left_behind() {
     world.wait(Duration::from_millis(2));
     let paths: Vec<_> = world.ready(1).unwrap().paths.iter().map(|p| p.relay.0).collect();
     assert_eq!(paths, [1, 2], "the standby may still come");
-    world.relays_answer = true;
+    world.relays_are.answer = true;
     world.answer_relay(2);
     world.hang_up(1, call);
     world.assert_clean();
 
     let mut world = two(2);
-    world.relays_answer = false;
+    world.relays_are.answer = false;
     let call = world.invite(1, 2).unwrap();
     world.accept(2, call);
     world.answer_relay(2);
@@ -89,7 +89,7 @@ fn relays_that_refuse_or_never_answer_end_the_call() {
     world.assert_clean();
 
     let mut world = two(1);
-    world.relays_answer = false;
+    world.relays_are.answer = false;
     let call = world.invite(1, 2).unwrap();
     world.accept(2, call);
     world.wait(Duration::from_secs(4));

@@ -112,7 +112,7 @@ fn a_relay_that_only_lost_its_link_goes_on_sealing_as_before() {
     world.told.clear();
     let link = LinkId(1);
     let held = std::mem::take(&mut world.relays.get_mut(&link).unwrap().held);
-    world.relays_answer = false;
+    world.relays_are.answer = false;
     world.link_down(1);
     world.link_up(1);
     world.relays.get_mut(&link).unwrap().held = held;
@@ -123,7 +123,7 @@ fn a_relay_that_only_lost_its_link_goes_on_sealing_as_before() {
 #[test]
 fn the_life_of_a_late_standby_is_told_when_it_is_known() {
     let mut world = two(2);
-    world.relays_answer = false;
+    world.relays_are.answer = false;
     let call = world.invite(1, 2).unwrap();
     world.accept(2, call);
     world.answer_relay(1);
@@ -136,7 +136,7 @@ fn the_life_of_a_late_standby_is_told_when_it_is_known() {
     let expected = PathRenewed { call, leg: standby.leg, epoch: life_at(&world, standby) };
     assert_eq!(renewed(&mut world, 1), [expected]);
     assert_eq!(renewed(&mut world, 2).len(), 1);
-    world.relays_answer = true;
+    world.relays_are.answer = true;
     world.hang_up(1, call);
     world.assert_clean();
 }

@@ -138,7 +138,7 @@ fn whoever_leaves_meanwhile_leaves_every_relay() {
     let (mut world, call, ready) = call_over(3, Isolation::None);
     let [lost, _] = relays(&ready.paths)[..] else { panic!("two relays") };
     world.link_down(lost);
-    world.relays_answer = false;
+    world.relays_are.answer = false;
     world.wait(PATIENCE);
     world.hang_up(1, call);
     world.assert_clean();

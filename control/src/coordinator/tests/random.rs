@@ -230,7 +230,7 @@ impl Life {
             Act::Deafen(slot) => self.deaf = Some(slot),
             Act::Listen(who, nth) => self.listen(who, nth),
             Act::Cut(relay, was_done) => self.cut(relay, was_done),
-            Act::Repeat(on) => self.world.relays_repeat = on,
+            Act::Repeat(on) => self.world.relays_are.repeat = on,
             Act::Leave(slot) => {
                 if let Some(session) = self.sessions[slot].take() {
                     self.world.input(Input::Gone(SessionId(session)));
@@ -264,7 +264,7 @@ impl Life {
             Act::Wait(ms) => self.world.wait(Duration::from_millis(ms)),
             Act::Disk(full) => self.world.disk_full = full,
             Act::RelaysAnswer(answer) => {
-                self.world.relays_answer = answer;
+                self.world.relays_are.answer = answer;
                 self.world.input(Input::Tick);
             }
             Act::TakeOver(ref act) => self.take_over(act),

@@ -187,10 +187,10 @@ fn a_call_may_connect_and_be_held_while_a_member_is_away() {
     use MemberPhase::{Held, In, Reconnecting};
     let mut world = two_and_a_watcher();
     let call = world.invite(1, 2).unwrap();
-    world.relays_answer = false;
+    world.relays_are.answer = false;
     world.accept(2, call);
     lose(&mut world, 1);
-    world.relays_answer = true;
+    world.relays_are.answer = true;
     world.input(Input::Tick);
     assert!(world.ready(2).is_some());
     let request = world.request();

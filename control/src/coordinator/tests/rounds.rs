@@ -125,7 +125,7 @@ fn a_leavers_legs_go_at_once_whatever_the_round() {
     add(&mut world, 2, call, 3, false);
     world.accept(3, call);
     world.told.clear();
-    world.relays_answer = false;
+    world.relays_are.answer = false;
     world.suspend(Whom::Account(AccountKey { tenant: TenantId(1), account: AccountId(1) }));
     for relay in [1, 2] {
         world.answer_relay(relay);
@@ -133,7 +133,7 @@ fn a_leavers_legs_go_at_once_whatever_the_round() {
         assert!(!world.relay(relay).held.contains_key(&leg), "of the round before, too");
     }
     assert_eq!(world.heard(1).last().unwrap(), "CallEnded Suspended");
-    world.relays_answer = true;
+    world.relays_are.answer = true;
     world.input(Input::Tick);
     assert_eq!(logins(&world.ready(2).unwrap().senders), [(2, "login-3")]);
     world.hang_up(2, call);
@@ -237,7 +237,7 @@ fn a_round_that_the_relays_refuse_leaves_the_call_as_it_was() {
     assert_eq!(world.heard(3), ["Done", "CallEnded HungUp"]);
     // Relays that never answer come to the same.
     refuse(&mut world, None);
-    world.relays_answer = false;
+    world.relays_are.answer = false;
     let request = world.request();
     world.ask(1, Request::Hold(Hold { request, call, on: false }));
     add(&mut world, 1, call, 3, false);
@@ -245,7 +245,7 @@ fn a_round_that_the_relays_refuse_leaves_the_call_as_it_was() {
     world.told.clear();
     world.wait(LEGS_TIMEOUT);
     assert_eq!(failed(&mut world, 1), Some(("login-3".into(), CallEnd::NoRelay)));
-    world.relays_answer = true;
+    world.relays_are.answer = true;
     world.hang_up(1, call);
     world.assert_clean();
 }
@@ -255,13 +255,13 @@ fn of_changes_at_the_same_time_the_last_counts() {
     let (mut world, call, _) = two_of(4, Isolation::None);
     add(&mut world, 1, call, 3, false);
     add(&mut world, 2, call, 4, false);
-    world.relays_answer = false;
+    world.relays_are.answer = false;
     world.told.clear();
     world.accept(3, call);
     world.accept(4, call);
     world.hang_up(1, call);
     assert!((1..=4).all(|session| world.ready(session).is_none()));
-    world.relays_answer = true;
+    world.relays_are.answer = true;
     world.input(Input::Tick);
     let second = world.ready(2).unwrap();
     // Rounds that never were in force have no number.
@@ -271,10 +271,10 @@ fn of_changes_at_the_same_time_the_last_counts() {
     // Who comes and goes before the relays are ready leaves the call as it is.
     world.told.clear();
     add(&mut world, 2, call, 1, false);
-    world.relays_answer = false;
+    world.relays_are.answer = false;
     world.accept(1, call);
     world.hang_up(1, call);
-    world.relays_answer = true;
+    world.relays_are.answer = true;
     world.input(Input::Tick);
     assert!(world.ready(3).is_none());
     assert_eq!(failed(&mut world, 2), Some(("login-1".into(), CallEnd::HungUp)));

@@ -45,7 +45,7 @@ fn a_call_ends_in_every_state_for_whichever_member_is_suspended() {
             let mut world = three(2);
             let call = world.invite(1, 2).unwrap();
             if state != State::Ringing {
-                world.relays_answer = state == State::Connected;
+                world.relays_are.answer = state == State::Connected;
                 world.accept(2, call);
             }
             assert_eq!(world.core.calls.get(call).unwrap().state(), state);
@@ -101,7 +101,7 @@ fn removals_do_not_wait_for_a_relay_that_is_behind() {
     let mut world = three(1);
     let call = world.invite(1, 2).unwrap();
     world.accept(2, call);
-    world.relays_answer = false;
+    world.relays_are.answer = false;
     // Other calls fill what a relay may leave unanswered.
     for pair in 0..200 {
         let (from, to) = (100 + 2 * pair, 101 + 2 * pair);
@@ -222,7 +222,7 @@ fn a_call_that_an_operator_ends_is_over_for_both_in_every_state() {
         let mut world = three(2);
         let call = world.invite(1, 2).unwrap();
         if state != State::Ringing {
-            world.relays_answer = state == State::Connected;
+            world.relays_are.answer = state == State::Connected;
             world.accept(2, call);
         }
         assert_eq!(world.core.calls.get(call).unwrap().state(), state);
@@ -238,7 +238,7 @@ fn a_call_that_an_operator_ends_is_over_for_both_in_every_state() {
                 world.input(input);
             }
         }
-        world.relays_answer = true;
+        world.relays_are.answer = true;
         world.input(Input::Tick);
         for session in [1, 2] {
             assert_eq!(world.heard(session), ["CallEnded EndedByOperator"], "{state:?}");

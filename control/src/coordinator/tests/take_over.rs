@@ -210,12 +210,12 @@ fn who_was_suspended_meanwhile_does_not_go_on_and_no_relay_holds_a_leg_of_it() {
 fn a_conference_that_was_growing_grows() {
     let mut world = three();
     let (call, _) = connected(&mut world);
-    world.relays_answer = false;
+    world.relays_are.answer = false;
     let request = world.request();
     let ask = AddMember { request, call, login: "login-3".into(), then_leave: false };
     world.ask(1, Request::AddMember(ask, Some(called(3))));
     world.accept(3, call);
-    world.relays_answer = true;
+    world.relays_are.answer = true;
     world.take_over(false, &[]);
     world.wait(Duration::from_millis(1));
     for (session, of, first) in [(10, ONE, 1), (20, TWO, 2), (30, THREE, 3)] {

@@ -162,7 +162,8 @@ impl Drop for Embedded {
         drop((self.jobs.take(), self.gets.take()));
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
-                tracing::error!(path = %self.shared.path.display(), "a thread of the store panicked");
+                let path = self.shared.path.display();
+                tracing::error!(%path, "a thread of the store panicked");
             }
         }
         let mut slot = self.shared.slot.write().unwrap_or_else(PoisonError::into_inner);

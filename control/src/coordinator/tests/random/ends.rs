@@ -150,7 +150,7 @@ impl Life {
     pub(super) fn mend(&mut self) -> Result<(), TestCaseError> {
         self.lose_the_deaf();
         self.world.disk_full = false;
-        self.world.relays_answer = true;
+        self.world.relays_are.answer = true;
         for relay in [1, 2] {
             let mut played = self.world.link_cut(relay);
             played.unanswered.clear();

@@ -75,7 +75,7 @@ impl Life {
                 }
             }
         }
-        if self.world.relays_answer {
+        if self.world.relays_are.answer {
             let held = self.world.relays.values().flat_map(|relay| relay.held.keys());
             prop_assert!(held.copied().all(|leg| legs.contains(&leg)), "a leg of nobody");
         }
