@@ -3,12 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
 use kakehashi_loadgen::signed_in;
-use kakehashi_terminal::{Event, Events, Settings, Terminal, TerminalError, Timing};
+use kakehashi_terminal::{Event, Events, Settings, Terminal, Timing};
 use kakehashi_tests::platform::Platform;
 use kakehashi_tests::talk::Talk;
 use kakehashi_wire::id::CallId;
 use kakehashi_wire::media::{Codec, StreamKind, StreamOffer};
-use kakehashi_wire::terminal::{CallEnd, Refusal};
+use kakehashi_wire::terminal::CallEnd;
 use std::process::Command;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -61,6 +61,20 @@ async fn end_of(events: &mut Events) -> (CallId, CallEnd) {
     .await
 }
 
+/// Waits until both relays have found the node again: they take its silence for a loss after 3 s.
+async fn relays_are_back(platform: &Platform) {
+    let connected = || {
+        let rows = platform.run_well(&["relays", "--json"]);
+        rows.matches("\"connected\":true").count()
+    };
+    let wait = async {
+        while connected() < 2 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(SOON, wait).await.expect("relays find the node");
+}
+
 fn kill(pid: u32) {
     assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
 }
@@ -93,19 +107,15 @@ async fn calls_and_their_media_go_on_when_control_is_killed_and_ringing_rings_on
         assert_eq!(end_of(events).await, (id, CallEnd::HungUp));
     }
 
+    relays_are_back(&platform).await;
     let call = caller.terminal.invite("concierge-1", vec![VOICE]).await.unwrap();
     until(&mut callee.events, |event| matches!(event, Event::Incoming(_)).then_some(())).await;
     kill(platform.control_process());
     resumed(&mut caller.events).await;
     resumed(&mut callee.events).await;
     let terminal: &Terminal = &callee.terminal;
-    // Relays may not have found the node yet: control says so, and when to try again.
-    while let Err(refused) = terminal.accept(call, vec![VOICE]).await {
-        let TerminalError::Refused { reason: Refusal::NoRelay, retry_after_ms } = refused else {
-            panic!("{refused}");
-        };
-        tokio::time::sleep(Duration::from_millis(retry_after_ms.into())).await;
-    }
+    relays_are_back(&platform).await;
+    terminal.accept(call, vec![VOICE]).await.unwrap();
     for events in [&mut caller.events, &mut callee.events] {
         until(events, |event| matches!(event, Event::Ready(_)).then_some(())).await;
     }
