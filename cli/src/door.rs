@@ -25,7 +25,7 @@ pub(crate) struct DoorArgs {
     /// kakehashi-data].
     #[arg(id = "door-data", long = "data", value_name = "DIR", global = true)]
     data: Option<PathBuf>,
-    /// Asks the control whose API is there, such as https://control.example:4435 [env:
+    /// Asks the control whose API is there, such as `https://control.example:4435` [env:
     /// KAKEHASHI_API].
     #[arg(id = "door-api", long = "api", value_name = "URL", global = true)]
     api: Option<String>,
