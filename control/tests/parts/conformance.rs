@@ -246,7 +246,10 @@ async fn a_slow_watcher_is_told(store: &dyn Store) {
             Err(end) => break end,
         }
     };
-    assert_eq!((seen, end), (STORE_WATCH_EVENTS_MAX, WatchEnd::Lagged));
+    // What is read while more arrives makes room for it: how far it came is the engine's haste.
+    let sent = (STORE_WATCH_EVENTS_MAX / 50 + 1) * 100;
+    assert!((STORE_WATCH_EVENTS_MAX..sent).contains(&seen), "{seen} of {sent}");
+    assert_eq!(end, WatchEnd::Lagged);
     let listed = list(store, under.clone()).await.unwrap();
     assert_eq!(listed.entries.len(), 100);
     let mut again = store.watch(&under, listed.revision).await.unwrap();
