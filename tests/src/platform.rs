@@ -27,6 +27,19 @@ const LOG_LINES_SHOWN: usize = 40;
 /// The tenant most tests use.
 pub const TENANT: &str = "ginza";
 
+/// A loss is noticed soon, by both sides: QUIC takes the shorter idle time of the two.
+pub const NOTICES_SOON: Timing = Timing {
+    dial: Duration::from_secs(2),
+    reply: Duration::from_secs(10),
+    retry_least: Duration::from_millis(50),
+    retry_most: Duration::from_millis(200),
+    keep_alive: Duration::from_millis(300),
+    idle: Duration::from_secs(2),
+    resume: Duration::from_secs(3),
+    busy_ping: Duration::from_millis(250),
+    busy_silence: Duration::from_secs(1),
+};
+
 /// A running platform.
 pub struct Platform {
     up: Child,

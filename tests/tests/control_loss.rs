@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
 use kakehashi_loadgen::signed_in;
-use kakehashi_terminal::{Event, Events, Settings, Terminal, Timing};
-use kakehashi_tests::platform::Platform;
+use kakehashi_terminal::{Event, Events, Settings, Terminal};
+use kakehashi_tests::platform::{NOTICES_SOON, Platform};
 use kakehashi_tests::talk::Talk;
 use kakehashi_wire::id::CallId;
 use kakehashi_wire::media::{Codec, StreamKind, StreamOffer};
@@ -14,19 +14,6 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(60);
-
-/// A loss is noticed soon, by both sides: QUIC takes the shorter idle time of the two.
-const TIMING: Timing = Timing {
-    dial: Duration::from_secs(2),
-    reply: Duration::from_secs(10),
-    retry_least: Duration::from_millis(50),
-    retry_most: Duration::from_millis(200),
-    keep_alive: Duration::from_millis(300),
-    idle: Duration::from_secs(2),
-    resume: Duration::from_secs(3),
-    busy_ping: Duration::from_millis(250),
-    busy_silence: Duration::from_secs(1),
-};
 
 const VOICE: StreamOffer = StreamOffer { kind: StreamKind::Audio, codec: Codec::Opus };
 
@@ -83,7 +70,7 @@ fn kill(pid: u32) {
 async fn calls_and_their_media_go_on_when_control_is_killed_and_ringing_rings_on() {
     let platform = Platform::start(1);
     let (store, concierge) = platform.add_pair();
-    let settings = |of| Settings { timing: TIMING, ..platform.settings(of) };
+    let settings = |of| Settings { timing: NOTICES_SOON, ..platform.settings(of) };
     let call = signed_in::call(settings(&store), settings(&concierge)).await.unwrap();
     let (from, to) = Talk::legs(&call);
     let talk = Talk::start(from, to);

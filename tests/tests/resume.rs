@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
 use kakehashi_loadgen::signed_in::{self, LiveCall};
-use kakehashi_terminal::{Event, Events, Settings, Timing};
-use kakehashi_tests::platform::Platform;
+use kakehashi_terminal::{Event, Events, Settings};
+use kakehashi_tests::platform::{NOTICES_SOON, Platform};
 use kakehashi_tests::talk::Talk;
 use kakehashi_tests::way::Way;
 use kakehashi_wire::terminal::{CallEnd, MemberPhase};
@@ -14,25 +14,15 @@ use tokio::time::timeout;
 /// Longer than a session is kept without a connection.
 const SOON: Duration = Duration::from_secs(90);
 
-/// A loss is noticed soon, by both sides: QUIC takes the shorter idle time of the two.
-const TIMING: Timing = Timing {
-    dial: Duration::from_secs(2),
-    reply: Duration::from_secs(10),
-    retry_least: Duration::from_millis(50),
-    retry_most: Duration::from_millis(200),
-    keep_alive: Duration::from_millis(300),
-    idle: Duration::from_secs(2),
-    resume: Duration::from_secs(3),
-    busy_ping: Duration::from_millis(250),
-    busy_silence: Duration::from_secs(1),
-};
-
 /// A call whose caller reaches control over the way.
 async fn call_over_a_way(platform: &Platform) -> (LiveCall, Way) {
     let (store, concierge) = platform.add_pair();
     let way = Way::to(&platform.control());
-    let cut =
-        Settings { control: vec![way.address()], timing: TIMING, ..platform.settings(&store) };
+    let cut = Settings {
+        control: vec![way.address()],
+        timing: NOTICES_SOON,
+        ..platform.settings(&store)
+    };
     let call = signed_in::call(cut, platform.settings(&concierge)).await;
     (call.unwrap(), way)
 }
