@@ -10,6 +10,7 @@ use core::time::Duration;
 use kakehashi_terminal::Settings;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::time::{Instant, interval_at};
 
 /// Voice: a packet every 20 ms.
 const MEDIA_INTERVAL: Duration = Duration::from_millis(20);
@@ -33,31 +34,42 @@ async fn leave(signed_in: &mut SignedIn) -> Result<()> {
     Ok(())
 }
 
-/// Signs in again and again, `every` so often, until `over`. Gives how long each took, attempts
-/// that control asked to repeat included, and how many came to nothing.
+/// What came of sign-ins.
+#[derive(Default)]
+pub struct SignIns {
+    /// How long each took, with all its attempts.
+    pub times: Vec<Duration>,
+    /// Attempts that had to be repeated: control was busy, or there was no connection.
+    pub repeated: u64,
+    /// Sign-ins that came to nothing.
+    pub failed: u64,
+}
+
+/// Signs in again and again, `every` so often and first after `wait`, until `over`.
 ///
 /// # Errors
 /// If a session cannot be left.
 pub async fn keep_signing_in(
     settings: Settings,
-    every: Duration,
+    (wait, every): (Duration, Duration),
     over: Arc<AtomicBool>,
-) -> Result<(Vec<Duration>, u64)> {
+) -> Result<SignIns> {
     let clock = Clock::start();
-    let (mut times, mut failed) = (Vec::new(), 0);
-    let mut ticks = tokio::time::interval(every);
+    let mut done = SignIns::default();
+    let mut ticks = interval_at(Instant::now() + wait, every);
     while !over.load(Ordering::Relaxed) {
         ticks.tick().await;
         let begun = clock.now();
-        match SignedIn::start(settings.clone()).await {
-            Ok(mut signed_in) => {
-                times.push(clock.now() - begun);
+        match SignedIn::start_counting(settings.clone()).await {
+            Ok((mut signed_in, again)) => {
+                done.times.push(clock.now() - begun);
+                done.repeated += again;
                 leave(&mut signed_in).await?;
             }
-            Err(_) => failed += 1,
+            Err(_) => done.failed += 1,
         }
     }
-    Ok((times, failed))
+    Ok(done)
 }
 
 /// What a call's media did while it was watched.

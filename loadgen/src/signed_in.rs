@@ -92,10 +92,25 @@ impl SignedIn {
     /// # Errors
     /// If control refuses, or does not answer for 20 s.
     pub async fn start(settings: Settings) -> Result<Self> {
+        Ok(Self::start_counting(settings).await?.0)
+    }
+
+    /// The same, and how often the terminal had to begin again.
+    ///
+    /// # Errors
+    /// If control refuses, or does not answer for 20 s.
+    pub async fn start_counting(settings: Settings) -> Result<(Self, u64)> {
         let login = settings.login.clone();
         let (terminal, mut events) = Terminal::start(settings)?;
-        signed_in(&mut events).await.with_context(|| format!("{login} did not sign in"))?;
-        Ok(Self { terminal, events, login })
+        let mut again = 0;
+        loop {
+            let event = next(&mut events).await;
+            match event.with_context(|| format!("{login} did not sign in"))? {
+                Event::SignedIn(_) => return Ok((Self { terminal, events, login }, again)),
+                Event::Reconnecting { .. } => again += 1,
+                _ => {}
+            }
+        }
     }
 
     async fn ready(mut self) -> Result<Side> {
@@ -163,11 +178,6 @@ async fn next(events: &mut Events) -> Result<Event> {
         Event::Ended { reason, .. } => bail!("the call ended: {reason:?}"),
         event => Ok(event),
     }
-}
-
-async fn signed_in(events: &mut Events) -> Result<()> {
-    while !matches!(next(events).await?, Event::SignedIn(_)) {}
-    Ok(())
 }
 
 async fn incoming(events: &mut Events) -> Result<kakehashi_wire::id::CallId> {

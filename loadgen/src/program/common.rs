@@ -1,6 +1,6 @@
 //! Options that more than one command has, and what they become.
 
-use crate::accounts::{Accounts, Control};
+use crate::accounts::{Accounts, Control, Roster};
 use crate::cpu::{RelayCpu, process_at};
 use crate::engine::Cores;
 use crate::local_relay::program_beside;
@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use core::time::Duration;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Where control is.
 #[derive(clap::Args)]
@@ -51,13 +51,6 @@ impl ControlArgs {
     }
 }
 
-/// Writes `report` as JSON to `path`, if there is one.
-pub(super) fn write_json(path: Option<&Path>, report: &impl Serialize) -> Result<()> {
-    let Some(path) = path else { return Ok(()) };
-    let text = serde_json::to_string_pretty(report)?;
-    std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
-}
-
 /// Where accounts are made.
 #[derive(clap::Args)]
 pub(super) struct MadeArgs {
@@ -82,6 +75,38 @@ impl MadeArgs {
     pub(super) fn accounts(&self) -> Result<Accounts> {
         let (data, tenant) = (self.data.clone(), self.tenant.clone());
         Ok(Accounts::Made { kakehashi: self.kakehashi()?, data, tenant })
+    }
+}
+
+/// The platform that is measured, and what is said of it.
+#[derive(clap::Args)]
+pub(super) struct PlatformArgs {
+    /// Where control is: for commands that look at its process, on this machine.
+    #[command(flatten)]
+    pub(super) control: ControlArgs,
+    /// Where accounts are made.
+    #[command(flatten)]
+    pub(super) made: MadeArgs,
+    /// Writes the report as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Says nothing while it runs.
+    #[arg(long, short)]
+    pub(super) quiet: bool,
+}
+
+impl PlatformArgs {
+    /// The accounts to measure with.
+    pub(super) fn roster(&self) -> Result<Roster> {
+        Ok(Roster::new(self.control.read()?, self.made.accounts()?))
+    }
+
+    /// Writes `report` as JSON, if that was asked for.
+    pub(super) fn write(&self, report: &impl Serialize) -> Result<()> {
+        let Some(path) = &self.json else { return Ok(()) };
+        let text = serde_json::to_string_pretty(report)?;
+        std::fs::write(path, text + "\n")
+            .with_context(|| format!("cannot write {}", path.display()))
     }
 }
 

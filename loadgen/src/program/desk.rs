@@ -1,7 +1,6 @@
 //! `kakehashi-loadgen desk`: many stores, one desk, and how fast calls begin.
 
-use super::common::{ControlArgs, MadeArgs, write_json};
-use crate::accounts::Roster;
+use super::common::PlatformArgs;
 use crate::at_once::at_once;
 use crate::clock::Clock;
 use crate::desk::{Floor, Totals, concierge, store};
@@ -13,7 +12,6 @@ use core::time::Duration;
 use kakehashi_terminal::Settings;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -53,18 +51,9 @@ pub(super) struct DeskArgs {
     /// What 99 % of the set-ups may take, in milliseconds.
     #[arg(long, default_value_t = 150.0)]
     p99_ms: f64,
-    /// Where control is.
+    /// The platform, and what is said of it.
     #[command(flatten)]
-    control: ControlArgs,
-    /// Where accounts and the desk are made.
-    #[command(flatten)]
-    made: MadeArgs,
-    /// Writes the report as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Says nothing while it runs.
-    #[arg(long, short)]
-    quiet: bool,
+    platform: PlatformArgs,
 }
 
 /// What came of it, as `--json` writes it.
@@ -125,7 +114,7 @@ pub(super) async fn run(args: DeskArgs) -> Result<ExitCode> {
             }
             Err(_) => not_begun += 1,
         }
-        if !args.quiet && tick % (u64::from(args.rate) * 10) == 0 {
+        if !args.platform.quiet && tick % (u64::from(args.rate) * 10) == 0 {
             eprintln!("{begun} calls");
         }
     }
@@ -144,8 +133,8 @@ const DESK: &str = "load";
 
 /// All accounts, concierges first, and the desk.
 async fn accounts(args: &DeskArgs, count: usize) -> Result<Vec<Settings>> {
-    let mut roster = Roster::new(args.control.read()?, args.made.accounts()?);
-    let local = args.control.control.starts_with("127.");
+    let mut roster = args.platform.roster()?;
+    let local = args.platform.control.control.starts_with("127.");
     let mut all = Vec::with_capacity(count);
     for number in 0..count {
         let mut settings = roster.settings(number).await?;
@@ -154,7 +143,7 @@ async fn accounts(args: &DeskArgs, count: usize) -> Result<Vec<Settings>> {
             settings.source = Some(IpAddr::V4(Ipv4Addr::new(127, 0, 1, host)));
         }
         all.push(settings);
-        if !args.quiet && (number + 1).is_multiple_of(SAY_EVERY) {
+        if !args.platform.quiet && (number + 1).is_multiple_of(SAY_EVERY) {
             eprintln!("{} of {count} accounts are there", number + 1);
         }
     }
@@ -168,7 +157,7 @@ async fn accounts(args: &DeskArgs, count: usize) -> Result<Vec<Settings>> {
 async fn sign_in(args: &DeskArgs, settings: Vec<Settings>) -> Result<Vec<SignedIn>> {
     let count = settings.len();
     let say = |there: usize| {
-        if !args.quiet && there.is_multiple_of(SAY_EVERY) {
+        if !args.platform.quiet && there.is_multiple_of(SAY_EVERY) {
             eprintln!("{there} of {count} are signed in");
         }
     };
@@ -226,7 +215,7 @@ fn conclude(args: &DeskArgs, report: &Report) -> Result<ExitCode> {
     for (why, calls) in &report.abandoned_because {
         println!("          {calls} abandoned: {why}");
     }
-    write_json(args.json.as_deref(), report)?;
+    args.platform.write(report)?;
     ensure!(report.answered > 0, "no call was answered");
     let good = report.setup_p99_ms <= args.p99_ms && report.media_loss <= 0.001;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })

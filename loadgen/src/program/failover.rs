@@ -1,6 +1,6 @@
 //! `kakehashi-loadgen failover`: relays die under calls, and how long nobody hears anything.
 
-use super::common::{ControlArgs, MadeArgs, write_json};
+use super::common::PlatformArgs;
 use crate::accounts::Roster;
 use crate::failover::{Death, Run, run as run_once};
 use crate::signed_in::SignedIn;
@@ -8,7 +8,6 @@ use crate::suspend::percentile_ms;
 use anyhow::{Context, Result, ensure};
 use core::time::Duration;
 use serde::Serialize;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::time::{Instant, sleep};
 
@@ -40,18 +39,9 @@ pub(super) struct FailoverArgs {
     /// What 99 % of the gaps may be, in milliseconds.
     #[arg(long, default_value_t = 300.0)]
     p99_ms: f64,
-    /// Where control is.
+    /// The platform, and what is said of it.
     #[command(flatten)]
-    control: ControlArgs,
-    /// Where accounts are made.
-    #[command(flatten)]
-    made: MadeArgs,
-    /// Writes the report as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Says nothing while it runs.
-    #[arg(long, short)]
-    quiet: bool,
+    platform: PlatformArgs,
 }
 
 /// What came of it, as `--json` writes it.
@@ -72,7 +62,7 @@ struct Report {
 
 /// Lets relays die, and reports.
 pub(super) async fn run(args: FailoverArgs) -> Result<ExitCode> {
-    let mut roster = Roster::new(args.control.read()?, args.made.accounts()?);
+    let mut roster = args.platform.roster()?;
     let mut pairs = Vec::new();
     for pair in 0..usize::from(args.calls) {
         let caller = SignedIn::start(roster.settings(2 * pair).await?).await?;
@@ -81,7 +71,8 @@ pub(super) async fn run(args: FailoverArgs) -> Result<ExitCode> {
     }
     let protection = if args.hitless { "hitless" } else { "standard" };
     let setting = format!("limits.protection={protection}");
-    let set = || roster.operate(&["tenant", "policy", &args.made.tenant, "--set", &setting]);
+    let set =
+        || roster.operate(&["tenant", "policy", &args.platform.made.tenant, "--set", &setting]);
     tokio::task::block_in_place(set)?;
     let relays = connected(&roster)?;
     ensure!(relays >= 2, "the platform needs two relays, and has {relays}");
@@ -89,7 +80,7 @@ pub(super) async fn run(args: FailoverArgs) -> Result<ExitCode> {
     for nth in 1..=args.runs {
         let (run, back) = run_once(pairs, args.death).await?;
         pairs = back;
-        if !args.quiet {
+        if !args.platform.quiet {
             let mut gaps = run.gaps.clone();
             gaps.sort_unstable();
             let (p50, most) = (percentile_ms(&gaps, 50), percentile_ms(&gaps, 100));
@@ -162,7 +153,7 @@ fn conclude(args: &FailoverArgs, mut all: Run) -> Result<ExitCode> {
         report.packets,
         report.calls_lost,
     );
-    write_json(args.json.as_deref(), &report)?;
+    args.platform.write(&report)?;
     ensure!(report.streams_hit > 0, "no stream was sent over the relay that died");
     let whole = !args.hitless || report.packets_lost == 0;
     let good = report.gap_p99_ms <= args.p99_ms && whole && report.calls_lost == 0;

@@ -1,7 +1,7 @@
 //! `kakehashi-loadgen idle`: terminals that only wait, as many as a node takes, and what each
 //! costs it.
 
-use super::common::{ControlArgs, MadeArgs, write_json};
+use super::common::PlatformArgs;
 use crate::accounts::Roster;
 use crate::at_once::at_once;
 use crate::bare::{BareTerminal, Doors, Line, Names};
@@ -12,7 +12,6 @@ use anyhow::Result;
 use core::time::Duration;
 use kakehashi_terminal::Timing;
 use serde::Serialize;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::time::sleep;
@@ -51,18 +50,9 @@ pub(super) struct IdleArgs {
     /// Memory that control may hold, in MiB.
     #[arg(long, default_value_t = 2_048)]
     memory_mib: u64,
-    /// Where control is: on this machine, by its address.
+    /// The platform, and what is said of it.
     #[command(flatten)]
-    control: ControlArgs,
-    /// Where accounts are made.
-    #[command(flatten)]
-    made: MadeArgs,
-    /// Writes the report as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Says nothing while it runs.
-    #[arg(long, short)]
-    quiet: bool,
+    platform: PlatformArgs,
 }
 
 /// What came of it, as `--json` writes it.
@@ -90,20 +80,27 @@ struct Waiting {
     lines: Vec<Line>,
 }
 
+/// How a terminal gets in.
+#[derive(Clone, Copy)]
+enum Coming {
+    ByPassword,
+    ByToken,
+}
+
 /// Lets them wait, and reports.
 pub(super) async fn run(args: IdleArgs) -> Result<ExitCode> {
-    let control = args.control.read()?;
-    let pid = args.control.process()?;
+    let control = args.platform.control.read()?;
+    let pid = args.platform.control.process()?;
     let count = usize::try_from(args.terminals)?;
     let addresses = u16::try_from(count.div_ceil(TERMINALS_PER_ADDRESS))?;
     let doors = Doors::open(&control, addresses, Some(Timing::default().keep_alive))?;
     let doors = Arc::new(doors);
-    let mut roster = Roster::new(control, args.made.accounts()?);
+    let mut roster = args.platform.roster()?;
     let terminals = terminals(&args, &mut roster, count).await?;
 
     let before = resident_bytes(pid)?;
     let clock = Clock::start();
-    let waiting = sign_in(&args, terminals, &doors).await?;
+    let waiting = come(&args, terminals, &doors, Coming::ByPassword).await?;
     let sign_in_s = clock.now().as_secs_f64();
     sleep(SETTLE).await;
     let signed_in = resident_bytes(pid)?;
@@ -111,7 +108,7 @@ pub(super) async fn run(args: IdleArgs) -> Result<ExitCode> {
     let Waiting { terminals, lines } = waiting;
     drop(lines);
     let clock = Clock::start();
-    let waiting = resume(&args, terminals, &doors).await?;
+    let waiting = come(&args, terminals, &doors, Coming::ByToken).await?;
     let resume_s = clock.now().as_secs_f64();
     sleep(SETTLE).await;
     let resumed = resident_bytes(pid)?;
@@ -153,50 +150,42 @@ async fn terminals(
             terminals.push(BareTerminal::new(names.clone())?);
         }
         let made = account + 1;
-        if !args.quiet && made.is_multiple_of(SAY_EVERY / 10) {
+        if !args.platform.quiet && made.is_multiple_of(SAY_EVERY / 10) {
             eprintln!("{made} of {} accounts are there", count.div_ceil(DEVICES));
         }
     }
     Ok(terminals)
 }
 
-async fn sign_in(
+/// Lets all of them come in, a few at the same time.
+async fn come(
     args: &IdleArgs,
     terminals: Vec<BareTerminal>,
     doors: &Arc<Doors>,
+    by: Coming,
 ) -> Result<Waiting> {
+    let (most, what) = match by {
+        Coming::ByPassword => (SIGN_INS_AT_ONCE, "signed in"),
+        Coming::ByToken => (RESUMPTIONS_AT_ONCE, "there again"),
+    };
     let jobs = terminals.into_iter().enumerate().map(|(nth, mut terminal)| {
         let doors = Arc::clone(doors);
         async move {
-            let line = terminal.sign_in(&doors, nth).await?;
+            let line = match by {
+                Coming::ByPassword => terminal.sign_in(&doors, nth).await?,
+                Coming::ByToken => terminal.resume(&doors, nth).await?,
+            };
             Ok((terminal, line))
         }
     });
-    let there = at_once(SIGN_INS_AT_ONCE, jobs, say(args, "signed in")).await?;
-    let (terminals, lines) = there.into_iter().unzip();
-    Ok(Waiting { terminals, lines })
-}
-
-async fn resume(
-    args: &IdleArgs,
-    terminals: Vec<BareTerminal>,
-    doors: &Arc<Doors>,
-) -> Result<Waiting> {
-    let jobs = terminals.into_iter().enumerate().map(|(nth, mut terminal)| {
-        let doors = Arc::clone(doors);
-        async move {
-            let line = terminal.resume(&doors, nth).await?;
-            Ok((terminal, line))
-        }
-    });
-    let there = at_once(RESUMPTIONS_AT_ONCE, jobs, say(args, "there again")).await?;
+    let there = at_once(most, jobs, say(args, what)).await?;
     let (terminals, lines) = there.into_iter().unzip();
     Ok(Waiting { terminals, lines })
 }
 
 /// Says now and then how many are done.
 fn say(args: &IdleArgs, what: &'static str) -> impl FnMut(usize) {
-    let (quiet, all) = (args.quiet, args.terminals);
+    let (quiet, all) = (args.platform.quiet, args.terminals);
     move |done| {
         if !quiet && done.is_multiple_of(SAY_EVERY) {
             eprintln!("{done} of {all} are {what}");
@@ -224,7 +213,7 @@ fn conclude(args: &IdleArgs, report: &Report, most: u64) -> Result<ExitCode> {
         report.connected,
         report.terminals,
     );
-    write_json(args.json.as_deref(), report)?;
+    args.platform.write(report)?;
     let good = report.connected == report.terminals && most <= args.memory_mib * MIB;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

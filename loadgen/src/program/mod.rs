@@ -16,6 +16,7 @@ mod suspend;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use kakehashi_terminal::program::log_to_stderr;
 use std::process::ExitCode;
 
 /// Puts load on a relay, or on a whole platform, and reports what came of it.
@@ -30,6 +31,8 @@ use std::process::ExitCode;
 /// or, while `kakehashi up` runs, through real sign-ins and calls:
 ///
 ///   kakehashi-loadgen media --legs 4
+///
+/// With KAKEHASHI_LOG=debug in the environment, what terminals do goes to standard error.
 #[derive(Parser)]
 #[command(name = "kakehashi-loadgen", version, max_term_width = 100, verbatim_doc_comment)]
 pub struct Args {
@@ -108,6 +111,7 @@ enum Command {
 /// # Errors
 /// If a measurement cannot be made. One that was made and failed is told by the exit code.
 pub async fn run(args: Args) -> Result<ExitCode> {
+    log_to_stderr();
     match args.command {
         Command::Media(args) => media::run(*args).await,
         Command::Capacity(args) => capacity::run(*args).await,

@@ -1,15 +1,13 @@
 //! `kakehashi-loadgen resume`: what it costs control to let somebody in again, by token and by
 //! password.
 
-use super::common::{ControlArgs, MadeArgs, write_json};
-use crate::accounts::Roster;
+use super::common::PlatformArgs;
 use crate::at_once::at_once;
 use crate::bare::{BareTerminal, Doors, Line, Names};
 use crate::cpu::process_time;
 use anyhow::Result;
 use core::time::Duration;
 use serde::Serialize;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::time::sleep;
@@ -38,15 +36,9 @@ pub(super) struct ResumeArgs {
     /// How many resumptions the processor time of one password must be enough for.
     #[arg(long, default_value_t = 100.0)]
     at_least: f64,
-    /// Where control is: on this machine, by its address.
+    /// The platform, and what is said of it.
     #[command(flatten)]
-    control: ControlArgs,
-    /// Where accounts are made.
-    #[command(flatten)]
-    made: MadeArgs,
-    /// Writes the report as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    platform: PlatformArgs,
 }
 
 /// What came of it, as `--json` writes it. Times are of control's processor.
@@ -73,12 +65,22 @@ enum Act {
     SignIn,
 }
 
+impl Act {
+    fn what(self) -> &'static str {
+        match self {
+            Self::Ask => "a connection with one request refused",
+            Self::Resume => "a resumption",
+            Self::SignIn => "a sign-in by password",
+        }
+    }
+}
+
 /// Lets them in, and reports.
 pub(super) async fn run(args: ResumeArgs) -> Result<ExitCode> {
-    let control = args.control.read()?;
-    let pid = args.control.process()?;
+    let control = args.platform.control.read()?;
+    let pid = args.platform.control.process()?;
     let doors = Arc::new(Doors::open(&control, ADDRESSES, None)?);
-    let mut roster = Roster::new(control, args.made.accounts()?);
+    let mut roster = args.platform.roster()?;
     let mut terminals = Vec::new();
     for number in 0..usize::try_from(args.terminals)? {
         terminals.push(BareTerminal::new(Names::from(&roster.settings(number).await?))?);
@@ -93,6 +95,9 @@ pub(super) async fn run(args: ResumeArgs) -> Result<ExitCode> {
         terminals = phase(terminals, &doors, act, times).await?;
         sleep(SETTLE).await;
         let used = process_time(pid)?.saturating_sub(before);
+        if !args.platform.quiet {
+            eprintln!("{} times: {}", args.terminals * times, act.what());
+        }
         *cost_us = micros_each(used, args.terminals * times);
     }
     doors.close();
@@ -163,7 +168,7 @@ fn conclude(args: &ResumeArgs, report: &Report) -> Result<ExitCode> {
         report.resumptions_per_password,
         report.resumptions_per_password_with_connections,
     );
-    write_json(args.json.as_deref(), report)?;
+    args.platform.write(report)?;
     let good = report.resumptions_per_password >= args.at_least;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

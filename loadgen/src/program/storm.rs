@@ -1,9 +1,8 @@
 //! `kakehashi-loadgen storm`: strangers sign in without end; who else gets in, and how fast.
 
-use super::common::{ControlArgs, MadeArgs, write_json};
-use crate::accounts::Roster;
+use super::common::PlatformArgs;
 use crate::cpu::socket_drops;
-use crate::honest::{Watched, get_known, keep_signing_in, legs_of, resident_bytes, watch};
+use crate::honest::{SignIns, Watched, get_known, keep_signing_in, legs_of, resident_bytes, watch};
 use crate::leg::LegClient;
 use crate::signed_in::call;
 use crate::storm::{Counts, Storm, Strangers, read};
@@ -12,7 +11,6 @@ use anyhow::{Context, Result, anyhow, ensure};
 use core::time::Duration;
 use kakehashi_terminal::Settings;
 use serde::Serialize;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +18,12 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 /// How often control's memory is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How often each honest account signs in.
+const HONEST_EVERY: Duration = Duration::from_secs(1);
+
+/// It is said how far this is after so many looks.
+const SAY_EVERY: u128 = 25;
 
 /// How long the call is watched before the storm.
 const BEFORE: Duration = Duration::from_secs(3);
@@ -42,15 +46,9 @@ pub(super) struct StormArgs {
     /// What 99 % of the honest sign-ins may take, in milliseconds.
     #[arg(long, default_value_t = 1_000.0)]
     p99_ms: f64,
-    /// Where control is: on this machine, by its address.
+    /// The platform, and what is said of it.
     #[command(flatten)]
-    control: ControlArgs,
-    /// Where accounts are made.
-    #[command(flatten)]
-    made: MadeArgs,
-    /// Writes the report as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    platform: PlatformArgs,
 }
 
 /// What came of it, as `--json` writes it.
@@ -67,6 +65,7 @@ struct Report {
     stranger_turned_away: u64,
     honest_sign_ins: u64,
     honest_failed: u64,
+    honest_repeated: u64,
     honest_p50_ms: f64,
     honest_p99_ms: f64,
     honest_max_ms: f64,
@@ -91,9 +90,9 @@ struct Control {
 
 /// Lets them rage, and reports.
 pub(super) async fn run(args: StormArgs) -> Result<ExitCode> {
-    let control = args.control.read()?;
-    let pid = args.control.process()?;
-    let mut roster = Roster::new(control.clone(), args.made.accounts()?);
+    let control = args.platform.control.read()?;
+    let pid = args.platform.control.process()?;
+    let mut roster = args.platform.roster()?;
     let pair = (roster.settings(0).await?, roster.settings(1).await?);
     let mut honest = Vec::new();
     for number in 0..usize::try_from(args.honest)? {
@@ -106,18 +105,18 @@ pub(super) async fn run(args: StormArgs) -> Result<ExitCode> {
     let (quiet, legs, ()) = watch_while(legs, tokio::time::sleep(BEFORE)).await?;
 
     let logins = honest.iter().map(|settings| settings.login.clone()).collect();
-    let (tenant, addresses) = (args.made.tenant.clone(), args.addresses);
+    let (tenant, addresses) = (args.platform.made.tenant.clone(), args.addresses);
     let connections = usize::try_from(args.connections)?;
-    let port = args.control.port()?;
+    let port = args.platform.control.port()?;
     let (before, drops) = (resident_bytes(pid)?, socket_drops(&[port]));
     let storm = Storm::start(Strangers { control, tenant, logins, addresses, connections })?;
-    let during = during(honest, pid, Duration::from_secs(args.seconds));
+    let during = during(honest, (pid, args.platform.quiet), Duration::from_secs(args.seconds));
     let (media, _legs, during) = watch_while(legs, during).await?;
-    let (times, failed, most) = during?;
+    let (honest, most) = during?;
     let strangers = storm.stop()?;
     let drops = socket_drops(&[port]).saturating_sub(drops);
     let control = Control { before, most, drops };
-    let report = report(&args, &strangers, (times, failed), [quiet, media], control);
+    let report = report(&args, &strangers, honest, [quiet, media], control);
     conclude(&args, &report)
 }
 
@@ -139,39 +138,48 @@ async fn watch_while<T>(
 /// Honest sign-ins and control's memory for so long.
 async fn during(
     honest: Vec<Settings>,
-    pid: u32,
+    (pid, quiet): (u32, bool),
     time: Duration,
-) -> Result<(Vec<Duration>, u64, u64)> {
+) -> Result<(SignIns, u64)> {
     let over = Arc::new(AtomicBool::new(false));
     let mut tasks = JoinSet::new();
-    for settings in honest {
-        tasks.spawn(keep_signing_in(settings, Duration::from_secs(1), Arc::clone(&over)));
+    // They have nothing to do with each other: at one moment they would wait for each other.
+    let apart = HONEST_EVERY / u32::try_from(honest.len().max(1))?;
+    for (settings, nth) in honest.into_iter().zip(0..) {
+        let when = (apart * nth, HONEST_EVERY);
+        tasks.spawn(keep_signing_in(settings, when, Arc::clone(&over)));
     }
     let mut most = 0;
     let looks = time.as_millis().div_ceil(LOOK_EVERY.as_millis());
-    for _ in 0..looks {
+    for nth in 1..=looks {
         tokio::time::sleep(LOOK_EVERY).await;
         most = most.max(resident_bytes(pid).context("control is gone")?);
+        if !quiet && nth.is_multiple_of(SAY_EVERY) {
+            eprintln!("{nth} of {looks} looks: control holds {} MiB at most", most >> 20);
+        }
     }
     over.store(true, Ordering::Relaxed);
-    let (mut times, mut failed) = (Vec::new(), 0);
+    let mut all = SignIns::default();
     while let Some(task) = tasks.join_next().await {
-        let (took, lost) = task.context("an honest terminal's task ended early")??;
-        times.extend(took);
-        failed += lost;
+        let SignIns { times, repeated, failed } =
+            task.context("an honest terminal's task ended early")??;
+        all.times.extend(times);
+        all.repeated += repeated;
+        all.failed += failed;
     }
-    ensure!(!times.is_empty(), "no honest terminal got in");
-    Ok((times, failed, most))
+    ensure!(!all.times.is_empty(), "no honest terminal got in");
+    all.times.sort_unstable();
+    Ok((all, most))
 }
 
 fn report(
     args: &StormArgs,
     strangers: &Counts,
-    (mut times, failed): (Vec<Duration>, u64),
+    honest: SignIns,
     [quiet, media]: [Watched; 2],
     control: Control,
 ) -> Report {
-    times.sort_unstable();
+    let SignIns { times, repeated, failed } = honest;
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
     #[expect(clippy::cast_precision_loss, reason = "a rate for a person")]
     let per_second = strangers.answered() as f64 / args.seconds as f64;
@@ -187,6 +195,7 @@ fn report(
         stranger_turned_away: read(&strangers.turned_away),
         honest_sign_ins: times.len() as u64,
         honest_failed: failed,
+        honest_repeated: repeated,
         honest_p50_ms: percentile_ms(&times, 50),
         honest_p99_ms: percentile_ms(&times, 99),
         honest_max_ms: percentile_ms(&times, 100),
@@ -206,7 +215,7 @@ fn conclude(args: &StormArgs, report: &Report) -> Result<ExitCode> {
         "{} s of strangers from {} addresses, {} connections at a time\n\
          strangers: {} sign-ins ({:.0}/s) over {} connections; {} wrong, {} busy; {} connections \
          turned away\n\
-         honest:    {} sign-ins, {} failed; p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms\n\
+         honest:    {} sign-ins, {} failed, {} attempts repeated; p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms\n\
          control:   {} MiB before, {} MiB at most, {} datagrams dropped at its socket\n\
          a call:    {} of {} packets, longest gap {:.1} ms (before: {:.1} ms)",
         report.seconds,
@@ -220,6 +229,7 @@ fn conclude(args: &StormArgs, report: &Report) -> Result<ExitCode> {
         report.stranger_turned_away,
         report.honest_sign_ins,
         report.honest_failed,
+        report.honest_repeated,
         report.honest_p50_ms,
         report.honest_p99_ms,
         report.honest_max_ms,
@@ -231,7 +241,7 @@ fn conclude(args: &StormArgs, report: &Report) -> Result<ExitCode> {
         report.media_gap_ms,
         report.media_gap_before_ms,
     );
-    write_json(args.json.as_deref(), report)?;
+    args.platform.write(report)?;
     // The last packets may be under way when the watch ends.
     let lost = report.media_sent.saturating_sub(report.media_received + 4);
     let good = report.honest_failed == 0 && report.honest_p99_ms <= args.p99_ms && lost == 0;

@@ -1,13 +1,11 @@
 //! `kakehashi-loadgen suspend`: how long media goes on after its sender was suspended.
 
-use super::common::{ControlArgs, MadeArgs, write_json};
-use crate::accounts::Roster;
+use super::common::PlatformArgs;
 use crate::operator::Operators;
 use crate::signed_in::{SignedIn, between, voice_and_camera};
 use crate::suspend::{LATE, Report, Run, farewells, run as suspend_one};
 use anyhow::{Context, Result, anyhow, ensure};
 use kakehashi_terminal::Settings;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,18 +23,9 @@ pub(super) struct SuspendArgs {
     /// Packets each side of a call sends a second: how finely the end is seen.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(10..=1_000))]
     packets_per_second: u32,
-    /// Where control is.
+    /// The platform, and what is said of it.
     #[command(flatten)]
-    control: ControlArgs,
-    /// Where accounts are made, and suspended.
-    #[command(flatten)]
-    made: MadeArgs,
-    /// Writes the report as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Says nothing while it runs.
-    #[arg(long, short)]
-    quiet: bool,
+    platform: PlatformArgs,
 }
 
 /// What all pairs of terminals share.
@@ -52,15 +41,15 @@ struct Shared {
 
 /// Suspends again and again, and reports.
 pub(super) async fn run(args: SuspendArgs) -> Result<ExitCode> {
-    let mut roster = Roster::new(args.control.read()?, args.made.accounts()?);
+    let mut roster = args.platform.roster()?;
     let shared = Arc::new(Shared {
-        operators: Operators::start(&args.made.kakehashi()?, &args.made.data)?,
-        tenant: args.made.tenant.clone(),
+        operators: Operators::start(&args.platform.made.kakehashi()?, &args.platform.made.data)?,
+        tenant: args.platform.made.tenant.clone(),
         packets_per_second: args.packets_per_second,
         runs: args.runs,
         begun: AtomicU64::new(0),
         done: AtomicU64::new(0),
-        quiet: args.quiet,
+        quiet: args.platform.quiet,
     });
     let calls = usize::try_from(args.calls.min(args.runs)).context("fewer calls are enough")?;
     let mut pairs = JoinSet::new();
@@ -131,6 +120,6 @@ fn conclude(args: &SuspendArgs, report: &Report) -> Result<ExitCode> {
         LATE.as_millis(),
         report.late_packets
     );
-    write_json(args.json.as_deref(), report)?;
+    args.platform.write(report)?;
     Ok(if report.late_packets == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

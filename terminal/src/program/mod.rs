@@ -178,8 +178,9 @@ fn settings(config: &Config) -> Result<Settings> {
     })
 }
 
-/// Logs go to standard error; a program around this one may have set that up already.
-fn log_to_stderr() {
+/// Logs of what `KAKEHASHI_LOG` names go to standard error, warnings if it names nothing. A program
+/// around this one may have set that up already.
+pub fn log_to_stderr() {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_env("KAKEHASHI_LOG");
     let filter = filter.unwrap_or_else(|_| EnvFilter::new("warn"));
