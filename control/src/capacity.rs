@@ -446,8 +446,8 @@ pub const GUESSES_OF_DEVICE: GuessRate = GUESSES_OF_ACCOUNT;
 pub const DEVICES_PER_ACCOUNT_MAX: usize = 16;
 
 /// How often a device may resume its session: sixty times at once, where a network comes and goes,
-/// then once in five seconds.
-pub const RESUMES_OF_DEVICE: GuessRate = GuessRate { burst: 60, free: 60, per_hour: 720 };
+/// then once in five seconds, without a back-off.
+pub const RESUMES_OF_DEVICE: GuessRate = GuessRate { burst: 60, free: u32::MAX, per_hour: 720 };
 
 /// How often it is written down that a known device was seen again.
 pub const DEVICE_SEEN_EVERY: Duration = Duration::from_secs(24 * 3600);
@@ -456,7 +456,7 @@ pub const DEVICE_SEEN_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// count at a time: below a tenth of the cells, so that hardly any two share all rows.
 pub const GUESS_CELLS: usize = 1 << 14;
 
-/// Rows of counters; with [`GUESS_CELLS`], five kinds of limits hold 5 MiB whatever happens.
+/// Rows of counters; with [`GUESS_CELLS`], five kinds of limits hold 7.5 MiB whatever happens.
 pub const GUESS_ROWS: usize = 4;
 
 // ---- desks ----

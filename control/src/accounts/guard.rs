@@ -7,6 +7,11 @@
 //! device that the account knows has one bucket of its own instead: its owner gets in while others
 //! guess.
 //!
+//! **What is not known yet is counted apart.** A guess that waits for its hash takes a place and
+//! drains from nothing; it fills the bucket when it turns out wrong, and leaves no trace when it
+//! turns out right. So right passwords cost nobody anything, however long they wait and however
+//! many, and take no wrong guess out with them.
+//!
 //! **The names that may be guessed at are without number, the memory is not.** A bucket is looked
 //! for in one cell of each of [`GUESS_ROWS`] rows, drawn by a hash whose seed nobody knows, and is
 //! taken to be as full as the emptiest of them (a count-min sketch). Cells are shared, never
@@ -15,7 +20,7 @@
 
 use crate::capacity::{
     GUESS_CELLS, GUESS_ROWS, GUESSES_OF_ACCOUNT, GUESSES_OF_ADDRESS, GUESSES_OF_DEVICE,
-    GUESSES_OF_TENANT, RESUMES_OF_DEVICE,
+    GUESSES_OF_TENANT, HASH_MS_ESTIMATE, RESUMES_OF_DEVICE,
 };
 use crate::sessions::AccountKey;
 use crate::site::Site;
@@ -86,11 +91,10 @@ pub(super) enum Outcome {
     Untried,
 }
 
-/// A guess that was let through and counts as wrong until it is settled otherwise.
-#[must_use = "a guess that is not settled counts as wrong"]
+/// A guess that was let through.
+#[must_use = "a guess that is not settled keeps its place for ever"]
 pub(super) struct Ticket {
     places: [Option<Places>; KINDS],
-    since_start: Duration,
 }
 
 /// A guess that was not let through.
@@ -125,7 +129,8 @@ impl Guard {
         Self { seed, sketches: rates.map(Sketch::new) }
     }
 
-    /// Whether `guess` may be tried. It fills all its buckets, or none.
+    /// Whether `guess` may be tried. It takes a place in all its buckets until it is settled, or in
+    /// none.
     pub(super) fn admit(
         &mut self,
         guess: Guess<'_>,
@@ -141,20 +146,21 @@ impl Guard {
         }
         for (sketch, at) in self.sketches.iter_mut().zip(&places) {
             if let Some(at) = at {
-                sketch.fill(at, now_ms);
+                sketch.enter(at);
             }
         }
-        Ok(Ticket { places, since_start })
+        Ok(Ticket { places })
     }
 
     /// Takes in what became of a guess.
-    pub(super) fn settle(&mut self, ticket: &Ticket, outcome: Outcome, since_start: Duration) {
-        let (then_ms, now_ms) = (millis(ticket.since_start), millis(since_start));
+    pub(super) fn settle(&mut self, ticket: Ticket, outcome: Outcome, since_start: Duration) {
+        let now_ms = millis(since_start);
         for (sketch, at) in self.sketches.iter_mut().zip(&ticket.places) {
             let Some(at) = at else { continue };
-            match outcome {
-                Outcome::Right | Outcome::Untried => sketch.take_back(at, then_ms, now_ms),
-                Outcome::Wrong => sketch.back_off(at, now_ms),
+            sketch.leave(at);
+            if outcome == Outcome::Wrong {
+                sketch.fill(at, now_ms);
+                sketch.back_off(at, now_ms);
             }
         }
     }
@@ -213,13 +219,15 @@ struct Sketch {
     cells: Vec<Cell>,
 }
 
-/// In milliseconds since the node started.
-#[derive(Clone, Copy, Default)]
+/// Times are milliseconds since the node started.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 struct Cell {
     /// When it will have drained.
     empty_at_ms: u64,
     /// When the wait after a wrong guess is over.
     ready_at_ms: u64,
+    /// Guesses let through of which nothing is known yet.
+    open: u32,
 }
 
 impl Sketch {
@@ -233,25 +241,38 @@ impl Sketch {
 
     /// How long until the bucket takes one more.
     fn wait_ms(&self, places: &Places, now_ms: u64) -> u64 {
-        let others_ms = u64::from(self.rate.burst.saturating_sub(1)) * self.rate.interval_ms();
-        let room_at = self.least(places, |cell| cell.empty_at_ms).saturating_sub(others_ms);
+        let room_at = self.least(places, |cell| self.room_at_ms(cell, now_ms));
         let ready_at = self.least(places, |cell| cell.ready_at_ms);
         room_at.max(ready_at).saturating_sub(now_ms)
+    }
+
+    /// When one more has room beside those that are open, should all of them turn out wrong.
+    fn room_at_ms(&self, cell: &Cell, now_ms: u64) -> u64 {
+        match self.rate.burst.checked_sub(cell.open + 1) {
+            Some(others) => {
+                cell.empty_at_ms.saturating_sub(u64::from(others) * self.rate.interval_ms())
+            }
+            None => now_ms + u64::from(HASH_MS_ESTIMATE),
+        }
+    }
+
+    fn enter(&mut self, places: &Places) {
+        for &place in places {
+            self.cells[place].open += 1;
+        }
+    }
+
+    fn leave(&mut self, places: &Places) {
+        for &place in places {
+            let open = &mut self.cells[place].open;
+            *open = open.saturating_sub(1);
+        }
     }
 
     fn fill(&mut self, places: &Places, now_ms: u64) {
         for &place in places {
             let cell = &mut self.cells[place];
             cell.empty_at_ms = cell.empty_at_ms.max(now_ms) + self.rate.interval_ms();
-        }
-    }
-
-    /// Takes a guess out again: what must still be left of it, so that no other is taken out.
-    fn take_back(&mut self, places: &Places, then_ms: u64, now_ms: u64) {
-        let left_ms = self.rate.interval_ms().saturating_sub(now_ms.saturating_sub(then_ms));
-        for &place in places {
-            let cell = &mut self.cells[place];
-            cell.empty_at_ms = cell.empty_at_ms.saturating_sub(left_ms);
         }
     }
 

@@ -18,6 +18,7 @@ mod pool;
 mod resume;
 mod rules;
 mod standing;
+mod trial;
 
 pub use change::ChangeRefusal;
 pub use current::Current;
@@ -48,7 +49,8 @@ use names::Login;
 use password::StoredHash;
 use pool::{Busy, Lane, Pool};
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+use trial::Trial;
 
 /// How often a change is tried again when somebody else changed the same thing first.
 const ATTEMPTS: usize = 8;
@@ -211,9 +213,8 @@ impl Accounts {
         hash: &StoredHash,
         now: impl Fn() -> Now,
     ) -> Result<bool, SignInRefusal> {
-        let guard = || self.guard.lock().unwrap_or_else(PoisonError::into_inner);
-        let ticket = guard().admit(guess, now().since_start);
-        let ticket = ticket.map_err(|TooOften { retry_after }| SignInRefusal::Busy {
+        let trial = Trial::begin(&self.guard, guess, &now);
+        let trial = trial.map_err(|TooOften { retry_after }| SignInRefusal::Busy {
             retry_after_ms: u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX),
         })?;
         let lane = match guess.from {
@@ -221,12 +222,11 @@ impl Accounts {
             Origin::Known(_) | Origin::Session(_) | Origin::Token(..) => Lane::Known,
         };
         let matches = self.pool.matches(lane, password.clone(), hash.clone()).await;
-        let outcome = match matches {
+        trial.end(match matches {
             Ok(Some(true)) => Outcome::Right,
             Ok(_) => Outcome::Wrong,
             Err(_) => Outcome::Untried,
-        };
-        guard().settle(&ticket, outcome, now().since_start);
+        });
         if matches == Ok(None) {
             let Guess { tenant, login, .. } = guess;
             tracing::error!(?tenant, ?login, "a stored password hash is damaged: set it anew");

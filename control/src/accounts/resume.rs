@@ -1,12 +1,12 @@
 //! Whether a session may be resumed: three reads, and no password.
 
-use super::guard::{Guess, Origin, TooOften};
+use super::guard::{Guess, Origin, Outcome, TooOften};
 use super::model::{AccountRecord, DevicesRecord, account_key, devices_key, tenant_key};
+use super::trial::Trial;
 use super::{Accounts, Standing, StoreError, Tenant, Verified};
 use crate::clock::Now;
 use crate::sessions::{AccountKey, Epochs, TokenClaims};
 use kakehashi_wire::id::DeviceId;
-use std::sync::PoisonError;
 
 /// Why a session is not resumed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -45,10 +45,11 @@ impl Accounts {
     fn pace(&self, claims: &TokenClaims, now: Now) -> Result<(), ResumeRefusal> {
         let from = Origin::Token(claims.account, claims.device);
         let guess = Guess { tenant: "", login: "", from };
-        let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
-        let admitted = guard.admit(guess, now.since_start);
-        admitted.map(drop).map_err(|TooOften { retry_after }| ResumeRefusal::Busy {
-            retry_after_ms: u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX),
+        let admitted = Trial::begin(&self.guard, guess, || now);
+        admitted.map(|attempt| attempt.end(Outcome::Wrong)).map_err(|TooOften { retry_after }| {
+            ResumeRefusal::Busy {
+                retry_after_ms: u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX),
+            }
         })
     }
 
