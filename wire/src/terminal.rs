@@ -456,11 +456,14 @@ pub enum CallEnd {
     NobodyAtDesk = 11,
     /// Who runs the platform or administers the tenant ended it.
     EndedByOperator = 12,
+    /// A member's role or password is another, and its session ended with that. The others are told
+    /// [`PeerLost`](Self::PeerLost).
+    RightsChanged = 13,
 }
 
 impl CallEnd {
     /// Every reason, in the order of the wire.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::HungUp,
         Self::Rejected,
         Self::Cancelled,
@@ -472,6 +475,7 @@ impl CallEnd {
         Self::Transferred,
         Self::NobodyAtDesk,
         Self::EndedByOperator,
+        Self::RightsChanged,
     ];
 
     /// Its name in records and machine-readable output; never changes.
@@ -488,6 +492,7 @@ impl CallEnd {
             Self::Transferred => "transferred",
             Self::NobodyAtDesk => "nobody_at_desk",
             Self::EndedByOperator => "ended_by_operator",
+            Self::RightsChanged => "rights_changed",
         }
     }
 }

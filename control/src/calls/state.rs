@@ -58,6 +58,8 @@ pub enum Event {
     MemberLost,
     /// A member was suspended.
     Suspended,
+    /// A member has another role or password, and no session until it signs in again.
+    RightsChanged,
     /// A member wants to bring somebody in, or to join two calls.
     Add,
     /// Somebody whom a member brought in takes the call.
@@ -103,7 +105,7 @@ impl State {
 
 impl Event {
     /// All of them, in the order of the table's columns.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Stored,
         Self::StoreFailed,
         Self::Accept,
@@ -116,6 +118,7 @@ impl Event {
         Self::LegsRefused,
         Self::MemberLost,
         Self::Suspended,
+        Self::RightsChanged,
         Self::Add,
         Self::Join,
         Self::MemberLeft,
@@ -139,6 +142,7 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
     const HUNG_UP: Step = end(End::HungUp);
     const NO_RELAY: Step = end(End::NoRelay);
     const BARRED: Step = end(End::Suspended);
+    const CHANGED: Step = end(End::RightsChanged);
     const ENDED: Step = end(End::EndedByOperator);
     [
         // Inviting: neither side has been told the call's number yet.
@@ -153,6 +157,7 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             Stay,
             Stay,
             Stay,
+            Withdraw(Refusal::NotAvailable),
             Withdraw(Refusal::NotAvailable),
             Withdraw(Refusal::NotAvailable),
             UNKNOWN,
@@ -177,6 +182,7 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             Stay,
             LOST,
             BARRED,
+            CHANGED,
             LATE,
             LATE,
             Stay,
@@ -199,6 +205,7 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             Stay,
             LOST,
             BARRED,
+            CHANGED,
             LATE,
             LATE,
             Stay,
@@ -221,6 +228,7 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
             NO_RELAY,
             LOST,
             BARRED,
+            CHANGED,
             LATE,
             LATE,
             Stay,
@@ -233,13 +241,13 @@ const TABLE: [[Step; Event::ALL.len()]; State::ALL.len()] = {
         // round that takes over or does not; an end is that of a call in which nobody is left to
         // speak with.
         [
-            Stay, Stay, LATE, LATE, LATE, HUNG_UP, HUNG_UP, Stay, Stay, Stay, LOST, BARRED, Stay,
-            Stay, Stay, ENDED, Stay, Stay, Stay,
+            Stay, Stay, LATE, LATE, LATE, HUNG_UP, HUNG_UP, Stay, Stay, Stay, LOST, BARRED,
+            CHANGED, Stay, Stay, Stay, ENDED, Stay, Stay, Stay,
         ],
         // Ended
         [
             Stay, Stay, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, Stay, Stay, Stay, Stay, Stay,
-            UNKNOWN, UNKNOWN, Stay, Stay, Stay, Stay, Stay,
+            Stay, UNKNOWN, UNKNOWN, Stay, Stay, Stay, Stay, Stay,
         ],
     ]
 };
@@ -255,7 +263,7 @@ mod tests {
     use std::fmt::Write;
 
     /// `>` another state, `!` the end, `~` the invitation is refused, `?` the request is refused.
-    /// `Operator` is short for `EndedByOperator`.
+    /// `Operator` is short for `EndedByOperator`, `Rights` for `RightsChanged`.
     const EXPECTED: &str = "
             | Inviting          | Queued        | Ringing    | Preparing  | Connected  | Ended
 Stored      | >Ringing          | -             | -          | -          | -          | -
@@ -270,6 +278,7 @@ LegsReady   | -                 | -             | -          | >Connected | -   
 LegsRefused | -                 | -             | -          | !NoRelay   | -          | -
 MemberLost  | ~NotAvailable     | !PeerLost     | !PeerLost  | !PeerLost  | !PeerLost  | -
 Suspended   | ~NotAvailable     | !Suspended    | !Suspended | !Suspended | !Suspended | -
+Rights      | ~NotAvailable     | !Rights       | !Rights    | !Rights    | !Rights    | -
 Add         | ?NoSuchCall       | ?TooLate      | ?TooLate   | ?TooLate   | -          | ?NoSuchCall
 Join        | ?NoSuchCall       | ?TooLate      | ?TooLate   | ?TooLate   | -          | ?NoSuchCall
 MemberLeft  | -                 | -             | -          | -          | -          | -
@@ -279,10 +288,14 @@ Offer       | -                 | >Ringing      | -          | -          | -   
 Passed      | -                 | -             | >Queued    | -          | -          | -
 ";
 
+    fn short(end: &str) -> String {
+        end.replace("EndedBy", "").replace("Changed", "")
+    }
+
     fn cell(step: Step) -> String {
         match step {
             Step::To(state) => format!(">{state:?}"),
-            Step::End(end) => format!("!{end:?}").replace("EndedBy", ""),
+            Step::End(end) => short(&format!("!{end:?}")),
             Step::Withdraw(refusal) => format!("~{refusal:?}"),
             Step::Refuse(refusal) => format!("?{refusal:?}"),
             Step::Stay => "-".into(),
@@ -297,7 +310,7 @@ Passed      | -                 | -             | >Queued    | -          | -   
             write!(table, " | {:width$}", format!("{state:?}")).unwrap();
         }
         for event in Event::ALL {
-            write!(table, "\n{:11}", format!("{event:?}")).unwrap();
+            write!(table, "\n{:11}", short(&format!("{event:?}"))).unwrap();
             for (state, width) in State::ALL.iter().zip(WIDTHS) {
                 write!(table, " | {:width$}", cell(step(*state, event))).unwrap();
             }

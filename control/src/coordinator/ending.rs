@@ -78,10 +78,10 @@ impl Coordinator {
     }
 }
 
-/// The reason that members hear: who was suspended is not the others' business.
+/// The reason that members hear: whose rights ended is not the others' business.
 pub(super) fn told(reason: CallEnd) -> CallEnd {
     match reason {
-        CallEnd::Suspended => CallEnd::PeerLost,
+        CallEnd::Suspended | CallEnd::RightsChanged => CallEnd::PeerLost,
         reason => reason,
     }
 }

@@ -186,6 +186,7 @@ impl Coordinator {
         let reason = match event {
             Event::MemberLost => CallEnd::PeerLost,
             Event::Suspended => CallEnd::Suspended,
+            Event::RightsChanged => CallEnd::RightsChanged,
             Event::Reject => CallEnd::Rejected,
             _ => CallEnd::HungUp,
         };

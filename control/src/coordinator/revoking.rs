@@ -23,7 +23,7 @@ impl Coordinator {
         let heard: Vec<_> = sessions.iter().flat_map(|session| self.heard_of(session)).collect();
         let (event, reason) = match revocation.why {
             SessionEnd::Suspended => (Event::Suspended, CallEnd::Suspended),
-            _ => (Event::MemberLost, CallEnd::PeerLost),
+            _ => (Event::RightsChanged, CallEnd::RightsChanged),
         };
         for session in &sessions {
             self.member_detached(session, event, now);

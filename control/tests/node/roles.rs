@@ -26,7 +26,7 @@ async fn a_terminal_hears_its_role_and_loses_its_session_with_it() {
     let call = a.invite("b").await.unwrap();
     assert_eq!(b.incoming().await, call);
     give(&platform, "a", Role::Concierge).await;
-    assert_eq!(a.call_ended().await, CallEnd::PeerLost);
+    assert_eq!(a.call_ended().await, CallEnd::RightsChanged);
     assert_eq!(a.session_ended().await, SessionEnd::RoleChanged);
     assert_eq!(close_code(&a.connection).await, CloseCode::Done as u64);
     assert_eq!(b.call_ended().await, CallEnd::PeerLost);

@@ -469,6 +469,7 @@ pub(super) fn end_sentence(reason: CallEnd) -> &'static str {
         CallEnd::EndedByOperator => "an operator or administrator ended it",
     }
 }
+        CallEnd::RightsChanged => "this account has another role or password now",
 
 #[cfg(test)]
 mod tests {

@@ -148,11 +148,11 @@ fn a_changed_password_ends_the_sessions_of_all_the_accounts_devices() {
     let account = AccountKey { tenant: TenantId(1), account: AccountId(2) };
     let revocation = Revocation::of_password(account, world.epochs.account + 1);
     world.ask(3, Request::PasswordChanged(request, revocation));
-    assert_eq!(world.heard(3), ["Incoming login-1", "Done", "CallEnded PeerLost"]);
+    assert_eq!(world.heard(3), ["Incoming login-1", "Done", "CallEnded RightsChanged"]);
     assert_eq!(world.heard(1), ["CallEnded PeerLost"]);
     let ended = [2, 3, 4].map(|session| (SessionId(session), SessionEnd::PasswordChanged));
     assert_eq!(world.ended, BTreeMap::from(ended));
-    assert!(world.disk.values().all(|record| record.reason == Some(CallEnd::PeerLost)));
+    assert!(world.disk.values().all(|record| record.reason == Some(CallEnd::RightsChanged)));
     world.assert_clean();
     // What was checked against the old password and arrives only now does not count.
     world.sign_in(5, 1, 2, 14);

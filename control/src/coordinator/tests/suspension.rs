@@ -20,9 +20,12 @@ fn account(tenant: u64, account: u64) -> AccountKey {
 impl World {
     /// Suspends; the epochs in which sign-ins are let in from here on are the next ones.
     pub(super) fn suspend(&mut self, whom: Whom) {
+        self.revoke(whom, SessionEnd::Suspended);
+    }
+
+    fn revoke(&mut self, whom: Whom, why: SessionEnd) {
         let epoch = self.epochs.account + 1;
         self.epochs = Epochs { tenant: epoch, account: epoch, devices: epoch };
-        let why = SessionEnd::Suspended;
         self.input(Input::Revoked(Revocation { whom, epoch, why }));
     }
 }
@@ -60,6 +63,27 @@ fn a_call_ends_in_every_state_for_whichever_member_is_suspended() {
             world.assert_clean();
             assert_eq!(world.core.doing(account(1, suspended)), PresenceState::Offline);
             assert_eq!(world.core.doing(account(1, other)), PresenceState::Waiting);
+        }
+    }
+}
+
+#[test]
+fn the_record_says_if_it_was_another_role_or_password_that_ended_the_call() {
+    for why in [SessionEnd::RoleChanged, SessionEnd::PasswordChanged] {
+        for state in [State::Ringing, State::Preparing, State::Connected] {
+            let mut world = three(2);
+            let call = world.invite(1, 2).unwrap();
+            if state != State::Ringing {
+                world.relays_are.answer = state == State::Connected;
+                world.accept(2, call);
+            }
+            world.told.clear();
+            world.revoke(Whom::Account(account(1, 2)), why);
+            assert_eq!(world.heard(2), ["CallEnded RightsChanged"], "{state:?}");
+            assert_eq!(world.heard(1), ["CallEnded PeerLost"], "no business of others: {state:?}");
+            assert_eq!(world.ended[&SessionId(2)], why);
+            assert_eq!(world.disk[&call].reason, Some(CallEnd::RightsChanged));
+            world.assert_clean();
         }
     }
 }
