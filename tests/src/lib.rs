@@ -11,4 +11,5 @@ pub mod platform;
 pub mod python;
 pub mod talk;
 pub mod tidy;
+pub mod typed;
 pub mod way;

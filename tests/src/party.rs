@@ -4,7 +4,7 @@
 use crate::platform::{Account, Platform};
 use kakehashi_terminal::media::pacer::{MediaFile, OpusSource, Repeat};
 use kakehashi_terminal::media::{
-    CallMedia, CallOptions, CallSummary, Feed, MediaInput, MediaOutput, Paused,
+    CallMedia, CallOptions, CallSummary, Feed, MediaInput, MediaOutput,
 };
 use kakehashi_terminal::samples::SPEECH_OPUS;
 use kakehashi_terminal::{Event, Events, Terminal};
@@ -168,10 +168,10 @@ async fn live(terminal: Terminal, mut events: Events, seen: Arc<Mutex<Seen>>, lo
         }
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::Ready(ready) => seen.goes_on(*ready),
+            Event::Ready(ready) => seen.goes_on(*ready, &login),
             Event::Members(members) => {
                 if let Some(media) = seen.media.get(&members.call) {
-                    media.pause(Paused::of(&members, &login));
+                    media.members(members.clone(), &login);
                 }
                 seen.members.insert(members.call, members);
             }
@@ -203,12 +203,16 @@ async fn live(terminal: Terminal, mut events: Events, seen: Arc<Mutex<Seen>>, lo
 }
 
 impl Seen {
-    fn goes_on(&mut self, ready: CallReady) {
+    fn goes_on(&mut self, ready: CallReady, login: &str) {
         if let Some(media) = self.media.get(&ready.call) {
             return media.next_round(ready);
         }
         let options = CallOptions::default();
         let started = CallMedia::start(&ready, speech(), MediaOutput::default(), options);
-        self.media.insert(ready.call, started.expect("media can start"));
+        let media = started.expect("media can start");
+        if let Some(members) = self.members.get(&ready.call) {
+            media.members(members.clone(), login);
+        }
+        self.media.insert(ready.call, media);
     }
 }

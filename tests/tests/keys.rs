@@ -3,58 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
-use kakehashi_tests::children::Lines;
-use kakehashi_tests::platform::{Account, Platform, TENANT};
-use std::io::Write as _;
-use std::process::{Child, ChildStdin, Stdio};
-use std::time::Duration;
-
-const SOON: Duration = Duration::from_secs(30);
-
-const STEP: Duration = Duration::from_millis(20);
+use kakehashi_tests::platform::{Platform, TENANT};
+use kakehashi_tests::typed::Typed;
 
 const VOICE: [&str; 4] = ["--audio", "sample:speech", "--loop", "wait"];
-
-/// A running program, its standard input and what it says.
-struct Typed {
-    program: Child,
-    keys: ChildStdin,
-    said: Lines,
-}
-
-impl Typed {
-    fn start(platform: &Platform, account: &Account, arguments: &[&str]) -> Self {
-        let mut command = platform.terminal(account);
-        command.arg("--json").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut program = command.spawn().unwrap();
-        let keys = program.stdin.take().unwrap();
-        let said = Lines::of(program.stdout.take().unwrap());
-        said.until(r#""event":"presence""#, SOON);
-        Self { program, keys, said }
-    }
-
-    fn types(&mut self, line: &str) {
-        writeln!(self.keys, "{line}").unwrap();
-    }
-
-    fn says(&self, text: &str) -> String {
-        self.said.until(text, SOON)
-    }
-
-    /// Waits until it has said `text` so many times.
-    fn says_times(&self, text: &str, times: usize) {
-        let mut waited = Duration::ZERO;
-        while self.said.so_far().matches(text).count() < times {
-            assert!(waited < SOON, "`{text}` {times} times:\n{}", self.said.so_far());
-            kakehashi_tests::children::pause(STEP);
-            waited += STEP;
-        }
-    }
-
-    fn ends_well(mut self) {
-        assert!(self.program.wait().unwrap().success(), "{}", self.said.so_far());
-    }
-}
 
 #[test]
 fn a_terminal_does_what_is_typed() {

@@ -474,7 +474,11 @@ impl Member {
             Phase::Left => return None,
         };
         let is_lost = matches!(self.sessions, Sessions::Lost(_));
-        let phase = if is_lost { MemberPhase::Reconnecting } else { phase };
+        let phase = match (is_lost, phase) {
+            (false, phase) => phase,
+            (true, MemberPhase::Held) => MemberPhase::HeldReconnecting,
+            (true, _) => MemberPhase::Reconnecting,
+        };
         let (login, display) = (self.login.clone(), self.display.clone());
         let sharing = self.sharing && self.offers(StreamKind::Screen);
         Some(MemberState { member, login, display, phase, muted: self.muted, sharing })
@@ -549,7 +553,7 @@ Leave   | >Left    | >Left    | >Left   | >Left   | -
 Ringing -       -
 Joining Joining Reconnecting
 In      In      Reconnecting
-Held    Held    Reconnecting
+Held    Held    HeldReconnecting
 Left    -       -
 ";
 

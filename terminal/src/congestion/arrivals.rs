@@ -13,7 +13,8 @@ const OVERLAP: u64 = 16;
 #[derive(Debug, Default)]
 pub struct ArrivalLog {
     counter: SequenceCounter,
-    /// The first packet ever: nothing before it is reported missing.
+    /// The first packet, ever or behind what was passed over: nothing before it is reported
+    /// missing.
     first: Option<u64>,
     /// Behind the highest reported.
     next: u64,
@@ -34,6 +35,13 @@ impl ArrivalLog {
         while self.arrivals.len() > FEEDBACK_METRICS_MAX {
             self.arrivals.pop_first();
         }
+    }
+
+    /// So many numbers behind the highest are not to come: they are not reported missing.
+    pub fn pass_over(&mut self, by: u64) {
+        self.counter.advance(by);
+        self.first = None;
+        self.arrivals.clear();
     }
 
     /// Whether something came since the last report.

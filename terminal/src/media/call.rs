@@ -7,7 +7,7 @@ use super::recorder::{Recorder, SinkFactory};
 use super::rounds::{self, Rounds};
 use super::sockets::{open_socket, plain_outputs, socket_error};
 use super::summary::{CallSummary, Phase};
-use super::{Arrival, MediaError, MediaEvent, Paused, StreamId};
+use super::{Arrival, MediaError, MediaEvent, StreamId};
 use crate::capacity::{
     DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN_MAX, MEDIA_EVENTS_MAX, MEDIA_ORDERS_MAX, PLAIN_BYTES_MAX,
 };
@@ -16,9 +16,9 @@ use crate::congestion::RateLimits;
 use core::net::SocketAddr;
 use core::time::Duration;
 use kakehashi_srtp::SrtpError;
-use kakehashi_wire::id::{Epoch, LegId};
+use kakehashi_wire::id::{Epoch, LegId, MemberId};
 use kakehashi_wire::rtp::RtpView;
-use kakehashi_wire::terminal::{CallReady, PathsChanged};
+use kakehashi_wire::terminal::{CallReady, Layer, Members, PathsChanged};
 use std::io;
 use std::sync::Arc;
 use tokio::net::UdpSocket;
@@ -135,11 +135,20 @@ impl CallMedia {
         }
     }
 
-    /// From now on `paused` does not leave, and everything else does. Control's `Members` says what
-    /// that is: see [`Paused::of`].
-    pub fn pause(&self, paused: Paused) {
-        if self.orders.try_send(Order::Pause(paused)).is_err() {
-            tracing::warn!(?paused, "the media task did not take what is paused");
+    /// Takes in control's `Members` of this call; this terminal is that of `login`. What nobody
+    /// would receive does not leave from now on, and what is not to come is not counted as lost.
+    pub fn members(&self, members: Members, login: &str) {
+        let order = Order::Members(Box::new(members), login.to_owned());
+        if self.orders.try_send(order).is_err() {
+            tracing::warn!("the media task did not take who is in the call");
+        }
+    }
+
+    /// Control has been asked for this layer of a member's cameras: what is not to come is not
+    /// counted as lost.
+    pub fn choose_layer(&self, member: MemberId, layer: Layer) {
+        if self.orders.try_send(Order::Layer(member, layer)).is_err() {
+            tracing::warn!("the media task did not take which layer is to come");
         }
     }
 
@@ -198,8 +207,10 @@ enum Order {
     Renew(LegId, Epoch),
     /// The round goes over these relays.
     Paths(Box<PathsChanged>),
-    /// This is not sent.
-    Pause(Paused),
+    /// These are in the call, and whose terminal this is.
+    Members(Box<Members>, String),
+    /// This layer of the member's cameras is to come.
+    Layer(MemberId, Layer),
     /// The call goes on with these.
     Round(Box<CallReady>),
 }
@@ -265,7 +276,8 @@ impl Running {
             Some(order) = self.ordered.recv() => match order {
                 Order::Renew(leg, epoch) => self.renew(leg, epoch),
                 Order::Paths(changed) => self.rounds.change_paths(&changed, self.clock.now()),
-                Order::Pause(paused) => self.rounds.pause(paused),
+                Order::Members(members, login) => self.rounds.members(&members, &login),
+                Order::Layer(member, layer) => self.rounds.choose_layer(member, layer),
                 Order::Round(ready) => self.prepare(*ready),
             },
             () = self.leave.notified() => self.rounds.current_mut().leave(self.clock.now()),

@@ -11,12 +11,13 @@ use super::binding::{Binding, StunOutcome, StunRefusal};
 use super::downlink::Downlink;
 use super::governor::Governor;
 use super::incoming::Member;
+use super::manners::Manners;
 use super::mover::{self, Mover};
 use super::outbox::Outbox;
 use super::outgoing::Outgoing;
 use super::summary::{CallSummary, Drops, PathSummary, Phase, role_name};
 use super::timeline::{Due, Sight, Timeline};
-use super::{Arrival, MediaError, MediaEvent, Paused, StreamId, Transmit};
+use super::{Arrival, MediaError, MediaEvent, StreamId, Transmit};
 use crate::capacity::MEDIA_EVENTS_MAX;
 use crate::clock::Moment;
 use crate::congestion::RateLimits;
@@ -24,11 +25,11 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use kakehashi_srtp::SrtpError;
 use kakehashi_wire::datagram::DatagramKind;
-use kakehashi_wire::id::{Epoch, LegId};
+use kakehashi_wire::id::{Epoch, LegId, MemberId};
 use kakehashi_wire::media::{RelayRole, StreamPlan};
 use kakehashi_wire::rtp::RtpView;
 use kakehashi_wire::stun::StunView;
-use kakehashi_wire::terminal::CallReady;
+use kakehashi_wire::terminal::{CallReady, Layer, Members};
 use relays::{LeftPath, Relays, Way};
 use std::collections::VecDeque;
 
@@ -60,8 +61,8 @@ pub struct Engine {
     reported: Moment,
     next_feedback: Moment,
     standby_copied: Vec<Moment>,
-    /// What does not leave although there is a source.
-    paused: Paused,
+    /// Who lets out and takes in what.
+    manners: Manners,
     // What it found out.
     round_trip: Option<Duration>,
     drops: Drops,
@@ -100,7 +101,17 @@ impl Engine {
     ) -> Result<Self, MediaError> {
         let as_before = (self.cname.clone(), self.streams_end);
         let next = Self::of_round(ready, (now, self.unix_at_zero), random, as_before)?;
-        Ok(Self { timeline: Timeline::later(now), paused: self.paused, ..next })
+        let mut next = Self { timeline: Timeline::later(now), ..next };
+        // Of two calls that become one, members have other numbers than before.
+        let login = |engine: &Self, number| {
+            let member = engine.members.iter().find(|member| member.number() == number);
+            member.map(|member| member.login().to_owned())
+        };
+        let is_same =
+            |number| login(self, number).is_some_and(|it| login(&next, number) == Some(it));
+        next.manners = self.manners.of_those(is_same);
+        next.expect();
+        Ok(next)
     }
 
     fn of_round(
@@ -146,7 +157,7 @@ impl Engine {
             reported: now,
             next_feedback: now,
             standby_copied: vec![now; ready.streams.len()],
-            paused: Paused::default(),
+            manners: Manners::default(),
             round_trip: None,
             drops: Drops::default(),
             outbox: Outbox::new(ready.streams.len()),
@@ -209,6 +220,23 @@ impl Engine {
     /// The streams that are received: number, sender's login, plan.
     pub fn received_plans(&self) -> impl Iterator<Item = (StreamId, &str, StreamPlan)> {
         self.members.iter().flat_map(Member::plans)
+    }
+
+    /// Takes in who is in the call: what nobody would receive does not leave, and what this
+    /// terminal, that of `login`, is not to receive is not missed.
+    pub fn members(&mut self, members: &Members, login: &str) {
+        self.manners.update(members, login);
+        self.expect();
+    }
+
+    /// From now on this layer of a member's cameras is to come.
+    pub fn choose_layer(&mut self, member: MemberId, layer: Layer) {
+        self.manners.choose(member, layer);
+        self.expect();
+    }
+
+    fn expect(&mut self) {
+        self.members.iter_mut().for_each(|member| member.expect(&self.manners));
     }
 
     /// Begins to say goodbye.

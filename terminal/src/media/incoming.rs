@@ -1,6 +1,7 @@
 //! The other members: open what they send, and hand it to its stream. Pure.
 
 use super::downlink::{Downlink, opener};
+use super::manners::Manners;
 use super::received::Stream;
 use super::summary::ReceivedStream;
 use super::{Arrival, MediaError, StreamId};
@@ -8,13 +9,16 @@ use crate::clock::Moment;
 use core::time::Duration;
 use kakehashi_srtp::{Provider, ReceivingSession, SessionKeys, SrtpError};
 use kakehashi_wire::feedback::CongestionBlocks;
-use kakehashi_wire::media::{Sender, StreamPlan};
+use kakehashi_wire::id::MemberId;
+use kakehashi_wire::media::{Sender, StreamKind, StreamPlan};
 use kakehashi_wire::rtcp::{ReportBlock, RtcpWriter, SenderInfo};
 use kakehashi_wire::rtp::{RtpView, Ssrc};
+use kakehashi_wire::terminal::Layer;
 use std::collections::VecDeque;
 
 /// One other member.
 pub(super) struct Member {
+    number: MemberId,
     login: String,
     /// Opens its packets in the pass lane; in the seal lane each path's downlink does.
     session: Option<ReceivingSession>,
@@ -34,7 +38,31 @@ impl Member {
             }
             streams.push(Stream::new(StreamId(first_id + at), plan));
         }
-        Ok(Self { login: sender.login.clone(), session, streams, heard: false, left: false })
+        let (number, login) = (sender.member, sender.login.clone());
+        Ok(Self { number, login, session, streams, heard: false, left: false })
+    }
+
+    /// Its number in the call.
+    pub(super) fn number(&self) -> MemberId {
+        self.number
+    }
+
+    /// Its login ID.
+    pub(super) fn login(&self) -> &str {
+        &self.login
+    }
+
+    /// Takes in which of its streams are to come. Its first camera is the large one, others are
+    /// small.
+    pub(super) fn expect(&mut self, manners: &Manners) {
+        let is_camera = |stream: &Stream| stream.plan().kind == StreamKind::Camera;
+        let cameras = self.streams.iter().filter(|stream| is_camera(stream)).count();
+        let mut layers = core::iter::once(Layer::High).chain(core::iter::repeat(Layer::Low));
+        for stream in &mut self.streams {
+            let layer = if is_camera(stream) { layers.next() } else { None };
+            let layer = layer.filter(|_| cameras > 1);
+            stream.expect(manners.brings(self.number, stream.plan().kind, layer));
+        }
     }
 
     pub(super) fn sends(&self, ssrc: Ssrc) -> bool {

@@ -29,6 +29,7 @@ pub(super) struct Stream {
     pictures: Pictures,
     depacketiser: Depacketiser,
     begun: Begun,
+    due: Due,
     highest: u64,
     rate: Rate,
     duplicates: u64,
@@ -49,6 +50,19 @@ enum Begun {
     Late,
 }
 
+/// Whether its packets are to come to this terminal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Due {
+    /// They are, and always were.
+    Always,
+    /// They are not: what comes is still under way, or comes again sooner than control's word.
+    Not,
+    /// They are again, and the next one may lie far ahead of the last.
+    Next,
+    /// They are again.
+    Again,
+}
+
 impl Stream {
     pub(super) fn new(id: StreamId, plan: StreamPlan) -> Self {
         let first = Some(plan.first_sequence);
@@ -62,6 +76,7 @@ impl Stream {
             pictures: Pictures::default(),
             depacketiser: Depacketiser::new(plan.codec),
             begun: Begun::Unheard,
+            due: Due::Always,
             highest: 0,
             rate: Rate::default(),
             duplicates: 0,
@@ -103,7 +118,10 @@ impl Stream {
         if self.highest.saturating_sub(index.value()) >= DUPLICATE_WINDOW_PACKETS as u64 {
             return Err(SrtpError::TooOld);
         }
-        self.highest = self.highest.max(index.value());
+        if let Some(ahead) = index.value().checked_sub(self.highest + 1) {
+            self.pass_over(ahead, out);
+            self.highest = index.value();
+        }
         self.begin(header.sequence);
         match self.stats.packet(&header, payload.len(), now) {
             receive::Arrival::Duplicate => {
@@ -128,7 +146,11 @@ impl Stream {
     fn begin(&mut self, sequence: u16) {
         let ahead = sequence.wrapping_sub(self.plan.first_sequence);
         match &mut self.begun {
-            Begun::Unheard if self.plan.rollover > 0 || ahead > JOINED_LATE_PACKETS => {
+            Begun::Unheard
+                if self.plan.rollover > 0
+                    || self.due != Due::Always
+                    || ahead > JOINED_LATE_PACKETS =>
+            {
                 self.begun = Begun::Late;
                 self.reorder = ReorderBuffer::new(None, Patience::default());
                 self.repair = Repair::new(None);
@@ -138,6 +160,36 @@ impl Stream {
                 *lowest = sequence;
             }
             _ => {}
+        }
+    }
+
+    /// Takes in whether its packets are to come from now on.
+    pub(super) fn expect(&mut self, comes: bool) {
+        self.due = match (comes, self.due) {
+            (false, _) => Due::Not,
+            (true, Due::Not) => Due::Next,
+            (true, due) => due,
+        };
+    }
+
+    /// A packet came that lies so many numbers `ahead` of the next. If those were not to come here,
+    /// they are not missing, and nobody asks for them.
+    fn pass_over(&mut self, ahead: u64, out: &mut VecDeque<Arrival>) {
+        let was = self.due;
+        if was == Due::Next {
+            self.due = Due::Again;
+        }
+        let is_silence = matches!(was, Due::Not | Due::Next);
+        if ahead == 0 || !is_silence || self.begun == Begun::Unheard {
+            return;
+        }
+        self.drain(out);
+        self.stats.pass_over(ahead);
+        self.arrivals.pass_over(ahead);
+        self.reorder.pass_over(ahead);
+        self.repair.pass_over(ahead);
+        if self.plan.kind != StreamKind::Audio {
+            self.pictures.broken();
         }
     }
 
@@ -232,7 +284,7 @@ impl Stream {
     }
 
     /// Losses before the first and, if the stream is `complete`, behind the last packet show only
-    /// against the plan and the sender's count.
+    /// against the plan and the sender's count, which also has what was not to come here.
     fn lost(&self, complete: bool) -> u64 {
         let summary = self.stats.summary();
         let before = match self.begun {
@@ -245,7 +297,7 @@ impl Stream {
         };
         let counted = summary.lost + before;
         match self.sender_report {
-            Some((info, _)) if complete => {
+            Some((info, _)) if complete && self.due == Due::Always => {
                 counted.max(u64::from(info.packets).saturating_sub(summary.received))
             }
             _ => counted,
@@ -279,3 +331,7 @@ impl Stream {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "received_tests.rs"]
+mod tests;

@@ -78,6 +78,14 @@ impl Repair {
         self.highest = Some(sequence);
     }
 
+    /// So many numbers behind the highest are not to come, and nothing before them is worth asking
+    /// for any more.
+    pub(super) fn pass_over(&mut self, by: u64) {
+        self.give_up_before(u64::MAX);
+        self.counter.advance(by);
+        self.highest = self.highest.map(|highest| highest.saturating_add(by));
+    }
+
     /// Gives up what lies before number `next`, which is played next.
     pub(super) fn give_up_before(&mut self, next: u64) {
         if self.gaps.first_key_value().is_none_or(|(&oldest, _)| oldest >= next) {

@@ -6,15 +6,15 @@
 
 use super::engine::{Engine, Random};
 use super::summary::CallSummary;
-use super::{Arrival, MediaError, MediaEvent, Paused, Phase, Transmit};
+use super::{Arrival, MediaError, MediaEvent, Phase, Transmit};
 use crate::capacity::ROUND_KEPT;
 use crate::clock::Moment;
 use crate::congestion::RateLimits;
 use core::net::SocketAddr;
 use core::time::Duration;
 use kakehashi_srtp::SrtpError;
-use kakehashi_wire::id::{Epoch, LegId};
-use kakehashi_wire::terminal::{CallReady, PathsChanged};
+use kakehashi_wire::id::{Epoch, LegId, MemberId};
+use kakehashi_wire::terminal::{CallReady, Layer, Members, PathsChanged};
 
 /// How long a call in which all others said goodbye waits for another round: they may have left
 /// this one for that.
@@ -184,12 +184,14 @@ impl Rounds {
         }
     }
 
-    /// From now on this does not leave.
-    pub(super) fn pause(&mut self, paused: Paused) {
-        self.current.pause(paused);
-        if let Some(next) = &mut self.next {
-            next.engine.pause(paused);
-        }
+    /// Takes in who is in the call.
+    pub(super) fn members(&mut self, members: &Members, login: &str) {
+        self.all_mut().for_each(|engine| engine.members(members, login));
+    }
+
+    /// From now on this layer of a member's cameras is to come.
+    pub(super) fn choose_layer(&mut self, member: MemberId, layer: Layer) {
+        self.all_mut().for_each(|engine| engine.choose_layer(member, layer));
     }
 
     /// The numbers of all rounds so far.

@@ -31,6 +31,13 @@ impl SequenceCounter {
         self.last = Some(last.max(extended));
         extended
     }
+
+    /// So many numbers are passed over: the next one lies behind them.
+    pub fn advance(&mut self, by: u64) {
+        if let Some(last) = &mut self.last {
+            *last = last.saturating_add(by);
+        }
+    }
 }
 
 /// Extends 32-bit RTP timestamps to 64 bits, counted from the first one seen.

@@ -125,6 +125,14 @@ impl ReorderBuffer {
         self.release(self.next?)
     }
 
+    /// So many numbers behind the highest are not to come. Nothing may wait: see
+    /// [`drain`](Self::drain).
+    pub fn pass_over(&mut self, by: u64) {
+        debug_assert!(self.waiting.is_empty(), "what waits is taken out first");
+        self.counter.advance(by);
+        self.next = self.next.map(|next| next.saturating_add(by));
+    }
+
     /// When [`pop`](Self::pop) gives something even if nothing more comes; `None` if nothing waits.
     pub fn next_deadline(&self) -> Option<Moment> {
         let earliest = self.waiting.values().map(|packet| packet.arrival).min()?;

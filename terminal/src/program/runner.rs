@@ -20,7 +20,9 @@ use aside::part_in;
 use core::time::Duration;
 use kakehashi_wire::id::{CallId, MemberId};
 use kakehashi_wire::secret::Password;
-use kakehashi_wire::terminal::{CallEnd, CallReady, Incoming, Presence, ReportQuality, SessionEnd};
+use kakehashi_wire::terminal::{
+    CallEnd, CallReady, Incoming, Members, Presence, ReportQuality, SessionEnd,
+};
 use keys::Keys;
 use std::path::PathBuf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -52,6 +54,8 @@ struct Current {
     /// Opened when the call was made or taken, until media starts.
     inputs: Vec<MediaInput>,
     media: Option<CallMedia>,
+    /// Who is in it, as control said last.
+    members: Option<Members>,
     /// What is played until somebody answers.
     announcement: Option<Announcement>,
     /// Control said that it is over.
@@ -68,9 +72,17 @@ impl Current {
             others: Vec::new(),
             inputs,
             media: None,
+            members: None,
             announcement: None,
             ended: false,
             unsure: false,
+        }
+    }
+
+    /// Tells media who is in the call.
+    fn tell_media(&self, own: &str) {
+        if let Some((media, members)) = self.media.as_ref().zip(self.members.clone()) {
+            media.members(members, own);
         }
     }
 }
@@ -314,6 +326,7 @@ impl Runner {
         match started {
             Ok(media) => {
                 current.media = Some(media);
+                current.tell_media(self.config.login.as_deref().unwrap_or_default());
                 Ok(())
             }
             Err(error) => self.give_up(error).await,

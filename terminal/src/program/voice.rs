@@ -205,9 +205,10 @@ fn desk_json(note: &Note<'_>) -> Value {
 }
 
 fn member(member: &MemberState) -> Value {
-    json!({"login": member.login, "holds": member.phase == MemberPhase::Held,
+    use MemberPhase::{Held, HeldReconnecting, Reconnecting};
+    json!({"login": member.login, "holds": matches!(member.phase, Held | HeldReconnecting),
            "listens": member.phase == MemberPhase::Listening,
-           "reconnecting": member.phase == MemberPhase::Reconnecting,
+           "reconnecting": matches!(member.phase, Reconnecting | HeldReconnecting),
            "muted": member.muted, "sharing": member.sharing})
 }
 
@@ -349,6 +350,7 @@ fn in_call(members: &Members) -> String {
             MemberPhase::In => "",
             MemberPhase::Held => " has the call on hold",
             MemberPhase::Reconnecting => " is reconnecting",
+            MemberPhase::HeldReconnecting => " has the call on hold and is reconnecting",
             MemberPhase::Listening => " listens to the call",
         };
         let muted = if member.muted { " is muted" } else { "" };
@@ -467,9 +469,9 @@ pub(super) fn end_sentence(reason: CallEnd) -> &'static str {
         CallEnd::Suspended => "this account was suspended",
         CallEnd::Transferred => "handed on to another",
         CallEnd::EndedByOperator => "an operator or administrator ended it",
+        CallEnd::RightsChanged => "this account has another role or password now",
     }
 }
-        CallEnd::RightsChanged => "this account has another role or password now",
 
 #[cfg(test)]
 mod tests {

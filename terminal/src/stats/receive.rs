@@ -77,6 +77,9 @@ pub struct ReceiveStats {
     payload_bytes: u64,
     jitter: Jitter,
     reported: Reported,
+    /// Numbers within the range that were not to come, and the last of them that lie together.
+    passed_over: u64,
+    last_passed: core::ops::Range<u64>,
 }
 
 /// Lowest and highest extended sequence number so far.
@@ -107,6 +110,8 @@ impl ReceiveStats {
             payload_bytes: 0,
             jitter: Jitter::default(),
             reported: Reported::default(),
+            passed_over: 0,
+            last_passed: 0..0,
         }
     }
 
@@ -125,6 +130,18 @@ impl ReceiveStats {
             }
         }
         kind
+    }
+
+    /// So many numbers behind the highest are not to come: nobody sent them here.
+    pub fn pass_over(&mut self, by: u64) {
+        let Some(range) = &mut self.range else { return };
+        let from = range.highest + 1;
+        range.highest = range.highest.saturating_add(by);
+        let to = range.highest;
+        self.counter.advance(by);
+        self.passed_over += by;
+        self.last_passed = from..to + 1;
+        self.forget(from, to);
     }
 
     /// The numbers so far.
@@ -161,7 +178,7 @@ impl ReceiveStats {
     }
 
     fn expected(&self) -> u64 {
-        self.range.map_or(0, |range| range.highest - range.first + 1)
+        self.range.map_or(0, |range| range.highest - range.first + 1 - self.passed_over)
     }
 
     /// Finds a packet's place and marks it as seen.
@@ -188,6 +205,8 @@ impl ReceiveStats {
         }
         // One from before the first packet that came: the stream began earlier than thought.
         range.first = range.first.min(sequence);
+        // One of those that were passed over came all the same.
+        self.passed_over -= u64::from(self.last_passed.contains(&sequence));
         self.mark(sequence);
         Arrival::Reordered
     }

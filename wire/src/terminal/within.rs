@@ -112,6 +112,8 @@ pub enum MemberPhase {
     Reconnecting = 5,
     /// It only listens, or is about to.
     Listening = 6,
+    /// It has the call on hold, and is reconnecting.
+    HeldReconnecting = 7,
 }
 
 impl Check for Hold {}

@@ -140,7 +140,7 @@ fn a_call_goes_on_with_the_same_keys_over_the_same_legs() {
         assert_eq!(world.core.calls.get(call).unwrap().state(), State::Connected);
         let told = back(&mut world, 10, ONE, 1);
         assert_eq!(resumed(&told).calls, [call]);
-        assert_eq!(phases(&told), [MemberPhase::In, MemberPhase::Reconnecting]);
+        assert_eq!(phases(&told), [MemberPhase::In, MemberPhase::HeldReconnecting]);
         let again = told.iter().find_map(|message| match message {
             ToTerminal::CallReady(ready) => Some(ready),
             _ => None,

@@ -3,9 +3,9 @@
 use super::Engine;
 use crate::capacity::PLAIN_BYTES_MAX;
 use crate::clock::Moment;
+use crate::media::MediaEvent;
 use crate::media::binding::Binding;
 use crate::media::gate::Admission;
-use crate::media::{MediaEvent, Paused};
 use crate::packets::{self, PacketiseError};
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -17,14 +17,9 @@ use kakehashi_wire::rtp::RtpView;
 const STANDBY_COPY_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Engine {
-    /// From now on `paused` does not leave, and everything else does.
-    pub fn pause(&mut self, paused: Paused) {
-        self.paused = paused;
-    }
-
     /// Whether stream number `stream` does not leave now. If so, it goes on with a key frame.
     fn keeps_back(&mut self, stream: usize) -> bool {
-        let keeps = self.plan(stream).is_some_and(|plan| self.paused.keeps(plan.kind));
+        let keeps = self.plan(stream).is_some_and(|plan| self.manners.keeps(plan.kind));
         if keeps {
             self.governor.break_off(stream);
         }

@@ -1,7 +1,7 @@
 //! Two calls at once, of which one is on hold: to ask somebody first, and to join the two.
 
 use super::{Current, Goal, Note, Runner, tolerate};
-use crate::media::{CallSummary, MediaError, Paused};
+use crate::media::{CallSummary, MediaError};
 use anyhow::{Context as _, Result, bail};
 use core::mem;
 use kakehashi_wire::id::CallId;
@@ -81,15 +81,14 @@ impl Runner {
         }
     }
 
-    /// What nobody would receive is not sent.
+    /// What nobody would receive is not sent, and what is not to come is not missed.
     pub(super) fn on_members(&mut self, members: &Members) {
         let own = self.config.login.clone().unwrap_or_default();
         let voice = self.voice;
         let Some(current) = self.of_call(members.call) else { return };
         voice.say(&Note::Members { members });
-        if let Some(media) = &current.media {
-            media.pause(Paused::of(members, &own));
-        }
+        current.members = Some(members.clone());
+        current.tell_media(&own);
     }
 
     /// Before media starts nothing is opened yet, and control tells the epoch of that moment.

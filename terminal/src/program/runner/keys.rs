@@ -243,7 +243,12 @@ impl Runner {
             Key::Share(on) => self.terminal.share(self.call()?, on).await,
             Key::Layer(layer, login) => {
                 let (call, member) = (self.call()?, self.member(login.as_deref())?);
-                self.terminal.choose_layer(call, member, layer).await
+                let chosen = self.terminal.choose_layer(call, member, layer).await;
+                let media = self.current.as_ref().and_then(|current| current.media.as_ref());
+                if let (Ok(()), Some(media)) = (&chosen, media) {
+                    media.choose_layer(member, layer);
+                }
+                chosen
             }
             Key::Add(login, then_leave) => match login.strip_prefix(DESK) {
                 Some(desk) => self.terminal.add_desk(self.call()?, desk, then_leave).await,
