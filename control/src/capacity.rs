@@ -91,6 +91,10 @@ pub const CONNECTIONS_PER_ADDRESS_DEFAULT: u32 = 256;
 /// strangers write below 2 MiB a day.
 pub const STRANGERS_LOG_EVERY: Duration = Duration::from_secs(10);
 
+/// Lines in the log about requests of terminals that were refused: one in so long, with a count, as
+/// of strangers.
+pub const REFUSALS_LOG_EVERY: Duration = STRANGERS_LOG_EVERY;
+
 /// Messages that may wait for one terminal: a whole presence list of 255 pages of
 /// [`PRESENCE_PAGE`] accounts, three times what a tenant has by default. A terminal that falls
 /// further behind is ended, because its picture is wrong anyway.

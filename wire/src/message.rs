@@ -105,10 +105,21 @@ where
     out.ok_or(too_long)
 }
 
-/// Validates `body` and makes a `T` of it.
+/// Validates `body` and makes a `T` of it that keeps its limits.
 pub(crate) fn decode<T>(body: &[u8]) -> Result<T, DecodeError>
 where
     T: Archive + Check,
+    T::Archived: for<'a> CheckBytes<Val<'a>> + Deserialize<T, HighDeserializer<Failure>>,
+{
+    let message: T = decode_any(body)?;
+    message.check().map_err(|field| DecodeError::OverLimit { field })?;
+    Ok(message)
+}
+
+/// Validates `body` and makes a `T` of it, whatever its fields are.
+pub(crate) fn decode_any<T>(body: &[u8]) -> Result<T, DecodeError>
+where
+    T: Archive,
     T::Archived: for<'a> CheckBytes<Val<'a>> + Deserialize<T, HighDeserializer<Failure>>,
 {
     decode_within(body, ARCHIVE_DEPTH_MAX)
@@ -116,7 +127,7 @@ where
 
 fn decode_within<T>(body: &[u8], depth_max: usize) -> Result<T, DecodeError>
 where
-    T: Archive + Check,
+    T: Archive,
     T::Archived: for<'a> CheckBytes<Val<'a>> + Deserialize<T, HighDeserializer<Failure>>,
 {
     // The validator refuses the level that uses its number up.
@@ -127,9 +138,7 @@ where
     );
     let archived = rkyv::api::access_with_context::<T::Archived, _, Failure>(body, &mut validator)
         .map_err(|_| DecodeError::Malformed)?;
-    let message = rkyv::deserialize::<T, Failure>(archived).map_err(|_| DecodeError::Malformed)?;
-    message.check().map_err(|field| DecodeError::OverLimit { field })?;
-    Ok(message)
+    rkyv::deserialize::<T, Failure>(archived).map_err(|_| DecodeError::Malformed)
 }
 
 #[cfg(test)]
@@ -167,6 +176,26 @@ macro_rules! messages {
             pub fn decode(kind: u16, body: &[u8]) -> Result<Self, $crate::message::DecodeError> {
                 match kind {
                     $($kind => $crate::message::decode(body).map(Self::$variant),)+
+                    _ => Err($crate::message::DecodeError::UnknownKind { kind }),
+                }
+            }
+
+            /// The same for whoever answers what is over a limit: the message, and the name of the
+            /// first field that breaks one.
+            ///
+            /// # Errors
+            /// [`DecodeError`](crate::DecodeError) if the type is unknown here, or the body is
+            /// malformed.
+            pub fn decode_any(
+                kind: u16,
+                body: &[u8],
+            ) -> Result<(Self, Option<&'static str>), $crate::message::DecodeError> {
+                match kind {
+                    $($kind => {
+                        let message: $variant = $crate::message::decode_any(body)?;
+                        let field = $crate::message::Check::check(&message).err();
+                        Ok((Self::$variant(message), field))
+                    })+
                     _ => Err($crate::message::DecodeError::UnknownKind { kind }),
                 }
             }

@@ -1,6 +1,7 @@
 //! Carries out what the core decided, in order; what follows a write waits for the disk, but not
 //! longer than [`STORE_WAIT`].
 
+use super::refusals::Refusals;
 use super::saver::{Job, Saver};
 use super::{Attach, Seat, Turn, Verdict};
 use crate::capacity::{STORE_WAIT, TURNS_PER_COMMIT_MAX};
@@ -27,6 +28,7 @@ pub(super) struct Carrier {
     saver: Saver,
     feedback: mpsc::UnboundedSender<Input>,
     missed: mpsc::Sender<Deed>,
+    refusals: Refusals,
 }
 
 impl Carrier {
@@ -42,6 +44,7 @@ impl Carrier {
             saver,
             feedback,
             missed,
+            refusals: Refusals::new(),
         }
     }
 
@@ -166,6 +169,9 @@ impl Carrier {
     fn carry(&mut self, output: Output) {
         match output {
             Output::Arrival(session, verdict) => {
+                if let Err(rejection) = &verdict {
+                    self.refusals.turned_away(session, rejection.reason);
+                }
                 if let Some(outbox) = self.outboxes.get(&session) {
                     outbox.decided(verdict.err());
                 }
@@ -182,7 +188,12 @@ impl Carrier {
                     let _gone = waiting.send(verdict.map(seat));
                 }
             }
-            Output::Say(session, message) => self.say(session, Said::Message(message)),
+            Output::Say(session, message) => {
+                if let ToTerminal::Refused(refused) = &message {
+                    self.refusals.said(session, refused);
+                }
+                self.say(session, Said::Message(message));
+            }
             Output::Push(sessions, presence) => self.push(sessions, presence),
             Output::End(session, reason) => {
                 if let Some(outbox) = self.outboxes.remove(&session) {
@@ -215,9 +226,7 @@ impl Carrier {
                 "hitless protection cannot be held, since the call has one relay: connect another \
                  that takes calls"
             ),
-            Output::Refused(session, act, reason) => {
-                tracing::debug!(%session, act = act.name(), ?reason, "refused");
-            }
+            Output::Refused(session, act, reason) => self.refusals.because(session, act, reason),
         }
     }
 

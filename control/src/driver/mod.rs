@@ -5,6 +5,7 @@
 //! flush. It waits for a moment at most: calls that go on must not stop for a store that does.
 
 mod carry;
+mod refusals;
 mod saver;
 mod seat;
 

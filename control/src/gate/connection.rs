@@ -145,12 +145,14 @@ async fn talk(
     let overflow = waiting.overflow();
     let ended = {
         let mut writing = pin!(write_all(send, &mut waiting, (claims, gate)));
-        let reading = read_all(recv, |message| async {
+        let reading = read_all(recv, |(message, over_limit)| async move {
             if let FromTerminal::Ping(_) = message {
                 // The transport has acknowledged it already.
                 return;
             }
-            let request = if Rank::Account(role).may(Act::from(&message)) {
+            let request = if over_limit.is_some() {
+                Request::Refuse(request_of(&message), Refusal::BadRequest)
+            } else if Rank::Account(role).may(Act::from(&message)) {
                 with_facts(message, &claims, gate).await
             } else {
                 Request::Refuse(request_of(&message), Refusal::NotAllowed)
@@ -225,15 +227,16 @@ async fn write_all(
     }
 }
 
-/// Hands every message to `take` until none can be read.
+/// Hands every message to `take`, with the name of a field that is over its limit, until none can
+/// be read.
 async fn read_all<T: Future<Output = ()>>(
     recv: &mut RecvStream,
-    take: impl Fn(FromTerminal) -> T,
+    take: impl Fn((FromTerminal, Option<&'static str>)) -> T,
 ) -> ReadFailure {
     let mut pace = Pace::new();
     loop {
         pace.wait().await;
-        match framing::read(recv, FromTerminal::decode).await {
+        match framing::read(recv, FromTerminal::decode_any).await {
             Ok(message) => take(message).await,
             Err(failure) => return failure,
         }

@@ -3,6 +3,7 @@
 //! equal, to the byte; what a role may not do is refused as the table says, whoever it is about.
 
 mod audited;
+mod disorder;
 mod operators;
 mod terminals;
 mod times;
@@ -26,6 +27,9 @@ use kakehashi_wire::terminal::{
 
 /// The number of every request that is compared.
 const REQUEST: RequestId = RequestId(7_777);
+
+/// The number of the request that follows one of which all answers are to be heard.
+const FENCE: RequestId = RequestId(8_888);
 
 /// A call that never was.
 const NEVER: CallId = CallId(1);
@@ -204,15 +208,18 @@ async fn platform() -> Platform {
 
 /// All that is answered to a message: what comes before the answer to another that follows it.
 async fn answers(terminal: &mut Terminal, message: FromTerminal) -> Vec<(u16, Vec<u8>)> {
-    let fence = RequestId(8_888);
-    let mut bytes = message.encode().unwrap();
-    let follows = FromTerminal::from(Cancel { request: fence, call: NEVER });
+    answers_to(terminal, message.encode().unwrap()).await
+}
+
+/// The same for the bytes of a message.
+async fn answers_to(terminal: &mut Terminal, mut bytes: Vec<u8>) -> Vec<(u16, Vec<u8>)> {
+    let follows = FromTerminal::from(Cancel { request: FENCE, call: NEVER });
     bytes.extend(follows.encode().unwrap());
     // The session may be over before it is said.
     let _ = terminal.send.write_all(&bytes).await;
     let mut heard = Vec::new();
     while let Some((kind, body)) = within(frame(&mut terminal.recv)).await {
-        if body.starts_with(&fence.0.to_le_bytes()) {
+        if body.starts_with(&FENCE.0.to_le_bytes()) {
             break;
         }
         heard.push((kind, body));
