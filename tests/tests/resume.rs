@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
-use kakehashi_loadgen::signed_in::{self, LiveCall};
-use kakehashi_terminal::{Event, Events, Settings};
-use kakehashi_tests::platform::{NOTICES_SOON, Platform};
+use kakehashi_loadgen::signed_in::{self, LiveCall, SignedIn};
+use kakehashi_terminal::{Event, Events, Settings, Timing};
+use kakehashi_tests::platform::{NOTICES_SOON, Platform, TENANT};
 use kakehashi_tests::talk::Talk;
 use kakehashi_tests::way::Way;
 use kakehashi_wire::terminal::{CallEnd, MemberPhase};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Longer than a session is kept without a connection.
 const SOON: Duration = Duration::from_secs(90);
@@ -92,6 +92,45 @@ async fn a_call_goes_on_while_a_terminal_reconnects_and_no_password_is_asked_for
     }
     let audit = platform.run_well(&["audit", "list"]);
     assert_eq!(audit.matches(" sign_in ").count(), 2, "{audit}");
+    assert_eq!(audit.matches(" resume ").count(), 1, "{audit}");
+}
+
+/// What a terminal has by default: a connection that nothing is heard of for so long is lost.
+const IDLE: Duration = Duration::from_secs(15);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_falls_silent_is_noticed_in_its_time_and_one_that_is_only_quiet_is_not() {
+    let platform = Platform::start(1);
+    assert_eq!(Timing::default().idle, IDLE);
+    let (store, concierge) = platform.add_pair();
+    let quiet = platform.add_account(TENANT, "quiet-1");
+    let over = |account, way: &Way| Settings {
+        control: vec![way.address()],
+        ..platform.settings(account)
+    };
+    let (way, quiet_way) = (Way::to(&platform.control()), Way::to(&platform.control()));
+    let mut quiet = SignedIn::start(over(&quiet, &quiet_way)).await.unwrap();
+    let call = signed_in::call(over(&store, &way), platform.settings(&concierge)).await.unwrap();
+    let (mut caller, mut callee) = (call.caller, call.callee);
+    let heard = quiet_way.came();
+
+    let cut = Instant::now();
+    way.cut(true);
+    sees(&mut callee.events, MemberPhase::Reconnecting).await;
+    // In a call a terminal says something all the time, and control had heard of it just before.
+    let noticed = cut.elapsed();
+    println!("noticed after {noticed:?}");
+    assert!(noticed > IDLE - Duration::from_secs(3), "{noticed:?}");
+    way.cut(false);
+    until(&mut caller.events, |event| matches!(event, Event::Resumed).then_some(())).await;
+    sees(&mut callee.events, MemberPhase::In).await;
+
+    // Nobody has said anything to the other for longer than that, and it is still connected.
+    assert!(quiet_way.came() >= heard + 2, "no keep-alives");
+    let said = timeout(Duration::from_millis(1), quiet.events.next()).await;
+    assert!(said.is_err(), "its connection did not go on");
+    caller.terminal.hang_up(caller.ready.call).await.unwrap();
+    let audit = platform.run_well(&["audit", "list"]);
     assert_eq!(audit.matches(" resume ").count(), 1, "{audit}");
 }
 

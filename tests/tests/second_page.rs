@@ -6,6 +6,7 @@
 use kakehashi_tests::children::{Lines, pause};
 use kakehashi_tests::platform::{Account, Platform};
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io::Write as _;
 use std::net::UdpSocket;
 use std::process::{Child, ChildStdin, Stdio};
@@ -13,29 +14,38 @@ use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
 
+/// The part of the page that is walked through.
+const PART: &str = "A desk of your own";
+
 /// How long nothing may come to a player before its source counts as stopped; voice comes every
 /// 20 ms.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// The page, and how far it has been followed.
+/// The commands of the page's first part, and those that have not been run yet.
 struct Page {
-    text: String,
-    at: RefCell<usize>,
+    left: RefCell<VecDeque<String>>,
 }
 
 impl Page {
     fn open() -> Self {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../OPERATING.md");
-        Self { text: std::fs::read_to_string(path).unwrap(), at: RefCell::new(0) }
+        let text = std::fs::read_to_string(path).unwrap();
+        let part = text.split("\n## ").find(|part| part.starts_with(PART)).expect(PART);
+        let blocks = part.split("```").skip(1).step_by(2);
+        let commands = blocks.flat_map(|block| block.lines().filter(|line| !line.is_empty()));
+        Self { left: RefCell::new(commands.map(str::to_owned).collect()) }
     }
 
     /// The next command, which begins with `start`.
     fn next(&self, start: &str) -> String {
-        let mut at = self.at.borrow_mut();
-        let from = *at + self.text[*at..].find(&format!("\n{start}")).expect(start) + 1;
-        let line = self.text[from..].lines().next().unwrap();
-        *at = from + line.len();
-        line.to_owned()
+        let next = self.left.borrow_mut().pop_front().expect(start);
+        assert!(next.starts_with(start), "the page has another command here: {next}");
+        next
+    }
+
+    /// Nothing of it has been left out.
+    fn is_done(&self) {
+        assert_eq!(*self.left.borrow(), [""; 0], "commands of the page that were not run");
     }
 
     /// Runs the next command of the operator, which begins with `start`.
@@ -132,4 +142,5 @@ fn the_second_page_from_a_tenant_to_a_suspension_in_the_middle_of_a_call() {
     page.operate(&platform, "account reactivate");
     let mut back = page.terminal(&platform, &store, port);
     assert!(back.program.wait().unwrap().success(), "{}", back.said.so_far());
+    page.is_done();
 }
