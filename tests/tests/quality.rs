@@ -31,7 +31,7 @@ fn quality<const N: usize>(platform: &Platform, logins: [&str; N]) -> [Value; N]
     let listed = platform.run_well(&["call", "list", "--tenant", TENANT, "--json"]);
     let row: Value = serde_json::from_str(listed.lines().next().unwrap()).unwrap();
     println!("{row:#}");
-    let members = row["record"]["members"].as_array().or(row["members"].as_array()).unwrap();
+    let members = row["members"].as_array().unwrap();
     logins.map(|login| {
         let member = members.iter().find(|member| member["login"] == login).unwrap();
         member["quality"].clone()

@@ -5,7 +5,7 @@ use super::speech::{Book, Speech};
 use crate::clock::now;
 use anyhow::{Context, Result, bail};
 use core::time::Duration;
-use kakehashi_terminal::media::{CallMedia, CallOptions, Feed, MediaInput, MediaOutput, Paused};
+use kakehashi_terminal::media::{CallMedia, CallOptions, Feed, MediaInput, MediaOutput};
 use kakehashi_terminal::{Event, Events, Settings, Terminal};
 use kakehashi_wire::id::CallId;
 use kakehashi_wire::media::{Codec, StreamKind};
@@ -155,9 +155,7 @@ async fn follow(
             Event::Ready(ready) if ready.call == call => media.next_round(*ready),
             Event::PathRenewed(renewed) => media.renew_path(renewed.leg, renewed.epoch),
             Event::PathsChanged(changed) if changed.call == call => media.change_paths(changed),
-            Event::Members(members) if members.call == call => {
-                media.pause(Paused::of(&members, &login));
-            }
+            Event::Members(members) if members.call == call => media.members(members, &login),
             Event::Reconnecting { .. } => {
                 diary.away_since.get_or_insert(at);
             }
