@@ -8,7 +8,7 @@ use kakehashi_tests::platform::{Platform, TENANT};
 use kakehashi_tests::typed::Typed;
 use serde_json::Value;
 use std::net::UdpSocket;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SPEECH: [&str; 4] = ["--audio", "sample:speech", "--loop", "wait"];
 
@@ -28,14 +28,22 @@ fn voice(number: u16) -> Vec<u8> {
 
 /// What the record of the call says of a member, in the order of `logins`.
 fn quality<const N: usize>(platform: &Platform, logins: [&str; N]) -> [Value; N] {
-    let listed = platform.run_well(&["call", "list", "--tenant", TENANT, "--json"]);
-    let row: Value = serde_json::from_str(listed.lines().next().unwrap()).unwrap();
-    println!("{row:#}");
-    let members = row["members"].as_array().unwrap();
-    logins.map(|login| {
-        let member = members.iter().find(|member| member["login"] == login).unwrap();
-        member["quality"].clone()
-    })
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let listed = platform.run_well(&["call", "list", "--tenant", TENANT, "--json"]);
+        let row: Value = serde_json::from_str(listed.lines().next().unwrap()).unwrap();
+        let members = row["record"]["members"].as_array().unwrap();
+        let of = logins.map(|login| {
+            let member = members.iter().find(|member| member["login"] == login).unwrap();
+            member["quality"].clone()
+        });
+        // What a terminal reports after the end reaches the record a little later.
+        if of.iter().all(|quality| !quality.is_null()) {
+            return of;
+        }
+        assert!(Instant::now() < deadline, "a member's quality is missing: {row:#}");
+        pause(Duration::from_millis(200));
+    }
 }
 
 #[test]

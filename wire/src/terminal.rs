@@ -11,6 +11,7 @@ mod joining;
 mod password;
 mod ping;
 mod presence;
+mod quality;
 mod resume;
 mod role;
 mod within;
@@ -21,6 +22,7 @@ pub use joining::{AddDesk, AddDeskFailed, AddFailed, AddMember, Listen, Merge, M
 pub use password::ChangePassword;
 pub use ping::Ping;
 pub use presence::{Presence, PresenceEntry, PresenceState};
+pub use quality::ReportQuality;
 pub(crate) use resume::token;
 pub use resume::{Resume, Resumed, TokenRenewed};
 pub use role::Role;
@@ -224,26 +226,6 @@ pub struct HangUp {
     pub request: RequestId,
     /// Which call.
     pub call: CallId,
-}
-
-/// How a call's media arrived so far, summed over its streams. No answer.
-#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
-pub struct ReportQuality {
-    /// Which call.
-    pub call: CallId,
-    /// Packets this terminal sent.
-    pub packets_sent: u64,
-    /// Packets this terminal received and authenticated, without repeats.
-    pub packets_received: u64,
-    /// Packets that never arrived, by sequence number.
-    pub packets_lost: u64,
-    /// Interarrival jitter (RFC 3550 6.4.1) in microseconds, the worst stream's.
-    pub jitter_us: u32,
-    /// Round trip to the other terminal in microseconds; 0 while unknown.
-    pub round_trip_us: u32,
-    /// Packets of voice that were not there when their turn came to be heard, whether they came
-    /// later or never: what was heard instead was made up.
-    pub packets_concealed: u64,
 }
 
 /// The session has begun.
@@ -541,7 +523,6 @@ impl Check for WatchPresence {}
 impl Check for Reject {}
 impl Check for Cancel {}
 impl Check for HangUp {}
-impl Check for ReportQuality {}
 impl Check for Done {}
 impl Check for Refused {}
 impl Check for Ringing {}

@@ -215,7 +215,8 @@ fn conclude(args: &StormArgs, report: &Report) -> Result<ExitCode> {
         "{} s of strangers from {} addresses, {} connections at a time\n\
          strangers: {} sign-ins ({:.0}/s) over {} connections; {} wrong, {} busy; {} connections \
          turned away\n\
-         honest:    {} sign-ins, {} failed, {} attempts repeated; p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms\n\
+         honest:    {} sign-ins, {} failed, {} attempts repeated; \
+         p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms\n\
          control:   {} MiB before, {} MiB at most, {} datagrams dropped at its socket\n\
          a call:    {} of {} packets, longest gap {:.1} ms (before: {:.1} ms)",
         report.seconds,

@@ -27,6 +27,9 @@ use keys::Keys;
 use std::path::PathBuf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// How often control is told how the media of a call arrives.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+
 /// How often a running call shows its numbers.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -140,6 +143,7 @@ impl Runner {
     pub(super) async fn run(mut self) -> Result<()> {
         let mut interrupts = Interrupts::new()?;
         let mut progress = tokio::time::interval(PROGRESS_INTERVAL);
+        let mut reports = tokio::time::interval(REPORT_INTERVAL);
         loop {
             tokio::select! {
                 event = self.events.next() => match event {
@@ -152,6 +156,7 @@ impl Runner {
                 () = interrupts.next() => self.on_interrupt().await?,
                 line = self.keys.next() => self.on_line(&line).await?,
                 _ = progress.tick() => self.show_progress(),
+                _ = reports.tick() => self.report_all().await,
             }
         }
     }
@@ -429,6 +434,7 @@ impl Runner {
         if core::mem::replace(&mut self.interrupted, true) {
             bail!("interrupted");
         }
+        self.report_all().await;
         if let Some(Current { media: Some(media), .. }) = &self.aside {
             media.leave();
         }
@@ -443,6 +449,17 @@ impl Runner {
                 self.stop(Ok(())).await
             }
             None => self.stop(Ok(())).await,
+        }
+    }
+
+    /// Says how the media of all calls has arrived so far: what is said when a call is over may
+    /// come after the other side has ended it, and is not in its record then.
+    async fn report_all(&self) {
+        for Current { call, media, .. } in self.current.iter().chain(&self.aside) {
+            let Some(summary) = media.as_ref().map(CallMedia::snapshot) else { continue };
+            if summary.phase == Phase::Flowing {
+                let _ = self.terminal.report_quality(report(*call, &summary)).await;
+            }
         }
     }
 

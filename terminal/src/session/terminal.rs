@@ -418,7 +418,8 @@ impl Terminal {
         self.ask(move |request| Listen { request, call, streams }.into()).await
     }
 
-    /// Says how a call's media arrived; not answered.
+    /// Says how a call's media arrived so far; not answered. Say it every few seconds, and before
+    /// hanging up: what comes after the end of the call is not in its record.
     ///
     /// # Errors
     /// [`TerminalError::Over`] if the session is finished.

@@ -282,6 +282,7 @@ impl Runner {
 
     /// In good order: what is under way still arrives. Before there is media, at once.
     async fn hang_up(&mut self) -> Result<(), TerminalError> {
+        self.report_all().await;
         match &self.current {
             Some(current) => match &current.media {
                 Some(media) => {
