@@ -299,6 +299,10 @@ pub const STORE_OPERATIONS_MAX: usize = 128;
 /// default (`--max-request-bytes`, 1.5 MiB), which leaves a third for how it spells them.
 pub const STORE_TRANSACTION_BYTES_MAX: usize = 1024 * 1024;
 
+/// How long a node waits that finds another bringing the store forward, before it looks again: a
+/// page is read and written in less.
+pub const SCHEMA_RETRY: Duration = Duration::from_millis(500);
+
 /// Entries one range answers: 1,000 records of below 1 KiB are below 1 MiB.
 pub const STORE_RANGE_ENTRIES_MAX: usize = 1000;
 

@@ -34,6 +34,7 @@ pub mod policy;
 pub mod program;
 pub mod records;
 mod retention;
+pub mod schema;
 mod seldom;
 pub mod sessions;
 mod site;

@@ -21,6 +21,7 @@ use crate::pki::{
 };
 use crate::records::Records;
 use crate::retention;
+use crate::schema;
 use crate::seldom::Seldom;
 use crate::startup;
 use crate::store::{self, Embedded, Engine, SharedStore, StoreError};
@@ -288,6 +289,7 @@ impl Parts {
             (None, Engine::Embedded) => Arc::clone(&own),
             (None, Engine::Etcd) => store::open(&config.store, &config.store_file()).await?,
         };
+        schema::settle(&store).await?;
         let accounts = Accounts::new(Arc::clone(&store), hashing(config, entropy));
         let accounts = Arc::new(accounts.map_err(ControlError::Threads)?);
         let records = Arc::new(Records::new(Arc::clone(&store)));

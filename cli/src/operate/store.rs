@@ -3,7 +3,9 @@
 use anyhow::{Context, Result};
 use clap::{Args as ClapArgs, Subcommand};
 use kakehashi_control::config::Config;
-use kakehashi_control::store::{self, Revision, SharedStore, Sum, backup, moving};
+use kakehashi_control::schema;
+use kakehashi_control::store::{self, Condition, Revision, SharedStore, Sum, backup, moving};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -41,7 +43,8 @@ pub(crate) enum StoreCommand {
         /// The file.
         file: PathBuf,
     },
-    /// Prints how the store and its members are, as JSON; works while nodes run on a cluster.
+    /// Prints how the store and its members are and which layout it has, as JSON; works while nodes
+    /// run on a cluster.
     Status,
 }
 
@@ -71,6 +74,15 @@ pub(crate) fn store(args: &StoreArgs) -> Result<ExitCode> {
     })
 }
 
+/// What `kakehashi store status` prints.
+#[derive(Serialize)]
+struct Said<'a> {
+    #[serde(flatten)]
+    condition: &'a Condition,
+    /// The version of its layout; none if it is empty or does not answer.
+    layout: Option<u32>,
+}
+
 async fn copy(from: &Path, to: &Path) -> Result<Sum> {
     let from = open(from).await?;
     let to = open_empty(to, moving::reached(&*from).await?).await?;
@@ -78,8 +90,11 @@ async fn copy(from: &Path, to: &Path) -> Result<Sum> {
 }
 
 async fn status(config: &Path) -> Result<ExitCode> {
-    let condition = open(config).await?.condition().await?;
-    println!("{}", serde_json::to_string(&condition)?);
+    let store = open(config).await?;
+    let condition = store.condition().await?;
+    // A store that does not answer does not say its layout.
+    let layout = schema::version(&*store).await.ok().flatten();
+    println!("{}", serde_json::to_string(&Said { condition: &condition, layout })?);
     let is_well = condition.problem.is_none();
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

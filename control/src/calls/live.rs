@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The archives are those of the types that the core works with, so nothing of a call can be
-//! forgotten. Whatever changes their bytes raises [`LIVE_VERSION`]. Times
-//! of the node's clock mean nothing to another node and are not kept: what runs out runs anew.
+//! forgotten. Whatever changes their bytes raises [`LIVE_VERSION`], and a test knows them. Times of
+//! the node's clock mean nothing to another node and are not kept: what runs out runs anew.
 //! How long something has lasted is kept, as it was when anything else last changed.
 
 use super::Call;
@@ -160,7 +160,9 @@ mod tests {
     use crate::placement::{Placement, Seat};
     use crate::policy::MediaTerms;
     use crate::sessions::{AccountKey, Epochs};
-    use kakehashi_wire::id::{AccountId, DeviceId, RequestId, SessionId, ShardIndex};
+    use kakehashi_wire::id::{
+        AccountId, DeviceId, Generation, Incarnation, RequestId, SessionId, ShardIndex,
+    };
     use kakehashi_wire::media::{Codec, StreamKind, StreamOffer};
     use kakehashi_wire::secret::Suite;
     use kakehashi_wire::terminal::Role;
@@ -184,6 +186,11 @@ mod tests {
 
     /// A call whose relays are being told of its first round, always the same.
     fn kept(ages: Ages) -> Kept {
+        kept_with(ages, None, Vec::new())
+    }
+
+    /// The same with these around it.
+    fn kept_with(ages: Ages, place: Option<Place>, lives: Vec<LegLife>) -> Kept {
         let next = AtomicU8::new(0);
         let entropy = Entropy::from_fn(move |out| {
             out.iter_mut().for_each(|byte| *byte = next.fetch_add(1, Ordering::Relaxed));
@@ -207,7 +214,7 @@ mod tests {
             CallMedia::draw((round, Duration::ZERO), placement, address, &offers, terms, random)
                 .unwrap();
         call.rounds_mut().begin(media, Duration::ZERO, Duration::ZERO);
-        let around = Around { sessions: sessions.into(), place: None, lives: Vec::new() };
+        let around = Around { sessions: sessions.into(), place, lives };
         Kept::of(&call, &around, ages)
     }
 
@@ -226,5 +233,23 @@ mod tests {
             let cut = Zeroizing::new(old.bytes[..length].to_vec());
             assert!(Kept::from_bytes(TenantId(1), CallId(5), cut).live().is_err(), "{length}");
         }
+    }
+
+    /// `LIVE_VERSION`, and the SHA-256 of what a call, with all that can be around it, is kept as.
+    const GOLDEN: &str = "src/calls/live.golden";
+
+    #[test]
+    fn another_layout_is_another_version() {
+        let epoch = Epoch { incarnation: Incarnation(11), generation: Generation(12) };
+        let life = LegLife { relay: RelayId(1), leg: LegId(10), epoch };
+        let kept = kept_with(Ages::default(), Some(Place::sample()), vec![life]);
+        let digest = crate::audit::Digest(kept.print());
+        let golden = std::fs::read_to_string(GOLDEN).unwrap();
+        assert_eq!(
+            format!("{LIVE_VERSION} {digest}\n"),
+            golden,
+            "a node would take up calls that another version kept as what they are not: raise \
+             LIVE_VERSION, and write the left side into {GOLDEN}"
+        );
     }
 }

@@ -103,6 +103,22 @@ pub struct Place {
     told: Option<Told>,
 }
 
+#[cfg(test)]
+impl Place {
+    /// One that is always the same.
+    pub(crate) fn sample() -> Self {
+        Self {
+            key: DeskId { tenant: TenantId(1), name: "desk".into() },
+            since: 12,
+            began: Duration::ZERO,
+            entered: Duration::ZERO,
+            visited: vec!["other".into()],
+            stage: Stage::Rings,
+            told: None,
+        }
+    }
+}
+
 /// All desks.
 #[derive(Default)]
 pub struct Desks {

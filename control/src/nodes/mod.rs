@@ -21,6 +21,7 @@ mod switch;
 
 pub(crate) use helm::Helm;
 pub(crate) use queue::Queue;
+pub(crate) use record::lead_key;
 pub(crate) use start::{Cell, Seated, Start};
 
 use kakehashi_wire::limits::NODE_NAME_BYTES_MAX;

@@ -4,6 +4,7 @@
 use super::NodeName;
 use super::election::Lead;
 use crate::capacity::nodes::LEAD_WATCH_RETRY;
+use crate::schema;
 use crate::store::{
     Condition, Entry, Expected, Fenced, Key, Listing, Pending, Prefix, Range, Record, Revision,
     SharedStore, Store, StoreError, Transaction, Watch, decode, encode,
@@ -26,13 +27,14 @@ impl Record for LeadRecord {
     const VERSION: u32 = 1;
 }
 
-fn key() -> Key {
+/// Where it stands. Whoever removes it ends the term.
+pub(crate) fn lead_key() -> Key {
     Key::parse(PATH.to_owned()).expect("invariant: the key is short and printable")
 }
 
 /// Who leads, as the store has it now.
 pub(super) async fn read(store: &SharedStore) -> Result<Option<Lead>, StoreError> {
-    let found = store.get(&key()).await?;
+    let found = store.get(&lead_key()).await?;
     let lead = |entry: Entry| {
         let LeadRecord { node, life } = decode(&entry)?;
         Ok(Lead { node, life, term: Term(entry.revision.0) })
@@ -40,21 +42,23 @@ pub(super) async fn read(store: &SharedStore) -> Result<Option<Lead>, StoreError
     found.map(lead).transpose()
 }
 
-/// Claims the lead for `node` if the record is the one of term `before`.
+/// Claims the lead for `node` if the record is the one of term `before`, and this version knows the
+/// store's layout.
 pub(super) async fn claim(
     store: &SharedStore,
     (node, life): (NodeName, u64),
     before: Option<Term>,
 ) -> Result<Term, StoreError> {
     let expected = before.map_or(Expected::Absent, |term| Expected::At(Revision(term.0)));
-    let claim =
-        Transaction::new().compare(key(), expected).put(key(), encode(&LeadRecord { node, life }));
+    let (schema, known) = schema::fence(&**store).await?;
+    let claim = Transaction::new().compare(schema, known).compare(lead_key(), expected);
+    let claim = claim.put(lead_key(), encode(&LeadRecord { node, life }));
     store.transact(claim).await.map(|revision| Term(revision.0))
 }
 
 /// Gives the lead up, so that nobody need wait to notice.
 pub(super) async fn resign(store: &SharedStore, term: Term) -> Result<(), StoreError> {
-    let resign = Transaction::new().compare(key(), at(term)).delete(key());
+    let resign = Transaction::new().compare(lead_key(), at(term)).delete(lead_key());
     store.transact(resign).await.map(drop)
 }
 
@@ -106,7 +110,7 @@ pub(crate) struct Tenured {
 impl Tenured {
     /// `over` is told when a write shows that the term is over.
     pub(crate) fn new(store: SharedStore, term: Term, over: Arc<Notify>) -> Self {
-        Self { store: Fenced::new(store, key(), Revision(term.0)), over }
+        Self { store: Fenced::new(store, lead_key(), Revision(term.0)), over }
     }
 
     async fn write(&self, transaction: Transaction) -> Result<Revision, StoreError> {

@@ -4,8 +4,7 @@
 //! `t/<tenant>/call/<time>-<call>`, so that ended calls list in order of time. Nothing personal
 //! is kept beyond login IDs.
 
-mod end;
-mod first;
+pub(crate) mod end;
 
 use crate::accounts::Tenant;
 use crate::capacity::{
@@ -118,7 +117,6 @@ pub enum RecordState {
 
 /// One call.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(try_from = "first::Stored")]
 pub struct CallRecord {
     /// The call.
     #[serde(with = "hex_id")]

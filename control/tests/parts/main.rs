@@ -24,4 +24,5 @@ mod moving;
 mod namespace;
 mod pki;
 mod resume;
+mod schema;
 mod store;
