@@ -66,18 +66,18 @@ impl State {
 
 /// The record of the lead, as the store has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Lead {
+pub struct Lead {
     /// Which node.
-    pub(super) node: NodeName,
+    pub node: NodeName,
     /// This life of its process: after a restart it leads no longer.
-    pub(super) life: u64,
+    pub life: u64,
     /// The revision at which it was claimed.
-    pub(super) term: Term,
+    pub term: Term,
 }
 
 /// What a node hears.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Heard {
+pub enum Heard {
     /// The store's record, or that there is none.
     Record(Option<Lead>),
     /// A beat of another node, with the term in which it leads.
@@ -94,7 +94,7 @@ pub(super) enum Heard {
 
 /// What a node is to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Act {
+pub enum Act {
     /// Ask the store to lead, if its record is still the one of that term, or if there is none.
     Claim(Option<Term>),
     /// Begin to lead.
@@ -104,7 +104,7 @@ pub(super) enum Act {
 }
 
 /// One node's part in it.
-pub(super) struct Election {
+pub struct Election {
     me: NodeName,
     life: u64,
     /// How long it lets others try first.
@@ -120,7 +120,7 @@ pub(super) struct Election {
 
 impl Election {
     /// A node that has heard of nobody at `now`. Of all nodes, `rank` come before it.
-    pub(super) fn new(me: NodeName, life: u64, rank: u32, now: Duration) -> Self {
+    pub fn new(me: NodeName, life: u64, rank: u32, now: Duration) -> Self {
         Self {
             me,
             life,
@@ -135,7 +135,7 @@ impl Election {
     }
 
     /// Lets `heard` happen at `now`.
-    pub(super) fn hear(&mut self, heard: Heard, now: Duration) -> Option<Act> {
+    pub fn hear(&mut self, heard: Heard, now: Duration) -> Option<Act> {
         match heard {
             Heard::Record(record) => self.read(record, now),
             Heard::Beat(node, leads) => self.beat(&node, leads, now),
@@ -152,17 +152,17 @@ impl Election {
     }
 
     /// When a [`Heard::Tick`] is due.
-    pub(super) fn next_deadline(&self) -> Option<Duration> {
+    pub fn next_deadline(&self) -> Option<Duration> {
         matches!(self.state, State::Following | State::Waiting).then_some(self.until)
     }
 
     /// In which term it leads, if it does.
-    pub(super) fn leads(&self) -> Option<Term> {
+    pub fn leads(&self) -> Option<Term> {
         (self.state == State::Leading).then_some(self.term)
     }
 
     /// Whom it follows, in which term.
-    pub(super) fn follows(&self) -> Option<(&NodeName, Term)> {
+    pub fn follows(&self) -> Option<(&NodeName, Term)> {
         let lead = self.record.as_ref().filter(|_| self.state == State::Following)?;
         (lead.node != self.me).then_some((&lead.node, lead.term))
     }

@@ -8,13 +8,13 @@
 //! stands in the store.
 
 mod door;
-mod election;
+pub mod election;
 mod guest;
 mod helm;
 mod office;
 mod peer;
 mod queue;
-mod record;
+pub mod record;
 mod relays;
 mod start;
 mod switch;

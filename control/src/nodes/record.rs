@@ -33,7 +33,10 @@ pub(crate) fn lead_key() -> Key {
 }
 
 /// Who leads, as the store has it now.
-pub(super) async fn read(store: &SharedStore) -> Result<Option<Lead>, StoreError> {
+///
+/// # Errors
+/// [`StoreError`] if the store does not answer, or the record cannot be read.
+pub async fn read(store: &SharedStore) -> Result<Option<Lead>, StoreError> {
     let found = store.get(&lead_key()).await?;
     let lead = |entry: Entry| {
         let LeadRecord { node, life } = decode(&entry)?;
@@ -44,7 +47,10 @@ pub(super) async fn read(store: &SharedStore) -> Result<Option<Lead>, StoreError
 
 /// Claims the lead for `node` if the record is the one of term `before`, and this version knows the
 /// store's layout.
-pub(super) async fn claim(
+///
+/// # Errors
+/// [`StoreError::Conflict`] if the record is another by now, and others if the store does not answer.
+pub async fn claim(
     store: &SharedStore,
     (node, life): (NodeName, u64),
     before: Option<Term>,
@@ -102,14 +108,14 @@ async fn listed(store: &SharedStore, prefix: &Prefix) -> Result<(Watch, Option<L
 
 /// The store as the lead of one term may write it: not once another has claimed the next, which is
 /// told then.
-pub(crate) struct Tenured {
+pub struct Tenured {
     store: Fenced,
     over: Arc<Notify>,
 }
 
 impl Tenured {
     /// `over` is told when a write shows that the term is over.
-    pub(crate) fn new(store: SharedStore, term: Term, over: Arc<Notify>) -> Self {
+    pub fn new(store: SharedStore, term: Term, over: Arc<Notify>) -> Self {
         Self { store: Fenced::new(store, lead_key(), Revision(term.0)), over }
     }
 

@@ -18,5 +18,5 @@ pub mod lost;
 pub mod mailbox;
 mod office;
 pub mod report;
-mod terms;
+pub mod terms;
 mod tls;

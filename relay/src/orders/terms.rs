@@ -9,11 +9,11 @@ use kakehashi_wire::relay::Outdated;
 
 /// A link of this relay, over all its connections: its place in the list of nodes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct LinkNumber(pub(super) usize);
+pub struct LinkNumber(pub usize);
 
 /// What becomes of what a node says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// It is carried out.
     Obey,
     /// It is carried out, and the node orders from now on.
@@ -23,25 +23,31 @@ pub(super) enum Verdict {
 }
 
 /// Who orders.
-pub(super) struct Terms {
+pub struct Terms {
     newest: Term,
     /// Where the wanted legs were last stated from.
     lead: Option<LinkNumber>,
 }
 
+impl Default for Terms {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Terms {
     /// Nobody has ordered anything yet.
-    pub(super) const fn new() -> Self {
+    pub const fn new() -> Self {
         Self { newest: Term::NONE, lead: None }
     }
 
     /// The newest term heard.
-    pub(super) const fn newest(&self) -> Term {
+    pub const fn newest(&self) -> Term {
         self.newest
     }
 
     /// A node orders in `term`.
-    pub(super) fn hear(&mut self, term: Term) -> Verdict {
+    pub fn hear(&mut self, term: Term) -> Verdict {
         if term < self.newest {
             return Verdict::Refuse(Outdated { refused: term, newest: self.newest });
         }
@@ -53,12 +59,12 @@ impl Terms {
     }
 
     /// A node whose term counts states over `link` which legs are wanted.
-    pub(super) fn stated_over(&mut self, link: LinkNumber) {
+    pub fn stated_over(&mut self, link: LinkNumber) {
         self.lead = Some(link);
     }
 
     /// Whether `link` is where the wanted legs were last stated from: who is there knows them.
-    pub(super) fn is_lead(&self, link: LinkNumber) -> bool {
+    pub fn is_lead(&self, link: LinkNumber) -> bool {
         self.lead == Some(link)
     }
 }

@@ -22,7 +22,7 @@ mod rate;
 mod received;
 pub mod recorder;
 mod repair;
-mod rounds;
+pub mod rounds;
 pub(crate) mod sockets;
 pub mod summary;
 pub mod timeline;

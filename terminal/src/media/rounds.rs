@@ -26,7 +26,7 @@ struct Coming {
 }
 
 /// The rounds of a call.
-pub(super) struct Rounds {
+pub struct Rounds {
     current: Engine,
     /// The number of the newest round that was begun.
     newest: u32,
@@ -40,7 +40,7 @@ pub(super) struct Rounds {
 
 impl Rounds {
     /// The first round.
-    pub(super) fn new(current: Engine, number: u32) -> Self {
+    pub fn new(current: Engine, number: u32) -> Self {
         Self {
             current,
             newest: number,
@@ -53,12 +53,12 @@ impl Rounds {
     }
 
     /// The round in force.
-    pub(super) fn current(&self) -> &Engine {
+    pub fn current(&self) -> &Engine {
         &self.current
     }
 
     /// The same, to send.
-    pub(super) fn current_mut(&mut self) -> &mut Engine {
+    pub fn current_mut(&mut self) -> &mut Engine {
         &mut self.current
     }
 
@@ -67,7 +67,7 @@ impl Rounds {
     ///
     /// # Errors
     /// [`MediaError`] if control's plan cannot be carried out; the round in force goes on.
-    pub(super) fn prepare(
+    pub fn prepare(
         &mut self,
         ready: CallReady,
         limits: RateLimits,
@@ -85,18 +85,18 @@ impl Rounds {
     }
 
     /// The number of the newest round that was begun.
-    pub(super) fn newest(&self) -> u32 {
+    pub fn newest(&self) -> u32 {
         self.newest
     }
 
     /// The round that is being bound.
-    pub(super) fn next(&self) -> Option<&Engine> {
+    pub fn next(&self) -> Option<&Engine> {
         self.next.as_ref().map(|next| &next.engine)
     }
 
     /// Does what is due at `now`. Returns what control said of a round that is in force since just
     /// now.
-    pub(super) fn handle_timeout(&mut self, now: Moment) -> Option<CallReady> {
+    pub fn handle_timeout(&mut self, now: Moment) -> Option<CallReady> {
         self.all_mut().for_each(|engine| engine.handle_timeout(now));
         if self.last.as_ref().is_some_and(|(_, until)| now >= *until) {
             self.forget_last(now);
@@ -129,24 +129,24 @@ impl Rounds {
     }
 
     /// Whether everybody else has left, and not for another round.
-    pub(super) fn is_alone(&self, now: Moment) -> bool {
+    pub fn is_alone(&self, now: Moment) -> bool {
         self.alone_since.is_some_and(|since| now.since(since) >= ALONE_MOST)
     }
 
     /// Since when media has flowed in the call.
-    pub(super) fn flowing_since(&self) -> Option<Moment> {
+    pub fn flowing_since(&self) -> Option<Moment> {
         self.flowing_since
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called.
-    pub(super) fn next_deadline(&self) -> Option<Moment> {
+    pub fn next_deadline(&self) -> Option<Moment> {
         let engines = self.all().filter_map(Engine::next_deadline);
         let alone = self.alone_since.map(|since| since.plus(ALONE_MOST));
         engines.chain(self.last.as_ref().map(|(_, until)| *until)).chain(alone).min()
     }
 
     /// Gives a datagram to the round that it is of.
-    pub(super) fn handle_datagram(&mut self, from: SocketAddr, datagram: &mut [u8], now: Moment) {
+    pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &mut [u8], now: Moment) {
         let other = self.next.as_mut().map(|next| &mut next.engine);
         let mut others = other.into_iter().chain(self.last.as_mut().map(|(engine, _)| engine));
         let theirs = others.find(|engine| engine.claims(from, datagram));
@@ -154,12 +154,12 @@ impl Rounds {
     }
 
     /// The next datagram to send.
-    pub(super) fn poll_transmit(&mut self) -> Option<Transmit> {
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.all_mut().find_map(Engine::poll_transmit)
     }
 
     /// The next thing that arrived: of the round before first.
-    pub(super) fn poll_arrival(&mut self) -> Option<Arrival> {
+    pub fn poll_arrival(&mut self) -> Option<Arrival> {
         if let Some(arrival) = self.last.as_mut().and_then(|(engine, _)| engine.poll_arrival()) {
             return Some(arrival);
         }
@@ -167,17 +167,17 @@ impl Rounds {
     }
 
     /// The next thing that the others want of this terminal's encoders.
-    pub(super) fn poll_event(&mut self) -> Option<MediaEvent> {
+    pub fn poll_event(&mut self) -> Option<MediaEvent> {
         self.current.poll_event()
     }
 
     /// The relay of `leg` seals with another key from now on. Says whether there is such a leg.
-    pub(super) fn renew_path(&mut self, leg: LegId, epoch: Epoch) -> bool {
+    pub fn renew_path(&mut self, leg: LegId, epoch: Epoch) -> bool {
         self.all_mut().any(|engine| engine.renew_path(leg, epoch))
     }
 
     /// A round goes over other relays from now on; nothing if it is none of these.
-    pub(super) fn change_paths(&mut self, changed: &PathsChanged, now: Moment) {
+    pub fn change_paths(&mut self, changed: &PathsChanged, now: Moment) {
         let round = self.all_mut().find(|engine| engine.round() == changed.round);
         if let Some(engine) = round {
             engine.change_paths(changed, now);
@@ -185,17 +185,17 @@ impl Rounds {
     }
 
     /// Takes in who is in the call.
-    pub(super) fn members(&mut self, members: &Members, login: &str) {
+    pub fn members(&mut self, members: &Members, login: &str) {
         self.all_mut().for_each(|engine| engine.members(members, login));
     }
 
     /// From now on this layer of a member's cameras is to come.
-    pub(super) fn choose_layer(&mut self, member: MemberId, layer: Layer) {
+    pub fn choose_layer(&mut self, member: MemberId, layer: Layer) {
         self.all_mut().for_each(|engine| engine.choose_layer(member, layer));
     }
 
     /// The numbers of all rounds so far.
-    pub(super) fn summary(&self, now: Moment) -> CallSummary {
+    pub fn summary(&self, now: Moment) -> CallSummary {
         let before = self.last.as_ref().map(|(last, _)| last.summary(now).after(&self.earlier));
         self.current.summary(now).after(before.as_ref().unwrap_or(&self.earlier))
     }
