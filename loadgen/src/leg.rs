@@ -11,7 +11,7 @@ use kakehashi_wire::media::{RelayPath, StreamPlan};
 use kakehashi_wire::rtp::{FIXED_HEADER_BYTES, RtpHeader};
 use kakehashi_wire::stun::{StunKind, StunMessage, StunView, TransactionId};
 use kakehashi_wire::terminal::CallReady;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// Longest packet a leg makes or takes.
 const PACKET_BYTES_MAX: usize = kakehashi_wire::limits::DATAGRAM_BYTES_MAX;
@@ -56,11 +56,24 @@ impl LegClient {
     /// # Errors
     /// If the call has no stream or path, or no socket can be had.
     pub fn new(ready: &CallReady) -> Result<Self> {
-        let path = ready.paths.first().context("the call has no relay")?.clone();
+        let path = ready.paths.first().context("the call has no relay")?;
+        let local = match SocketAddr::from(path.address) {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        };
+        Self::over(ready, path, local)
+    }
+
+    /// A leg on a socket of its own at `local`, for the first stream of `ready` and the relay of
+    /// `path`. Two legs of one stream send the same packets if they are given the same payloads.
+    ///
+    /// # Errors
+    /// If the call has no stream, or no socket can be had.
+    pub fn over(ready: &CallReady, path: &RelayPath, local: IpAddr) -> Result<Self> {
+        let path = path.clone();
         let stream = *ready.streams.first().context("the call has no stream to send")?;
         let relay = SocketAddr::from(path.address);
-        let local = if relay.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
-        let socket = UdpSocket::bind(local).context("no UDP socket to be had")?;
+        let socket = UdpSocket::bind((local, 0)).context("no UDP socket to be had")?;
         socket.connect(relay).context("cannot reach the relay")?;
         // As much as the machine allows: what overflows here would count against the relay.
         let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_QUEUE_BYTES);

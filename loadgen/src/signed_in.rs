@@ -26,7 +26,8 @@ pub struct Side {
     pub events: Events,
     /// What control told it.
     pub ready: Box<CallReady>,
-    login: String,
+    /// The login ID of its account.
+    pub login: String,
 }
 
 /// A terminal that has signed in and is in no call.
@@ -35,7 +36,8 @@ pub struct SignedIn {
     pub terminal: Terminal,
     /// Its events from here on.
     pub events: Events,
-    login: String,
+    /// The login ID of its account.
+    pub login: String,
 }
 
 /// The streams each side offers unless asked for others.
@@ -74,10 +76,22 @@ pub async fn call_with(
 /// If a step fails or takes longer than 20 s.
 pub async fn between(
     caller: SignedIn,
-    mut callee: SignedIn,
+    callee: SignedIn,
     offers: Vec<StreamOffer>,
 ) -> Result<LiveCall> {
     caller.terminal.invite(&callee.login, offers.clone()).await?;
+    answered(caller, callee, offers).await
+}
+
+/// Lets the second answer, whom the first has called, and waits until both may send.
+///
+/// # Errors
+/// If a step fails or takes longer than 20 s.
+pub async fn answered(
+    caller: SignedIn,
+    mut callee: SignedIn,
+    offers: Vec<StreamOffer>,
+) -> Result<LiveCall> {
     let call = incoming(&mut callee.events).await?;
     callee.terminal.accept(call, offers).await?;
     Ok(LiveCall {

@@ -2,20 +2,18 @@
 
 use crate::clock::Clock;
 use crate::leg::{Arrival, LegClient};
-use crate::operator::Operators;
-use crate::signed_in::LiveCall;
+use crate::signed_in::{LiveCall, Side};
 use anyhow::{Context, Result, ensure};
+use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use kakehashi_terminal::TerminalError;
 use kakehashi_wire::terminal::{CallEnd, SessionEnd};
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ScopedJoinHandle;
 
 /// How long media flows before the command.
 const BEFORE: Duration = Duration::from_millis(200);
-
-/// How long both sides go on sending and listening after it.
-const AFTER: Duration = Duration::from_secs(1);
 
 /// What arrives later than this after the acknowledgement is late.
 pub const LATE: Duration = Duration::from_millis(500);
@@ -29,6 +27,24 @@ const PAYLOAD_BYTES: usize = 160;
 
 /// The shortest wait of a socket; the kernel takes 0 for ever.
 const WAIT_MIN: Duration = Duration::from_millis(1);
+
+/// How a suspension is watched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Watch {
+    /// Where both sides send from.
+    pub local: IpAddr,
+    /// Packets each side sends a second.
+    pub packets_per_second: u32,
+    /// How long both go on sending and listening after the command.
+    pub after: Duration,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        let local = Ipv4Addr::LOCALHOST.into();
+        Self { local, packets_per_second: 200, after: Duration::from_secs(1) }
+    }
+}
 
 /// One suspension.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,40 +118,48 @@ pub fn percentile_ms(sorted: &[Duration], percent: usize) -> f64 {
     sorted.get(rank).map_or(0.0, |time| time.as_secs_f64() * 1e3)
 }
 
-/// Lets both sides of `call` send, suspends the caller, whose account is `login` of `tenant`, and
-/// counts what still arrives. The call and the caller's session are over then.
+/// Lets both sides of `call` send over all its relays, as terminals do that care for nothing they
+/// are told; has the caller suspended, and counts what still arrives. The call and the caller's
+/// session are over then.
 ///
 /// # Errors
 /// If no media flowed, the command fails, or a socket does.
-pub fn run(
-    call: &LiveCall,
-    operators: &Operators,
-    (tenant, login): (&str, &str),
-    packets_per_second: u32,
-) -> Result<Run> {
+pub fn run(call: &LiveCall, suspend: impl FnOnce() -> Result<()>, watch: Watch) -> Result<Run> {
     let clock = Clock::start();
     let over = AtomicBool::new(false);
-    let interval = Duration::from_secs(1) / packets_per_second.max(1);
-    let mut legs = [LegClient::new(&call.caller.ready)?, LegClient::new(&call.callee.ready)?];
-    for leg in &mut legs {
-        leg.bind()?;
-    }
+    let interval = Duration::from_secs(1) / watch.packets_per_second.max(1);
+    let sides = [legs(&call.caller, watch.local)?, legs(&call.callee, watch.local)?];
     std::thread::scope(|threads| {
         let over = &over;
-        let legs = legs.map(|leg| threads.spawn(move || exchange(leg, clock, interval, over)));
+        let exchanging = |leg| threads.spawn(move || exchange(leg, clock, interval, over));
+        let sides = sides.map(|legs| legs.into_iter().map(&exchanging).collect::<Vec<_>>());
         // At no fixed time between two packets.
         let phase = interval.mul_f64(rand::random::<f64>());
         clock.wait_until(clock.now() + BEFORE + phase);
         let asked = clock.now();
-        let done = operators.suspend(tenant, login);
+        let done = suspend();
         let acknowledged = clock.now();
-        clock.wait_until(acknowledged + if done.is_ok() { AFTER } else { Duration::ZERO });
+        clock.wait_until(acknowledged + if done.is_ok() { watch.after } else { Duration::ZERO });
         over.store(true, Ordering::Release);
-        let arrivals = legs.map(|leg| leg.join().expect("the leg's thread does not panic"));
+        let [to_caller, to_callee] = sides.map(|legs| {
+            let leg = |leg: ScopedJoinHandle<'_, Result<Exchanged>>| {
+                Ok(leg.join().expect("the leg's thread does not panic")?.arrivals)
+            };
+            let arrivals = legs.into_iter().map(leg).collect::<Result<Vec<_>>>();
+            arrivals.map(|arrivals| arrivals.concat())
+        });
         done?;
-        let [to_caller, to_callee] = arrivals;
-        judge(&[to_caller?.arrivals, to_callee?.arrivals], asked, acknowledged)
+        judge(&[to_caller?, to_callee?], asked, acknowledged)
     })
+}
+
+/// A side's legs at all relays of its call, bound.
+fn legs(side: &Side, local: IpAddr) -> Result<Vec<LegClient>> {
+    let leg = |path| {
+        let mut leg = LegClient::over(&side.ready, path, local)?;
+        leg.bind().map(|()| leg)
+    };
+    side.ready.paths.iter().map(leg).collect()
 }
 
 /// What the arrivals at both sides say.

@@ -3,7 +3,7 @@
 use super::common::PlatformArgs;
 use crate::operator::Operators;
 use crate::signed_in::{SignedIn, between, voice_and_camera};
-use crate::suspend::{LATE, Report, Run, farewells, run as suspend_one};
+use crate::suspend::{LATE, Report, Run, Watch, farewells, run as suspend_one};
 use anyhow::{Context, Result, anyhow, ensure};
 use kakehashi_terminal::Settings;
 use std::process::ExitCode;
@@ -84,7 +84,9 @@ async fn keep_suspending(
         let (with, login) = (Arc::clone(shared), caller.login.clone());
         let measured = spawn_blocking(move || {
             let who = (with.tenant.as_str(), login.as_str());
-            let run = suspend_one(&call, &with.operators, who, with.packets_per_second)?;
+            let packets_per_second = with.packets_per_second;
+            let watch = Watch { packets_per_second, ..Watch::default() };
+            let run = suspend_one(&call, || with.operators.suspend(who.0, who.1), watch)?;
             Ok::<_, anyhow::Error>((run, call))
         });
         let (run, call) = measured.await.map_err(|_| anyhow!("the call's thread panicked"))??;

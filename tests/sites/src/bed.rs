@@ -4,6 +4,7 @@
 use crate::clock::now;
 use crate::configs::{self, Sites};
 use crate::network::Network;
+use crate::operator::Operator;
 use crate::part::{Part, Recipe};
 use crate::wan::{Place, Wan, Weather};
 use anyhow::{Context, Result, bail, ensure};
@@ -14,11 +15,16 @@ use kakehashi_control::pki::{Pki, open_or_create_cell_secret};
 use kakehashi_tests::children::pause;
 use kakehashi_wire::id::RelayId;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use tokio::runtime::Runtime;
 
 /// How long the parts get to become ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long a member of the store may take to say how it is.
+const STORE_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often readiness is asked for.
 const POLL: Duration = Duration::from_millis(100);
@@ -48,6 +54,8 @@ pub(crate) struct Bed {
     plan: Plan,
     // Before the networks: processes end first.
     parts: Vec<Part>,
+    operators: Vec<Operator>,
+    runtimes: Vec<Runtime>,
     wan: Wan,
     networks: Vec<Network>,
 }
@@ -69,7 +77,8 @@ impl Bed {
         let networks = networks.collect::<Result<Vec<_>>>()?;
         let places = u8::try_from(networks.len()).context("there are few networks")?;
         let wan = Wan::between(&networks, Weather::fair(places, plan.delay, plan.seed))?;
-        let mut bed = Self { plan, parts: Vec::new(), wan, networks };
+        let (parts, operators, runtimes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut bed = Self { plan, parts, operators, runtimes, wan, networks };
         bed.lay_out()?;
         for part in &mut bed.parts {
             part.start()?;
@@ -164,6 +173,10 @@ impl Bed {
         }
         for site in 1..=self.plan.nodes {
             self.site(site)?.add_address(configs::NODE_HOST)?;
+            let runtime = self.site(site)?.runtime()?;
+            let folder = self.folder(site).join("control");
+            self.operators.push(Operator::of(runtime.handle().clone(), folder));
+            self.runtimes.push(runtime);
             let text = self.sites().node(usize::from(site - 1), &self.folder(site));
             self.add_ours(&format!("node-{site}"), site, "control", &text)?;
         }
@@ -218,37 +231,87 @@ impl Bed {
         Ok(())
     }
 
-    /// Waits until every relay is connected.
-    fn until_ready(&mut self) -> Result<()> {
+    /// The operators of all nodes.
+    pub(crate) fn operators(&self) -> &[Operator] {
+        &self.operators
+    }
+
+    /// The operator of the node of site `site`, from 1.
+    ///
+    /// # Errors
+    /// If it has no node.
+    pub(crate) fn operator(&self, site: u8) -> Result<&Operator> {
+        let nth = site.checked_sub(1).map(usize::from);
+        nth.and_then(|nth| self.operators.get(nth)).with_context(|| format!("site {site}: no node"))
+    }
+
+    /// How many relays each node finds connected and in use; nodes that do not answer find none.
+    pub(crate) fn relays_in_use(&self) -> Vec<usize> {
+        let in_use = |operator: &Operator| {
+            let rows = operator.relays().unwrap_or_default();
+            rows.iter().filter(|row| row.connected && !row.drained).count()
+        };
+        self.operators.iter().map(in_use).collect()
+    }
+
+    /// The site of the member that leads the store.
+    ///
+    /// # Errors
+    /// If none says that it does.
+    pub(crate) fn store_leader(&self) -> Result<u8> {
+        let leads = |site: &u8| {
+            let said = self.ask_store(*site, "/metrics").unwrap_or_default();
+            said.lines().any(|line| line == "etcd_server_is_leader 1")
+        };
+        (1..=self.plan.sites).find(leads).context("no member leads the store")
+    }
+
+    /// Whether the member of the store at a site has a leader.
+    pub(crate) fn store_is_well(&self, site: u8) -> bool {
+        let health = self.ask_store(site, "/health").unwrap_or_default();
+        health.contains("\"health\":\"true\"")
+    }
+
+    /// What the member of the store at a site says at `path`.
+    fn ask_store(&self, site: u8, path: &str) -> Result<String> {
+        let network = self.site(site)?;
+        let (address, path) = (network.address(configs::STORE_HOST), path.to_owned());
+        let said = network.inside(move || {
+            let mut stream = TcpStream::connect((address, 2379))?;
+            stream.set_read_timeout(Some(STORE_ANSWERS_WITHIN))?;
+            write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
+            let mut said = String::new();
+            stream.read_to_string(&mut said).map(|_bytes| said)
+        });
+        said?.with_context(|| format!("the member of the store at site {site} does not answer"))
+    }
+
+    /// How many relays there are.
+    pub(crate) fn relays(&self) -> usize {
+        usize::from(self.plan.sites) * usize::from(self.plan.relays)
+    }
+
+    /// Waits until every node answers and every relay is connected.
+    ///
+    /// # Errors
+    /// If that takes longer than a minute, or a part has ended.
+    pub(crate) fn until_ready(&mut self) -> Result<()> {
         let deadline = now() + READY_WITHIN;
-        let relays = usize::from(self.plan.sites) * usize::from(self.plan.relays);
+        let relays = self.relays();
         loop {
             let dead = self.parts.iter_mut().find_map(|part| (!part.runs()).then(|| part.log()));
             if let Some(log) = dead {
                 let said = fs::read_to_string(&log).unwrap_or_default();
                 let last: Vec<&str> = said.lines().rev().take(5).collect();
-                bail!("a part did not start; {} ends:\n{}", log.display(), last.join("\n"));
+                bail!("a part does not run; {} ends:\n{}", log.display(), last.join("\n"));
             }
-            let rows = self.kakehashi(1, &["relays", "--json"])?;
-            let connected =
-                String::from_utf8_lossy(&rows.stdout).matches("\"connected\":true").count();
-            if connected >= relays {
+            let in_use = self.relays_in_use();
+            if in_use.iter().all(|in_use| *in_use >= relays) {
                 return Ok(());
             }
-            ensure!(now() < deadline, "only {connected} of {relays} relays are connected");
+            ensure!(now() < deadline, "of {relays} relays the nodes find in use: {in_use:?}");
             pause(POLL);
         }
-    }
-
-    /// Runs an operator's command at the node of a site.
-    ///
-    /// # Errors
-    /// If it cannot be started.
-    pub(crate) fn kakehashi(&self, site: u8, arguments: &[&str]) -> Result<Output> {
-        let mut command = Command::new(kakehashi()?);
-        command.args(arguments).arg("--data").arg(self.folder(site));
-        let ran = self.site(site)?.inside(move || command.output())?;
-        ran.context("cannot run kakehashi")
     }
 }
 

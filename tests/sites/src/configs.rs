@@ -1,9 +1,10 @@
 //! What is where at a site, and the configuration files of the parts.
 
 use crate::network::Network;
+use core::time::Duration;
 use kakehashi_control::pki::Pki;
 use kakehashi_wire::id::RelayId;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 /// Last byte of a node's address.
@@ -15,8 +16,18 @@ pub(crate) const STORE_HOST: u8 = 15;
 /// Last byte of the addresses of a site's relays, less their number at the site.
 pub(crate) const RELAY_HOST: u8 = 20;
 
+/// How long a relay keeps legs that it no longer hears about: the least that may be set.
+pub(crate) const LEG_LIFETIME: Duration = Duration::from_secs(60);
+
 /// The name in the certificates of all nodes.
 pub(crate) const NODES_NAME: &str = "nodes.test";
+
+/// Site and number at the site of the relay that listens there.
+pub(crate) fn relay_at(address: SocketAddr) -> Option<(u8, u8)> {
+    let IpAddr::V4(ip) = address.ip() else { return None };
+    let [_, _, site, host] = ip.octets();
+    host.checked_sub(RELAY_HOST).map(|nth| (site, nth))
+}
 
 /// The sites, and how many of them, from the first, have a node.
 pub(crate) struct Sites<'a> {
@@ -57,6 +68,7 @@ impl Sites<'_> {
              [relays]\n\
              listen = \"{address}:4434\"\n\
              lost_after_ms = 600\n\
+             leg_lifetime_s = {lifetime}\n\
              [api]\n\
              listen = \"127.0.0.1:4435\"\n\
              [node]\n\
@@ -68,6 +80,7 @@ impl Sites<'_> {
              [store.etcd]\n\
              endpoints = {endpoints:?}\n",
             data = folder.join("control"),
+            lifetime = LEG_LIFETIME.as_secs(),
             number = nth + 1,
             endpoints = endpoints.collect::<Vec<_>>(),
         )

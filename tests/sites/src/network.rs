@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use tokio::runtime::{Builder, Runtime};
 
 /// Work for the thread inside a network.
 type Job = Box<dyn FnOnce() + Send>;
@@ -82,6 +83,16 @@ impl Network {
         let gone = || anyhow!("nothing runs in the namespace {} any more", self.name());
         self.0.jobs.send(job).map_err(|_| gone())?;
         answered.recv().map_err(|_| gone())
+    }
+
+    /// A runtime whose threads, and so the sockets they open, are inside. What is only blocked on
+    /// there is not: spawn it.
+    ///
+    /// # Errors
+    /// If no thread can be had.
+    pub(crate) fn runtime(&self) -> Result<Runtime> {
+        let build = || Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        self.inside(build)?.with_context(|| format!("nothing can run in {}", self.name()))
     }
 
     /// Runs `ip` inside.

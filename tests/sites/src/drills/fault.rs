@@ -1,125 +1,114 @@
-//! What happens to the sites, and how it is mended.
+//! What happens to the sites, and how it is mended: as if somebody typed it.
 
 use crate::bed::Bed;
-use crate::by_hand::{Change, Ways, apply};
+use crate::by_hand::{Change, Deed, Order, Ways};
+use crate::voices::Calls;
 use anyhow::{Context, Result};
-use core::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
 /// What happens.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Fault {
-    /// A relay gets kill -9, and is started again.
-    RelayKilled,
-    /// A relay gets SIGSTOP, and SIGCONT later.
-    RelayFrozen,
+    /// A part gets kill -9, and is started again.
+    Killed(Victim),
+    /// A part gets SIGSTOP, and SIGCONT later.
+    Frozen(Victim),
     /// No packet leaves or reaches a site.
     SiteCut,
-    /// No packet leaves a site; what is sent to it arrives.
+    /// No packet from a site reaches the terminals; what they send to it arrives.
     OneWayCut,
-    /// 5 % of all packets get lost.
-    Loss,
-    /// A node gets kill -9, and is started again.
-    NodeKilled,
+    /// This share of all packets gets lost.
+    Loss(f64),
 }
 
-/// What there is to mend.
-pub(crate) enum Harm {
-    /// A part is to be started.
-    Down(String),
-    /// A part is to go on.
-    Frozen(String),
-    /// The weather is to be fair again.
-    Weather,
+/// To which part.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Victim {
+    /// A relay over which a call goes.
+    Relay,
+    /// A node.
+    Node,
+    /// The member that leads the store.
+    StoreLeader,
+}
+
+/// What harms, and what mends it.
+pub(crate) struct Harm {
+    inflicting: Vec<Order>,
+    mending: Order,
 }
 
 impl Fault {
-    /// How long the harm is watched before it is mended.
-    pub(crate) const fn watched(self) -> Duration {
-        match self {
-            Self::RelayKilled | Self::NodeKilled => Duration::from_millis(1_500),
-            Self::RelayFrozen | Self::SiteCut | Self::OneWayCut | Self::Loss => {
-                Duration::from_secs(4)
-            }
-        }
-    }
-
-    /// How long what is mended is watched.
-    pub(crate) const fn settles(self) -> Duration {
-        Duration::from_millis(2_500)
-    }
-
-    /// Does it to a part or a site that the dice choose.
+    /// The harm to a part or a site that the dice choose; of relays and sites, one over which some
+    /// call goes.
     ///
     /// # Errors
-    /// If the part does not obey.
-    pub(crate) fn inflict(self, bed: &mut Bed, dice: &mut StdRng) -> Result<Harm> {
+    /// If there is no such part.
+    pub(crate) fn harm(self, bed: &Bed, calls: &Calls, dice: &mut StdRng) -> Result<Harm> {
+        let part =
+            |victim: Victim, (inflict, mend): (Deed, Deed), dice: &mut StdRng| -> Result<Harm> {
+                let name = victim.choose(bed, calls, dice)?;
+                let inflicting = vec![Order::Part(inflict, name.clone())];
+                Ok(Harm { inflicting, mending: Order::Part(mend, name) })
+            };
+        let ways = |orders: Vec<(Change, Ways)>| -> Result<Harm> {
+            let order = |(change, ways)| Order::Ways(change, ways);
+            let inflicting = orders.into_iter().map(order).collect();
+            Ok(Harm { inflicting, mending: Order::Ways(Change::Heal, Ways::All) })
+        };
         match self {
-            Self::RelayKilled => {
-                let relay = choose(bed, dice, "relay-")?;
-                bed.part(&relay)?.kill()?;
-                Ok(Harm::Down(relay))
-            }
-            Self::NodeKilled => {
-                let node = choose(bed, dice, "node-")?;
-                bed.part(&node)?.kill()?;
-                Ok(Harm::Down(node))
-            }
-            Self::RelayFrozen => {
-                let relay = choose(bed, dice, "relay-")?;
-                bed.part(&relay)?.freeze()?;
-                Ok(Harm::Frozen(relay))
-            }
-            Self::SiteCut => {
-                let site = site(bed, dice);
-                apply(bed, Change::Cut, &Ways::Around(site))?;
-                Ok(Harm::Weather)
-            }
+            Self::Killed(victim) => part(victim, (Deed::Kill, Deed::Start), dice),
+            Self::Frozen(victim) => part(victim, (Deed::Freeze, Deed::Thaw), dice),
+            Self::SiteCut => ways(vec![(Change::Cut, Ways::Around(site(calls, dice)?))]),
             Self::OneWayCut => {
-                let site = site(bed, dice);
-                for terminals in ["stores", "concierges"] {
-                    apply(bed, Change::Cut, &Ways::Between(site.clone(), terminals.to_owned()))?;
-                }
-                Ok(Harm::Weather)
+                let site = site(calls, dice)?;
+                let out = |to: &str| (Change::Cut, Ways::Between(site.clone(), to.to_owned()));
+                ways(vec![out("stores"), out("concierges")])
             }
-            Self::Loss => {
-                apply(bed, Change::Loss(0.05), &Ways::All)?;
-                Ok(Harm::Weather)
+            Self::Loss(share) => ways(vec![(Change::Loss(share), Ways::All)]),
+        }
+    }
+}
+
+impl Victim {
+    fn choose(self, bed: &Bed, calls: &Calls, dice: &mut StdRng) -> Result<String> {
+        match self {
+            Self::Relay => {
+                let (site, nth) = relay(calls, dice)?;
+                Ok(format!("relay-{site}{nth}"))
             }
+            Self::Node => Ok(format!("node-{}", dice.random_range(1..=bed.plan().nodes))),
+            Self::StoreLeader => Ok(format!("store-{}", bed.store_leader()?)),
         }
     }
 }
 
 impl Harm {
+    /// Inflicts it.
+    ///
+    /// # Errors
+    /// If a part does not obey.
+    pub(crate) fn inflict(&self, bed: &mut Bed) -> Result<()> {
+        self.inflicting.iter().try_for_each(|order| order.carry_out(bed).map(drop))
+    }
+
     /// Mends it.
     ///
     /// # Errors
-    /// If the part does not obey.
-    pub(crate) fn mend(self, bed: &mut Bed) -> Result<()> {
-        match self {
-            Self::Down(part) => bed.part(&part)?.start(),
-            Self::Frozen(part) => bed.part(&part)?.thaw(),
-            Self::Weather => apply(bed, Change::Heal, &Ways::All),
-        }
+    /// If a part does not obey.
+    pub(crate) fn mend(&self, bed: &mut Bed) -> Result<()> {
+        self.mending.carry_out(bed).map(drop)
     }
 }
 
-/// A part whose name begins so.
-fn choose(bed: &mut Bed, dice: &mut StdRng, kind: &str) -> Result<String> {
-    let names: Vec<String> = bed
-        .parts()
-        .iter()
-        .map(|part| part.name().to_owned())
-        .filter(|name| name.starts_with(kind))
-        .collect();
-    let nth = dice.random_range(0..names.len().max(1));
-    names.into_iter().nth(nth).with_context(|| format!("there is no {kind}"))
+/// Site and number of a relay over which somebody sends.
+fn relay(calls: &Calls, dice: &mut StdRng) -> Result<(u8, u8)> {
+    let nth = dice.random_range(0..calls.len().max(1));
+    let address = calls.relay_of(nth).context("a call has no relay that answers")?;
+    crate::configs::relay_at(address).with_context(|| format!("{address} is no relay's"))
 }
 
-/// A site that may be cut. While there is one node, not the node's: without it nothing is decided.
-fn site(bed: &mut Bed, dice: &mut StdRng) -> String {
-    let nodes = bed.parts().iter().filter(|part| part.name().starts_with("node-")).count();
-    let first = if nodes == 1 && bed.plan().sites > 1 { 2 } else { 1 };
-    dice.random_range(first..=bed.plan().sites).to_string()
+fn site(calls: &Calls, dice: &mut StdRng) -> Result<String> {
+    relay(calls, dice).map(|(site, _)| site.to_string())
 }

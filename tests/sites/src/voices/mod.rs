@@ -4,28 +4,44 @@
 mod side;
 mod speech;
 
-use side::{Side, SignedIn};
+pub(crate) use side::offers;
+
+use side::Side;
 use speech::{Noticed, noticed};
 
 use crate::clock::now;
 use crate::network::Network;
 use anyhow::{Context, Result};
+use core::net::SocketAddr;
 use core::time::Duration;
+use kakehashi_loadgen::signed_in::{LiveCall, SignedIn, between};
 use kakehashi_terminal::Settings;
 use std::time::Instant;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
-/// A call of two.
-pub(crate) struct Call {
+/// Relays of a call, when all is well.
+const PATHS: usize = 2;
+
+/// Of a session that was away for longer, it is said why.
+const SLOW: Duration = Duration::from_millis(1_500);
+
+/// Where terminals are: those that call in one network, those that are called in another.
+pub(crate) struct Terminals {
+    callers: Runtime,
+    callees: Runtime,
+}
+
+/// Two terminals that are signed in: the first calls the second.
+pub(crate) type Pair = (SignedIn, SignedIn);
+
+/// A call of two that speak.
+struct Call {
     sides: [Side; 2],
 }
 
-/// Calls that go on at the same time, from terminals of one network to those of another.
-pub(crate) struct Calls {
-    callers: Runtime,
-    callees: Runtime,
-    calls: Vec<Call>,
-}
+/// Calls that go on at the same time.
+#[derive(Default)]
+pub(crate) struct Calls(Vec<Call>);
 
 /// What the sides of all calls noticed of one fault.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +50,8 @@ pub(crate) struct Effect {
     pub(crate) gaps: Vec<Duration>,
     /// Packets that never came, of all listeners.
     pub(crate) lost: u64,
+    /// The same, of the listener who missed most.
+    pub(crate) lost_most: u64,
     /// Calls that are over, or in which somebody was heard no more.
     pub(crate) calls_lost: u64,
     /// How long after the fault each session that lost its connection had it back.
@@ -47,53 +65,84 @@ impl Effect {
     }
 }
 
-impl Calls {
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.calls.len()
-    }
-
-    /// None yet; terminals will be in these networks.
+impl Terminals {
+    /// In these networks.
     ///
     /// # Errors
     /// If nothing can run there.
-    pub(crate) fn between([callers, callees]: &[Network; 2]) -> Result<Self> {
-        let (callers, callees) = (runtime(callers)?, runtime(callees)?);
-        Ok(Self { callers, callees, calls: Vec::new() })
+    pub(crate) fn of([callers, callees]: &[Network; 2]) -> Result<Self> {
+        Ok(Self { callers: callers.runtime()?, callees: callees.runtime()? })
     }
 
-    /// Sets up one more.
+    /// Signs one in on either side.
     ///
     /// # Errors
-    /// If it does not come about.
-    pub(crate) fn add(&mut self, caller: Settings, callee: Settings) -> Result<()> {
-        let login = callee.login.clone();
-        let failed = || format!("the call to {login} did not come about");
+    /// If control refuses, or does not answer.
+    pub(crate) fn sign_in(&self, caller: Settings, callee: Settings) -> Result<Pair> {
         let callee = self.callees.spawn(SignedIn::start(callee));
-        let callee = self.callees.block_on(callee)??;
-        let callee = self.callees.spawn(callee.answer());
-        let called = login.clone();
-        let caller =
-            self.callers.spawn(async move { SignedIn::start(caller).await?.call(&called).await });
-        let caller = self.callers.block_on(caller)?.with_context(failed)?;
-        let callee = self.callees.block_on(callee)?.with_context(failed)?;
-        self.calls.push(Call { sides: [caller, callee] });
+        Ok((self.caller(caller)?, self.callees.block_on(callee)??))
+    }
+
+    /// Signs one in that calls.
+    ///
+    /// # Errors
+    /// If control refuses, or does not answer.
+    pub(crate) fn caller(&self, settings: Settings) -> Result<SignedIn> {
+        self.callers.block_on(self.callers.spawn(SignedIn::start(settings)))?
+    }
+
+    /// Lets the first call the second, until both may send.
+    ///
+    /// # Errors
+    /// If the call does not come about.
+    pub(crate) fn call(&self, (caller, callee): Pair) -> Result<LiveCall> {
+        let login = callee.login.clone();
+        let call = self.wait(between(caller, callee, offers()));
+        call.with_context(|| format!("the call to {login} did not come about"))
+    }
+
+    /// Waits for what opens no socket.
+    pub(crate) fn wait<T>(&self, what: impl Future<Output = T>) -> T {
+        self.callers.block_on(what)
+    }
+}
+
+impl Calls {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Lets both sides of one more speak.
+    ///
+    /// # Errors
+    /// If media does not begin.
+    pub(crate) fn add(&mut self, terminals: &Terminals, call: LiveCall) -> Result<()> {
+        let Terminals { callers, callees } = terminals;
+        let LiveCall { caller, callee } = call;
+        let caller = callers.spawn(async { Side::speak(caller) });
+        let callee = callees.spawn(async { Side::speak(callee) });
+        let sides = [callers.block_on(caller)??, callees.block_on(callee)??];
+        self.0.push(Call { sides });
         Ok(())
     }
 
     fn sides(&self) -> impl Iterator<Item = &Side> {
-        self.calls.iter().flat_map(|call| &call.sides)
+        self.0.iter().flat_map(|call| &call.sides)
     }
 
-    /// Whether everybody has been heard within the last `within`.
-    pub(crate) fn all_heard(&self, within: Duration) -> bool {
-        let lately = |side: &Side| side.book.last().is_some_and(|at| at.elapsed() < within);
-        self.sides().all(lately)
+    /// Whether everybody has been heard within the last `within`, has a connection to control and
+    /// two relays that answer.
+    pub(crate) fn are_well(&self, within: Duration) -> bool {
+        self.sides().all(|side| {
+            let heard = side.book.last().is_some_and(|at| at.elapsed() < within);
+            heard && side.diary().away_since.is_none() && side.relays_that_answer() == PATHS
+        })
     }
 
-    /// Whether every session has its connection.
-    pub(crate) fn all_connected(&self) -> bool {
-        self.sides().all(|side| side.diary().away_since.is_none())
+    /// The relay over which one side of call `nth` sends, if it is known.
+    pub(crate) fn relay_of(&self, nth: usize) -> Option<SocketAddr> {
+        self.0.get(nth)?.sides.iter().find_map(Side::relay)
     }
 
     /// Forgets what was heard and gone through.
@@ -108,16 +157,23 @@ impl Calls {
     pub(crate) fn effect(&self, fault: Instant) -> Effect {
         let until = now();
         let mut effect = Effect::default();
-        for call in &self.calls {
+        for call in &self.0 {
             let mut over = false;
             for side in &call.sides {
                 let diary = side.diary();
                 over |= diary.over.is_some();
-                effect.back.extend(diary.back_at.map(|at| at.saturating_duration_since(fault)));
+                if let Some(back_at) = diary.back_at {
+                    let back = back_at.saturating_duration_since(fault);
+                    if back > SLOW {
+                        eprintln!("back after {} ms: {}", back.as_millis(), diary.whys.join("; "));
+                    }
+                    effect.back.push(back);
+                }
                 match noticed(&side.book.take(), until) {
                     Some(Noticed { gap, lost }) => {
                         effect.gaps.push(gap);
                         effect.lost += lost;
+                        effect.lost_most = effect.lost_most.max(lost);
                     }
                     None => over = true,
                 }
@@ -127,15 +183,24 @@ impl Calls {
         effect
     }
 
+    /// How they are, for whoever waits for them in vain.
+    pub(crate) fn how_they_are(&self) -> String {
+        let away = self.sides().filter(|side| side.diary().away_since.is_some()).count();
+        let paths: Vec<usize> = self.sides().map(Side::relays_that_answer).collect();
+        let heard = |side: &Side| side.book.last().map(|at| at.elapsed().as_millis());
+        let heard: Vec<_> = self.sides().map(heard).collect();
+        format!("{away} sessions away; relays that answer: {paths:?}; heard {heard:?} ms ago")
+    }
+
     /// Why calls are over, one sentence each.
     pub(crate) fn why_over(&self) -> Vec<String> {
         self.sides().filter_map(|side| side.diary().over).collect()
     }
 
     /// Hangs everything up.
-    pub(crate) fn end(self) {
-        let Self { callers, callees, calls } = self;
-        for call in calls {
+    pub(crate) fn end(self, terminals: &Terminals) {
+        let Terminals { callers, callees } = terminals;
+        for call in self.0 {
             let [caller, callee] = call.sides;
             let caller = callers.spawn(caller.end());
             let callee = callees.spawn(callee.end());
@@ -144,11 +209,4 @@ impl Calls {
             let _gone = callees.block_on(callee);
         }
     }
-}
-
-/// A runtime whose threads, and so the sockets they open, are in `network`.
-fn runtime(network: &Network) -> Result<Runtime> {
-    let built =
-        network.inside(|| Builder::new_multi_thread().worker_threads(1).enable_all().build());
-    built?.with_context(|| format!("nothing can run in {}", network.name()))
 }

@@ -1,20 +1,16 @@
-//! One terminal of a call: answers or calls, speaks, listens, and notes what becomes of its
-//! session.
+//! One side of a call: speaks, listens, and notes what becomes of its session.
 
 use super::speech::{Book, Speech};
 use crate::clock::now;
-use anyhow::{Context, Result, bail};
-use core::time::Duration;
+use anyhow::Result;
+use core::net::SocketAddr;
+use kakehashi_loadgen::signed_in;
 use kakehashi_terminal::media::{CallMedia, CallOptions, Feed, MediaInput, MediaOutput};
-use kakehashi_terminal::{Event, Events, Settings, Terminal};
+use kakehashi_terminal::{Event, Events, Terminal};
 use kakehashi_wire::id::CallId;
-use kakehashi_wire::media::{Codec, StreamKind};
+use kakehashi_wire::media::{Codec, StreamKind, StreamOffer};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-use tokio::time::timeout;
-
-/// How long a sign-in, or the set-up of a call, may take.
-const STEP: Duration = Duration::from_secs(30);
 
 /// What a side has gone through.
 #[derive(Clone, Default)]
@@ -23,87 +19,61 @@ pub(crate) struct Diary {
     pub(crate) away_since: Option<Instant>,
     /// When its session had its connection back last.
     pub(crate) back_at: Option<Instant>,
+    /// What went wrong until then.
+    pub(crate) whys: Vec<String>,
     /// Why its call, or its session, is over.
     pub(crate) over: Option<String>,
 }
 
 /// A terminal in a call.
 pub(crate) struct Side {
-    /// Its session.
-    pub(crate) terminal: Terminal,
     /// What it has heard.
     pub(crate) book: Book,
+    terminal: Terminal,
+    media: Arc<CallMedia>,
     diary: Arc<Mutex<Diary>>,
     call: CallId,
 }
 
-/// A terminal that has signed in.
-pub(crate) struct SignedIn {
-    terminal: Terminal,
-    events: Events,
-    login: String,
-}
-
-impl SignedIn {
-    /// Signs in.
+impl Side {
+    /// Begins to speak and to listen.
     ///
     /// # Errors
-    /// If that takes longer than 30 s.
-    pub(crate) async fn start(settings: Settings) -> Result<Self> {
-        let login = settings.login.clone();
-        let (terminal, mut events) = Terminal::start(settings)?;
-        let wanted = |event: &Event| matches!(event, Event::SignedIn(_));
-        until(&mut events, wanted).await.with_context(|| format!("{login} did not sign in"))?;
-        Ok(Self { terminal, events, login })
-    }
-
-    /// Calls `login`.
-    ///
-    /// # Errors
-    /// If the call does not come about.
-    pub(crate) async fn call(self, login: &str) -> Result<Side> {
-        self.terminal.invite(login, vec![voice().offer()]).await?;
-        self.speak().await
-    }
-
-    /// Answers whoever calls.
-    ///
-    /// # Errors
-    /// If nobody does, or the call does not come about.
-    pub(crate) async fn answer(mut self) -> Result<Side> {
-        let wanted = |event: &Event| matches!(event, Event::Incoming(_));
-        let Event::Incoming(incoming) = until(&mut self.events, wanted).await? else {
-            bail!("somebody else was told of the call");
-        };
-        self.terminal.accept(incoming.call, vec![voice().offer()]).await?;
-        self.speak().await
-    }
-
-    async fn speak(mut self) -> Result<Side> {
-        let wanted = |event: &Event| matches!(event, Event::Ready(_));
-        let Event::Ready(ready) = until(&mut self.events, wanted).await? else {
-            bail!("the call is not ready");
-        };
+    /// If it has no socket.
+    pub(crate) fn speak(side: signed_in::Side) -> Result<Self> {
+        let signed_in::Side { terminal, events, ready, login } = side;
         let book = Book::default();
         let output = MediaOutput { sinks: Some(Box::new(book.clone())), plain: Vec::new() };
         let call = ready.call;
         let media = CallMedia::start(&ready, vec![voice()], output, CallOptions::default())?;
+        let media = Arc::new(media);
         let diary: Arc<Mutex<Diary>> = Arc::default();
-        tokio::spawn(follow(self.events, (call, media), self.login, Arc::clone(&diary)));
-        Ok(Side { terminal: self.terminal, book, diary, call })
+        let followed = (call, Arc::clone(&media));
+        tokio::spawn(follow(events, followed, login, Arc::clone(&diary)));
+        Ok(Self { book, terminal, media, diary, call })
     }
-}
 
-impl Side {
     /// What it has gone through so far.
     pub(crate) fn diary(&self) -> Diary {
         open(&self.diary).clone()
+    }
+
+    /// The relay it sends over, if one answers.
+    pub(crate) fn relay(&self) -> Option<SocketAddr> {
+        let paths = self.media.snapshot().paths;
+        paths.iter().find(|path| path.active)?.address.parse().ok()
+    }
+
+    /// How many relays of its call answer it.
+    pub(crate) fn relays_that_answer(&self) -> usize {
+        self.media.snapshot().paths.iter().filter(|path| path.usable).count()
     }
 
     /// Forgets what it has gone through, if its session and call go on.
     pub(crate) fn turn_page(&self) {
         let mut diary = open(&self.diary);
         diary.back_at = None;
+        diary.whys.clear();
     }
 
     /// Hangs up and signs out.
@@ -112,6 +82,11 @@ impl Side {
         let _over = self.terminal.hang_up(self.call).await;
         let _out = self.terminal.sign_out().await;
     }
+}
+
+/// What a side offers to send.
+pub(crate) fn offers() -> Vec<StreamOffer> {
+    vec![voice().offer()]
 }
 
 fn voice() -> MediaInput {
@@ -126,25 +101,10 @@ fn open(diary: &Mutex<Diary>) -> MutexGuard<'_, Diary> {
     diary.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn until(events: &mut Events, wanted: impl Fn(&Event) -> bool) -> Result<Event> {
-    let look = async {
-        while let Some(event) = events.next().await {
-            match event {
-                Event::Ended { reason, .. } => bail!("the call ended: {reason:?}"),
-                Event::SessionEnded { why } => bail!("the session ended: {why:?}"),
-                event if wanted(&event) => return Ok(event),
-                _ => {}
-            }
-        }
-        bail!("the session is over")
-    };
-    timeout(STEP, look).await.with_context(|| format!("not within {STEP:?}"))?
-}
-
 /// Does what control says of the call, as an application does, and writes the diary.
 async fn follow(
     mut events: Events,
-    (call, media): (CallId, CallMedia),
+    (call, media): (CallId, Arc<CallMedia>),
     login: String,
     diary: Arc<Mutex<Diary>>,
 ) {
@@ -156,8 +116,9 @@ async fn follow(
             Event::PathRenewed(renewed) => media.renew_path(renewed.leg, renewed.epoch),
             Event::PathsChanged(changed) if changed.call == call => media.change_paths(changed),
             Event::Members(members) if members.call == call => media.members(members, &login),
-            Event::Reconnecting { .. } => {
+            Event::Reconnecting { why, .. } => {
                 diary.away_since.get_or_insert(at);
+                diary.whys.push(why.to_string());
             }
             Event::Resumed => {
                 diary.away_since = None;
