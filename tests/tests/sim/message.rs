@@ -9,7 +9,6 @@ use kakehashi_wire::relay::{FromRelay, ToRelay};
 use kakehashi_wire::terminal::{Refusal, SessionEnd, ToTerminal};
 
 /// What is said over a connection.
-#[expect(clippy::large_enum_variant, reason = "few are under way at a time")]
 pub(crate) enum Message {
     ToRelay(ToRelay),
     FromRelay(FromRelay),
@@ -35,7 +34,6 @@ pub(crate) enum FromTerminal {
 }
 
 /// What a terminal hears.
-#[expect(clippy::large_enum_variant, reason = "few are under way at a time")]
 pub(crate) enum Told {
     /// It is let in, and this is its token.
     Token(Token),
@@ -65,7 +63,6 @@ pub(crate) enum FromNode {
 }
 
 /// What the lead says to a node.
-#[expect(clippy::large_enum_variant, reason = "few are under way at a time")]
 pub(crate) enum ToNode {
     Beat(Term),
     Verdict(SessionId, Option<Rejection>),

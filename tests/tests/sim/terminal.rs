@@ -253,10 +253,8 @@ impl World {
                 here.known.renewed(&renewed);
                 self.renew(terminal, &renewed);
             }
-            ToTerminal::PathsChanged(changed) => {
-                if here.known.paths_changed(&changed) {
-                    self.change_paths(terminal, &changed);
-                }
+            ToTerminal::PathsChanged(changed) if here.known.paths_changed(&changed) => {
+                self.change_paths(terminal, &changed);
             }
             ToTerminal::Members(members) => self.members(terminal, members),
             ToTerminal::Merged(merged) => {

@@ -293,10 +293,10 @@ impl World {
             Event::CoreTick(core) => self.core_tick(core),
             Event::Input(core, input) => self.input(core, *input, None),
             Event::ToCore(core, said) => self.own_asks(core, *said),
-            Event::ToSwitch((node, _, term), said) => {
-                if self.nodes[node].switch.route == Some(super::switch::Route::Own(term)) {
-                    self.switch_hears(node, *said);
-                }
+            Event::ToSwitch((node, _, term), said)
+                if self.nodes[node].switch.route == Some(super::switch::Route::Own(term)) =>
+            {
+                self.switch_hears(node, *said);
             }
             Event::Write(core, call, job) => self.write(core, call, *job),
             Event::Saved(core, call, answer) => {
