@@ -45,7 +45,7 @@ fn run(folder: &Path) -> BTreeMap<String, Value> {
     let output = Command::new(program("kakehashi-sites"))
         .arg("drill")
         .args(DRILLS)
-        .args(["--runs", "1", "--quorum-lost-for", "6s", "--calls", &CALLS.to_string()])
+        .args(["--runs", "1", "--quorum-lost-for", "15s", "--calls", &CALLS.to_string()])
         .arg("--data")
         .arg(folder.join("sites"))
         .arg("--report")

@@ -49,7 +49,8 @@ pub async fn read(store: &SharedStore) -> Result<Option<Lead>, StoreError> {
 /// store's layout.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] if the record is another by now, and others if the store does not answer.
+/// [`StoreError::Conflict`] if the record is another by now, and others if the store does not
+/// answer.
 pub async fn claim(
     store: &SharedStore,
     (node, life): (NodeName, u64),

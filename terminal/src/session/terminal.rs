@@ -118,7 +118,7 @@ pub enum Event {
     /// [`change_paths`](crate::media::CallMedia::change_paths).
     PathsChanged(PathsChanged),
     /// Who is in a call and how, at each change: hand what comes of it to the call's
-    /// [`pause`](crate::media::CallMedia::pause).
+    /// [`members`](crate::media::CallMedia::members).
     Members(Members),
     /// Somebody whom this terminal wanted in a call did not come; the call goes on.
     AddFailed(AddFailed),

@@ -1,5 +1,5 @@
-//! What goes wrong: processes die and stand still, ways are cut, datagrams are lost, the store loses
-//! its majority, clocks on walls jump. Everything ends before the end of a run.
+//! What goes wrong: processes die and stand still, ways are cut, datagrams are lost, the store
+//! loses its majority, clocks on walls jump. Everything ends before the end of a run.
 
 use super::chance::{MS, SECOND};
 use super::net::SITES;

@@ -1,6 +1,6 @@
 //! Faults that are put into a run on purpose, to see that the simulator finds them. Each
-//! gets runs in which what it needs goes wrong often. Not among them, since 40 seeds did not show it:
-//! a relay that starts again and says that it is in the life of before.
+//! gets runs in which what it needs goes wrong often. Not among them, since 40 seeds did not
+//! show it: a relay that starts again and says that it is in the life of before.
 
 use super::faults::Kind;
 
