@@ -5,7 +5,8 @@
 //! placement and plans; the election, the record of the lead and its fence; live calls as they are
 //! kept and taken up; a relay's terms, legs and packet path; a terminal's memory of its calls, its
 //! engines with their movers, and all of SRTP between them. What is simulated is what lies
-//! between them: time, the network, the store's members, processes, and the thin shells that carry messages.
+//! between them: time, the network, the store's members, processes, and the thin shells that
+//! carry messages.
 //!
 //! `KAKEHASHI_SIM_SEEDS` says how many seeds are run and `KAKEHASHI_SIM_FIRST` with which one to
 //! begin; a seed that breaks a promise is printed, and is run alone with
