@@ -269,6 +269,15 @@ fn one_of_many(leg: u64) -> InstallLeg {
 /// Bytes of memory for each leg, keys and replay windows of two streams included.
 const LEG_BYTES_MAX: i64 = 2_048;
 
+/// The same where the processor has no AVX-512: the keys of the libraries' ciphers are larger than
+/// those of ours, which needs it.
+const LEG_BYTES_MAX_NARROW: i64 = 2_560;
+
+fn leg_bytes_max() -> i64 {
+    let is_wide = is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl");
+    if is_wide { LEG_BYTES_MAX } else { LEG_BYTES_MAX_NARROW }
+}
+
 #[test]
 fn a_hundred_thousand_legs_are_held_and_found_in_bounded_memory() {
     let identity = Identity { relay: RelayId(1), incarnation: Incarnation(1) };
@@ -300,7 +309,7 @@ fn a_hundred_thousand_legs_are_held_and_found_in_bounded_memory() {
             assert_eq!((others.next(), others.next()), (Some(LegId(n ^ 1)), None));
         }
         let per_leg = (LIVE.get() - before - fixed) / MANY as i64;
-        assert!(per_leg <= LEG_BYTES_MAX, "{per_leg} bytes a leg");
+        assert!(per_leg <= leg_bytes_max(), "{per_leg} bytes a leg");
         *held = per_leg;
         for n in 0..MANY {
             let (leg, generation) = (LegId(n * 77_773 % MANY), Generation(generation + 1));
