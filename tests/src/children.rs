@@ -1,8 +1,46 @@
-//! What a test needs of the programs it starts: their lines as they come, with a deadline.
+//! What a test needs of the programs it starts: their end with the test's at the latest, and their
+//! lines as they come, with a deadline.
 
 use std::io::{BufRead, BufReader, Read};
+use std::ops::{Deref, DerefMut};
+use std::process::{Child, Command};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
+
+/// A program that is killed when dropped: however a test ends, it leaves none behind.
+pub struct Program(Child);
+
+impl Program {
+    /// Starts it.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start(command: &mut Command) -> Self {
+        let started = command.spawn();
+        Self(started.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}")))
+    }
+}
+
+impl Deref for Program {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Program {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ended = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
 
 /// The lines a program has printed, collected by a thread.
 #[derive(Clone)]

@@ -1,6 +1,7 @@
 //! GStreamer as a partner: pipelines as processes of their own.
 
-use std::process::{Child, Command, Stdio};
+use crate::children::Program;
+use std::process::{Command, Stdio};
 
 /// Elements the tests' pipelines are made of, beside those every GStreamer has.
 const ELEMENTS: [&str; 6] = ["srtpenc", "srtpdec", "vp8enc", "opusenc", "opusdec", "timeoverlay"];
@@ -25,20 +26,17 @@ pub fn require() {
 ///
 /// # Panics
 /// If `gst-launch-1.0` cannot be started.
-pub fn pipeline(description: &str) -> Child {
-    Command::new("gst-launch-1.0")
-        .args(["-q", "-e"])
-        .args(description.split_whitespace())
-        .stdin(Stdio::null())
-        .spawn()
-        .expect("gst-launch-1.0 starts")
+pub fn pipeline(description: &str) -> Program {
+    let mut command = Command::new("gst-launch-1.0");
+    command.args(["-q", "-e"]).args(description.split_whitespace()).stdin(Stdio::null());
+    Program::start(&mut command)
 }
 
 /// Ends a pipeline so that it writes out what it has.
 ///
 /// # Panics
 /// If it cannot be told to.
-pub fn interrupt(mut pipeline: Child) {
+pub fn interrupt(mut pipeline: Program) {
     let pid = pipeline.id().to_string();
     let told = Command::new("kill").args(["-INT", &pid]).status();
     assert!(told.is_ok_and(|status| status.success()), "the pipeline runs");

@@ -1,9 +1,9 @@
 //! The terminal program as somebody uses it who types commands.
 
-use crate::children::{Lines, pause};
+use crate::children::{Lines, Program, pause};
 use crate::platform::{Account, Platform};
 use std::io::Write as _;
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{ChildStdin, Stdio};
 use std::time::Duration;
 
 /// How long anything may take that is waited for; generous, for loaded machines.
@@ -14,7 +14,7 @@ const STEP: Duration = Duration::from_millis(20);
 
 /// A running program, its standard input and what it says.
 pub struct Typed {
-    program: Child,
+    program: Program,
     keys: ChildStdin,
     said: Lines,
 }
@@ -24,7 +24,7 @@ impl Typed {
     pub fn start(platform: &Platform, account: &Account, arguments: &[&str]) -> Self {
         let mut command = platform.terminal(account);
         command.arg("--json").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut program = command.spawn().expect("the program is built");
+        let mut program = Program::start(&mut command);
         let keys = program.stdin.take().expect("piped");
         let said = Lines::of(program.stdout.take().expect("piped"));
         said.until(r#""event":"presence""#, SOON);

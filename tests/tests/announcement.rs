@@ -5,12 +5,12 @@
 
 use kakehashi_terminal::files::ogg::OpusReader;
 use kakehashi_terminal::samples::REPLY_OPUS;
-use kakehashi_tests::children::Lines;
+use kakehashi_tests::children::{Lines, Program};
 use kakehashi_tests::platform::{Account, Platform, TENANT};
 use kakehashi_wire::rtp::{RtpView, Ssrc};
 use std::io::{Read, Write as _};
 use std::net::UdpSocket;
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{ChildStdin, Stdio};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -18,10 +18,14 @@ const SOON: Duration = Duration::from_secs(30);
 /// What a second of it has: 20 ms a packet.
 const SECOND: usize = 50;
 
-fn start(platform: &Platform, account: &Account, arguments: &[&str]) -> (Child, ChildStdin, Lines) {
+fn start(
+    platform: &Platform,
+    account: &Account,
+    arguments: &[&str],
+) -> (Program, ChildStdin, Lines) {
     let mut command = platform.terminal(account);
     command.arg("--json").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut program = command.spawn().unwrap();
+    let mut program = Program::start(&mut command);
     let keys = program.stdin.take().unwrap();
     let said = Lines::of(program.stdout.take().unwrap());
     (program, keys, said)

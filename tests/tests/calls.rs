@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
-use kakehashi_tests::children::Lines;
+use kakehashi_tests::children::{Lines, Program};
 use kakehashi_tests::platform::{Account, Platform};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -17,7 +17,7 @@ fn sample(name: &str) -> PathBuf {
 
 /// A terminal that waits, once it has signed in.
 struct Waiting {
-    child: Child,
+    _program: Program,
     lines: Lines,
 }
 
@@ -25,17 +25,10 @@ impl Waiting {
     fn start(platform: &Platform, account: &Account, arguments: &[&str]) -> Self {
         let mut command = platform.terminal(account);
         command.args(["--json", "wait"]).args(arguments);
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let lines = Lines::of(child.stdout.take().unwrap());
+        let mut program = Program::start(command.stdout(Stdio::piped()));
+        let lines = Lines::of(program.stdout.take().unwrap());
         lines.until("\"signed_in\"", SOON);
-        Self { child, lines }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        Self { _program: program, lines }
     }
 }
 
@@ -139,13 +132,11 @@ fn another_device_of_an_account_signs_in_beside_the_first() {
     let _first = Waiting::start(&platform, &concierge, &[]);
     let mut second = platform.terminal(&concierge);
     second.args(["--device", "77", "--json", "wait"]).stdout(Stdio::piped());
-    let mut second = second.spawn().unwrap();
+    let mut second = Program::start(&mut second);
     let lines = Lines::of(second.stdout.take().unwrap());
     lines.until("signed_in", SOON);
     let sessions = platform.run_well(&["sessions"]);
     let held = sessions.lines().filter(|line| line.contains("concierge-1")).count();
-    let _ = second.kill();
-    let _ = second.wait();
     assert_eq!(held, 2, "{sessions}");
 }
 

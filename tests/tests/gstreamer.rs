@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
 use kakehashi_loadgen::signed_in;
-use kakehashi_tests::children::pause;
+use kakehashi_tests::children::{Program, pause};
 use kakehashi_tests::forwarder::Forwarder;
 use kakehashi_tests::gstreamer::{self, pipeline};
 use kakehashi_tests::platform::{Platform, key_and_salt};
@@ -14,7 +14,6 @@ use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
-use std::process::Child;
 use std::time::Duration;
 
 const VIDEO_FRAMES: usize = 120;
@@ -114,7 +113,7 @@ fn sealed(key: &MasterKey, port: u16) -> String {
     )
 }
 
-fn film(key: &MasterKey, stream: StreamPlan, port: u16, copy: &Path) -> Child {
+fn film(key: &MasterKey, stream: StreamPlan, port: u16, copy: &Path) -> Program {
     pipeline(&format!(
         "videotestsrc is-live=true num-buffers={VIDEO_FRAMES} pattern=ball ! \
          video/x-raw,width={WIDTH},height={HEIGHT},framerate=30/1 ! timeoverlay ! \
@@ -129,7 +128,7 @@ fn film(key: &MasterKey, stream: StreamPlan, port: u16, copy: &Path) -> Child {
     ))
 }
 
-fn talk(key: &MasterKey, stream: StreamPlan, port: u16, frames: usize, copy: &Path) -> Child {
+fn talk(key: &MasterKey, stream: StreamPlan, port: u16, frames: usize, copy: &Path) -> Program {
     pipeline(&format!(
         "audiotestsrc is-live=true num-buffers={frames} samplesperbuffer=960 ! \
          audio/x-raw,rate=48000,channels=1 ! opusenc ! tee name=t \
@@ -145,7 +144,7 @@ fn talk(key: &MasterKey, stream: StreamPlan, port: u16, frames: usize, copy: &Pa
 }
 
 /// Opens what arrives at `port` with `key` and writes what `depay` makes of it to `copy`.
-fn listen(key: &MasterKey, stream: StreamPlan, port: u16, depay: &str, copy: &Path) -> Child {
+fn listen(key: &MasterKey, stream: StreamPlan, port: u16, depay: &str, copy: &Path) -> Program {
     let (media, encoding) = match stream.codec {
         Codec::Opus => ("audio", "OPUS"),
         Codec::Vp8 => ("video", "VP8"),
@@ -179,6 +178,6 @@ fn wait_until(what: &str, reached: impl Fn() -> bool) {
     panic!("waited 30 s in vain until {what}");
 }
 
-fn finish(mut pipeline: Child) {
+fn finish(mut pipeline: Program) {
     assert!(pipeline.wait().unwrap().success(), "a sending pipeline failed");
 }

@@ -7,6 +7,7 @@ use kakehashi_loadgen::signed_in::voice_and_camera;
 use kakehashi_terminal::files::ogg::OpusReader;
 use kakehashi_terminal::samples;
 use kakehashi_terminal::{Event, Events, Terminal};
+use kakehashi_tests::children::{Lines, Program};
 use kakehashi_tests::platform::{Platform, key_and_salt};
 use kakehashi_tests::python::script;
 use kakehashi_wire::terminal::CallReady;
@@ -34,7 +35,8 @@ async fn libsrtp_and_our_terminal_understand_each_other() {
     let mut caller = platform.terminal(&store);
     caller.args(["--json", "call", "concierge-1", "--audio"]).arg(&speech);
     caller.arg("--record").arg(&recordings);
-    let caller = caller.stdout(Stdio::piped()).spawn().unwrap();
+    let mut caller = Program::start(caller.stdout(Stdio::piped()));
+    let said = Lines::of(caller.stdout.take().unwrap());
 
     let call = wait_for(&mut events, |event| match event {
         Event::Incoming(incoming) => Some(incoming.call),
@@ -54,10 +56,9 @@ async fn libsrtp_and_our_terminal_understand_each_other() {
     let heard = tokio::task::spawn_blocking(move || play(&task)).await.unwrap();
     // The caller hangs up when its file has ended, and may have done so by now.
     let _ = terminal.hang_up(call).await;
-    let output = tokio::task::spawn_blocking(move || caller.wait_with_output()).await.unwrap();
-    let output = output.unwrap();
-    println!("{}", String::from_utf8_lossy(&output.stdout));
-    assert!(output.status.success(), "the terminal did not end well");
+    let ended = tokio::task::spawn_blocking(move || caller.wait()).await.unwrap();
+    println!("{}", said.so_far());
+    assert!(ended.unwrap().success(), "the terminal did not end well");
 
     assert_eq!(heard["rejected"], 0, "libsrtp refused packets of ours");
     let sent = frames(samples::SPEECH_OPUS);

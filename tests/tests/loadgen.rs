@@ -3,11 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
-use kakehashi_tests::children::Lines;
+use kakehashi_tests::children::{Lines, Program};
 use kakehashi_tests::platform::{Platform, free_ports, program};
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Runs the load generator well; gives its report, and its page.
@@ -78,8 +78,8 @@ fn a_file_of_orders_and_its_seed_drive_every_shard_of_a_relay() {
     std::fs::write(&settings, text).unwrap();
     let mut command = Command::new(program("kakehashi-relay"));
     command.arg("--config").arg(&settings).arg("--orders").arg(&orders);
-    let mut relay = Relay(command.stderr(Stdio::piped()).spawn().unwrap());
-    let log = Lines::of(relay.0.stderr.take().unwrap());
+    let mut relay = Program::start(command.stderr(Stdio::piped()));
+    let log = Lines::of(relay.stderr.take().unwrap());
     log.until("orders carried out", Duration::from_secs(60));
 
     let at = format!("127.0.0.1:{port}");
@@ -87,16 +87,6 @@ fn a_file_of_orders_and_its_seed_drive_every_shard_of_a_relay() {
     arguments.extend(shape.split(' '));
     let (report, page) = run(&arguments, folder.path());
     check(&report["steps"][0], &page, 1);
-}
-
-/// A relay that ends with its test.
-struct Relay(Child);
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use kakehashi_terminal::media::CallSummary;
 use kakehashi_terminal::media::summary::PathSummary;
-use kakehashi_tests::children::{Lines, pause};
+use kakehashi_tests::children::{Lines, Program, pause};
 use kakehashi_tests::party::Party;
 use kakehashi_tests::platform::Platform;
 use serde_json::Value;
@@ -35,13 +35,13 @@ fn call_while_the_primary_gets(signal: &str) {
     let sample = ["--json", "--loop", "--audio", "sample:speech"];
     let mut waiting = platform.terminal(&concierge);
     waiting.args(sample).args(["wait", "--calls", "1"]).stdout(Stdio::piped());
-    let mut waiting = waiting.spawn().unwrap();
+    let mut waiting = Program::start(&mut waiting);
     let callee = Lines::of(waiting.stdout.take().unwrap());
     callee.until("\"signed_in\"", SOON);
     let seconds = CALL_SECONDS.to_string();
     let mut calling = platform.terminal(&store);
     calling.args(sample).args(["call", "concierge-1", "--seconds", &seconds]);
-    let mut calling = calling.stdout(Stdio::piped()).spawn().unwrap();
+    let mut calling = Program::start(calling.stdout(Stdio::piped()));
     let caller = Lines::of(calling.stdout.take().unwrap());
     let progress = caller.until("\"flowing\"", SOON);
     let progress: Value = serde_json::from_str(&progress).unwrap();

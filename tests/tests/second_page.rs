@@ -3,13 +3,13 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
-use kakehashi_tests::children::{Lines, pause};
+use kakehashi_tests::children::{Lines, Program, pause};
 use kakehashi_tests::platform::{Account, Platform};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::Write as _;
 use std::net::UdpSocket;
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{ChildStdin, Stdio};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -68,7 +68,7 @@ impl Page {
         let line = self.next(&start).replace("5008", &port.to_string());
         let mut command = platform.terminal(account);
         command.arg("--json").args(line[start.len()..].split(' '));
-        let mut program = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut program = Program::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let keys = program.stdin.take().unwrap();
         let said = Lines::of(program.stdout.take().unwrap());
         said.until(r#""event":"signed_in""#, SOON);
@@ -78,16 +78,9 @@ impl Page {
 
 /// A terminal that runs.
 struct Running {
-    program: Child,
+    program: Program,
     keys: ChildStdin,
     said: Lines,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.program.kill();
-        let _ = self.program.wait();
-    }
 }
 
 /// Packets that come to a player within `time`.

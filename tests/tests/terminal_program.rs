@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
-use kakehashi_tests::children::{Lines, pause};
+use kakehashi_tests::children::{Lines, Program, pause};
 use kakehashi_tests::gstreamer::{self, pipeline};
 use kakehashi_tests::platform::{Platform, program};
 use kakehashi_wire::media::Codec;
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -44,7 +44,7 @@ fn live_pipelines_talk_through_two_terminals() {
     let mut waiting = platform.terminal(&concierge);
     waiting.args(["--rtp-out", &format!("video={video_out}")]);
     waiting.args(["--rtp-out", &format!("audio={audio_out}"), "wait", "--calls", "1"]);
-    let mut waiting = waiting.stdout(Stdio::piped()).spawn().unwrap();
+    let mut waiting = Program::start(waiting.stdout(Stdio::piped()));
     let callee = Lines::of(waiting.stdout.take().unwrap());
     callee.until("Signed in as concierge-1", SOON);
 
@@ -226,7 +226,7 @@ fn free_ports() -> [u16; 4] {
 }
 
 /// A camera at `port`; keeps its frames, and the pictures in them.
-fn film(port: u16, frames: &Path, pictures: &Path) -> Child {
+fn film(port: u16, frames: &Path, pictures: &Path) -> Program {
     pipeline(&format!(
         "videotestsrc is-live=true pattern=ball ! \
          video/x-raw,width={WIDTH},height={HEIGHT},framerate={PICTURES_A_SECOND}/1 ! \
@@ -240,7 +240,7 @@ fn film(port: u16, frames: &Path, pictures: &Path) -> Child {
 }
 
 /// A microphone at `port`, in a wind that never sounds the same; keeps its packets.
-fn talk(port: u16, packets: &Path) -> Child {
+fn talk(port: u16, packets: &Path) -> Program {
     pipeline(&format!(
         "audiotestsrc is-live=true wave=white-noise volume=0.2 samplesperbuffer=960 ! \
          audio/x-raw,rate=48000,channels=1 ! opusenc ! tee name=t \
@@ -251,7 +251,7 @@ fn talk(port: u16, packets: &Path) -> Child {
 }
 
 /// A screen at `port`; keeps its pictures.
-fn watch(port: u16, pictures: &Path) -> Child {
+fn watch(port: u16, pictures: &Path) -> Program {
     pipeline(&format!(
         "udpsrc address=127.0.0.1 port={port} buffer-size=4000000 caps=application/x-rtp,\
          media=video,encoding-name=VP8,payload={payload},clock-rate=90000 ! \
@@ -262,7 +262,7 @@ fn watch(port: u16, pictures: &Path) -> Child {
 }
 
 /// A loudspeaker at `port`; keeps its packets, and the sound in them.
-fn listen(port: u16, packets: &Path, sound: &Path) -> Child {
+fn listen(port: u16, packets: &Path, sound: &Path) -> Program {
     pipeline(&format!(
         "udpsrc address=127.0.0.1 port={port} buffer-size=4000000 caps=application/x-rtp,\
          media=audio,encoding-name=OPUS,payload={payload},clock-rate=48000 ! \

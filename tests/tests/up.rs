@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
-use kakehashi_tests::children::Lines;
+use kakehashi_tests::children::{Lines, Program};
 use kakehashi_tests::platform::{Account, Platform, free_ports, program};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -20,12 +20,13 @@ fn printed_account(printed: &str, login: &str) -> Option<Account> {
     Some(Account { tenant: FIRST_TENANT.to_owned(), login: login.to_owned(), password })
 }
 
-fn wait_for_calls(platform: &Platform, account: &Account) -> (Child, Lines) {
+fn wait_for_calls(platform: &Platform, account: &Account) -> (Program, Lines) {
     let mut terminal = platform.terminal(account);
-    let mut child = terminal.args(["--json", "wait"]).stdout(Stdio::piped()).spawn().unwrap();
-    let lines = Lines::of(child.stdout.take().unwrap());
+    let waiting = terminal.args(["--json", "wait"]).stdout(Stdio::piped());
+    let mut program = Program::start(waiting);
+    let lines = Lines::of(program.stdout.take().unwrap());
     lines.until("\"signed_in\"", SOON);
-    (child, lines)
+    (program, lines)
 }
 
 fn demonstrate(data: &Path) {
@@ -50,10 +51,9 @@ fn first_passwords_are_shown_once_and_work_whatever_came_before() {
     let platform = Platform::start_in(data, 1);
     let printed = platform.printed();
     let store = printed_account(&printed, "store-1").expect("the first start shows passwords");
-    let (mut child, _lines) = wait_for_calls(&platform, &store);
+    let waiting = wait_for_calls(&platform, &store);
     assert!(printed.contains("kakehashi terminal"), "{printed}");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    drop(waiting);
 
     // No file of the platform, logs included, holds the password.
     let found =
@@ -67,11 +67,9 @@ fn first_passwords_are_shown_once_and_work_whatever_came_before() {
 fn a_platform_that_ends_says_farewell() {
     let mut platform = Platform::start(1);
     let store = printed_account(&platform.printed(), "store-1").unwrap();
-    let (mut child, lines) = wait_for_calls(&platform, &store);
+    let (_program, lines) = wait_for_calls(&platform, &store);
     platform.terminate();
     let told = lines.until("reconnecting", SOON);
     assert!(told.contains("shutting down"), "{told}");
     assert!(platform.ended_well());
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
