@@ -6,8 +6,10 @@
 //! connection that has not signed in holds one header and at most one sign-in message.
 
 mod door;
+mod load;
 
 pub use door::*;
+pub use load::*;
 
 pub mod nodes;
 
@@ -223,22 +225,6 @@ pub const BATCHES_FOR_REMOVALS: usize = 1;
 
 /// A relay that leaves a batch unanswered for so long is treated as lost.
 pub const ORDERS_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Over what time a shard's packet rate is smoothed: long enough that a burst of one heartbeat does
-/// not decide, short enough that a call that began is seen before the next hundred are placed.
-pub const LOAD_SMOOTHING: Duration = Duration::from_secs(1);
-
-/// How long the packet rate of a shard that reports nothing new still counts. A shard with legs
-/// counts packets every second, so for longer than this nothing is known of it.
-pub const LOAD_KEPT: Duration = Duration::from_secs(5);
-
-/// Packets a second that a leg is taken to cause, received and sent, until its shard has reported
-/// it: voice at 50 and a camera at 50, both ways.
-pub const LEG_PACKETS_PER_S: u32 = 200;
-
-/// The packet rate below which no shard counts as full: a tenth of what a core forwards at least.
-/// In a fleet that is all but idle, the rate of its one call must not count for a full shard.
-pub const SHARD_PACKETS_PER_S: u32 = 50_000;
 
 /// How long both relays have to install a call's legs before the call is given up.
 pub const LEGS_TIMEOUT: Duration = Duration::from_secs(3);

@@ -303,6 +303,8 @@ pub struct ShardLoad {
     pub packets_sent: u64,
     /// Bytes sent since the process began, UDP payload.
     pub bytes_sent: u64,
+    /// Processor time used since the process began, in microseconds.
+    pub cpu_us: u64,
 }
 
 /// What a relay's counters stand at, summed over its shards.

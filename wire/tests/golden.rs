@@ -325,7 +325,8 @@ fn from_relay() -> Vec<FromRelay> {
         outcome: Outcome::Applied,
         life: Generation(0x30),
     };
-    let load = ShardLoad { legs: 1, packets_received: 2, packets_sent: 3, bytes_sent: 4 };
+    let load =
+        ShardLoad { legs: 1, packets_received: 2, packets_sent: 3, bytes_sent: 4, cpu_us: 5 };
     vec![
         Hello {
             relay: RelayId(7),

@@ -69,7 +69,7 @@ impl Coordinator {
             caller_engaged: self.engaged(session.account),
             callee,
             crossing,
-            relay_ready: choose(&self.fleet.candidates(now.since_start), LEGS).is_some(),
+            relay_ready: choose(&self.candidates(now), LEGS).is_some(),
         }
     }
 

@@ -126,7 +126,7 @@ impl Coordinator {
     }
 
     pub(super) fn has_room_for(&self, members: usize, now: Now) -> bool {
-        choose(&self.fleet.candidates(now.since_start), legs(members)).is_some()
+        choose(&self.candidates(now), legs(members)).is_some()
     }
 
     /// Somebody who was brought in takes the call.

@@ -207,7 +207,7 @@ impl Coordinator {
         let has: Vec<_> = media.seats().map(|seat| seat.relay).collect();
         let legs = u32::try_from(media.legs_at(0).count()).unwrap_or(u32::MAX);
         let carry: Vec<_> = self.fit(media).map(|place| place.seat.relay).collect();
-        let seat = another(&self.fleet.candidates(now.since_start), &has, &carry, legs);
+        let seat = another(&self.candidates(now), &has, &carry, legs);
         let place = seat.and_then(|it| Some((it, self.fleet.address(it.relay, it.shard)?)));
         let Some(place) = place else { return false };
         let Some(call) = self.calls.get_mut(id) else { return false };

@@ -16,6 +16,7 @@ mod lives;
 mod media;
 mod mending;
 mod missed;
+mod placing;
 mod presence;
 mod progress;
 mod queueing;
@@ -44,6 +45,7 @@ use kakehashi_wire::relay::{FromRelay, Hello};
 use kakehashi_wire::terminal::{Done, Presence, Refusal, Refused, SessionEnd, ToTerminal};
 use lives::Keeping;
 use mending::Mending;
+use placing::Placing;
 use std::time::Duration;
 use tenants::Tenants;
 use unsaved::Unsaved;
@@ -176,6 +178,7 @@ pub struct Coordinator {
     wraps: WrapUps,
     unsaved: Unsaved,
     mending: Mending,
+    placing: Placing,
     keeping: Keeping,
     /// The store does not answer: what goes on goes on, and nothing new begins.
     store_hangs: bool,
@@ -201,6 +204,7 @@ impl Coordinator {
             wraps: WrapUps::default(),
             unsaved: Unsaved::default(),
             mending: Mending::default(),
+            placing: Placing::default(),
             keeping: Keeping::default(),
             store_hangs: false,
             out: Vec::new(),
@@ -250,6 +254,7 @@ impl Coordinator {
     /// Does what is due, and hands out all that was decided.
     fn finish(&mut self, now: Now) -> Vec<Output> {
         self.fleet.note_time(now.since_start);
+        self.count_standbys(now);
         self.look_at_detached(now);
         self.look_at_timers(now);
         self.mend_due(now);

@@ -47,7 +47,7 @@ impl Coordinator {
         may_call_desk(&DeskFacts {
             caller_engaged: self.engaged(session.account),
             desk: self.desks.staff(&key, |account| is_there(presences, account)),
-            relay_ready: choose(&self.fleet.candidates(now.since_start), legs(2)).is_some(),
+            relay_ready: choose(&self.candidates(now), legs(2)).is_some(),
         })?;
         self.may_begin()?;
         if !self.calls.has_room() {

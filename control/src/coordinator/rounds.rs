@@ -37,10 +37,10 @@ impl Coordinator {
     /// Draws the keys of whoever is to take part, and wants the legs at the relays; `false` if none
     /// has room.
     pub(super) fn begin_round(&mut self, id: CallId, now: Now) -> bool {
-        let at_relays = self.fresh_round();
+        let (at_relays, candidates) = (self.fresh_round(), self.candidates(now));
         let Some(call) = self.calls.get_mut(id) else { return false };
         let wanted = call.wanted_members();
-        let placement = choose(&self.fleet.candidates(now.since_start), legs(wanted.len()));
+        let placement = choose(&candidates, legs(wanted.len()));
         let members = call.members().iter().enumerate();
         let offers: Vec<_> = members
             .map(|(nth, member)| wanted.contains(&nth).then_some(member.streams.as_slice()))

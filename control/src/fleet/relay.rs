@@ -1,6 +1,6 @@
 //! One relay as control sees it. Pure.
 
-use super::load::PacketRate;
+use super::load::ShardRates;
 use super::{LinkId, Plan, WantedLeg};
 use crate::capacity::LEG_PACKETS_PER_S;
 use crate::placement::Candidate;
@@ -24,7 +24,7 @@ pub struct Relay {
     shards: Vec<ShardOffer>,
     loads: Vec<ShardLoad>,
     /// In the same order.
-    rates: Vec<PacketRate>,
+    rates: Vec<ShardRates>,
     counters: Vec<Counter>,
     pub(super) plan: Plan,
 }
@@ -84,7 +84,7 @@ impl Relay {
     }
 
     pub(super) fn set_loads(&mut self, loads: Vec<ShardLoad>, now: Duration) {
-        self.rates.resize_with(loads.len(), PacketRate::default);
+        self.rates.resize_with(loads.len(), ShardRates::default);
         for (rate, load) in self.rates.iter_mut().zip(&loads) {
             rate.note(load, now);
         }
@@ -149,14 +149,24 @@ impl Relay {
         self.shards.iter().find(|offer| offer.shard == shard).map(|offer| offer.address)
     }
 
+    /// Packets a second over all its shards, as far as is known at `now`.
+    pub(super) fn packets_per_s(&self, now: Duration) -> u32 {
+        let rates = self.rates.iter().map(|rate| rate.packets_per_s(now));
+        rates.fold(0, u32::saturating_add)
+    }
+
     /// Its shards as places for a call at `now`; none while it takes no calls. Its site goes by the
     /// first relay there.
-    pub fn candidates(&self, site: RelayId, now: Duration) -> impl Iterator<Item = Candidate> + '_ {
+    pub(super) fn candidates(
+        &self,
+        site: RelayId,
+        now: Duration,
+    ) -> impl Iterator<Item = Candidate> + '_ {
         let shards = if self.takes_calls() { self.shards.as_slice() } else { &[] };
         shards.iter().enumerate().map(move |(nth, offer)| {
             let wanted = self.plan.legs_on(offer.shard);
             let reported = self.loads.get(nth).map_or(0, |load| load.legs);
-            let measured = self.rates.get(nth).map_or(0, |rate| rate.per_second(now));
+            let rates = self.rates.get(nth).copied().unwrap_or_default();
             let expected = wanted.saturating_sub(reported).saturating_mul(LEG_PACKETS_PER_S);
             Candidate {
                 relay: self.id,
@@ -164,7 +174,9 @@ impl Relay {
                 shard: offer.shard,
                 legs: wanted.max(reported),
                 legs_max: offer.legs_max,
-                packets_per_s: measured.saturating_add(expected),
+                packets_per_s: rates.packets_per_s(now).saturating_add(expected),
+                cpu_permille: rates.cpu_permille(now),
+                reserve_per_s: 0,
             }
         })
     }

@@ -2,7 +2,7 @@
 
 use super::{Generations, LinkId, Relay, Standing, WantedLeg};
 use crate::capacity::{ORDERS_ANSWER_TIMEOUT, RELAYS_MAX};
-use crate::placement::Candidate;
+use crate::placement::{Candidate, Standbys};
 use kakehashi_wire::id::{CallId, Epoch, LegId, RelayId, ShardIndex, Term};
 use kakehashi_wire::media::Address;
 use kakehashi_wire::relay::{FromRelay, Hello, LegStream, Orders, Subscription, ToRelay};
@@ -205,13 +205,21 @@ impl Fleet {
         self.relays.get(&relay).is_some_and(|relay| relay.link().is_some())
     }
 
-    /// Shards that could take a call at `now`.
-    pub fn candidates(&self, now: Duration) -> Vec<Candidate> {
-        let site = |relay: &Relay| {
-            let first = self.relays.values().find(|other| other.site() == relay.site());
-            first.unwrap_or(relay).id()
-        };
-        self.relays.values().flat_map(|relay| relay.candidates(site(relay), now)).collect()
+    /// Shards that could take a call at `now`, and what they are to take over as the calls stand.
+    pub fn candidates(&self, standbys: &Standbys, now: Duration) -> Vec<Candidate> {
+        let relays = self.relays.values();
+        let shards = relays.flat_map(|relay| relay.candidates(self.site_of(relay), now));
+        let mut candidates: Vec<_> = shards.collect();
+        let rate = |relay: RelayId| self.relays.get(&relay).map_or(0, |it| it.packets_per_s(now));
+        let site = |relay: RelayId| self.relays.get(&relay).map_or(relay, |it| self.site_of(it));
+        standbys.reserve(&mut candidates, rate, site);
+        candidates
+    }
+
+    /// A site goes by the first relay there.
+    fn site_of(&self, relay: &Relay) -> RelayId {
+        let first = self.relays.values().find(|other| other.site() == relay.site());
+        first.unwrap_or(relay).id()
     }
 
     /// Where terminals reach a shard.

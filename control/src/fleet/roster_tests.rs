@@ -91,7 +91,7 @@ fn a_relay_that_obeys_a_newer_term_is_ordered_no_more_and_the_others_are() {
         let calls = fleet.heard(LinkId(1), news, Duration::ZERO);
         assert_eq!(calls, [CallId(9)].into(), "whose legs are in other hands");
         assert_eq!((fleet.newer_term(), fleet.newer_term()), (Some(Term(41)), None), "said once");
-        assert_eq!(fleet.candidates(Duration::ZERO).len(), 1);
+        assert_eq!(fleet.candidates(&Standbys::default(), Duration::ZERO).len(), 1);
         assert_eq!(fleet.standing(RelayId(1), [LegId(1)].into_iter()), Together::Refused);
         want(&mut fleet, 1, 3);
         want(&mut fleet, 2, 4);

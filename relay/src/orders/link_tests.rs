@@ -32,7 +32,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-const LOAD: ShardLoad = ShardLoad { legs: 1, packets_received: 2, packets_sent: 3, bytes_sent: 4 };
+const LOAD: ShardLoad =
+    ShardLoad { legs: 1, packets_received: 2, packets_sent: 3, bytes_sent: 4, cpu_us: 5 };
 
 /// A certificate authority, and what it certifies.
 struct Authority {

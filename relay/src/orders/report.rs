@@ -16,6 +16,7 @@ pub struct Published {
     packets_received: AtomicU64,
     packets_sent: AtomicU64,
     bytes_sent: AtomicU64,
+    cpu_us: AtomicU64,
     counters: Vec<(&'static str, AtomicU64)>,
     wrapped: Mutex<Vec<LegStream>>,
 }
@@ -30,6 +31,7 @@ impl Published {
             packets_received: AtomicU64::new(0),
             packets_sent: AtomicU64::new(0),
             bytes_sent: AtomicU64::new(0),
+            cpu_us: AtomicU64::new(0),
             counters: counters.take(COUNTERS_PER_REPORT_MAX).collect(),
             wrapped: Mutex::new(Vec::with_capacity(ROLLOVERS_PER_REPORT_MAX)),
         }
@@ -59,6 +61,7 @@ impl Published {
         self.packets_received.store(load.packets_received, Ordering::Relaxed);
         self.packets_sent.store(load.packets_sent, Ordering::Relaxed);
         self.bytes_sent.store(load.bytes_sent, Ordering::Relaxed);
+        self.cpu_us.store(load.cpu_us, Ordering::Relaxed);
         for ((_, kept), value) in self.counters.iter().zip(counters) {
             kept.store(value, Ordering::Relaxed);
         }
@@ -71,6 +74,7 @@ impl Published {
             packets_received: self.packets_received.load(Ordering::Relaxed),
             packets_sent: self.packets_sent.load(Ordering::Relaxed),
             bytes_sent: self.bytes_sent.load(Ordering::Relaxed),
+            cpu_us: self.cpu_us.load(Ordering::Relaxed),
         }
     }
 
@@ -98,7 +102,7 @@ mod tests {
     use super::*;
 
     const LOAD: ShardLoad =
-        ShardLoad { legs: 3, packets_received: 10, packets_sent: 20, bytes_sent: 3_000 };
+        ShardLoad { legs: 3, packets_received: 10, packets_sent: 20, bytes_sent: 3_000, cpu_us: 9 };
 
     #[test]
     fn figures_of_all_shards_are_summed_by_name() {

@@ -23,6 +23,12 @@ impl Clock {
     }
 }
 
+/// Processor time that the calling thread has used, in the kernel as well.
+pub(crate) fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
 /// A moment of a shard's clock, as fine as the clock is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Moment(pub(crate) Duration);
@@ -36,5 +42,25 @@ impl Moment {
     /// Time from `earlier` to this moment, zero if `earlier` is later.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_works_uses_time_and_one_that_waits_does_not() {
+        let before = thread_time();
+        let mut sum = 0_u64;
+        while thread_time() < before + Duration::from_millis(5) {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+        assert!(sum > 0);
+        let (clock, used) = (Clock::start(), thread_time());
+        let (_keep, never) = std::sync::mpsc::channel::<()>();
+        assert!(never.recv_timeout(Duration::from_millis(300)).is_err());
+        assert!(clock.now().0 >= Duration::from_millis(300));
+        assert!(thread_time() - used < Duration::from_millis(100));
     }
 }

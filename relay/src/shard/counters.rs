@@ -3,6 +3,7 @@
 use crate::io::IoCounters;
 use crate::orders::report::Published;
 use crate::path::verdict::PathCounters;
+use core::time::Duration;
 use kakehashi_wire::relay::ShardLoad;
 
 /// Room for everything a shard counts.
@@ -12,13 +13,19 @@ pub(crate) fn board() -> Published {
     Published::new(IoCounters::NAMES.iter().copied().chain(names))
 }
 
-/// Shows the link what a shard has counted.
-pub(crate) fn publish(board: &Published, legs: usize, io: &IoCounters, path: &PathCounters) {
+/// Shows the link what a shard has counted, and what processor time it has used.
+pub(crate) fn publish(
+    board: &Published,
+    (legs, cpu): (usize, Duration),
+    io: &IoCounters,
+    path: &PathCounters,
+) {
     let load = ShardLoad {
         legs: u32::try_from(legs).unwrap_or(u32::MAX),
         packets_received: io.packets_received,
         packets_sent: io.packets_sent,
         bytes_sent: io.bytes_sent,
+        cpu_us: u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX),
     };
     board.store(load, io.values().chain(path.entries().map(|(_, value)| value)));
 }
@@ -34,12 +41,12 @@ mod tests {
         let io = IoCounters { dropped_truncated: 7, send_oversize: 9, ..IoCounters::default() };
         let path = PathCounters::default();
         let board = board();
-        publish(&board, 3, &io, &path);
+        publish(&board, (3, Duration::from_millis(2)), &io, &path);
         let all: Vec<_> = board.counters().collect();
         assert!(all.contains(&("dropped_truncated", 7)) && all.contains(&("send_oversize", 9)));
         let names: BTreeSet<_> = all.iter().map(|(name, _)| name).collect();
         assert_eq!(names.len(), IoCounters::NAMES.len() + path.entries().count());
         assert!(names.len() <= COUNTERS_PER_REPORT_MAX);
-        assert_eq!(board.load().legs, 3);
+        assert_eq!((board.load().legs, board.load().cpu_us), (3, 2_000));
     }
 }

@@ -126,6 +126,7 @@ impl<Io: PacketIo> Shard<Io> {
             self.legs.sweep(now.tick(), |stream| self.published.tell_wrapped(stream));
         }
         self.io.refresh_counters();
-        counters::publish(&self.published, self.legs.len(), self.io.counters(), &self.path);
+        let used = (self.legs.len(), clock::thread_time());
+        counters::publish(&self.published, used, self.io.counters(), &self.path);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::clock::UnixMs;
+use kakehashi_wire::relay::ShardLoad;
 
 /// Two accounts of tenant 1 in sessions 1 and 2, relays as given, and nothing unread.
 fn two(relays: u32) -> World {
@@ -250,8 +251,12 @@ fn long_calls_keep_their_legs() {
 
 /// The relay's shard reports what it holds and has sent.
 fn beat(world: &mut World, relay: u32, legs: u32, packets_sent: u64) {
-    let load =
-        kakehashi_wire::relay::ShardLoad { legs, packets_received: 0, packets_sent, bytes_sent: 0 };
+    beat_with(world, relay, (legs, packets_sent), 0);
+}
+
+/// The same, and says how much processor time it has used.
+fn beat_with(world: &mut World, relay: u32, (legs, packets_sent): (u32, u64), cpu_us: u64) {
+    let load = ShardLoad { legs, packets_received: 0, packets_sent, bytes_sent: 0, cpu_us };
     let beat = RelayHeartbeat { beat: 1, term: TERM, shards: vec![load] };
     world.input(Input::LinkSaid(LinkId(relay.into()), beat.into()));
 }
@@ -305,4 +310,42 @@ fn a_relay_with_few_but_heavy_calls_is_avoided_while_that_is_known() {
     assert_eq!(placed(&mut world, 5, 6), [2, 1]);
     world.wait(Duration::from_secs(2));
     assert_eq!(placed(&mut world, 7, 8), [1, 2]);
+}
+
+#[test]
+fn new_calls_go_to_a_relay_that_is_added_under_load() {
+    let mut world = two(2);
+    let beats = |world: &mut World, seconds: u64| {
+        // A core each at a third, 20 legs that cost 1,000 packets a second each.
+        let cpu_us = seconds * 330_000;
+        (1..=2).for_each(|relay| beat_with(world, relay, (20, seconds * 20_000), cpu_us));
+    };
+    beats(&mut world, 1);
+    world.wait(Duration::from_secs(1));
+    beats(&mut world, 2);
+    assert_eq!(placed(&mut world, 1, 2), [1, 2]);
+    world.link_up(3);
+    for nth in 0..10 {
+        world.wait(Duration::from_millis(100));
+        let relays = placed(&mut world, 10 + 2 * nth, 11 + 2 * nth);
+        assert_eq!(relays[0], 3, "call {nth}");
+        assert_ne!(relays[1], 3);
+    }
+}
+
+#[test]
+fn a_relay_that_stands_by_for_much_is_kept_free_for_it() {
+    let mut world = two(2);
+    for nth in 0..3 {
+        assert_eq!(placed(&mut world, 10 + 2 * nth, 11 + 2 * nth), [1, 2]);
+    }
+    world.link_up(3);
+    for seconds in 1..=2 {
+        world.wait(Duration::from_secs(1));
+        beat_with(&mut world, 1, (6, seconds * 60_000), seconds * 700_000);
+        beat_with(&mut world, 2, (6, seconds * 20_000), seconds * 300_000);
+        beat_with(&mut world, 3, (6, seconds * 26_000), seconds * 400_000);
+    }
+    // Relay 2 has the least to do, but could not do it for the calls of relay 1 as well.
+    assert_eq!(placed(&mut world, 1, 2), [3, 1]);
 }
