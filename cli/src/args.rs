@@ -1,7 +1,7 @@
 //! What `kakehashi` can be asked to do, and the help that teaches it.
 
 use crate::door::DoorArgs;
-use crate::operate::StoreArgs;
+use crate::operate::{PkiArgs, StoreArgs};
 use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 use kakehashi_control::capacity::LEG_RATE_MAX_KBPS_DEFAULT;
 use kakehashi_control::desks::{Overflow, OverflowChange};
@@ -57,6 +57,7 @@ impl Args {
         let is_asked = !matches!(
             args.command,
             Command::Up(_)
+                | Command::Pki(_)
                 | Command::Control(_)
                 | Command::Relay(RelayArgs { command: None, .. })
                 | Command::Terminal(_)
@@ -93,6 +94,8 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Copies, saves and brings back the store of a node that is stopped.
     Store(StoreArgs),
+    /// Makes the certificates of relays and further nodes on other machines.
+    Pki(PkiArgs),
     /// Runs one control node, as `kakehashi-control` does.
     Control(PartArgs),
     /// Takes a relay out of use, or puts it back; with --config alone runs one, as

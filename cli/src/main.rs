@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Relays(args) => operate::relays(&args),
         Command::Audit(args) => operate::audit(&args),
         Command::Store(args) => operate::store(&args),
+        Command::Pki(args) => operate::pki(&args),
         Command::Control(args) => part::control(&args),
         Command::Relay(args) => relay(&args),
         Command::Terminal(args) => part::terminal(*args),

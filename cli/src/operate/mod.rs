@@ -3,6 +3,7 @@
 mod audit;
 mod calls;
 mod desk;
+mod pki;
 mod policy;
 mod relay;
 mod standing;
@@ -13,6 +14,7 @@ mod time;
 pub(crate) use audit::audit;
 pub(crate) use calls::{call, calls};
 pub(crate) use desk::desk;
+pub(crate) use pki::{PkiArgs, pki};
 pub(crate) use relay::relay;
 pub(crate) use store::{StoreArgs, store};
 

@@ -5,6 +5,7 @@
 mod audit;
 mod desk;
 mod door;
+mod pki;
 mod policy;
 
 use kakehashi_control::config::Config;

@@ -13,7 +13,7 @@ use crate::calls::{Kept, LIVE_VERSION};
 use crate::entropy::Entropy;
 use crate::pki::CellSecret;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
+use aws_lc_rs::hkdf::Prk;
 use kakehashi_wire::id::{CallId, TenantId};
 use zeroize::Zeroizing;
 
@@ -28,8 +28,7 @@ pub struct Sealer {
 impl Sealer {
     /// Seals with keys that come of `secret`.
     pub fn new(secret: &CellSecret, entropy: Entropy) -> Self {
-        let secret = Salt::new(HKDF_SHA256, LABEL).extract(secret.as_bytes());
-        Self { secret, entropy }
+        Self { secret: secret.derived(LABEL), entropy }
     }
 
     /// What the store is to hold of a call; `None` if the library refuses, which it has no reason

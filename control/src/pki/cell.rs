@@ -2,6 +2,7 @@
 
 use super::{PkiError, files};
 use crate::entropy::Entropy;
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
 use std::path::Path;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -18,9 +19,42 @@ impl CellSecret {
         Self(bytes)
     }
 
-    /// The bytes to derive from.
-    pub fn as_bytes(&self) -> &[u8; CELL_SECRET_BYTES] {
-        &self.0
+    /// What keys of one use are derived from (HKDF-SHA256, RFC 5869); `label` names the use.
+    pub(crate) fn derived(&self, label: &[u8]) -> Prk {
+        Salt::new(HKDF_SHA256, label).extract(&self.0)
+    }
+
+    /// The one key of a use.
+    pub fn key_of(&self, label: &'static [u8]) -> Zeroizing<[u8; CELL_SECRET_BYTES]> {
+        let mut key = Zeroizing::new([0; CELL_SECRET_BYTES]);
+        let derived = self.derived(label);
+        derived
+            .expand(&[label], KeyBytes)
+            .and_then(|bytes| bytes.fill(&mut *key))
+            .expect("invariant: as many bytes as HKDF-SHA256 gives");
+        key
+    }
+
+    /// Writes it as `cell.key` has it, for this user only.
+    pub(super) fn write(&self, path: &Path) -> Result<(), PkiError> {
+        let digits = self.0.iter().map(|byte| format!("{byte:02x}"));
+        let text = Zeroizing::new(digits.collect::<String>() + "\n");
+        files::write(path, text.as_bytes(), 0o600)
+    }
+
+    /// What tells this secret from others, and nothing else about it.
+    pub fn fingerprint(&self) -> String {
+        let key = self.key_of(b"kakehashi cell fingerprint");
+        key[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// As long as [`CELL_SECRET_BYTES`].
+struct KeyBytes;
+
+impl KeyType for KeyBytes {
+    fn len(&self) -> usize {
+        CELL_SECRET_BYTES
     }
 }
 
@@ -39,9 +73,7 @@ pub fn open_or_create_cell_secret(
     let exists = path.try_exists();
     if !exists.map_err(|error| PkiError::Io { path: path.clone(), error })? {
         let secret = CellSecret::new(entropy.bytes());
-        let digits = secret.0.iter().map(|byte| format!("{byte:02x}"));
-        let text = Zeroizing::new(digits.collect::<String>() + "\n");
-        files::write(&path, text.as_bytes(), 0o600)?;
+        secret.write(&path)?;
         return Ok(secret);
     }
     let content = files::read_secret(&path, HELP)?;
@@ -76,8 +108,8 @@ mod tests {
         let made = open().unwrap();
         let path = folder.path().join("cell.key");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(open().unwrap().as_bytes(), made.as_bytes());
-        assert_ne!(made.as_bytes(), &[0; CELL_SECRET_BYTES]);
+        assert_eq!(open().unwrap().0, made.0);
+        assert_ne!(made.0, [0; CELL_SECRET_BYTES]);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
         assert!(open().err().unwrap().to_string().contains("every user"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -85,5 +117,18 @@ mod tests {
             fs::write(&path, bad).unwrap();
             assert!(open().err().unwrap().to_string().contains("64 hexadecimal"), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn keys_differ_by_use_and_secret_and_the_fingerprint_is_none_of_them() {
+        let secret = |byte| CellSecret::new([byte; CELL_SECRET_BYTES]);
+        let key = |byte, label| *secret(byte).key_of(label);
+        assert_eq!(key(1, b"a"), key(1, b"a"));
+        assert_ne!(key(1, b"a"), key(1, b"b"));
+        assert_ne!(key(1, b"a"), key(2, b"a"));
+        let fingerprint = secret(1).fingerprint();
+        assert_eq!(fingerprint.len(), 32);
+        assert_eq!(fingerprint, secret(1).fingerprint());
+        assert_ne!(fingerprint, secret(2).fingerprint());
     }
 }

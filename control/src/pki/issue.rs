@@ -28,11 +28,16 @@ const LEAF_LIFE: u64 = 365 * DAY;
 /// Valid from this much before it was made, for terminals whose clock is behind.
 const BEFORE: u64 = 60 * 60;
 
+const NO_KEY: &str = "restore it; have this machine's certificates made where it is (`kakehashi \
+                      pki node`); or move ca.pem away to begin anew (then every terminal and relay \
+                      needs the new ca.pem)";
+
 /// The internal CA, with its folder.
 pub struct Pki {
     folder: PathBuf,
     root: CertificateDer<'static>,
-    issuer: Issuer<'static, KeyPair>,
+    /// None where certificates come from another machine.
+    issuer: Option<Issuer<'static, KeyPair>>,
     entropy: Entropy,
 }
 
@@ -40,7 +45,8 @@ impl Pki {
     /// Opens the CA in `folder`, or makes it.
     ///
     /// The key is written first: a folder with a key and no certificate is a start that was cut
-    /// short, and the certificate is made again from the same key.
+    /// short, and the certificate is made again from the same key. A folder with `ca.pem` and
+    /// `control.pem` alone is one that was given its certificates: nothing is issued there.
     pub fn open_or_create(folder: &Path, now: UnixMs, entropy: Entropy) -> Result<Self, PkiError> {
         files::make_folder(folder)?;
         let (pem, key_path) = (folder.join("ca.pem"), folder.join("ca.key"));
@@ -49,9 +55,11 @@ impl Pki {
         };
         let (has_pem, has_key) = (exists(&pem)?, exists(&key_path)?);
         if has_pem && !has_key {
-            let help = "restore it, or move ca.pem away to begin anew (then every terminal and \
-                        relay needs the new ca.pem)";
-            return Err(PkiError::Missing { path: key_path, help });
+            if !exists(&folder.join("control.pem"))? {
+                return Err(PkiError::Missing { path: key_path, help: NO_KEY });
+            }
+            let root = load_chain(&pem)?.swap_remove(0);
+            return Ok(Self { folder: folder.to_owned(), root, issuer: None, entropy });
         }
         if !has_key {
             write_key(&key_path, &new_key()?)?;
@@ -65,13 +73,25 @@ impl Pki {
         let root = load_chain(&pem)?.swap_remove(0);
         let key_of = KeyMatch { certificate: &root, key: &key };
         key_of.check(&pem, now)?;
-        let issuer = Issuer::from_ca_cert_der(&root, key).map_err(make)?;
+        let issuer = Some(Issuer::from_ca_cert_der(&root, key).map_err(make)?);
         Ok(Self { folder: folder.to_owned(), root, issuer, entropy })
+    }
+
+    /// Whether this machine can issue anything.
+    pub(super) fn may_issue(&self) -> Result<(), PkiError> {
+        let no_key = || PkiError::Missing { path: self.folder.join("ca.key"), help: NO_KEY };
+        self.issuer.as_ref().map(drop).ok_or_else(no_key)
     }
 
     /// The CA's certificate.
     pub fn root(&self) -> &CertificateDer<'static> {
         &self.root
+    }
+
+    /// SHA-256 of the CA's certificate, as other tools print it.
+    pub fn fingerprint(&self) -> String {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.root);
+        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The file that terminals need.
@@ -87,6 +107,15 @@ impl Pki {
     /// The control server's certificate for `names` (host names and IP addresses): the one there,
     /// or a new one if its names differ, it nears its end, or another CA made it.
     pub fn issue_server(&self, names: &[String], now: UnixMs) -> Result<Identity, PkiError> {
+        self.issue_server_in(&self.folder, names, now)
+    }
+
+    pub(super) fn issue_server_in(
+        &self,
+        folder: &Path,
+        names: &[String],
+        now: UnixMs,
+    ) -> Result<Identity, PkiError> {
         let names: Vec<SanType> = names.iter().map(|name| san(name)).collect::<Result<_, _>>()?;
         let first = names.first().ok_or_else(|| PkiError::Name(String::new()))?;
         let common = match first {
@@ -94,44 +123,59 @@ impl Pki {
             SanType::DnsName(name) => name.as_str().to_owned(),
             _ => "control".to_owned(),
         };
-        self.issue("control", &common, names, &[ExtendedKeyUsagePurpose::ServerAuth], now)
+        let server = [ExtendedKeyUsagePurpose::ServerAuth];
+        self.issue(&paths(folder, "control"), &common, names, &server, now)
     }
 
     /// The certificate with which `relay` names itself to control.
     pub fn issue_relay(&self, relay: RelayId, now: UnixMs) -> Result<Identity, PkiError> {
+        self.issue_relay_in(&self.folder, relay, now)
+    }
+
+    pub(super) fn issue_relay_in(
+        &self,
+        folder: &Path,
+        relay: RelayId,
+        now: UnixMs,
+    ) -> Result<Identity, PkiError> {
         let uri = relay_uri(relay);
         let name = SanType::URI(uri.as_str().try_into().map_err(make)?);
-        let file = format!("relay-{}", relay.0);
-        self.issue(&file, &uri, vec![name], &[ExtendedKeyUsagePurpose::ClientAuth], now)
+        let client = [ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(&relay_paths(folder, relay), &uri, vec![name], &client, now)
     }
 
     /// The certificate with which the node of that name names itself to others, whichever dials.
     pub fn issue_node(&self, node: &NodeName, now: UnixMs) -> Result<Identity, PkiError> {
+        self.issue_node_in(&self.folder, node, now)
+    }
+
+    pub(super) fn issue_node_in(
+        &self,
+        folder: &Path,
+        node: &NodeName,
+        now: UnixMs,
+    ) -> Result<Identity, PkiError> {
         let host = node_host(node.as_str());
         let both = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        self.issue("node", &host, vec![san(&host)?], &both, now)
+        self.issue(&paths(folder, "node"), &host, vec![san(&host)?], &both, now)
     }
 
     /// Where the certificate and key of `relay` are.
     pub fn relay_paths(&self, relay: RelayId) -> (PathBuf, PathBuf) {
-        self.paths(&format!("relay-{}", relay.0))
-    }
-
-    fn paths(&self, file: &str) -> (PathBuf, PathBuf) {
-        (self.folder.join(format!("{file}.pem")), self.folder.join(format!("{file}.key")))
+        relay_paths(&self.folder, relay)
     }
 
     fn issue(
         &self,
-        file: &str,
+        (pem, key_path): &(PathBuf, PathBuf),
         common: &str,
         names: Vec<SanType>,
         purposes: &[ExtendedKeyUsagePurpose],
         now: UnixMs,
     ) -> Result<Identity, PkiError> {
-        let (pem, key_path) = self.paths(file);
-        if let Ok(identity) = load_identity(&pem, &key_path)
-            && self.is_good(&identity.chain[0], &names, now)
+        let Some(issuer) = &self.issuer else { return self.issued(pem, key_path, &names, now) };
+        if let Ok(identity) = load_identity(pem, key_path)
+            && self.life(&identity.chain[0], &names, now).is_some_and(Life::is_long)
         {
             return Ok(identity);
         }
@@ -145,30 +189,88 @@ impl Pki {
         params.use_authority_key_identifier_extension = true;
         params.serial_number = Some(serial(&self.entropy));
         set_life(&mut params, now, LEAF_LIFE);
-        let made = params.signed_by(&key, &self.issuer).map_err(make)?;
+        let made = params.signed_by(&key, issuer).map_err(make)?;
         // A crash between the two leaves a pair that does not match, which is made again.
-        write_key(&key_path, &key)?;
-        files::write(&pem, made.pem().as_bytes(), 0o644)?;
-        load_identity(&pem, &key_path)
+        write_key(key_path, &key)?;
+        files::write(pem, made.pem().as_bytes(), 0o644)?;
+        load_identity(pem, key_path)
     }
 
-    /// Whether `certificate` is this CA's, has just `names`, and more than a third of its life.
-    fn is_good(&self, certificate: &CertificateDer<'_>, names: &[SanType], now: UnixMs) -> bool {
-        let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return false };
-        let Ok((_, root)) = X509Certificate::from_der(&self.root) else { return false };
-        let (begin, end) = (parsed.validity().not_before, parsed.validity().not_after);
-        let life = end.timestamp() - begin.timestamp();
-        let left = end.timestamp() - i64::try_from(now.0 / 1000).unwrap_or(i64::MAX);
-        let has = match parsed.subject_alternative_name() {
-            Ok(Some(found)) => &found.value.general_names,
-            _ => return false,
-        };
-        parsed.verify_signature(Some(root.public_key())).is_ok()
-            && begin.timestamp() <= i64::try_from(now.0 / 1000).unwrap_or(i64::MAX)
-            && left > life / 3
-            && has.len() == names.len()
-            && names.iter().all(|name| has.iter().any(|found| same(name, found)))
+    /// What was issued on another machine, if it is good still.
+    fn issued(
+        &self,
+        pem: &Path,
+        key: &Path,
+        names: &[SanType],
+        now: UnixMs,
+    ) -> Result<Identity, PkiError> {
+        const HELP: &str = "the key of the authority is on another machine: make it there with \
+                            `kakehashi pki node` or `kakehashi pki relay`, and copy it here";
+        if !pem.exists() {
+            return Err(PkiError::Missing { path: pem.to_owned(), help: HELP });
+        }
+        let identity = load_identity(pem, key)?;
+        match self.life(&identity.chain[0], names, now) {
+            Some(life) if life.left > 0 => {
+                if !life.is_long() {
+                    let days = life.left / 86_400;
+                    tracing::warn!(path = %pem.display(), days, "a certificate ends: {HELP}");
+                }
+                Ok(identity)
+            }
+            Some(_) => {
+                let what = "has expired".to_owned();
+                Err(PkiError::Bad { path: pem.to_owned(), what, help: HELP })
+            }
+            None => {
+                let what = "is not of this authority, or has other names".to_owned();
+                Err(PkiError::Bad { path: pem.to_owned(), what, help: HELP })
+            }
+        }
     }
+
+    /// How long `certificate` is good; `None` if it is not this CA's, has not just `names`, or is
+    /// not good yet.
+    fn life(
+        &self,
+        certificate: &CertificateDer<'_>,
+        names: &[SanType],
+        now: UnixMs,
+    ) -> Option<Life> {
+        let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+        let (_, root) = X509Certificate::from_der(&self.root).ok()?;
+        let now = i64::try_from(now.0 / 1000).unwrap_or(i64::MAX);
+        let validity = parsed.validity();
+        let (begin, end) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+        let has = &parsed.subject_alternative_name().ok()??.value.general_names;
+        let is_good = parsed.verify_signature(Some(root.public_key())).is_ok()
+            && begin <= now
+            && has.len() == names.len()
+            && names.iter().all(|name| has.iter().any(|found| same(name, found)));
+        is_good.then_some(Life { left: end.saturating_sub(now), whole: end.saturating_sub(begin) })
+    }
+}
+
+/// The life of a certificate, in seconds.
+#[derive(Clone, Copy)]
+struct Life {
+    left: i64,
+    whole: i64,
+}
+
+impl Life {
+    /// Whether more than a third of it is left.
+    fn is_long(self) -> bool {
+        self.left > self.whole / 3
+    }
+}
+
+fn paths(folder: &Path, file: &str) -> (PathBuf, PathBuf) {
+    (folder.join(format!("{file}.pem")), folder.join(format!("{file}.key")))
+}
+
+fn relay_paths(folder: &Path, relay: RelayId) -> (PathBuf, PathBuf) {
+    paths(folder, &format!("relay-{}", relay.0))
 }
 
 fn same(wanted: &SanType, found: &GeneralName<'_>) -> bool {

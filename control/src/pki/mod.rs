@@ -9,10 +9,13 @@
 //!
 //! Files: `ca.pem`, `control.pem`, `node.pem`, `relay-<number>.pem`, and beside each its `.key`,
 //! which only this user can read. `audit.key` signs checkpoints of the audit log, and from
-//! `cell.key` comes what live calls are sealed with in the store.
+//! `cell.key` comes what live calls are sealed with in the store and what resume tokens are made
+//! with. Further nodes and relays of other machines are given theirs ([`Pki::give_node`]); the key
+//! of the CA stays on one machine.
 
 mod cell;
 mod files;
+mod given;
 mod identity;
 mod issue;
 mod signing;

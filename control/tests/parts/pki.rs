@@ -2,8 +2,10 @@
 
 use kakehashi_control::clock::UnixMs;
 use kakehashi_control::entropy::Entropy;
+use kakehashi_control::nodes::NodeName;
 use kakehashi_control::pki::{
-    Identity, Pki, PkiError, load_chain, load_identity, load_key, load_roots, relay_id_of,
+    Identity, Pki, PkiError, load_chain, load_identity, load_key, load_roots,
+    open_or_create_cell_secret, relay_id_of,
 };
 use kakehashi_wire::id::RelayId;
 use rustls::pki_types::ServerName;
@@ -159,6 +161,13 @@ fn a_start_cut_short_goes_on_and_a_lost_key_is_named() {
     let new_roots = load_roots(&pem).unwrap();
     assert!(handshake(&server, &relay, &new_roots, "127.0.0.1").is_ok());
     fs::remove_file(&key).unwrap();
+    // What was issued counts on, and nothing else can be.
+    let keyless = open(folder.path(), now).unwrap();
+    assert_eq!(keyless.issue_server(&names(), now).unwrap().chain, server.chain);
+    let other = keyless.issue_server(&names()[..1], now).err().unwrap().to_string();
+    assert!(other.contains("has other names"), "{other}");
+    assert!(keyless.issue_relay(RelayId(2), now).err().unwrap().to_string().contains("is missing"));
+    fs::remove_file(folder.path().join("control.pem")).unwrap();
     let lost = open(folder.path(), now).err().unwrap().to_string();
     assert!(lost.contains("ca.key is missing: restore it"), "{lost}");
     let other = tempfile::tempdir().unwrap();
@@ -195,4 +204,51 @@ fn an_operators_own_files_are_checked_and_named() {
     assert!(damaged.contains("is damaged"), "{damaged}");
     fs::write(&garbage, vec![0; 2 << 20]).unwrap();
     assert!(load_chain(&garbage).err().unwrap().to_string().contains("larger than"));
+}
+
+#[test]
+fn other_machines_are_given_what_they_need_and_not_the_key_of_the_authority() {
+    let [home, relays, node] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let now = UnixMs::now();
+    let later = |days: u64| UnixMs(now.0 + days * DAY);
+    let pki = open(home.path(), now).unwrap();
+    let secret = open_or_create_cell_secret(home.path(), &Entropy::system()).unwrap();
+    pki.give_relay(RelayId(7), relays.path(), now).unwrap();
+    let name = NodeName::parse("b").unwrap();
+    pki.give_node((&name, &names()), &secret, node.path(), now).unwrap();
+    let files = |folder: &Path| {
+        let entries = fs::read_dir(folder).unwrap();
+        let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
+        let mut files: Vec<_> = entries.map(|entry| name(entry.unwrap())).collect();
+        files.sort();
+        files
+    };
+    assert_eq!(files(relays.path()), ["ca.pem", "relay-7.key", "relay-7.pem"]);
+    let of_node = ["ca.pem", "cell.key", "control.key", "control.pem", "node.key", "node.pem"];
+    assert_eq!(files(node.path()), of_node);
+    // As the node uses them.
+    let given = open(node.path(), later(1)).unwrap();
+    assert_eq!(given.fingerprint(), pki.fingerprint());
+    let same = open_or_create_cell_secret(node.path(), &Entropy::system()).unwrap();
+    assert_eq!(same.fingerprint(), secret.fingerprint());
+    let server = given.issue_server(&names(), later(1)).unwrap();
+    given.issue_node(&name, later(1)).unwrap();
+    let [pem, key] = ["relay-7.pem", "relay-7.key"].map(|file| relays.path().join(file));
+    let relay = load_identity(&pem, &key).unwrap();
+    let roots = given.roots().unwrap();
+    assert_eq!(handshake(&server, &relay, &roots, "127.0.0.1").unwrap(), Some(RelayId(7)));
+    // It takes no other name, gives nothing, and says when it is over.
+    let other = NodeName::parse("c").unwrap();
+    assert!(given.issue_node(&other, now).err().unwrap().to_string().contains("other names"));
+    let gives = given.give_relay(RelayId(8), relays.path(), now).err().unwrap().to_string();
+    assert!(gives.contains("ca.key is missing"), "{gives}");
+    let over = given.issue_server(&names(), later(366)).err().unwrap().to_string();
+    assert!(over.contains("has expired") && over.contains("kakehashi pki node"), "{over}");
+    // Given again when it nears its end, and not before.
+    let chain = || load_chain(&node.path().join("control.pem")).unwrap();
+    let first = chain();
+    pki.give_node((&name, &names()), &secret, node.path(), later(10)).unwrap();
+    assert_eq!(chain(), first);
+    pki.give_node((&name, &names()), &secret, node.path(), later(300)).unwrap();
+    assert_ne!(chain(), first);
 }
