@@ -130,12 +130,6 @@ pub const TOKEN_HOURS_DEFAULT: u32 = 12;
 /// The longest that may be set, in hours: a month.
 pub const TOKEN_HOURS_MOST: u32 = 720;
 
-/// The age at which the key of resume tokens is replaced, when a node starts. The one before it
-/// counts as long again, so that no token ends with it.
-pub const TOKEN_KEY_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
-
-const _: () = assert!(TOKEN_KEY_AGE.as_secs() >= TOKEN_HOURS_MOST as u64 * 3600);
-
 /// Sessions of one account at once: a person's telephone, tablet and desk, a counter with a spare,
 /// and no more than a ringing call can tell in one turn.
 pub const SESSIONS_PER_ACCOUNT_MAX: usize = 8;
@@ -225,6 +219,10 @@ pub const BATCHES_FOR_REMOVALS: usize = 1;
 
 /// A relay that leaves a batch unanswered for so long is treated as lost.
 pub const ORDERS_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a call that was taken waits for a first relay when a core has just begun: relays notice
+/// a lost node within three seconds unless the settings say more, and dial the next at once.
+pub const RELAYS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long both relays have to install a call's legs before the call is given up.
 pub const LEGS_TIMEOUT: Duration = Duration::from_secs(3);
@@ -451,7 +449,7 @@ pub const DEVICE_SEEN_EVERY: Duration = Duration::from_secs(24 * 3600);
 pub const GUESS_CELLS: usize = 1 << 14;
 
 /// Rows of counters; with [`GUESS_CELLS`], five kinds of limits hold 7.5 MiB whatever happens.
-pub const GUESS_ROWS: usize = 4;
+pub const GUESS_ROWS: usize = kakehashi_wire::limits::GUESS_ROWS;
 
 // ---- desks ----
 

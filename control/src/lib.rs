@@ -19,6 +19,7 @@ pub mod clock;
 pub mod config;
 pub mod coordinator;
 pub mod desks;
+pub mod drained;
 pub mod driver;
 pub mod entropy;
 pub mod fleet;

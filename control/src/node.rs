@@ -17,12 +17,14 @@ use crate::gate::listener::{self, ListenError};
 use crate::gate::{CloseCode, Gate, Limits, Porter, Split, Tokens};
 use crate::nodes::{Cell, Helm, Seated, Start};
 use crate::pki::{
-    Identity, Pki, PkiError, load_identity, load_roots, open_or_create_cell_secret, relay_id_of,
+    CellSecret, Identity, Pki, PkiError, load_identity, load_roots, open_or_create_cell_secret,
+    relay_id_of,
 };
 use crate::records::Records;
 use crate::retention;
 use crate::schema;
 use crate::seldom::Seldom;
+use crate::sessions::TokenKey;
 use crate::startup;
 use crate::store::{self, Embedded, Engine, SharedStore, StoreError};
 use kakehashi_wire::id::Term;
@@ -60,6 +62,21 @@ pub enum ControlError {
     /// Certificates cannot be used.
     #[error(transparent)]
     Pki(#[from] PkiError),
+    /// The node has another secret than those it is to share a store with.
+    #[error(
+        "{} is of another cell: its fingerprint is {ours}, that of the nodes which share this \
+         store is {theirs}; copy the file from one of them (`kakehashi pki show` there names \
+         it), or make this node's files with `kakehashi pki node`",
+        path.display()
+    )]
+    OtherCell {
+        /// The file.
+        path: PathBuf,
+        /// Its fingerprint.
+        ours: String,
+        /// That of the others.
+        theirs: String,
+    },
     /// TLS cannot be set up.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -146,9 +163,9 @@ impl Node {
         let url = config.api_url(listeners.api_addr);
         let operator = OperatorToken::renew(&config.data, &url, &entropy)?;
 
-        let keys = startup::token_keys(&parts.store, &entropy, UnixMs::now()).await?;
+        let secret = cell_secret(&config, &entropy, &parts.store).await?;
         let hours = u64::from(config.sign_in.token_hours);
-        let tokens = Tokens::new(keys, Duration::from_secs(hours * 3600));
+        let tokens = Tokens::new(TokenKey::of(&secret), Duration::from_secs(hours * 3600));
         let clock = Clock::start();
         let start = Start {
             settings: config.core(),
@@ -156,7 +173,7 @@ impl Node {
             entropy: entropy.clone(),
             clock,
             accounts: Arc::clone(&parts.accounts),
-            secret: open_or_create_cell_secret(&config.pki(), &entropy)?,
+            secret,
         };
         let mut endpoints = vec![listeners.terminals.clone(), listeners.relays.clone()];
         endpoints.extend(listeners.nodes.as_ref().map(|(endpoint, ..)| endpoint.clone()));
@@ -256,6 +273,23 @@ async fn decide(
     let (me, peers) = (config.node.name.clone(), config.node.peers.clone());
     let seated = Cell { me, peers, endpoint, tls, store: Arc::clone(store) }.join(start);
     Ok((seated.helm.clone(), Deciding::Cell(seated)))
+}
+
+/// The secret of this node's cell, if it is that of all nodes over the store.
+async fn cell_secret(
+    config: &Config,
+    entropy: &Entropy,
+    store: &SharedStore,
+) -> Result<CellSecret, ControlError> {
+    let secret = open_or_create_cell_secret(&config.pki(), entropy)?;
+    let alone = config.node.peers.is_empty();
+    match startup::settle_secret(store, &secret, alone).await? {
+        Ok(()) => Ok(secret),
+        Err(theirs) => {
+            let path = config.pki().join("cell.key");
+            Err(ControlError::OtherCell { path, ours: secret.fingerprint(), theirs })
+        }
+    }
 }
 
 /// What is kept on disk.

@@ -2,21 +2,21 @@
 
 use crate::accounts::{Accounts, KnownTenant};
 use crate::calls::{Call, Live};
-use crate::capacity::{GENERATIONS_PER_START, TOKEN_KEY_AGE};
+use crate::capacity::GENERATIONS_PER_START;
 use crate::clock::{Now, UnixMs};
 use crate::coordinator::{Coordinator, Input, Output};
-use crate::entropy::Entropy;
+use crate::drained;
 use crate::fleet::Generations;
 use crate::lives::{Lives, ended_rights};
 use crate::missed::{self, Asker, Change, Deed};
+use crate::pki::CellSecret;
 use crate::records::{CallRecord, PartyRole, RecordState, Records};
-use crate::sessions::{AccountKey, TOKEN_KEY_BYTES, TokenKeys};
+use crate::sessions::AccountKey;
 use crate::store::{Expected, Key, Record, SharedStore, StoreError, Transaction, decode, encode};
 use kakehashi_wire::id::CallId;
 use kakehashi_wire::terminal::CallEnd;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// The generations that were given away.
 #[derive(Serialize, Deserialize)]
@@ -49,60 +49,55 @@ pub async fn reserve_generations(store: &SharedStore) -> Result<Generations, Sto
     Ok(Generations::new(first..next))
 }
 
-/// The keys of resume tokens.
-#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
-struct TokenKeysRecord {
-    #[zeroize(skip)]
-    made: UnixMs,
-    current: [u8; TOKEN_KEY_BYTES],
-    previous: Option<[u8; TOKEN_KEY_BYTES]>,
+/// Which secret the nodes over this store have.
+#[derive(Serialize, Deserialize)]
+struct CellRecord {
+    /// Its fingerprint.
+    secret: String,
 }
 
-impl Record for TokenKeysRecord {
+impl Record for CellRecord {
     const VERSION: u32 = 1;
 }
 
-/// The keys of resume tokens: made at the first start, and again when they are old; those of before
-/// still count.
+/// Whether the secret of this node is that of the others. A node that is `alone` says which it is;
+/// one of several takes part with the one that is said, or not at all. `Err` has the fingerprint
+/// that the others have.
 ///
 /// # Errors
-/// [`StoreError`]; then no token may be made, since nobody could read it after a restart.
-pub async fn token_keys(
+/// [`StoreError`]; then nothing may be sealed, since the others could not open it.
+pub async fn settle_secret(
     store: &SharedStore,
-    entropy: &Entropy,
-    now: UnixMs,
-) -> Result<TokenKeys, StoreError> {
+    secret: &CellSecret,
+    alone: bool,
+) -> Result<Result<(), String>, StoreError> {
+    let key =
+        Key::of_index(format_args!("cell")).expect("invariant: the key is short and printable");
+    let ours = secret.fingerprint();
     loop {
-        match settled_token_keys(store, entropy, now).await {
-            // Another node has just made them.
+        let found = store.get(&key).await?;
+        let expected = match &found {
+            Some(entry) => {
+                let theirs = decode::<CellRecord>(entry)?.secret;
+                if theirs == ours {
+                    return Ok(Ok(()));
+                }
+                if !alone {
+                    return Ok(Err(theirs));
+                }
+                Expected::At(entry.revision)
+            }
+            None => Expected::Absent,
+        };
+        let record = encode(&CellRecord { secret: ours.clone() });
+        let write = Transaction::new().compare(key.clone(), expected).put(key.clone(), record);
+        match store.transact(write).await {
+            Ok(_) => return Ok(Ok(())),
+            // Another node has just said it.
             Err(StoreError::Conflict) => {}
-            settled => return settled,
+            Err(error) => return Err(error),
         }
     }
-}
-
-async fn settled_token_keys(
-    store: &SharedStore,
-    entropy: &Entropy,
-    now: UnixMs,
-) -> Result<TokenKeys, StoreError> {
-    let key = Key::of_index(format_args!("token-keys"))
-        .expect("invariant: the key is short and printable");
-    let found = store.get(&key).await?;
-    let (before, expected) = match &found {
-        Some(entry) => (Some(decode::<TokenKeysRecord>(entry)?), Expected::At(entry.revision)),
-        None => (None, Expected::Absent),
-    };
-    let age_ms = u64::try_from(TOKEN_KEY_AGE.as_millis()).unwrap_or(u64::MAX);
-    let is_old = |it: &TokenKeysRecord| now.0.saturating_sub(it.made.0) >= age_ms;
-    if let Some(fresh) = before.as_ref().filter(|it| !is_old(it)) {
-        return Ok(TokenKeys::new(&fresh.current, fresh.previous.as_ref()));
-    }
-    let previous = before.map(|before| before.current);
-    let record = TokenKeysRecord { made: now, current: entropy.bytes(), previous };
-    let write = Transaction::new().compare(key.clone(), expected).put(key, encode(&record));
-    store.transact(write).await?;
-    Ok(TokenKeys::new(&record.current, record.previous.as_ref()))
 }
 
 /// Ends the calls that were going on when the node died and are not `taken` up; those that rang
@@ -154,6 +149,9 @@ pub async fn take_over(
     (store, lives): (&SharedStore, &Lives),
 ) -> Result<Vec<Output>, StoreError> {
     let mut decided = Vec::new();
+    for relay in drained::all(store).await? {
+        decided.extend(core.handle(Input::Drain(relay, true), now));
+    }
     for KnownTenant { tenant, revision } in accounts.known_tenants().await? {
         let id = tenant.id;
         decided.extend(core.handle(Input::Tenant(id, Box::new(tenant.policy()), revision), now));
@@ -185,10 +183,8 @@ pub async fn take_over(
 mod tests {
     use super::*;
     use crate::records::Party;
-    use crate::sessions::TokenClaims;
     use crate::store::Embedded;
-    use kakehashi_wire::device::DeviceKey;
-    use kakehashi_wire::id::{AccountId, DeviceId, SessionId, TenantId};
+    use kakehashi_wire::id::{AccountId, TenantId};
     use std::sync::Arc;
 
     #[test]
@@ -220,51 +216,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tokens_outlive_a_restart_and_one_change_of_their_key() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("store");
-        let (start, age) = (UnixMs(1000), u64::try_from(TOKEN_KEY_AGE.as_millis()).unwrap());
-        let claims = TokenClaims {
-            account: AccountKey { tenant: TenantId(1), account: AccountId(2) },
-            tenant_epoch: 3,
-            account_epoch: 4,
-            device: DeviceId(5),
-            device_key: DeviceKey([6; 32]),
-            session: SessionId(7),
-            issued: start,
-            expires: UnixMs(start.0 + 9 * age),
-        };
-        let mut token = None;
-        for (after, counts) in [(0, true), (age - 1, true), (age, true), (2 * age, false)] {
-            let store: SharedStore = Arc::new(Embedded::open(&path).unwrap());
-            let now = UnixMs(start.0 + after);
-            let keys = token_keys(&store, &Entropy::system(), now).await.unwrap();
-            let token = token.get_or_insert_with(|| keys.token(claims));
-            assert_eq!(keys.read(token, now), Some(claims).filter(|_| counts), "after {after} ms");
-        }
-    }
-
-    #[tokio::test]
-    async fn nodes_that_start_together_have_the_same_keys() {
+    async fn nodes_over_one_store_have_one_secret() {
         let folder = tempfile::tempdir().unwrap();
         let store: SharedStore = Arc::new(Embedded::open(&folder.path().join("store")).unwrap());
-        let entropy = Entropy::system();
-        let made = || token_keys(&store, &entropy, UnixMs(1));
-        let (one, two, three) = tokio::join!(made(), made(), made());
-        let claims = TokenClaims {
-            account: AccountKey { tenant: TenantId(1), account: AccountId(2) },
-            tenant_epoch: 3,
-            account_epoch: 4,
-            device: DeviceId(5),
-            device_key: DeviceKey([6; 32]),
-            session: SessionId(7),
-            issued: UnixMs(1),
-            expires: UnixMs(9),
-        };
-        let token = one.unwrap().token(claims);
-        for keys in [two.unwrap(), three.unwrap()] {
-            assert_eq!(keys.read(&token, UnixMs(2)), Some(claims));
-        }
+        let secret = |byte| CellSecret::new([byte; 32]);
+        let settle = async |byte, alone| settle_secret(&store, &secret(byte), alone).await.unwrap();
+        let (one, two) = tokio::join!(settle(1, false), settle(1, false));
+        assert_eq!((one, two), (Ok(()), Ok(())), "whoever comes first says it");
+        assert_eq!(settle(2, false).await, Err(secret(1).fingerprint()));
+        assert_eq!(settle(1, false).await, Ok(()), "which has changed nothing");
+        // Who is alone begins with whatever it has.
+        assert_eq!(settle(2, true).await, Ok(()));
+        assert_eq!(settle(1, false).await, Err(secret(2).fingerprint()));
     }
 
     #[tokio::test]

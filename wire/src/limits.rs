@@ -100,3 +100,9 @@ const _: () =
     assert!(LIST_BYTES + ORDERS_PER_BATCH_MAX * ORDER_BYTES_MAX <= MESSAGE_BODY_BYTES_MAX * 2 / 3);
 const _: () = assert!(ROLLOVERS_PER_REPORT_MAX * 8 <= MESSAGE_BODY_BYTES_MAX / 2);
 const _: () = assert!(SAID_BYTES_MAX + 8 * SESSIONS_PER_PUSH_MAX + 64 <= MESSAGE_BODY_BYTES_MAX);
+
+/// Rows of counters of guesses; see the guard of control.
+pub const GUESS_ROWS: usize = 4;
+
+/// Limits that one guess may count for: of account, address, tenant, device, and one to come.
+pub const GUESS_KINDS_MAX: usize = 5;

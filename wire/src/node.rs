@@ -4,9 +4,11 @@
 //! both in order, and beats both ways. What a terminal is told travels as the bytes it gets.
 
 mod asked;
+mod guess;
 mod whom;
 
 pub use asked::{Called, KnownAccount, Request};
+pub use guess::{GuessedAt, WrongGuess};
 pub use whom::{AccountKey, Epochs, Revocation, Whom};
 
 use crate::id::{CallId, DeviceId, RelayId, RequestId, SessionId, TenantId, Term};
@@ -39,6 +41,8 @@ messages! {
         0x0509 Revoke,
         /// A relay is taken out of use, or put back.
         0x050a Drain,
+        /// A password was wrong.
+        0x050b WrongGuess,
     }
 }
 

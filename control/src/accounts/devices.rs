@@ -43,53 +43,60 @@ impl DevicesRecord {
         self.devices.iter().any(|known| known.key == key.0)
     }
 
-    /// Whether this device with this key was known at that time, still is, and has not signed out
-    /// since.
-    pub(super) fn knew(&self, device: DeviceId, key: DeviceKey, then: UnixMs) -> bool {
-        let counts = |it: &DeviceRecord| {
-            it.first <= then && it.signed_out.is_none_or(|signed_out| signed_out < then)
-        };
-        let is_it = |it: &DeviceRecord| it.device == device && it.key == key.0;
-        self.devices.iter().any(|it| is_it(it) && counts(it))
+    /// What is granted to this device with this key names this number; `None` if it is not known.
+    pub(super) fn grant_of(&self, device: DeviceId, key: DeviceKey) -> Option<u64> {
+        let is_it = |it: &&DeviceRecord| it.device == device && it.key == key.0;
+        self.devices.iter().find(is_it).map(|it| it.grant).filter(|grant| *grant > 0)
+    }
+
+    fn next_grant(&mut self) -> u64 {
+        self.last_grant += 1;
+        self.last_grant
     }
 
     /// Takes in that `device` signed out; whether it is there.
-    fn sign_out(&mut self, device: DeviceId, now: UnixMs) -> bool {
+    fn sign_out(&mut self, device: DeviceId) -> bool {
+        let next = self.next_grant();
         let found = self.devices.iter_mut().find(|known| known.device == device);
-        found.map(|known| known.signed_out = Some(now)).is_some()
+        found.map(|known| known.grant = next).is_some()
     }
 
     /// Takes in that `proven` signed in; whether that is worth writing down. A device with a new
     /// key replaces the old one, and a device too many the one not seen for longest.
     fn note(&mut self, proven: ProvenDevice, now: UnixMs) -> bool {
         let ProvenDevice { device, key: DeviceKey(key) } = proven;
-        let is_it = |known: &&mut DeviceRecord| known.device == device && known.key == key;
-        if let Some(known) = self.devices.iter_mut().find(is_it) {
+        let is_it = |known: &DeviceRecord| known.device == device && known.key == key;
+        if let Some(at) = self.devices.iter().position(is_it) {
             let seen_ms = u64::try_from(DEVICE_SEEN_EVERY.as_millis()).unwrap_or(u64::MAX);
-            let is_news = now.0.saturating_sub(known.last.0) >= seen_ms;
-            known.last = if is_news { now } else { known.last };
-            return is_news;
+            let has_grant = self.devices[at].grant > 0;
+            if has_grant && now.0.abs_diff(self.devices[at].last.0) < seen_ms {
+                return false;
+            }
+            let mut known = self.devices.remove(at);
+            known.last = now;
+            known.grant = if has_grant { known.grant } else { self.next_grant() };
+            self.devices.push(known);
+            return true;
         }
         self.devices.retain(|known| known.device != device && known.key != key);
-        while self.devices.len() >= DEVICES_PER_ACCOUNT_MAX {
-            let oldest = self.devices.iter().enumerate().min_by_key(|(_, known)| known.last);
-            let Some((oldest, _)) = oldest else { break };
-            self.devices.remove(oldest);
-        }
-        self.devices.push(DeviceRecord { device, key, first: now, last: now, signed_out: None });
+        let excess = (self.devices.len() + 1).saturating_sub(DEVICES_PER_ACCOUNT_MAX);
+        self.devices.drain(..excess);
+        let grant = self.next_grant();
+        self.devices.push(DeviceRecord { device, key, last: now, grant });
         true
     }
 }
 
 impl Accounts {
-    /// Writes down that `proven` signed in to `account`.
+    /// Writes down that `proven` signed in to `account`. Returns what is granted to it by.
     pub(super) async fn remember(
         &self,
         account: AccountKey,
         proven: ProvenDevice,
         now: UnixMs,
-    ) -> Result<(), StoreError> {
-        self.change_devices(account, |devices| devices.note(proven, now)).await
+    ) -> Result<Option<u64>, StoreError> {
+        let devices = self.change_devices(account, |devices| devices.note(proven, now)).await?;
+        Ok(devices.grant_of(proven.device, proven.key))
     }
 
     /// `device` has to sign in with its password before anything is granted to it again.
@@ -103,29 +110,24 @@ impl Accounts {
             devices.devices.retain(|known| known.device != device);
             devices.devices.len() != before
         };
-        self.change_devices(account, forget).await
+        self.change_devices(account, forget).await.map(drop)
     }
 
-    /// What was granted to `device` of `account` until `now` counts no longer, on any node and
-    /// after any restart. The device stays known.
+    /// What was granted to `device` of `account` until now counts no longer, on any node and after
+    /// any restart. The device stays known.
     ///
     /// # Errors
     /// [`StoreError`]; then it counts on.
-    pub async fn sign_out(
-        &self,
-        account: AccountKey,
-        device: DeviceId,
-        now: UnixMs,
-    ) -> Result<(), StoreError> {
-        self.change_devices(account, |devices| devices.sign_out(device, now)).await
+    pub async fn sign_out(&self, account: AccountKey, device: DeviceId) -> Result<(), StoreError> {
+        self.change_devices(account, |devices| devices.sign_out(device)).await.map(drop)
     }
 
-    /// Changes what is known of an account's devices if `change` says that it did.
+    /// Changes what is known of an account's devices if `change` says that it did. Returns it.
     async fn change_devices(
         &self,
         account: AccountKey,
         change: impl Fn(&mut DevicesRecord) -> bool,
-    ) -> Result<(), StoreError> {
+    ) -> Result<DevicesRecord, StoreError> {
         let key = devices_key(account.tenant, account.account);
         for _ in 0..ATTEMPTS {
             let found: Option<(DevicesRecord, Revision)> = self.read(&key).await?;
@@ -134,13 +136,13 @@ impl Accounts {
                 None => (DevicesRecord::default(), Expected::Absent),
             };
             if !change(&mut record) {
-                return Ok(());
+                return Ok(record);
             }
             let change =
                 Transaction::new().compare(key.clone(), expected).put(key.clone(), encode(&record));
             match self.store.transact(change).await {
                 Err(StoreError::Conflict) => {}
-                result => return result.map(|_| ()),
+                result => return result.map(|_| record),
             }
         }
         Err(StoreError::Conflict)
@@ -187,19 +189,32 @@ mod tests {
         assert!(record.note(proven(1, 1), UnixMs(5)));
         assert!(!record.note(proven(1, 1), UnixMs(4 + day)));
         assert!(record.note(proven(1, 1), UnixMs(5 + day)));
-        assert_eq!((record.devices[0].first, record.devices[0].last), (UnixMs(5), UnixMs(5 + day)));
+        assert!(record.note(proven(1, 1), UnixMs(5)), "a clock that jumped is none to wait for");
         assert!(record.knows(DeviceKey([1; 32])) && !record.knows(DeviceKey([2; 32])));
         assert!(record.note(proven(1, 2), UnixMs(6)), "the same device with a new key");
         assert!(!record.knows(DeviceKey([1; 32])) && record.devices.len() == 1);
-        let knew =
-            |device, key, at| record.knew(DeviceId(device), DeviceKey([key; 32]), UnixMs(at));
-        assert!(knew(1, 2, 6) && !knew(1, 2, 5) && !knew(2, 2, 6) && !knew(1, 1, 6));
-        assert!(
-            record.sign_out(DeviceId(1), UnixMs(7)) && !record.sign_out(DeviceId(2), UnixMs(7))
-        );
-        let knew = |at| record.knew(DeviceId(1), DeviceKey([2; 32]), UnixMs(at));
-        assert!(!knew(6) && !knew(7) && knew(8), "what is granted later counts");
-        assert!(record.knows(DeviceKey([2; 32])), "it stays known");
+    }
+
+    #[test]
+    fn a_grant_counts_until_its_device_signs_out_or_is_another_whatever_clocks_say() {
+        let mut record = DevicesRecord::default();
+        let grant = |record: &DevicesRecord, device, key| {
+            record.grant_of(DeviceId(device), DeviceKey([key; 32]))
+        };
+        record.note(proven(1, 1), UnixMs(5_000));
+        record.note(proven(2, 2), UnixMs(1));
+        let (one, two) = (grant(&record, 1, 1), grant(&record, 2, 2));
+        assert!(one.is_some() && two.is_some() && one != two);
+        assert_eq!((grant(&record, 1, 2), grant(&record, 3, 3)), (None, None));
+        record.note(proven(1, 1), UnixMs(9_000_000_000));
+        assert_eq!(grant(&record, 1, 1), one, "it signs in again");
+        assert!(record.sign_out(DeviceId(1)) && !record.sign_out(DeviceId(3)));
+        let after = grant(&record, 1, 1);
+        assert!(after > one && grant(&record, 2, 2) == two);
+        assert!(record.knows(DeviceKey([1; 32])), "it stays known");
+        record.devices.clear();
+        record.note(proven(1, 1), UnixMs(5_000));
+        assert!(grant(&record, 1, 1) > after, "forgotten and known anew");
     }
 
     proptest! {

@@ -17,6 +17,12 @@
 //! taken to be as full as the emptiest of them (a count-min sketch). Cells are shared, never
 //! forgotten: nobody can wash an account's guesses away by guessing at a million others. What
 //! shares all its cells with others is refused early at worst.
+//!
+//! Nodes of one cell draw alike and tell each other of wrong guesses (`told.rs`), so a
+//! limit is one of the cell: only what is tried at several nodes in the same moment is let through
+//! at each.
+
+mod told;
 
 use crate::capacity::{
     GUESS_CELLS, GUESS_ROWS, GUESSES_OF_ACCOUNT, GUESSES_OF_ADDRESS, GUESSES_OF_DEVICE,

@@ -31,6 +31,7 @@ pub use rules::BadPassword;
 pub use standing::{KnownTenant, Subject};
 
 use crate::capacity::HASH_QUEUE_PER_WORKER;
+use crate::capacity::nodes::GUESSES_TO_TELL_MAX;
 use crate::clock::Now;
 use crate::entropy::Entropy;
 use crate::sessions::{AccountKey, Epochs};
@@ -39,6 +40,7 @@ use crate::store::{Prefix, Record, Revision, SharedStore, Store, StoreError, dec
 use guard::{Guard, Guess, Origin, Outcome, TooOften};
 use kakehashi_wire::id::{AccountId, DeviceId, TenantId};
 use kakehashi_wire::limits::PASSWORD_BYTES_MAX;
+use kakehashi_wire::node::WrongGuess;
 use kakehashi_wire::secret::Password;
 use kakehashi_wire::terminal::Role;
 use model::{
@@ -49,7 +51,9 @@ use names::Login;
 use password::StoredHash;
 use pool::{Busy, Lane, Pool};
 use std::net::IpAddr;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+use tokio::sync::mpsc;
 use trial::Trial;
 
 /// How often a change is tried again when somebody else changed the same thing first.
@@ -109,6 +113,9 @@ pub struct Verified {
     pub must_change: bool,
     /// The epochs in which this counts.
     pub epochs: Epochs,
+    /// What is granted to the device names this number; 0 if nothing can be, since the device is
+    /// not known.
+    pub grant: u64,
     suspended_devices: Vec<SuspendedDevice>,
 }
 
@@ -128,6 +135,7 @@ impl Verified {
             display: account.display,
             role: account.role,
             must_change: one_time,
+            grant: 0,
             suspended_devices: account.suspended_devices,
         }
     }
@@ -162,6 +170,8 @@ pub struct Accounts {
     pool: Pool,
     dummy: StoredHash,
     guard: Mutex<Guard>,
+    /// Where the other nodes hear of wrong guesses.
+    told: OnceLock<mpsc::Sender<WrongGuess>>,
     entropy: Entropy,
 }
 
@@ -171,7 +181,22 @@ impl Accounts {
         let pool = Pool::start(config.hash_jobs.max(1), config.hash_queue)?;
         let dummy = StoredHash::dummy(&config.entropy);
         let guard = Mutex::new(Guard::new(config.entropy.bytes()));
-        Ok(Self { store, pool, dummy, guard, entropy: config.entropy })
+        Ok(Self { store, pool, dummy, guard, told: OnceLock::new(), entropy: config.entropy })
+    }
+
+    /// From now on guesses are counted as the other nodes of a cell count them, which hear of wrong
+    /// ones. The `seed` is theirs, too, and unpredictable for everybody else.
+    pub(crate) fn share_guesses(&self, seed: [u8; 32]) -> mpsc::Receiver<WrongGuess> {
+        let (told, heard) = mpsc::channel(GUESSES_TO_TELL_MAX);
+        *trial::lock(&self.guard) = Guard::new(seed);
+        // A node joins its cell once.
+        let _first = self.told.set(told);
+        heard
+    }
+
+    /// A password was wrong at another node.
+    pub(crate) fn heard_guess(&self, guess: &WrongGuess, since_start: Duration) {
+        trial::lock(&self.guard).heard(guess, since_start);
     }
 
     /// Checks who somebody says to be. `now` tells the time.
@@ -195,11 +220,14 @@ impl Accounts {
         let Some((record, tenant)) = found.filter(|_| is_right) else {
             return Err(SignInRefusal::BadCredentials);
         };
-        let verified = Verified::of(record, tenant);
+        let mut verified = Verified::of(record, tenant);
         if let Some(device) = device {
             let account = AccountKey { tenant: verified.tenant, account: verified.account };
-            if let Err(error) = self.remember(account, device, now().wall).await {
-                tracing::error!(%error, "a device stays unknown until its next sign-in");
+            match self.remember(account, device, now().wall).await {
+                Ok(grant) => verified.grant = grant.unwrap_or(0),
+                Err(error) => {
+                    tracing::error!(%error, "a device stays unknown until its next sign-in");
+                }
             }
         }
         Ok(verified)
@@ -213,7 +241,7 @@ impl Accounts {
         hash: &StoredHash,
         now: impl Fn() -> Now,
     ) -> Result<bool, SignInRefusal> {
-        let trial = Trial::begin(&self.guard, guess, &now);
+        let trial = Trial::begin((&self.guard, self.told.get()), guess, &now);
         let trial = trial.map_err(|TooOften { retry_after }| SignInRefusal::Busy {
             retry_after_ms: u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX),
         })?;

@@ -132,17 +132,21 @@ pub(super) struct DeviceRecord {
     #[serde(with = "hex_id")]
     pub(super) device: DeviceId,
     pub(super) key: [u8; 32],
-    pub(super) first: UnixMs,
     pub(super) last: UnixMs,
-    /// When it signed out last: what was granted to it until then counts no longer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) signed_out: Option<UnixMs>,
+    /// What is granted to it names this number, and counts as long as it has it. No time: the
+    /// clocks of two nodes say nothing about what came first.
+    #[serde(default)]
+    pub(super) grant: u64,
 }
 
 /// All devices an account has signed in from.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct DevicesRecord {
+    /// The one seen last at the end.
     pub(super) devices: Vec<DeviceRecord>,
+    /// The highest number that any device was given.
+    #[serde(default)]
+    pub(super) last_grant: u64,
 }
 
 impl Record for Tenant {
@@ -163,8 +167,8 @@ impl Record for CountRecord {
     const VERSION: u32 = 1;
 }
 impl Record for DevicesRecord {
-    // 2: `signed_out`.
-    const VERSION: u32 = 2;
+    // 2: `signed_out`; 3: `grant` in place of when it was seen first and signed out.
+    const VERSION: u32 = 3;
 }
 
 const FITS: &str = "names are at most 64 printable bytes, far below the longest key";

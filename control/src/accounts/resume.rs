@@ -45,7 +45,7 @@ impl Accounts {
     fn pace(&self, claims: &TokenClaims, now: Now) -> Result<(), ResumeRefusal> {
         let from = Origin::Token(claims.account, claims.device);
         let guess = Guess { tenant: "", login: "", from };
-        let admitted = Trial::begin(&self.guard, guess, || now);
+        let admitted = Trial::begin((&self.guard, None), guess, || now);
         admitted.map(|attempt| attempt.end(Outcome::Wrong)).map_err(|TooOften { retry_after }| {
             ResumeRefusal::Busy {
                 retry_after_ms: u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX),
@@ -88,12 +88,13 @@ impl Accounts {
             return Ok(None);
         };
         let is_active = [record.account.standing, about.standing] == [Standing::Active; 2];
-        let verified = Verified::of(record, about);
+        let mut verified = Verified::of(record, about);
+        verified.grant = devices.grant_of(claims.device, claims.device_key).unwrap_or(0);
         let counts = is_active
             && !verified.must_change
             && claims.counts_in(verified.epochs)
             && verified.may_use(claims.device)
-            && devices.knew(claims.device, claims.device_key, claims.issued);
+            && (verified.grant > 0 && verified.grant == claims.grant);
         Ok(counts.then_some(verified))
     }
 }

@@ -2,7 +2,9 @@
 
 use super::guard::{Guard, Guess, Outcome, Ticket, TooOften};
 use crate::clock::Now;
+use kakehashi_wire::node::WrongGuess;
 use std::sync::{Mutex, PoisonError};
+use tokio::sync::mpsc;
 
 /// A guess that was let through. One that is given up, because whoever asked has gone, counts as
 /// wrong: nobody gets more guesses by not waiting for the answers.
@@ -10,6 +12,8 @@ pub(super) struct Trial<'a, N: Fn() -> Now> {
     guard: &'a Mutex<Guard>,
     ticket: Option<Ticket>,
     outcome: Outcome,
+    /// Where the other nodes of the cell hear of it, if it was wrong.
+    told: Option<&'a mpsc::Sender<WrongGuess>>,
     now: N,
 }
 
@@ -19,12 +23,13 @@ impl<'a, N: Fn() -> Now> Trial<'a, N> {
     /// # Errors
     /// [`TooOften`].
     pub(super) fn begin(
-        guard: &'a Mutex<Guard>,
+        (guard, told): (&'a Mutex<Guard>, Option<&'a mpsc::Sender<WrongGuess>>),
         guess: Guess<'_>,
         now: N,
     ) -> Result<Self, TooOften> {
         let admitted = lock(guard).admit(guess, now().since_start);
-        admitted.map(|ticket| Self { guard, ticket: Some(ticket), outcome: Outcome::Wrong, now })
+        let outcome = Outcome::Wrong;
+        admitted.map(|ticket| Self { guard, ticket: Some(ticket), outcome, told, now })
     }
 
     /// What became of it.
@@ -36,12 +41,16 @@ impl<'a, N: Fn() -> Now> Trial<'a, N> {
 impl<N: Fn() -> Now> Drop for Trial<'_, N> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
+            if let Some(told) = self.told.filter(|_| self.outcome == Outcome::Wrong) {
+                // Where too many wait, the others are told of less than there was.
+                let _full = told.try_send(ticket.wrong());
+            }
             lock(self.guard).settle(ticket, self.outcome, (self.now)().since_start);
         }
     }
 }
 
-fn lock(guard: &Mutex<Guard>) -> std::sync::MutexGuard<'_, Guard> {
+pub(super) fn lock(guard: &Mutex<Guard>) -> std::sync::MutexGuard<'_, Guard> {
     guard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -62,13 +71,13 @@ mod tests {
         let guess = Guess { tenant: "acme", login: "a", from };
         let at = |since_start| move || Now { since_start, wall: UnixMs(0) };
         for turn in 0..GUESSES_OF_ACCOUNT.free {
-            assert!(Trial::begin(&guard, guess, at(Duration::ZERO)).is_ok(), "{turn}");
+            assert!(Trial::begin((&guard, None), guess, at(Duration::ZERO)).is_ok(), "{turn}");
         }
-        let refused = Trial::begin(&guard, guess, at(Duration::ZERO)).err();
+        let refused = Trial::begin((&guard, None), guess, at(Duration::ZERO)).err();
         assert_eq!(refused, Some(TooOften { retry_after: Duration::from_secs(1) }));
         for hour in 1..100 {
             let now = at(Duration::from_secs(3600 * hour));
-            Trial::begin(&guard, guess, now).expect("no place is kept").end(Outcome::Right);
+            Trial::begin((&guard, None), guess, now).expect("no place is kept").end(Outcome::Right);
         }
     }
 }

@@ -351,7 +351,7 @@ impl Call {
     }
 
     /// Whoever became a member last answers for a desk.
-    pub fn answers_for(&mut self, desk: String, since: UnixMs) {
+    pub fn answers_for(&mut self, desk: String, since: Duration) {
         if let Some(agent) = self.members.last_mut() {
             agent.answer_for(Some(Answers { desk, since }));
         }
@@ -443,7 +443,7 @@ impl Call {
     pub fn restart(&mut self, now: Duration, age: Duration, times: Restart) {
         let Restart { rings, attend, kept } = times;
         self.entered = now.saturating_sub(age);
-        self.members.iter_mut().for_each(|member| member.restart(now + rings));
+        self.members.iter_mut().for_each(|member| member.restart(now, now + rings));
         self.rounds.restart(now, now + attend, now + kept);
         if let Some(merging) = &mut self.merging {
             merging.with_mut().restart(now, age, times);

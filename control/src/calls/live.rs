@@ -31,7 +31,7 @@ macro_rules! archive {
 }
 
 /// The version of what [`Kept`] says.
-pub const LIVE_VERSION: u8 = 1;
+pub const LIVE_VERSION: u8 = 2;
 
 /// Bytes of the ages and of the length.
 const AGES: usize = 3 * size_of::<u64>();

@@ -143,8 +143,9 @@ pub struct Brought {
 pub struct Answers {
     /// The desk's name.
     pub desk: String,
-    /// When it did.
-    pub since: UnixMs,
+    /// When it did, or when a core took the call up.
+    #[rkyv(with = Skip)]
+    pub since: Duration,
 }
 
 /// An account's part in a call.
@@ -430,8 +431,11 @@ impl Member {
         self.rings_until.filter(|_| self.rings())
     }
 
-    /// Another core has taken the call up: what runs out runs anew, until `rings_until`.
-    pub(super) fn restart(&mut self, rings_until: Duration) {
+    /// Another core has taken the call up at `now`: what runs out runs anew, until `rings_until`.
+    pub(super) fn restart(&mut self, now: Duration, rings_until: Duration) {
+        if let Some(answers) = &mut self.answers {
+            answers.since = now;
+        }
         // Only who was brought into a call that goes on has a time of its own.
         self.rings_until = self.brought.map(|_| rings_until).filter(|_| self.rings());
     }

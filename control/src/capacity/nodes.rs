@@ -18,6 +18,17 @@ pub const NODE_IDLE: Duration = Duration::from_secs(2);
 /// How long a lead that was just heard of may take to be heard: links are to be made first.
 pub const NEW_LEAD_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long a lead that fails to begin its core tries again before it gives the lead up: longer
+/// than a store takes to find another leader of its own.
+pub const LEAD_BEGIN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a lead that is alive may take to begin before others claim the next term: it may not be
+/// able to give it up. Long enough to read what the store has of a full cell.
+pub const LEAD_BEGIN_MOST: Duration = Duration::from_secs(60);
+
+/// How long a node that could not begin lets others lead.
+pub const UNFIT_WAIT: Duration = Duration::from_secs(10);
+
 /// How long each node lets the one before it try to lead first: several round trips to the store.
 pub const RANK_PATIENCE: Duration = Duration::from_millis(100);
 
@@ -50,8 +61,8 @@ pub const NODE_EVENTS_MAX: usize = 4_096;
 /// Requests of one session that a lead has not answered; one more is refused.
 pub const ASKED_MAX: usize = 16;
 
-/// Messages that hand one session over: itself, presence, and what it asked.
-pub const HAND_OVER_MESSAGES_MAX: usize = ASKED_MAX + 2;
+/// Messages that hand one session over: itself, presence, being away, and what it asked.
+pub const HAND_OVER_MESSAGES_MAX: usize = ASKED_MAX + 3;
 
 /// How long what terminals ask waits for a lead: a dead one is noticed and replaced in half of it.
 pub const LEADLESS_PATIENCE: Duration = Duration::from_secs(3);
@@ -65,8 +76,18 @@ pub const OPERATOR_ASKS_MAX: usize = API_CONNECTIONS_MAX;
 /// Bytes of the rows of one look at the lead: 20,000 sessions or 10,000 calls.
 pub const ROWS_TOTAL_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// Sessions whose rights one node reads in the store at the same time, when another leads: 20,000
+/// of them take two seconds at 1 ms a read, and the store has room for others beside.
+pub const RIGHTS_READ_AT_ONCE: usize = 16;
+
+/// Wrong guesses that may wait until the other nodes are told of them: seconds of what a node's
+/// cores can find out.
+pub const GUESSES_TO_TELL_MAX: usize = 256;
+
 /// Lists of accounts that one node has read at the same time.
 pub const LISTS_AT_ONCE: usize = 4;
 
+const _: () = assert!(LEAD_BEGIN_MOST.as_secs() >= 2 * LEAD_BEGIN_PATIENCE.as_secs());
+const _: () = assert!(UNFIT_WAIT.as_secs() > NEW_LEAD_PATIENCE.as_secs());
 const _: () = assert!(NODE_DEAD_AFTER.as_millis() >= 3 * NODE_BEAT.as_millis());
 const _: () = assert!(HAND_OVER_MESSAGES_MAX < NODE_QUEUE_MAX);

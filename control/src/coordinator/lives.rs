@@ -65,6 +65,7 @@ impl Coordinator {
     /// arrived and after the desks and tenants are known. Whose rights have ended since is to be
     /// said next, before any relay connects.
     pub fn take_over(&mut self, lives: Vec<Live>, now: Now) -> Vec<Output> {
+        self.placing.expect_relays(now);
         // A call that was to become part of another stands by itself as it was before.
         let guests: BTreeSet<_> =
             lives.iter().filter_map(|live| Some(live.call.merges_with()?.id())).collect();
@@ -174,6 +175,10 @@ impl Coordinator {
             State::Ringing => {
                 let rings = if is_for_desk { self.desks.ring(id) } else { self.settings.no_answer };
                 self.calls.set_timer(id, Some(now.since_start + rings));
+            }
+            // It had no relay there, either.
+            State::Preparing if call.rounds().coming().is_none() => {
+                self.placing.wait(id, now);
             }
             State::Preparing | State::Connected => {
                 self.arm(id);

@@ -257,6 +257,7 @@ impl Coordinator {
         self.count_standbys(now);
         self.look_at_detached(now);
         self.look_at_timers(now);
+        self.place_waiting(now);
         self.mend_due(now);
         self.retry_writes(now);
         self.serve_desks(now);
@@ -278,6 +279,7 @@ impl Coordinator {
             self.desks.next_news(),
             self.detached.next_end(),
             self.mending.next(),
+            self.placing.next(),
         ];
         deadlines.into_iter().flatten().min()
     }

@@ -1,23 +1,70 @@
-//! What placement is to know: the shards there are, and which of them stand by for which calls.
+//! What placement is to know: the shards there are, and which of them stand by for which calls. And
+//! the calls that wait for a shard.
+//!
+//! A core that has just begun knows no relay: they notice that their node is gone, and connect to
+//! the next. Whoever takes a call meanwhile waits for them, and the call does not end.
 
 use super::Coordinator;
-use crate::capacity::STANDBYS_COUNTED_EVERY;
+use crate::calls::{Event, State};
+use crate::capacity::{RELAYS_PATIENCE, STANDBYS_COUNTED_EVERY};
 use crate::clock::Now;
 use crate::placement::{Candidate, Standbys};
+use kakehashi_wire::id::CallId;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Which relays carried which calls when they were last counted.
+/// Which relays carried which calls when they were last counted, and which calls wait for one.
 #[derive(Default)]
 pub(super) struct Placing {
     standbys: Standbys,
     /// When they are to be counted again.
     due: Duration,
+    /// Calls that were taken before there was a relay.
+    unplaced: BTreeSet<CallId>,
+    /// Until when relays are awaited that have not connected yet.
+    relays_due: Duration,
+}
+
+impl Placing {
+    /// Relays are about to connect.
+    pub(super) fn expect_relays(&mut self, now: Now) {
+        self.relays_due = now.since_start + RELAYS_PATIENCE;
+    }
+
+    /// A call waits for a relay; `false` if none is awaited.
+    pub(super) fn wait(&mut self, call: CallId, now: Now) -> bool {
+        now.since_start < self.relays_due && self.unplaced.insert(call)
+    }
+
+    /// When it is over with the patience of those that wait.
+    pub(super) fn next(&self) -> Option<Duration> {
+        (!self.unplaced.is_empty()).then_some(self.relays_due)
+    }
 }
 
 impl Coordinator {
     /// Shards that a call could be placed on.
     pub(super) fn candidates(&self, now: Now) -> Vec<Candidate> {
         self.fleet.candidates(&self.placing.standbys, now.since_start)
+    }
+
+    /// Places calls that wait for a relay, if there is one by now; those that have waited for long
+    /// enough end.
+    pub(super) fn place_waiting(&mut self, now: Now) {
+        let is_over = now.since_start >= self.placing.relays_due;
+        if self.placing.unplaced.is_empty() || !(is_over || self.fleet.takes_calls()) {
+            return;
+        }
+        for id in std::mem::take(&mut self.placing.unplaced) {
+            let call = self.calls.get(id).filter(|call| call.state() == State::Preparing);
+            let waits = call.is_some_and(|call| call.rounds().coming().is_none());
+            if !waits || self.begin_round(id, now) {
+                continue;
+            }
+            if !self.placing.wait(id, now) {
+                self.happen(id, Event::LegsRefused, now);
+            }
+        }
     }
 
     /// Counts which relays stand by for which, if it is time. What began since is missing: those

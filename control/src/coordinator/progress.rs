@@ -52,7 +52,7 @@ impl Coordinator {
 
     /// Places a call that was taken, draws its keys, and wants its legs at the relays.
     pub(super) fn prepare(&mut self, id: CallId, now: Now) {
-        if !self.begin_round(id, now) {
+        if !self.begin_round(id, now) && !self.placing.wait(id, now) {
             self.happen(id, Event::LegsRefused, now);
         }
     }

@@ -252,7 +252,7 @@ impl Coordinator {
         let desk = self.note_waited(id, now);
         let Some(call) = self.calls.get_mut(id) else { return };
         if let Some(desk) = desk {
-            call.answers_for(desk, now.wall);
+            call.answers_for(desk, now.since_start);
         }
         let losers = call.at_desk_mut().map(AtDesk::take_agents).unwrap_or_default();
         call.take_asks();
@@ -292,7 +292,7 @@ impl Coordinator {
     /// An agent who answered a call of a desk, or was brought into one, is about to leave it.
     pub(super) fn agent_leaves(&mut self, account: AccountKey, answers: Answers, now: Now) {
         let key = DeskId { tenant: account.tenant, name: answers.desk };
-        let talked = Duration::from_millis(now.wall.0.saturating_sub(answers.since.0));
+        let talked = now.since_start.saturating_sub(answers.since);
         self.desks.note_occupied(&key, talked);
         let pause = self.desks.desk(&key).map(Desk::wrap_up).unwrap_or_default();
         if !pause.is_zero() {

@@ -24,7 +24,7 @@ impl Coordinator {
         self.sessions.iter().map(session_row).collect()
     }
 
-    /// Whether a relay of that number has ever connected.
+    /// Whether a relay of that number has ever connected, or is out of use.
     pub fn knows_relay(&self, relay: RelayId) -> bool {
         self.fleet.iter().any(|known| known.id() == relay)
     }

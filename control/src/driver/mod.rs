@@ -14,6 +14,7 @@ use crate::admin::{CallRow, Live, LiveFuture, NoLead, RelayRow, SessionRow};
 use crate::capacity::{INPUTS_MAX, MISSED_QUEUE_MAX, TURNS_WAITING_MAX};
 use crate::clock::Clock;
 use crate::coordinator::{Arrival, Coordinator, Input, Output, Rejection};
+use crate::drained;
 use crate::fleet::LinkId;
 use crate::gate::Outbox;
 use crate::lives::Lives;
@@ -34,7 +35,10 @@ pub(crate) use seat::Seat;
 
 /// Whoever has something for the core holds one of these.
 #[derive(Clone)]
-pub struct Core(mpsc::Sender<Event>);
+pub struct Core {
+    events: mpsc::Sender<Event>,
+    store: SharedStore,
+}
 
 /// Decides a sign-in.
 pub(crate) type Verdict = oneshot::Sender<Result<Seat, Rejection>>;
@@ -47,7 +51,7 @@ enum Event {
     LinkUp(LinkId, Hello, mpsc::Sender<ToRelay>),
     Revoked(Revocation, oneshot::Sender<()>),
     EndCall(Option<TenantId>, CallId, oneshot::Sender<()>),
-    Drain(RelayId, bool, oneshot::Sender<bool>),
+    KnowsRelay(RelayId, oneshot::Sender<bool>),
     Calls(oneshot::Sender<Vec<CallRow>>),
     Sessions(oneshot::Sender<Vec<SessionRow>>),
     Relays(oneshot::Sender<Vec<RelayRow>>),
@@ -81,7 +85,7 @@ impl Core {
     /// Something happened.
     pub(crate) async fn input(&self, input: Input) {
         // Without a core the node is shutting down, and every connection is closed with it.
-        let _stopping = self.0.send(Event::Input(input)).await;
+        let _stopping = self.events.send(Event::Input(input)).await;
     }
 
     /// Somebody proved who they are; `None` if the node is shutting down.
@@ -91,18 +95,18 @@ impl Core {
         outbox: Outbox,
     ) -> Option<Result<Seat, Rejection>> {
         let (verdict, decided) = oneshot::channel();
-        self.0.send(Event::Arrived(arrival, outbox, Some(verdict))).await.ok()?;
+        self.events.send(Event::Arrived(arrival, outbox, Some(verdict))).await.ok()?;
         decided.await.ok()
     }
 
     /// Somebody proved who they are at another node, which hears the verdict by `outbox`.
     pub(crate) async fn arrive_at_node(&self, arrival: Arrival, outbox: Outbox) {
-        let _stopping = self.0.send(Event::Arrived(arrival, outbox, None)).await;
+        let _stopping = self.events.send(Event::Arrived(arrival, outbox, None)).await;
     }
 
     /// A relay connected; what is for it goes to `orders`.
     pub(crate) async fn link_up(&self, link: LinkId, hello: Hello, orders: mpsc::Sender<ToRelay>) {
-        let _stopping = self.0.send(Event::LinkUp(link, hello, orders)).await;
+        let _stopping = self.events.send(Event::LinkUp(link, hello, orders)).await;
     }
 
     fn ask<T: Send + 'static>(
@@ -111,7 +115,7 @@ impl Core {
     ) -> LiveFuture<'_, T> {
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
-            let _stopping = self.0.send(event(answer)).await;
+            let _stopping = self.events.send(event(answer)).await;
             answered.await.map_err(|_over| NoLead)
         })
     }
@@ -131,7 +135,18 @@ impl Live for Core {
     }
 
     fn drain(&self, relay: RelayId, on: bool) -> LiveFuture<'_, bool> {
-        self.ask(move |done| Event::Drain(relay, on, done))
+        Box::pin(async move {
+            if !self.ask(move |done| Event::KnowsRelay(relay, done)).await? {
+                return Ok(false);
+            }
+            // On disk first: another core is to know of what was answered.
+            if let Err(error) = drained::note(&self.store, relay, on).await {
+                tracing::error!(%error, %relay, "that a relay is out of use could not be noted");
+                return Err(NoLead);
+            }
+            self.input(Input::Drain(relay, on)).await;
+            Ok(true)
+        })
     }
 
     fn know(&self, KnownTenant { tenant, revision }: KnownTenant) -> LiveFuture<'_, ()> {
@@ -145,7 +160,7 @@ impl Live for Core {
     fn end_call(&self, tenant: Option<TenantId>, call: CallId) -> LiveFuture<'_, bool> {
         Box::pin(async move {
             let (done, carried) = oneshot::channel();
-            let _stopping = self.0.send(Event::EndCall(tenant, call, done)).await;
+            let _stopping = self.events.send(Event::EndCall(tenant, call, done)).await;
             // Of a call that does not go on, nothing is carried.
             Ok(carried.await.is_ok())
         })
@@ -199,6 +214,7 @@ pub(crate) fn start(
     let decides = tokio::spawn(decide(core, clock, (queue, answers), (turns, first)));
     let (deeds, to_do) = mpsc::channel(MISSED_QUEUE_MAX);
     let news = feedback.clone();
+    let kept_in = Arc::clone(&store);
     let kept = tokio::spawn(missed::keep(store, to_do, move |told| {
         let _stopping = news.send(Input::Missed(told));
     }));
@@ -208,7 +224,7 @@ pub(crate) fn start(
         carrier.run(waiting).await;
         let _kept = kept.await;
     });
-    (Core(events), Tasks { decides, carries })
+    (Core { events, store: kept_in }, Tasks { decides, carries })
 }
 
 async fn decide(
@@ -266,15 +282,9 @@ fn sort(event: Event, core: &Coordinator) -> Option<Sorted> {
             attach: None,
             urgent: Some(done),
         }),
-        Event::Drain(relay, on, done) => {
-            let is_there = core.knows_relay(relay);
-            // Whoever asked and is gone wanted it all the same.
-            let _gone = done.send(is_there);
-            is_there.then_some(Sorted {
-                input: Input::Drain(relay, on),
-                attach: None,
-                urgent: None,
-            })
+        Event::KnowsRelay(relay, answer) => {
+            let _gone = answer.send(core.knows_relay(relay));
+            None
         }
         Event::Calls(answer) => {
             let _gone = answer.send(core.call_rows());

@@ -184,8 +184,13 @@ impl Fleet {
         self.relays.get(&relay)?.plan.epoch(leg)
     }
 
-    /// A relay is taken out of use, or put back. Returns the calls that have legs there.
+    /// A relay is taken out of use, or put back; one that has not connected yet is out of use when
+    /// it does. Returns the calls that have legs there.
     pub fn drain(&mut self, relay: RelayId, on: bool) -> LegNews {
+        if on && self.relays.len() < RELAYS_MAX {
+            let lifetime = self.leg_lifetime;
+            self.relays.entry(relay).or_insert_with(|| Relay::new(relay, lifetime));
+        }
         let relay = self.relays.get_mut(&relay);
         relay.map_or_else(LegNews::new, |relay| {
             relay.set_drained(on);
@@ -198,6 +203,11 @@ impl Fleet {
     pub fn keeps_calls(&self, relay: RelayId) -> bool {
         let keeps = |relay: &Relay| relay.takes_calls() || relay.is_awaited();
         self.relays.get(&relay).is_some_and(keeps)
+    }
+
+    /// Whether any relay takes calls.
+    pub fn takes_calls(&self) -> bool {
+        self.relays.values().any(Relay::takes_calls)
     }
 
     /// Whether a relay is connected.

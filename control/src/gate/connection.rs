@@ -255,8 +255,7 @@ async fn with_facts(message: FromTerminal, claims: &TokenClaims, gate: &Gate) ->
         FromTerminal::SignIn(ask) => Request::Refuse(ask.request, Refusal::BadRequest),
         FromTerminal::Resume(ask) => Request::Refuse(ask.request, Refusal::BadRequest),
         FromTerminal::SignOut(_) => {
-            let now = gate.clock.now().wall;
-            if let Err(error) = accounts.sign_out(account, claims.device, now).await {
+            if let Err(error) = accounts.sign_out(account, claims.device).await {
                 tracing::error!(%error, "a token counts on after a sign-out");
             }
             Request::SignOut

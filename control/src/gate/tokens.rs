@@ -2,7 +2,7 @@
 
 use crate::accounts::Verified;
 use crate::clock::UnixMs;
-use crate::sessions::{AccountKey, TokenClaims, TokenKeys};
+use crate::sessions::{AccountKey, TokenClaims, TokenKey};
 use kakehashi_wire::device::DeviceKey;
 use kakehashi_wire::id::{DeviceId, SessionId};
 use kakehashi_wire::secret::ResumeToken;
@@ -10,13 +10,13 @@ use std::time::Duration;
 
 /// Makes tokens and reads them.
 pub(crate) struct Tokens {
-    keys: TokenKeys,
+    key: TokenKey,
     lifetime: Duration,
 }
 
 impl Tokens {
-    pub(crate) fn new(keys: TokenKeys, lifetime: Duration) -> Self {
-        Self { keys, lifetime }
+    pub(crate) fn new(key: TokenKey, lifetime: Duration) -> Self {
+        Self { key, lifetime }
     }
 
     /// After what time a session that lasts gets another.
@@ -39,7 +39,7 @@ impl Tokens {
             device,
             device_key,
             session,
-            issued: now,
+            grant: verified.grant,
             expires: now,
         };
         self.from(claims, now)
@@ -48,16 +48,16 @@ impl Tokens {
     /// The same as good from `now` on.
     pub(super) fn from(&self, claims: TokenClaims, now: UnixMs) -> TokenClaims {
         let lifetime_ms = u64::try_from(self.lifetime.as_millis()).unwrap_or(u64::MAX);
-        TokenClaims { issued: now, expires: UnixMs(now.0.saturating_add(lifetime_ms)), ..claims }
+        TokenClaims { expires: UnixMs(now.0.saturating_add(lifetime_ms)), ..claims }
     }
 
     /// The token that says so.
     pub(super) fn token(&self, claims: TokenClaims) -> ResumeToken {
-        self.keys.token(claims)
+        self.key.token(claims)
     }
 
     /// What a token says that is good at `now`.
     pub(super) fn read(&self, token: &ResumeToken, now: UnixMs) -> Option<TokenClaims> {
-        self.keys.read(token, now)
+        self.key.read(token, now)
     }
 }

@@ -7,6 +7,7 @@ use super::{NodeName, Queue};
 use crate::accounts::Accounts;
 use crate::capacity::nodes::{NODE_BEAT, NODE_DEAD_AFTER, NODES_MAX};
 use crate::capacity::{HANDSHAKE_TIMEOUT, STRANGERS_LOG_EVERY};
+use crate::clock::Clock;
 use crate::framing::{self, ReadFailure, WriteFailure};
 use crate::gate::CloseCode;
 use crate::pki::node_of;
@@ -29,6 +30,7 @@ pub(super) struct Door {
     pub(super) accounts: Arc<Accounts>,
     pub(super) news: mpsc::Sender<News>,
     pub(super) numbers: Arc<AtomicU64>,
+    pub(super) clock: Clock,
 }
 
 /// Why a link between nodes ended or did not begin.
@@ -196,6 +198,10 @@ async fn hear(
         if let FromNode::NodeBeat(beat) = message {
             let news = News::Beat(node.clone(), beat.leads);
             door.news.send(news).await.map_err(|_closed| LinkEnd::Stopping)?;
+            continue;
+        }
+        if let FromNode::WrongGuess(guess) = &message {
+            door.accounts.heard_guess(guess, door.clock.now().since_start);
             continue;
         }
         let leading = door.leading.borrow().clone().ok_or(LinkEnd::NotLeading)?;

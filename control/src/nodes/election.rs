@@ -5,6 +5,7 @@
 //!  Following ----------------> Waiting -------------> Claiming ------> Leading
 //!      ^  ^                     |   ^                    |               |
 //!      |  +----- Other ---------+   +------- Beaten -----+               |
+//!      |                        ^---------------- Unfit -----------------+
 //!      +------------------------------- Other --------------------------+
 //! ```
 //!
@@ -12,11 +13,14 @@
 //! claimed, and relays obey the newest term they have heard of. So a node that hears nothing of the
 //! lead may try at once; patience by rank only keeps two from trying together, and a node that
 //! claims in vain, or whose terms are short, waits longer before the next time.
+//!
+//! A lead that cannot begin, since it cannot read what the store has, gives the lead up and lets
+//! others try; if it cannot even do that, they claim the next term although it beats.
 
 use super::NodeName;
 use crate::capacity::nodes::{
-    CLAIM_WAIT_LEAST, CLAIM_WAIT_MOST, LEAD_SETTLED, NEW_LEAD_PATIENCE, NODE_DEAD_AFTER,
-    RANK_PATIENCE,
+    CLAIM_WAIT_LEAST, CLAIM_WAIT_MOST, LEAD_BEGIN_MOST, LEAD_SETTLED, NEW_LEAD_PATIENCE,
+    NODE_DEAD_AFTER, RANK_PATIENCE, UNFIT_WAIT,
 };
 use kakehashi_wire::id::Term;
 use std::time::Duration;
@@ -47,6 +51,8 @@ pub(super) enum Cause {
     Beaten,
     /// Another leads by now, or is heard again.
     Other,
+    /// It cannot begin what it was to lead.
+    Unfit,
 }
 
 impl State {
@@ -59,6 +65,7 @@ impl State {
             (_, Cause::Won) => Self::Leading,
             (Self::Claiming, Cause::Beaten) => Self::Waiting,
             (Self::Waiting | Self::Leading, Cause::Other) => Self::Following,
+            (Self::Leading, Cause::Unfit) => Self::Waiting,
             (same, _) => same,
         }
     }
@@ -88,6 +95,8 @@ pub enum Heard {
     Beaten,
     /// A write in this term was refused: another has claimed since.
     Fenced(Term),
+    /// What this node was to lead in this term cannot begin.
+    Unfit(Term),
     /// Time has passed.
     Tick,
 }
@@ -101,6 +110,8 @@ pub enum Act {
     Lead(Term),
     /// Lead no longer.
     StepDown(Term),
+    /// Lead no longer, and have the record removed so that others may.
+    Resign(Term),
 }
 
 /// One node's part in it.
@@ -114,6 +125,8 @@ pub struct Election {
     record: Option<Lead>,
     /// Until when it is content with hearing nothing.
     until: Duration,
+    /// Until when a lead that is alive may take to begin.
+    begun_by: Duration,
     claim_after: Duration,
     claim_wait: Duration,
 }
@@ -129,6 +142,7 @@ impl Election {
             term: Term::NONE,
             record: None,
             until: now + NEW_LEAD_PATIENCE,
+            begun_by: now + LEAD_BEGIN_MOST,
             claim_after: now,
             claim_wait: CLAIM_WAIT_LEAST,
         }
@@ -147,7 +161,13 @@ impl Election {
             }
             Heard::Beaten => None,
             Heard::Fenced(term) if self.leads() == Some(term) => self.other(now),
-            Heard::Fenced(_) | Heard::Tick => self.tick(now),
+            Heard::Unfit(term) if self.leads() == Some(term) => {
+                self.go(Cause::Unfit);
+                self.claim_after = now + UNFIT_WAIT;
+                self.until = self.claim_after;
+                Some(Act::Resign(term))
+            }
+            Heard::Fenced(_) | Heard::Unfit(_) | Heard::Tick => self.tick(now),
         }
     }
 
@@ -192,7 +212,7 @@ impl Election {
             _ if self.state == State::Leading => self.other(now),
             _ => {
                 self.go(Cause::Silent);
-                self.until = self.until.min(now + self.patience);
+                self.until = self.until.min(now + self.patience).max(self.claim_after);
                 None
             }
         }
@@ -205,7 +225,9 @@ impl Election {
             self.record = Some(Lead { node, life, term: leads });
             return self.other(now);
         }
-        let is_lead = self.record.as_ref().is_some_and(|lead| lead.node == *node);
+        let lead = self.record.as_ref().filter(|lead| lead.node == *node);
+        let begins = now < self.begun_by;
+        let is_lead = lead.is_some_and(|lead| begins || leads == lead.term);
         if is_lead && matches!(self.state, State::Following | State::Waiting) {
             let dead = now + NODE_DEAD_AFTER;
             self.until = if self.state == State::Waiting { dead } else { self.until.max(dead) };
@@ -222,6 +244,7 @@ impl Election {
         let led = self.leads();
         self.go(Cause::Other);
         self.until = now + NEW_LEAD_PATIENCE;
+        self.begun_by = now + LEAD_BEGIN_MOST;
         led.map(Act::StepDown)
     }
 

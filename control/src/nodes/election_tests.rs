@@ -12,7 +12,14 @@ const NODES: usize = 3;
 fn the_table_is_as_drawn() {
     let mut table = String::new();
     for state in [State::Following, State::Waiting, State::Claiming, State::Leading] {
-        let causes = [Cause::Silent, Cause::PatienceOver, Cause::Won, Cause::Beaten, Cause::Other];
+        let causes = [
+            Cause::Silent,
+            Cause::PatienceOver,
+            Cause::Won,
+            Cause::Beaten,
+            Cause::Other,
+            Cause::Unfit,
+        ];
         let nexts = causes.map(|cause| match state.after(cause) {
             next if next == state => "-".to_owned(),
             next => format!("{next:?}"),
@@ -21,10 +28,10 @@ fn the_table_is_as_drawn() {
     }
     assert_eq!(
         table,
-        "Following: Waiting - Leading - -\n\
-         Waiting: - Claiming Leading - Following\n\
-         Claiming: - - Leading Waiting -\n\
-         Leading: - - - - Following\n"
+        "Following: Waiting - Leading - - -\n\
+         Waiting: - Claiming Leading - Following -\n\
+         Claiming: - - Leading Waiting - -\n\
+         Leading: - - - - Following Waiting\n"
     );
 }
 
@@ -39,6 +46,8 @@ enum Sent {
     Claim(usize, u64, Option<Term>),
     /// A write of the lead of that term reaches the store.
     Write(usize, Term),
+    /// The lead of that term gives it up.
+    Resign(Term),
 }
 
 /// Three nodes, the store, and a network that loses, delays and cuts.
@@ -111,6 +120,10 @@ impl World {
                 assert!(before.is_none_or(|it| it == node), "two leads of one term");
             }
             Some(Act::StepDown(term)) => assert_eq!(self.led.get(&term), Some(&node)),
+            Some(Act::Resign(term)) => {
+                assert_eq!(self.led.get(&term), Some(&node));
+                self.send((node, NODES), Sent::Resign(term));
+            }
         }
     }
 
@@ -136,6 +149,7 @@ impl World {
                 self.send((NODES, node), Sent::Heard(node, Heard::Won(term)));
                 self.tell();
             }
+            Sent::Resign(term) => self.resign(term),
             Sent::Write(node, term) => {
                 if self.record.as_ref().is_some_and(|lead| lead.term == term) {
                     assert!(term >= self.written, "a write of an old term after a new one");
@@ -146,6 +160,14 @@ impl World {
                     self.send((NODES, node), Sent::Heard(node, Heard::Fenced(term)));
                 }
             }
+        }
+    }
+
+    fn resign(&mut self, term: Term) {
+        if self.record.as_ref().is_some_and(|lead| lead.term == term) {
+            self.revision += 1;
+            self.record = None;
+            self.tell();
         }
     }
 
@@ -189,7 +211,13 @@ impl World {
     }
 
     fn misfortune(&mut self) {
-        match self.rng.random_range(0..6) {
+        match self.rng.random_range(0..7) {
+            6 => {
+                let node = self.rng.random_range(0..NODES);
+                if let Some(term) = self.nodes[node].leads() {
+                    self.hear(node, Heard::Unfit(term));
+                }
+            }
             0 => {
                 let node = self.rng.random_range(0..NODES);
                 self.paused_until[node] = self.now + MS * self.rng.random_range(100..5000);
@@ -260,4 +288,37 @@ fn a_node_alone_leads_soon_and_one_that_is_heard_is_left_in_peace() {
     assert_eq!(other.state, State::Waiting);
     let patient = last + NODE_DEAD_AFTER + RANK_PATIENCE;
     assert_eq!(other.hear(Heard::Tick, patient), Some(Act::Claim(Some(Term(5)))));
+}
+
+#[test]
+fn a_lead_that_cannot_begin_lets_others_lead_and_tries_again_if_nobody_does() {
+    let mut node = Election::new(name(0), 1, 0, Duration::ZERO);
+    node.hear(Heard::Record(None), Duration::ZERO);
+    assert_eq!(node.hear(Heard::Tick, MS), Some(Act::Claim(None)));
+    assert_eq!(node.hear(Heard::Won(Term(5)), 2 * MS), Some(Act::Lead(Term(5))));
+    assert_eq!(node.hear(Heard::Unfit(Term(4)), 3 * MS), None, "of another term");
+    assert_eq!(node.hear(Heard::Unfit(Term(5)), 3 * MS), Some(Act::Resign(Term(5))));
+    assert_eq!(node.leads(), None);
+    assert_eq!(node.hear(Heard::Record(None), 4 * MS), None);
+    let last = 3 * MS + UNFIT_WAIT - MS;
+    assert_eq!(node.hear(Heard::Tick, last), None);
+    assert_eq!(node.hear(Heard::Tick, last + MS), Some(Act::Claim(None)));
+}
+
+#[test]
+fn a_lead_that_is_alive_and_does_not_begin_is_replaced_and_one_that_did_is_not() {
+    for (leads, replaced) in [(Term(5), false), (Term::NONE, true)] {
+        let mut other = Election::new(name(1), 2, 1, Duration::ZERO);
+        let lead = Lead { node: name(0), life: 1, term: Term(5) };
+        other.hear(Heard::Record(Some(lead)), MS);
+        let mut acts = Vec::new();
+        let mut now = MS;
+        while now < LEAD_BEGIN_MOST + NODE_DEAD_AFTER + 2 * RANK_PATIENCE {
+            now += 100 * MS;
+            acts.extend(other.hear(Heard::Beat(name(0), leads), now));
+            acts.extend(other.hear(Heard::Tick, now));
+            assert!(acts.is_empty() || now > LEAD_BEGIN_MOST, "{acts:?} at {now:?}");
+        }
+        assert_eq!(acts.contains(&Act::Claim(Some(Term(5)))), replaced);
+    }
 }

@@ -64,8 +64,8 @@ impl Guest {
                     core.revoke(ask.revocation).await.ok().map(|()| true)
                 });
             }
-            // What a link begins with and lives by is its own matter.
-            FromNode::NodeHello(_) | FromNode::NodeBeat(_) => {}
+            // What a link begins with and lives by is its own matter, and what all nodes are told.
+            FromNode::NodeHello(_) | FromNode::NodeBeat(_) | FromNode::WrongGuess(_) => {}
         }
     }
 

@@ -10,21 +10,24 @@ use super::start::{Leading, News, Start};
 use super::switch::Event;
 use super::{NodeName, Queue};
 use crate::accounts::Accounts;
-use crate::capacity::nodes::{LEAD_WATCH_RETRY, TAKE_BACK_PATIENCE};
+use crate::capacity::nodes::{LEAD_BEGIN_PATIENCE, LEAD_WATCH_RETRY, TAKE_BACK_PATIENCE};
 use crate::driver::{Core, Tasks};
 use crate::store::{SharedStore, StoreError};
 use kakehashi_wire::id::Term;
-use kakehashi_wire::node::{FromNode, ToNode};
+use kakehashi_wire::node::{FromNode, ToNode, WrongGuess};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Where the office tells of the lead.
 type Told = (watch::Sender<Option<Leading>>, mpsc::Sender<Event>, Arc<RelayLinks>, Arc<AtomicU64>);
+
+/// What the office hears: of links, of the record, and of wrong guesses here.
+type Heards = (mpsc::Receiver<News>, mpsc::Receiver<Option<Lead>>, mpsc::Receiver<WrongGuess>);
 
 /// A term of this node.
 struct Tenure {
@@ -40,6 +43,10 @@ struct Tenure {
 enum Done {
     Claimed(Result<Term, StoreError>),
     Begun(Term, Core, Tasks),
+    /// It could not.
+    Unfit(Term),
+    /// The lead was given up, or that is not known.
+    Resigned,
 }
 
 pub(super) struct Office {
@@ -87,7 +94,7 @@ impl Office {
     /// Runs until the node stops.
     pub(super) async fn run(
         mut self,
-        (mut news, mut records): (mpsc::Receiver<News>, mpsc::Receiver<Option<Lead>>),
+        (mut news, mut records, mut guesses): Heards,
         mut stop: oneshot::Receiver<()>,
     ) {
         loop {
@@ -99,9 +106,15 @@ impl Office {
                 _ = &mut stop => return self.leave().await,
                 Some(news) = news.recv() => self.news(news),
                 Some(record) = records.recv() => Some(Heard::Record(record)),
+                Some(guess) = guesses.recv() => {
+                    self.links.values().for_each(|(queue, _)| queue.push(guess.clone()));
+                    None
+                }
                 Some(done) = self.under_way.join_next() => match done {
                     Ok(Done::Claimed(claimed)) => Some(self.claimed(claimed)),
                     Ok(Done::Begun(term, core, tasks)) => self.begun(term, core, tasks).await,
+                    Ok(Done::Unfit(term)) => Some(Heard::Unfit(term)),
+                    Ok(Done::Resigned) => None,
                     Err(_aborted) => None,
                 },
                 () = told(over.as_deref()) => {
@@ -167,6 +180,16 @@ impl Office {
                 tracing::warn!(%term, "another node leads");
                 self.step_down().await;
             }
+            Some(Act::Resign(term)) => {
+                tracing::error!(%term, node = %self.me,
+                    "this node cannot lead, see above: it lets another");
+                self.step_down().await;
+                let store = Arc::clone(&self.store);
+                self.under_way.spawn(async move {
+                    resign(&store, term).await;
+                    Done::Resigned
+                });
+            }
         }
     }
 
@@ -176,10 +199,14 @@ impl Office {
         let tenured = Tenured::new(Arc::clone(&self.store), term, Arc::clone(&over));
         let (store, start): (SharedStore, _) = (Arc::new(tenured), Arc::clone(&self.start));
         let beginning = self.under_way.spawn(async move {
+            let last = Instant::now() + LEAD_BEGIN_PATIENCE;
             loop {
                 match start.begin(term, &store).await {
                     Ok((core, tasks)) => return Done::Begun(term, core, tasks),
-                    Err(error) => tracing::error!(%error, "the lead cannot begin: trying again"),
+                    Err(error) => tracing::error!(%error, "the lead cannot begin"),
+                }
+                if Instant::now() + LEAD_WATCH_RETRY >= last {
+                    return Done::Unfit(term);
                 }
                 tokio::time::sleep(LEAD_WATCH_RETRY).await;
             }
@@ -241,11 +268,15 @@ impl Office {
     async fn leave(mut self) {
         let led = self.tenure.as_ref().map(|tenure| tenure.term);
         self.step_down().await;
-        if let Some(term) = led
-            && let Err(error) = record::resign(&self.store, term).await
-        {
-            tracing::info!(%error, "the lead was not given up: others will notice");
+        if let Some(term) = led {
+            resign(&self.store, term).await;
         }
+    }
+}
+
+async fn resign(store: &SharedStore, term: Term) {
+    if let Err(error) = record::resign(store, term).await {
+        tracing::info!(%error, "the lead was not given up: others will notice");
     }
 }
 

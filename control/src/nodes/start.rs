@@ -110,6 +110,7 @@ impl Cell {
         let relays = Arc::new(RelayLinks::default());
         let numbers = Arc::new(AtomicU64::new(1));
         let accounts = &start.accounts;
+        let guesses = accounts.share_guesses(*start.secret.key_of(b"kakehashi guesses"));
         let (switch, ends) = Switch::new(Arc::clone(accounts), start.entropy.clone());
         let switched = tokio::spawn(switch.run((events.clone(), queue), ends));
         let door = Door {
@@ -118,6 +119,7 @@ impl Cell {
             accounts: Arc::clone(accounts),
             news: news.clone(),
             numbers: Arc::clone(&numbers),
+            clock: start.clock,
         };
         tokio::spawn(door::serve(self.endpoint.clone(), Arc::new(door)));
         let dialler = Dialler {
@@ -145,7 +147,7 @@ impl Cell {
             self.store,
             (lead, events.clone(), Arc::clone(&relays), numbers),
         );
-        let office = tokio::spawn(office.run((heard, record), stopped));
+        let office = tokio::spawn(office.run((heard, record, guesses), stopped));
         let helm = Helm::Cell(Places { switch: events.clone(), relays, leading });
         Seated { helm, switch: events, switched, stop, office }
     }

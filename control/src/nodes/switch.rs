@@ -11,12 +11,12 @@ pub(super) use ops::Deed;
 
 use super::Queue;
 use crate::accounts::Accounts;
-use crate::capacity::nodes::{HAND_OVER_MESSAGES_MAX, LEADLESS_PATIENCE};
+use crate::capacity::nodes::{HAND_OVER_MESSAGES_MAX, LEADLESS_PATIENCE, RIGHTS_READ_AT_ONCE};
 use crate::coordinator::{Arrival, Rejection, retry_after_ms};
 use crate::driver::{Seat, Verdict as Waiter};
 use crate::entropy::Entropy;
 use crate::gate::{Outbox, Said};
-use held::Held;
+use held::{Granted, Held};
 use kakehashi_wire::id::{RequestId, SessionId};
 use kakehashi_wire::node::{Asked, FromNode, Left, LookAt, Request, Say, ToNode, Verdict};
 use kakehashi_wire::terminal::{Refusal, SessionEnd};
@@ -169,7 +169,7 @@ impl Switch {
                 self.patience_ends = None;
                 self.to_hand_over.extend(self.held.keys().copied());
                 self.ops.ask_again(route);
-                self.look_for_stale(own.clone());
+                self.look_for_stale(own);
             }
             None if had_lead => self.patience_ends = Some(Instant::now() + LEADLESS_PATIENCE),
             None => {}
@@ -321,25 +321,13 @@ impl Switch {
     }
 
     /// Whoever's rights ended while no lead could be told of it is found in the store.
-    fn look_for_stale(&self, own: mpsc::Sender<Event>) {
+    fn look_for_stale(&self, own: &mpsc::Sender<Event>) {
         let granted = |(session, held): (&SessionId, &Held)| (*session, held.granted());
         let granted: Vec<_> = self.held.iter().map(granted).collect();
-        let accounts = Arc::clone(&self.accounts);
-        tokio::spawn(async move {
-            for (session, (account, device, epochs)) in granted {
-                match accounts.still_counts(account, device, epochs).await {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        if own.send(Event::Stale(session)).await.is_err() {
-                            return;
-                        }
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, %session, "its rights could not be read");
-                    }
-                }
-            }
-        });
+        let share = granted.len().div_ceil(RIGHTS_READ_AT_ONCE).max(1);
+        for share in granted.chunks(share).map(<[_]>::to_vec) {
+            tokio::spawn(look_for_stale(share, Arc::clone(&self.accounts), own.clone()));
+        }
     }
 
     /// The terminals of this node find others.
@@ -347,6 +335,25 @@ impl Switch {
         let sessions: Vec<_> = self.held.keys().copied().collect();
         for session in sessions {
             self.end(session, SessionEnd::NodeStopping, true);
+        }
+    }
+}
+
+/// Tells of those of a share, one after the other, whose rights have ended.
+async fn look_for_stale(
+    share: Vec<(SessionId, Granted)>,
+    accounts: Arc<Accounts>,
+    own: mpsc::Sender<Event>,
+) {
+    for (session, (account, device, epochs)) in share {
+        match accounts.still_counts(account, device, epochs).await {
+            Ok(true) => {}
+            Ok(false) => {
+                if own.send(Event::Stale(session)).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => tracing::warn!(%error, %session, "its rights could not be read"),
         }
     }
 }

@@ -4,27 +4,35 @@ use super::*;
 use crate::gate::Waiting;
 use crate::nodes::queue::QueueEnd;
 use crate::sessions::{AccountKey, Epochs};
-use crate::store::{Embedded, SharedStore};
+use crate::store::{
+    Condition, Embedded, Entry, Key, Listing, Pending, Prefix, Range, Revision, SharedStore, Store,
+    Transaction, Watch,
+};
 use kakehashi_wire::id::{AccountId, CallId, DeviceId, TenantId};
 use kakehashi_wire::secret::{ResumeToken, SaidBytes};
-use kakehashi_wire::terminal::{Done, HangUp, Presence, Role, ToTerminal};
+use kakehashi_wire::terminal::{Done, HangUp, Presence, Role, SetAway, ToTerminal};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 struct Played {
     switch: Switch,
     own: mpsc::Sender<Event>,
     _ends: mpsc::UnboundedReceiver<SessionId>,
-    _events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<Event>,
     _folder: tempfile::TempDir,
 }
 
 fn played() -> Played {
     let folder = tempfile::tempdir().unwrap();
-    let store: SharedStore = Arc::new(Embedded::open(&folder.path().join("store")).unwrap());
+    let store = Embedded::open(&folder.path().join("store")).unwrap();
+    played_over(Arc::new(store), folder)
+}
+
+fn played_over(store: SharedStore, folder: tempfile::TempDir) -> Played {
     let config = crate::accounts::AccountsConfig::for_cores(1, Entropy::system());
     let accounts = Arc::new(Accounts::new(store, config).unwrap());
     let (switch, ends) = Switch::new(accounts, Entropy::system());
     let (own, events) = mpsc::channel(64);
-    Played { switch, own, _ends: ends, _events: events, _folder: folder }
+    Played { switch, own, _ends: ends, events, _folder: folder }
 }
 
 fn arrival(session: u64) -> Arrival {
@@ -197,4 +205,92 @@ async fn a_session_may_have_so_many_requests_open() {
     assert_eq!(played.heard(&mut lead).len(), crate::capacity::nodes::ASKED_MAX);
     let refused = format!("refused {}", most + 1);
     assert_eq!(next(&mut waiting).await, Some(refused));
+}
+
+#[tokio::test]
+async fn who_is_away_is_so_for_the_next_lead_until_it_is_back() {
+    let mut played = played();
+    let mut first = played.lead(1);
+    let (_waiting, decided) = played.arrive(1);
+    played.heard(&mut first);
+    played.take(Event::Said(1, Verdict { session: SessionId(1), refused: None }.into()));
+    let session = decided.await.unwrap().ok().unwrap().session();
+    let set = |request, away| Request::Away(SetAway { request: RequestId(request), away });
+    let away = |messages: &[FromNode]| {
+        let said = messages.iter().filter_map(|message| match message {
+            FromNode::Asked(Asked { request: Request::Away(set), .. }) => Some(set.away),
+            _ => None,
+        });
+        said.collect::<Vec<_>>()
+    };
+    played.take(Event::Asked(session, set(1, true)));
+    assert_eq!(away(&played.heard(&mut first)), [true]);
+    played.answer(1, session, RequestId(1));
+    let mut second = played.lead(2);
+    assert_eq!(away(&played.heard(&mut second)), [true]);
+    played.take(Event::Asked(session, set(2, false)));
+    let mut third = played.lead(3);
+    assert_eq!(away(&played.heard(&mut third)), [false], "not answered yet");
+    let mut fourth = played.lead(4);
+    let at_lead = played.switch.held[&session].number_at_lead();
+    assert_eq!(at_lead, None);
+    assert_eq!(away(&played.heard(&mut fourth)), [false]);
+}
+
+/// A store that takes a moment for each read, and counts how many are under way.
+struct Slow {
+    store: Embedded,
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Store for Slow {
+    fn get<'a>(&'a self, key: &'a Key) -> Pending<'a, Option<Entry>> {
+        Box::pin(async move {
+            let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
+            self.most.fetch_max(now, Ordering::Relaxed);
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            self.now.fetch_sub(1, Ordering::Relaxed);
+            self.store.get(key).await
+        })
+    }
+
+    fn range(&self, range: Range) -> Pending<'_, Listing> {
+        self.store.range(range)
+    }
+
+    fn transact(&self, transaction: Transaction) -> Pending<'_, Revision> {
+        self.store.transact(transaction)
+    }
+
+    fn watch<'a>(&'a self, prefix: &'a Prefix, after: Revision) -> Pending<'a, Watch> {
+        self.store.watch(prefix, after)
+    }
+
+    fn condition(&self) -> Pending<'_, Condition> {
+        self.store.condition()
+    }
+}
+
+#[tokio::test]
+async fn rights_are_read_many_at_a_time_and_not_all_at_once() {
+    const SESSIONS: usize = 10 * RIGHTS_READ_AT_ONCE + 3;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Embedded::open(&folder.path().join("store")).unwrap();
+    let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let slow = Arc::new(Slow { store, now, most });
+    let mut played = played_over(Arc::clone(&slow) as SharedStore, folder);
+    let sessions: Vec<_> = (1..=SESSIONS as u64).map(|it| (it, played.arrive(it))).collect();
+    let _lead = played.lead(1);
+    // The store knows none of their accounts.
+    let mut stale = Vec::new();
+    while stale.len() < SESSIONS {
+        let Some(Event::Stale(session)) = played.events.recv().await else { panic!("a right") };
+        stale.push(session.0);
+    }
+    stale.sort_unstable();
+    assert!(stale.into_iter().eq(sessions.iter().map(|(session, _)| *session)));
+    let most = slow.most.load(Ordering::Relaxed);
+    // Of the tenant and of the account, together.
+    assert!((RIGHTS_READ_AT_ONCE..=2 * RIGHTS_READ_AT_ONCE).contains(&most), "{most} at once");
 }

@@ -16,4 +16,4 @@ pub use pushes::Pushes;
 pub use registry::{Admission, Registry, Session};
 pub use revoked::Revoked;
 pub use tally::Tally;
-pub use token::{TOKEN_KEY_BYTES, TokenClaims, TokenKeys};
+pub use token::{TOKEN_KEY_BYTES, TokenClaims, TokenKey};

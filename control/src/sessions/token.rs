@@ -1,7 +1,7 @@
 //! Resume tokens: what control gives a session so that it may come back without a password. Pure.
 //!
 //! ```text
-//! | version | tenant | its epoch | account | its epoch | device | session | issued | expires |
+//! | version | tenant | its epoch | account | its epoch | device | its grant | session | expires |
 //!     u8       u64       u64        u64        u64        u64      u64       u64      u64
 //! | device key | HMAC-SHA256 of all before |
 //!      32 B                32 B
@@ -12,6 +12,7 @@
 
 use super::{AccountKey, Epochs};
 use crate::clock::UnixMs;
+use crate::pki::CellSecret;
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign, verify};
 use kakehashi_wire::device::DeviceKey;
 use kakehashi_wire::id::{AccountId, DeviceId, SessionId, TenantId};
@@ -21,7 +22,7 @@ use kakehashi_wire::secret::ResumeToken;
 /// Bytes of a key that tokens are made with: as many as its hash gives (RFC 2104 3).
 pub const TOKEN_KEY_BYTES: usize = 32;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const NUMBERS: usize = 8;
 const KEY_BYTES: usize = 32;
 const CLAIMS_BYTES: usize = 1 + NUMBERS * 8 + KEY_BYTES;
@@ -42,10 +43,10 @@ pub struct TokenClaims {
     pub device: DeviceId,
     /// The device's public key.
     pub device_key: DeviceKey,
+    /// The number of what was granted to it, another after each sign-out.
+    pub grant: u64,
     /// The first number of the session.
     pub session: SessionId,
-    /// Since when it is good.
-    pub issued: UnixMs,
     /// Until when.
     pub expires: UnixMs,
 }
@@ -63,8 +64,8 @@ impl TokenClaims {
             self.account.account.0,
             self.account_epoch,
             self.device.0,
+            self.grant,
             self.session.0,
-            self.issued.0,
             self.expires.0,
         ];
         let mut bytes = [0; CLAIMS_BYTES];
@@ -89,8 +90,8 @@ impl TokenClaims {
             tenant_epoch,
             account_epoch,
             device: DeviceId(next()?),
+            grant: next()?,
             session: SessionId(next()?),
-            issued: UnixMs(next()?),
             expires: UnixMs(next()?),
             device_key: DeviceKey(key.try_into().ok()?),
         };
@@ -98,33 +99,33 @@ impl TokenClaims {
     }
 }
 
-/// The keys of all tokens: one to make them with, and the one before it, whose tokens still count.
-pub struct TokenKeys {
-    current: Key,
-    previous: Option<Key>,
-}
+/// The key of all tokens, the same at every node of a cell.
+pub struct TokenKey(Key);
 
-impl TokenKeys {
-    /// Keys of bytes that nobody can guess.
-    pub fn new(current: &[u8; TOKEN_KEY_BYTES], previous: Option<&[u8; TOKEN_KEY_BYTES]>) -> Self {
-        let key = |bytes: &[u8; TOKEN_KEY_BYTES]| Key::new(HMAC_SHA256, bytes);
-        Self { current: key(current), previous: previous.map(key) }
+impl TokenKey {
+    /// A key of bytes that nobody can guess.
+    pub fn new(bytes: &[u8; TOKEN_KEY_BYTES]) -> Self {
+        Self(Key::new(HMAC_SHA256, bytes))
+    }
+
+    /// The key of a cell. Whoever has the store alone can make no token, and a cell that begins
+    /// with another secret takes none of before.
+    pub fn of(cell: &CellSecret) -> Self {
+        Self::new(&cell.key_of(b"kakehashi resume tokens"))
     }
 
     /// A token that says `claims`.
     pub fn token(&self, claims: TokenClaims) -> ResumeToken {
         let mut bytes = claims.to_bytes().to_vec();
-        let mac = sign(&self.current, &bytes);
+        let mac = sign(&self.0, &bytes);
         bytes.extend_from_slice(mac.as_ref());
         ResumeToken::new(bytes)
     }
 
-    /// What a token says that was made with one of these keys and is good at `now`.
+    /// What a token says that was made with this key and is good at `now`.
     pub fn read(&self, token: &ResumeToken, now: UnixMs) -> Option<TokenClaims> {
         let (claims, mac) = token.as_bytes().split_at_checked(CLAIMS_BYTES)?;
-        let keys = [Some(&self.current), self.previous.as_ref()];
-        let is_ours = |key: &Key| verify(key, claims, mac).is_ok();
-        keys.into_iter().flatten().any(is_ours).then_some(())?;
+        verify(&self.0, claims, mac).ok()?;
         TokenClaims::from_bytes(claims).filter(|claims| now < claims.expires)
     }
 }
@@ -134,8 +135,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn keys(current: u8, previous: Option<u8>) -> TokenKeys {
-        TokenKeys::new(&[current; 32], previous.map(|byte| [byte; 32]).as_ref())
+    fn key(byte: u8) -> TokenKey {
+        TokenKey::of(&CellSecret::new([byte; 32]))
     }
 
     fn claims(seed: u64) -> TokenClaims {
@@ -146,23 +147,18 @@ mod tests {
             device: DeviceId(seed ^ 5),
             device_key: DeviceKey([seed.to_le_bytes()[0]; 32]),
             session: SessionId(seed ^ 6),
-            issued: UnixMs(seed / 2),
+            grant: seed ^ 7,
             expires: UnixMs((seed / 2) + 1),
         }
     }
 
     #[test]
-    fn a_token_counts_under_its_key_and_the_next_and_until_it_expires() {
+    fn a_token_counts_in_its_cell_and_until_it_expires() {
         let (claims, at) = (claims(1000), UnixMs(500));
-        let token = keys(1, None).token(claims);
-        for (keys, expected) in [
-            (keys(1, None), Some(claims)),
-            (keys(2, Some(1)), Some(claims)),
-            (keys(3, Some(2)), None),
-            (keys(2, None), None),
-        ] {
-            assert_eq!(keys.read(&token, at), expected);
-            assert_eq!(keys.read(&token, claims.expires), None);
+        let token = key(1).token(claims);
+        for (key, expected) in [(key(1), Some(claims)), (key(2), None)] {
+            assert_eq!(key.read(&token, at), expected);
+            assert_eq!(key.read(&token, claims.expires), None);
         }
     }
 
@@ -181,22 +177,22 @@ mod tests {
         fn what_it_says_comes_back_and_nothing_else_is_taken(
             seed: u64, bit in 0..(CLAIMS_BYTES + MAC_BYTES) * 8, cut in 0..CLAIMS_BYTES + MAC_BYTES,
         ) {
-            let (keys, claims) = (keys(7, None), claims(seed));
-            let token = keys.token(claims);
-            prop_assert_eq!(keys.read(&token, claims.issued), Some(claims));
+            let (key, claims) = (key(7), claims(seed));
+            let token = key.token(claims);
+            prop_assert_eq!(key.read(&token, UnixMs(claims.expires.0 - 1)), Some(claims));
             let mut bytes = token.as_bytes().to_vec();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            prop_assert_eq!(keys.read(&ResumeToken::new(bytes), claims.issued), None);
+            prop_assert_eq!(key.read(&ResumeToken::new(bytes), UnixMs(claims.expires.0 - 1)), None);
             let short = ResumeToken::new(token.as_bytes()[..cut].to_vec());
-            prop_assert_eq!(keys.read(&short, claims.issued), None);
+            prop_assert_eq!(key.read(&short, UnixMs(claims.expires.0 - 1)), None);
             let long = [token.as_bytes(), &[0]].concat();
-            prop_assert_eq!(keys.read(&ResumeToken::new(long), claims.issued), None);
+            prop_assert_eq!(key.read(&ResumeToken::new(long), UnixMs(claims.expires.0 - 1)), None);
         }
 
         #[test]
         fn no_bytes_are_a_token(bytes in prop::collection::vec(any::<u8>(), 0..TOKEN_BYTES_MAX)) {
             let token = ResumeToken::new(bytes);
-            prop_assert_eq!(keys(7, Some(8)).read(&token, UnixMs(0)), None);
+            prop_assert_eq!(key(7).read(&token, UnixMs(0)), None);
         }
     }
 }

@@ -12,7 +12,10 @@ use kakehashi_control::entropy::Entropy;
 use kakehashi_control::node::Node;
 use kakehashi_control::nodes::{NodeName, Peer};
 use kakehashi_control::pki::{Pki, open_or_create_cell_secret};
-use kakehashi_control::store::{Embedded, SharedStore};
+use kakehashi_control::store::{
+    Condition, Embedded, Entry, Key, Listing, Pending, Prefix, Range, Revision, SharedStore, Store,
+    StoreError, Transaction, Watch,
+};
 use kakehashi_wire::frame::ALPN_NODE;
 use kakehashi_wire::id::RelayId;
 use kakehashi_wire::terminal::{
@@ -50,6 +53,11 @@ fn ports(count: usize) -> Vec<u16> {
 
 impl Cell {
     async fn start(count: usize) -> Self {
+        Self::start_over(count, |_, store| Arc::clone(store)).await
+    }
+
+    /// Each node with the store as it sees it.
+    async fn start_over(count: usize, seen: impl Fn(usize, &SharedStore) -> SharedStore) -> Self {
         let kept = tempfile::tempdir().unwrap();
         let store: SharedStore = Arc::new(Embedded::open(&kept.path().join("store")).unwrap());
         let folders: Vec<_> = (0..count).map(|_| tempfile::tempdir().unwrap()).collect();
@@ -77,7 +85,7 @@ impl Cell {
                 .enable_all()
                 .build()
                 .unwrap();
-            let shared = Some(Arc::clone(&store));
+            let shared = Some(seen(at, &store));
             let node = runtime.spawn(Node::start_over(config, shared)).await.unwrap().unwrap();
             if at == 0 {
                 super::common::add(&node, "shop", &["a", "b", "c"]).await;
@@ -331,6 +339,117 @@ async fn a_lead_that_stood_still_harms_nothing_when_it_comes_back() {
     handed_over(&mut a).await;
     cell.until_all_know_relays(1).await;
     talk(&mut a, &mut b).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drained_relay_stays_out_of_use_whoever_leads() {
+    let mut cell = Cell::start(2).await;
+    let _relays = cell.relays().await;
+    let drain = async |cell: &Cell, on| {
+        let request = Request::RelayDrain { relay: RelayId(1), on };
+        client::request(cell.at(1).folder.path(), request).await
+    };
+    drain(&cell, true).await.unwrap();
+    cell.kill(0).await;
+    cell.until_all_know_relays(1).await;
+    let rows = cell.at(1).node.live().relays().await.unwrap();
+    assert!(rows[0].connected && rows[0].drained);
+    let mut a = cell.at(1).terminal("shop", "a").await;
+    let mut b = cell.at(1).terminal("shop", "b").await;
+    assert_eq!(a.invite("b").await, Err(Refusal::NoRelay));
+    drain(&cell, false).await.unwrap();
+    talk(&mut a, &mut b).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_guesses_at_one_node_count_at_all() {
+    let cell = Cell::start(2).await;
+    let guess = async |at: usize| {
+        let mut stranger = Terminal::open(cell.at(at).connect().await).await;
+        let refused = stranger.sign_in("shop", "a", "wrong horse battery", 9).await.err().unwrap();
+        refused.reason
+    };
+    let mut tried = 0;
+    while guess(0).await == Refusal::BadCredentials {
+        tried += 1;
+    }
+    // As many are let through at once. It may take a moment until the other node knows.
+    assert!(tried >= 5, "{tried}");
+    let mut more = 0;
+    while guess(1).await == Refusal::BadCredentials {
+        more += 1;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert!(more < 3, "{more} beside {tried}");
+}
+
+/// A store in which one cannot read which calls go on.
+struct Unreadable(SharedStore);
+
+impl Store for Unreadable {
+    fn get<'a>(&'a self, key: &'a Key) -> Pending<'a, Option<Entry>> {
+        self.0.get(key)
+    }
+
+    fn range(&self, range: Range) -> Pending<'_, Listing> {
+        if range.prefix.as_str().starts_with("x/live") {
+            let path = range.prefix.as_str().into();
+            let what = "as it seems to this node".into();
+            return Box::pin(async { Err(StoreError::Corrupt { path, what }) });
+        }
+        self.0.range(range)
+    }
+
+    fn transact(&self, transaction: Transaction) -> Pending<'_, Revision> {
+        self.0.transact(transaction)
+    }
+
+    fn watch<'a>(&'a self, prefix: &'a Prefix, after: Revision) -> Pending<'a, Watch> {
+        self.0.watch(prefix, after)
+    }
+
+    fn condition(&self) -> Pending<'_, Condition> {
+        self.0.condition()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lead_that_cannot_begin_lets_another_lead() {
+    // The first to start leads, and cannot.
+    let cell = Cell::start_over(2, |at, store| match at {
+        0 => Arc::new(Unreadable(Arc::clone(store))),
+        _ => Arc::clone(store),
+    });
+    let cell = cell.await;
+    let _relays = cell.relays().await;
+    let mut a = cell.at(0).terminal("shop", "a").await;
+    let mut b = cell.at(1).terminal("shop", "b").await;
+    talk(&mut a, &mut b).await;
+}
+
+#[tokio::test]
+async fn a_node_of_another_cell_does_not_start() {
+    let [kept, one, two] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let store: SharedStore = Arc::new(Embedded::open(&kept.path().join("store")).unwrap());
+    let ports = ports(2);
+    let start = |folder: &TempDir, at: usize| {
+        let mut config = settings(folder);
+        config.node.name = NodeName::parse(NAMES[at]).unwrap();
+        config.node.listen = ([127, 0, 0, 1], ports[at]).into();
+        let peer = format!("{}@127.0.0.1:{}", NAMES[1 - at], ports[1 - at]);
+        config.node.peers = vec![Peer::try_from(peer).unwrap()];
+        Node::start_over(config, Some(Arc::clone(&store)))
+    };
+    let first = start(&one, 0).await.unwrap();
+    let refused = start(&two, 1).await.err().unwrap().to_string();
+    let fingerprint = |folder: &TempDir| {
+        let secret = open_or_create_cell_secret(&folder.path().join("pki"), &Entropy::system());
+        secret.unwrap().fingerprint()
+    };
+    for said in ["cell.key is of another cell", &fingerprint(&one), &fingerprint(&two)] {
+        assert!(refused.contains(said), "{refused}");
+    }
+    first.stop().await;
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use kakehashi_control::accounts::{
 use kakehashi_control::clock::{Now, UnixMs};
 use kakehashi_control::entropy::Entropy;
 use kakehashi_control::policy::TenantLimits;
-use kakehashi_control::sessions::{AccountKey, TokenClaims, TokenKeys};
+use kakehashi_control::sessions::{AccountKey, TokenClaims, TokenKey};
 use kakehashi_wire::device::{DeviceKey, DeviceProof, EXPORTED_BYTES};
 use kakehashi_wire::id::{DeviceId, SessionId};
 use kakehashi_wire::secret::{Password, ResumeToken};
@@ -43,21 +43,58 @@ fn now() -> Now {
 }
 
 async fn by_password(accounts: &Accounts, device: &Device, password: &Password) -> Verified {
+    by_password_at(NOW, accounts, device, password).await
+}
+
+/// At a node whose clock shows `wall`.
+async fn by_password_at(
+    wall: UnixMs,
+    accounts: &Accounts,
+    device: &Device,
+    password: &Password,
+) -> Verified {
     let (from, device) = ([192, 0, 2, 1].into(), device.proven());
     let claim = Claim { tenant: "acme", login: "store-1", password, from, device };
-    accounts.verify(claim, now).await.unwrap()
+    accounts.verify(claim, || Now { wall, ..now() }).await.unwrap()
+}
+
+/// What is granted to the device then.
+fn claims(verified: &Verified, device: &Device) -> TokenClaims {
+    TokenClaims {
+        account: AccountKey { tenant: verified.tenant, account: verified.account },
+        tenant_epoch: verified.epochs.tenant,
+        account_epoch: verified.epochs.account,
+        device: DEVICE,
+        device_key: device.key,
+        grant: verified.grant,
+        session: SessionId(1),
+        expires: UnixMs(NOW.0 + 1),
+    }
 }
 
 /// All that decides on a token, as the gate does it.
 async fn by_token(
     accounts: &Accounts,
     device: &Device,
-    (keys, token): (&TokenKeys, &ResumeToken),
+    (keys, token): (&TokenKey, &ResumeToken),
 ) -> Verified {
     let claims = keys.read(token, NOW).unwrap();
     assert_eq!((claims.device, claims.device_key), (DEVICE, device.key));
     device.proven().unwrap();
     accounts.resume(&claims, now()).await.unwrap()
+}
+
+/// The account that all of this is about.
+async fn add(accounts: &Accounts, good: &Password) {
+    let tenant = accounts.add_tenant("acme", TenantLimits::default(), NOW).await.unwrap();
+    let account = NewAccount {
+        login: "store-1".to_owned(),
+        display: None,
+        password: Some(good.clone()),
+        one_time: false,
+        role: Role::Store,
+    };
+    accounts.add_account(tenant.id, account, NOW).await.unwrap();
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -70,29 +107,12 @@ fn median(mut times: Vec<Duration>) -> Duration {
 async fn to_decide_on_a_token_is_a_small_part_of_a_password() {
     let folder = tempfile::tempdir().unwrap();
     let accounts = open(&folder, AccountsConfig::for_cores(2, Entropy::system()));
-    let tenant = accounts.add_tenant("acme", TenantLimits::default(), NOW).await.unwrap();
     let good = password("correct horse battery");
-    let account = NewAccount {
-        login: "store-1".to_owned(),
-        display: None,
-        password: Some(good.clone()),
-        one_time: false,
-        role: Role::Store,
-    };
-    accounts.add_account(tenant.id, account, NOW).await.unwrap();
+    add(&accounts, &good).await;
     let device = Device::new();
     let verified = by_password(&accounts, &device, &good).await;
-    let keys = TokenKeys::new(&[7; 32], None);
-    let token = keys.token(TokenClaims {
-        account: AccountKey { tenant: verified.tenant, account: verified.account },
-        tenant_epoch: verified.epochs.tenant,
-        account_epoch: verified.epochs.account,
-        device: DEVICE,
-        device_key: device.key,
-        session: SessionId(1),
-        issued: NOW,
-        expires: UnixMs(NOW.0 + 1),
-    });
+    let keys = TokenKey::new(&[7; 32]);
+    let token = keys.token(claims(&verified, &device));
 
     let (mut passwords, mut tokens) = (Vec::new(), Vec::new());
     for nth in 0..45 {
@@ -108,4 +128,28 @@ async fn to_decide_on_a_token_is_a_small_part_of_a_password() {
     let (password, token) = (median(passwords), median(tokens));
     println!("a password {password:?}, a token {token:?}");
     assert!(password > 10 * token, "a password {password:?}, a token {token:?}");
+}
+
+#[tokio::test]
+async fn clocks_of_nodes_that_are_an_hour_apart_decide_nothing() {
+    const AHEAD: UnixMs = UnixMs(NOW.0 + 3_600_000);
+    for (first, second) in [(NOW, AHEAD), (AHEAD, NOW)] {
+        let folder = tempfile::tempdir().unwrap();
+        let accounts = open(&folder, AccountsConfig::for_cores(2, Entropy::system()));
+        let (good, device) = (password("correct horse battery"), Device::new());
+        add(&accounts, &good).await;
+        let one = claims(&by_password_at(first, &accounts, &device, &good).await, &device);
+        let two = claims(&by_password_at(second, &accounts, &device, &good).await, &device);
+        for granted in [&one, &two] {
+            assert!(accounts.resume(granted, now()).await.is_ok(), "whichever node asks");
+        }
+        // What is granted after a sign-out counts, what was before does not.
+        accounts.sign_out(one.account, DEVICE).await.unwrap();
+        let three = claims(&by_password_at(second, &accounts, &device, &good).await, &device);
+        let mut counts = Vec::new();
+        for granted in [&one, &two, &three] {
+            counts.push(accounts.resume(granted, now()).await.is_ok());
+        }
+        assert_eq!(counts, [false, false, true]);
+    }
 }

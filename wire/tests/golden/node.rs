@@ -3,9 +3,9 @@
 use super::{CALL, REQUEST, offers, token};
 use kakehashi_wire::id::{AccountId, DeviceId, RelayId, SessionId, TenantId, Term};
 use kakehashi_wire::node::{
-    AccountKey, Arrival, Asked, Called, Did, Drain, End, EndCall, Epochs, FromNode, Left, Look,
-    LookAt, NodeBeat, NodeHello, Push, Rejection, Request, Reread, Revocation, Revoke, Rows, Say,
-    ToNode, Verdict, Whom,
+    AccountKey, Arrival, Asked, Called, Did, Drain, End, EndCall, Epochs, FromNode, GuessedAt,
+    Left, Look, LookAt, NodeBeat, NodeHello, Push, Rejection, Request, Reread, Revocation, Revoke,
+    Rows, Say, ToNode, Verdict, Whom, WrongGuess,
 };
 use kakehashi_wire::secret::SaidBytes;
 use kakehashi_wire::terminal::{
@@ -83,7 +83,7 @@ pub(super) fn from_node() -> Vec<FromNode> {
     ];
     samples
         .extend(requests().into_iter().map(|request| Asked { session: SESSION, request }.into()));
-    samples.extend::<[FromNode; 8]>([
+    samples.extend::<[FromNode; 9]>([
         Left { session: SESSION, may_return: true }.into(),
         Look { ask: 9, at: LookAt::Sessions }.into(),
         Reread { ask: 9, tenant: ACCOUNT.tenant }.into(),
@@ -92,6 +92,7 @@ pub(super) fn from_node() -> Vec<FromNode> {
         revoke(Whom::Device(ACCOUNT, DeviceId(9))).into(),
         revoke(Whom::Tenant(ACCOUNT.tenant)).into(),
         Drain { ask: 9, relay: RelayId(7), on: true }.into(),
+        WrongGuess { places: vec![GuessedAt { kind: 1, cells: [2, 3, 4, 5] }; 2] }.into(),
     ]);
     samples
 }

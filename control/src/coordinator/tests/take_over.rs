@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::calls::Live;
+use crate::capacity::RELAYS_PATIENCE;
 use crate::clock::CLOCK_STARTS;
 use crate::desks::Desk;
 use crate::desks::{Agent, RingOrder};
@@ -324,4 +325,40 @@ fn nothing_new_begins_while_the_store_hangs() {
     let call = world.invite(3, 1).unwrap();
     world.hang_up(3, call);
     world.assert_clean();
+}
+
+#[test]
+fn a_call_that_is_taken_before_relays_are_back_waits_for_one() {
+    // Another core may take it up meanwhile, and a relay may never come.
+    for (again, comes) in [(false, true), (true, true), (false, false)] {
+        let mut world = three();
+        let call = world.invite(1, 2).unwrap();
+        let relays = std::mem::take(&mut world.relays);
+        world.take_over(false, &[]);
+        back(&mut world, 4, ONE, 1);
+        back(&mut world, 5, TWO, 2);
+        world.accept(5, call);
+        assert_eq!(world.heard(5), ["Done"]);
+        let (mut caller, mut callee) = (4, 5);
+        if again {
+            world.take_over(false, &[]);
+            (caller, callee) = (6, 7);
+            back(&mut world, caller, ONE, 1);
+            back(&mut world, callee, TWO, 2);
+        }
+        world.wait(RELAYS_PATIENCE - Duration::from_secs(1));
+        assert_eq!(world.core.calls.get(call).unwrap().state(), State::Preparing);
+        if comes {
+            assert_eq!(relays.len(), 2);
+            world.link_up(1);
+            assert!(world.ready(caller).is_some() && world.ready(callee).is_some());
+            world.link_up(2);
+            world.wait(Duration::from_secs(1));
+            assert_eq!(world.core.call_rows()[0].relays.len(), 2, "and another joins");
+        } else {
+            world.wait(Duration::from_secs(2));
+            assert_eq!(world.heard(callee).last().unwrap(), "CallEnded NoRelay");
+            world.assert_clean();
+        }
+    }
 }

@@ -10,8 +10,11 @@ use kakehashi_wire::frame::FrameHeader;
 use kakehashi_wire::id::{DeviceId, RequestId, SessionId};
 use kakehashi_wire::node::Request;
 use kakehashi_wire::secret::{ResumeToken, SaidBytes};
-use kakehashi_wire::terminal::{Refusal, Refused, ToTerminal};
+use kakehashi_wire::terminal::{Refusal, Refused, SetAway, ToTerminal};
 use std::collections::VecDeque;
+
+/// Whose a session is, and in which epochs it was let in.
+pub(super) type Granted = (AccountKey, DeviceId, Epochs);
 
 /// A session.
 pub(super) struct Held {
@@ -22,6 +25,8 @@ pub(super) struct Held {
     /// The lead's number for it, once it was told.
     at_lead: Option<SessionId>,
     watches: bool,
+    /// It said last that nobody sits there.
+    away: bool,
     /// What was asked and not answered, and whether a lead was told.
     asked: VecDeque<(Request, bool)>,
 }
@@ -29,7 +34,8 @@ pub(super) struct Held {
 impl Held {
     pub(super) fn new(arrival: Arrival, outbox: Outbox, waiter: Waiter) -> Self {
         let (outbox, waiter) = (Some(outbox), Some(waiter));
-        Self { arrival, outbox, waiter, at_lead: None, watches: false, asked: VecDeque::new() }
+        let (watches, away) = (false, false);
+        Self { arrival, outbox, waiter, at_lead: None, watches, away, asked: VecDeque::new() }
     }
 
     /// A lead was asked, and has not said whether it is let in.
@@ -67,7 +73,7 @@ impl Held {
     }
 
     /// Whose it is, and in which epochs it was let in.
-    pub(super) fn granted(&self) -> (AccountKey, DeviceId, Epochs) {
+    pub(super) fn granted(&self) -> Granted {
         (self.arrival.account, self.arrival.device, self.arrival.epochs)
     }
 
@@ -77,11 +83,14 @@ impl Held {
         Arrival { session: at_lead, ..self.arrival.clone() }
     }
 
-    /// What a new lead is asked, and whether an earlier one was. It watches presence again first.
+    /// What a new lead is asked, and whether an earlier one was. It watches presence and is away
+    /// again first.
     pub(super) fn asked(&mut self) -> Vec<(Request, bool)> {
-        let again = (Request::Watch(OF_HAND_OVER, Vec::new()), false);
-        let watches = self.watches.then_some(again);
-        let asked: Vec<_> = watches.into_iter().chain(self.asked.iter().cloned()).collect();
+        let watch = Request::Watch(OF_HAND_OVER, Vec::new());
+        let away = Request::Away(SetAway { request: OF_HAND_OVER, away: true });
+        let again = [self.watches.then_some(watch), self.away.then_some(away)];
+        let again = again.into_iter().flatten().map(|request| (request, false));
+        let asked: Vec<_> = again.chain(self.asked.iter().cloned()).collect();
         self.asked.retain(|(request, is_known)| !is_known || request.may_be_repeated());
         self.asked.iter_mut().for_each(|(_, is_known)| *is_known = true);
         asked
@@ -94,6 +103,9 @@ impl Held {
     /// Keeps a request until it is answered; `false` if too many are.
     pub(super) fn keep(&mut self, request: &Request) -> bool {
         self.watches |= matches!(request, Request::Watch(..));
+        if let Request::Away(set) = request {
+            self.away = set.away;
+        }
         if request.number().is_none() {
             return true;
         }
