@@ -26,6 +26,11 @@ impl Coordinator {
             // The device has signed in anew since.
             return self.turn_away(id, Refusal::Expired);
         }
+        if is_handed_over && older.as_ref().is_some_and(|older| !self.detached.has(older.id)) {
+            // Its node was cut off and knows a connection that its terminal has given up since. If
+            // it was not so, the terminal comes back.
+            return self.turn_away(id, Refusal::Expired);
+        }
         // Whoever goes on with a session was let in already.
         if older.is_none()
             && !is_handed_over

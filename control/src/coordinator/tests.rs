@@ -346,12 +346,18 @@ impl World {
     }
 
     pub(super) fn sign_in(&mut self, session: u64, tenant: u64, account: u64, device: u64) {
-        self.arrive(session, (tenant, account, device), None);
+        self.arrive(session, (tenant, account, device), None, false);
     }
 
     /// The terminal of the session that began as `first` comes back, as session `session`.
     pub(super) fn resume(&mut self, session: u64, of: (u64, u64, u64), first: u64) {
-        self.arrive(session, of, Some(SessionId(first)));
+        self.arrive(session, of, Some(SessionId(first)), false);
+    }
+
+    /// A node says that it has the terminal of the session that began as `first`, as session
+    /// `session`.
+    pub(super) fn hand_over(&mut self, session: u64, of: (u64, u64, u64), first: u64) {
+        self.arrive(session, of, Some(SessionId(first)), true);
     }
 
     fn arrive(
@@ -359,6 +365,7 @@ impl World {
         session: u64,
         (tenant, account, device): (u64, u64, u64),
         resumes: Option<SessionId>,
+        is_handed_over: bool,
     ) {
         let request = self.request();
         let account = AccountKey { tenant: TenantId(tenant), account: AccountId(account) };
@@ -379,7 +386,7 @@ impl World {
             epochs,
             token,
             resumes,
-            is_handed_over: false,
+            is_handed_over,
         };
         self.input(Input::Arrived(arrival));
     }

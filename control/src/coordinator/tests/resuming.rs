@@ -229,6 +229,26 @@ fn a_terminal_that_knows_first_takes_its_session_over() {
 }
 
 #[test]
+fn a_node_that_was_cut_off_does_not_take_sessions_back() {
+    let mut world = two_and_a_watcher();
+    let call = connected(&mut world);
+    // The terminal has gone to another node, and its old one does not know.
+    lose(&mut world, 1);
+    world.resume(10, ONE, 1);
+    world.told.clear();
+    world.hand_over(11, ONE, 1);
+    assert_eq!(verdict(&world, 11), Err(Refusal::Expired));
+    assert!(world.ended.is_empty() && world.heard(10).is_empty() && world.heard(2).is_empty());
+    // A session that nobody has is taken.
+    lose(&mut world, 10);
+    world.hand_over(12, ONE, 1);
+    assert_eq!(verdict(&world, 12), Ok(()));
+    assert!(world.ended.is_empty());
+    world.hang_up(12, call);
+    world.assert_clean();
+}
+
+#[test]
 fn only_the_session_of_the_last_sign_in_is_resumed() {
     let mut world = two_and_a_watcher();
     let call = connected(&mut world);
