@@ -5,9 +5,11 @@
 //! ([`CONNECTION_WINDOW_BYTES`] + [`SEND_WINDOW_BYTES`]) at the very worst; in practice a
 //! connection that has not signed in holds one header and at most one sign-in message.
 
+mod archive;
 mod door;
 mod load;
 
+pub use archive::*;
 pub use door::*;
 pub use load::*;
 
@@ -505,12 +507,27 @@ pub const PASSED_PAUSE: Duration = Duration::from_secs(5);
 
 // ---- call records ----
 
-/// Ended calls kept per tenant: about 1 KiB each, so below 10 MiB per tenant.
+/// Ended calls of one tenant kept in the store while no archive takes them: about 1 KiB each, so
+/// below 10 MiB per tenant.
 pub const CALL_RECORDS_PER_TENANT_MAX: usize = 10_000;
 
 /// Ended calls of one tenant written between two prunings: it exceeds its limit by at most this
 /// much.
 pub const CALL_RECORDS_PRUNE_EVERY: u32 = 256;
+
+/// How often ended calls are taken from the store into the archive: a tenant that has a call now
+/// and then writes 50,000 objects a year, and what is in the store meanwhile is nothing.
+pub const RECORDS_SHIP_EVERY: Duration = Duration::from_secs(600);
+
+/// Ended calls of one segment of the archive, and at how many of them those in the store need not
+/// wait: each is compared and removed in one transaction, of which the fence has a compare.
+pub const RECORDS_PER_SEGMENT_MAX: usize = 120;
+const _: () = assert!(RECORDS_PER_SEGMENT_MAX < STORE_OPERATIONS_MAX);
+
+/// Bytes of one segment of the archive: 120 of the longest records, of 32 parties each, are less.
+pub const RECORDS_SEGMENT_BYTES_MAX: usize = 2 * 1024 * 1024;
+const _: () =
+    assert!(RECORDS_SEGMENT_BYTES_MAX + STORE_VALUE_BYTES_MAX <= ARCHIVE_OBJECT_BYTES_MAX);
 
 // ---- the audit log ----
 

@@ -1,5 +1,6 @@
 //! The node's settings: `control.toml`.
 
+use crate::archive::ArchiveSettings;
 use crate::capacity::nodes::NODES_MAX;
 use crate::capacity::{
     CONNECTIONS_PER_ADDRESS_DEFAULT, GRACE_S_DEFAULT, GRACE_S_MOST, LEG_RATE_MAX_KBPS_DEFAULT,
@@ -48,6 +49,8 @@ pub struct Config {
     pub sign_in: SignInSettings,
     /// What keeps the store.
     pub store: StoreSettings,
+    /// Where what decides nothing any more is kept.
+    pub archive: ArchiveSettings,
 }
 
 /// The gate for terminals.
@@ -170,6 +173,7 @@ impl Default for Config {
             calls: CallSettings::default(),
             sign_in: SignInSettings::default(),
             store: StoreSettings::default(),
+            archive: ArchiveSettings::default(),
         }
     }
 }
@@ -359,7 +363,8 @@ impl Config {
             ),
         ];
         let checks = checks.into_iter().chain(self.sign_in.checks()).chain(self.store.checks());
-        match checks.chain(self.node.checks()).find(|(good, ..)| !good) {
+        let mut checks = checks.chain(self.node.checks()).chain(self.archive.checks());
+        match checks.find(|(good, ..)| !good) {
             Some((_, setting, problem)) => Err(ConfigError::Value { setting, problem }),
             None => Ok(()),
         }
@@ -384,6 +389,11 @@ impl Config {
     /// The store's file, if it is one.
     pub fn store_file(&self) -> PathBuf {
         self.data.join(STORE_FILE)
+    }
+
+    /// The folder of the archive, unless the settings say where it is.
+    pub fn archive_folder(&self) -> PathBuf {
+        self.data.join("archive")
     }
 
     /// The folder of the internal certificate authority.

@@ -3,6 +3,7 @@
 use crate::accounts::{Accounts, AccountsConfig};
 use crate::admin::{Live, Service};
 use crate::api::{self, Api, ApiListener, OperatorToken};
+use crate::archive::{self, Claimed, KeptError};
 use crate::audit::{Audit, AuditError};
 use crate::capacity::nodes::NODE_IDLE;
 use crate::capacity::{FAREWELL_TIMEOUT, HASH_QUEUE_PER_WORKER, IDLE_TIMEOUT, STRANGERS_LOG_EVERY};
@@ -56,6 +57,9 @@ pub enum ControlError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The archive cannot be used.
+    #[error(transparent)]
+    Archive(#[from] KeptError),
     /// The audit log cannot be used.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -174,6 +178,7 @@ impl Node {
             clock,
             accounts: Arc::clone(&parts.accounts),
             secret,
+            archive: parts.archive.clone(),
         };
         let mut endpoints = vec![listeners.terminals.clone(), listeners.relays.clone()];
         endpoints.extend(listeners.nodes.as_ref().map(|(endpoint, ..)| endpoint.clone()));
@@ -298,6 +303,7 @@ struct Parts {
     accounts: Arc<Accounts>,
     records: Arc<Records>,
     audit: Arc<Audit>,
+    archive: Option<Arc<Claimed>>,
 }
 
 impl Parts {
@@ -326,10 +332,12 @@ impl Parts {
         schema::settle(&store).await?;
         let accounts = Accounts::new(Arc::clone(&store), hashing(config, entropy));
         let accounts = Arc::new(accounts.map_err(ControlError::Threads)?);
-        let records = Arc::new(Records::new(Arc::clone(&store)));
+        let archive = archive::of_node(config, &store, entropy).await?;
+        let records = Records::new(Arc::clone(&store)).with_archive(archive.clone());
+        let records = Arc::new(records);
         let opened = Audit::open(own, &config.data, &config.pki(), UnixMs::now).await?;
         let (audit, audited) = (Arc::new(opened.0), opened.1);
-        Ok((Self { store, accounts, records, audit }, audited))
+        Ok((Self { store, accounts, records, audit, archive }, audited))
     }
 }
 

@@ -1,10 +1,11 @@
-//! Records of ended calls leave the store when their tenant's policy keeps them no longer.
+//! Records of ended calls leave the store and the archive when their tenant's policy keeps them no
+//! longer.
 
 use crate::accounts::Accounts;
+use crate::archive::KeptError;
 use crate::capacity::RETENTION_EVERY;
 use crate::clock::UnixMs;
 use crate::records::Records;
-use crate::store::StoreError;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -28,7 +29,7 @@ pub(crate) async fn serve(
     }
 }
 
-async fn forget_old(accounts: &Accounts, records: &Records) -> Result<(), StoreError> {
+async fn forget_old(accounts: &Accounts, records: &Records) -> Result<(), KeptError> {
     for tenant in accounts.tenants().await? {
         records.forget_old(&tenant, UnixMs::now()).await?;
     }

@@ -4,6 +4,7 @@ use super::audited::{Audited, audited, begin, ended};
 use super::rights::NotAllowed;
 use super::{Answer, Asker, CallRow, NoLead, Refused, Request, Service, SessionRow, StatusRow};
 use crate::accounts::{AccountError, Added, NewAccount, Tenant};
+use crate::archive::KeptError;
 use crate::audit::{Audit, Entry};
 use crate::capacity::ADMIN_ROWS_MAX;
 use crate::desks::Desk;
@@ -164,7 +165,13 @@ async fn policy(
     }
     let known = service.accounts.set_policy(tenant, limits, rules).await?;
     let policy = known.tenant.policy();
-    service.records.forget_old(&known.tenant, (service.now)()).await?;
+    match service.records.forget_old(&known.tenant, (service.now)()).await {
+        // The policy holds; there is another time to remove what it keeps no longer.
+        Err(KeptError::Archive(error)) => {
+            tracing::warn!(%error, tenant, "old call records were not removed");
+        }
+        removed => removed?,
+    }
     service.live.know(known).await.map_err(written)?;
     Ok(Answer::TenantPolicy { policy: Box::new(policy) })
 }

@@ -3,6 +3,7 @@
 use super::NoLead;
 use super::rights::NotAllowed;
 use crate::accounts::AccountError;
+use crate::archive::KeptError;
 use crate::store::StoreError;
 
 /// A request was not done. Nothing was changed, unless the message says so.
@@ -86,6 +87,12 @@ impl From<NoLead> for Refused {
 
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+impl From<KeptError> for Refused {
+    fn from(error: KeptError) -> Self {
         Self::failed(error.to_string())
     }
 }

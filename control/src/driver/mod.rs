@@ -182,18 +182,33 @@ impl Live for Core {
 pub(crate) struct Tasks {
     decides: JoinHandle<()>,
     carries: JoinHandle<()>,
+    /// What goes on beside them until they end.
+    beside: Option<JoinHandle<()>>,
 }
 
 impl Tasks {
     /// Waits until [`Input::Stop`] has been carried out.
     pub(crate) async fn carried_out(self) {
         let _carried = self.carries.await;
+        if let Some(beside) = self.beside {
+            beside.abort();
+            // It holds the store until it is gone.
+            let _ended = beside.await;
+        }
+    }
+
+    /// With a task that is of use while this core decides, and may end at any moment.
+    pub(crate) fn with(self, beside: Option<JoinHandle<()>>) -> Self {
+        Self { beside, ..self }
     }
 
     /// Ends the core where it stands: nothing more is decided, told or written.
     pub(crate) fn halt(self) {
         self.decides.abort();
         self.carries.abort();
+        if let Some(beside) = self.beside {
+            beside.abort();
+        }
     }
 }
 
@@ -224,7 +239,7 @@ pub(crate) fn start(
         carrier.run(waiting).await;
         let _kept = kept.await;
     });
-    (Core { events, store: kept_in }, Tasks { decides, carries })
+    (Core { events, store: kept_in }, Tasks { decides, carries, beside: None })
 }
 
 async fn decide(

@@ -9,6 +9,7 @@ use super::relays::RelayLinks;
 use super::switch::{Event, Switch};
 use super::{Helm, NodeName, Peer, Queue, record};
 use crate::accounts::Accounts;
+use crate::archive::Claimed;
 use crate::capacity::nodes::NODE_EVENTS_MAX;
 use crate::clock::{Clock, UnixMs};
 use crate::coordinator::{Coordinator, Settings};
@@ -17,7 +18,7 @@ use crate::entropy::Entropy;
 use crate::fleet::Fleet;
 use crate::lives::{Lives, Sealer};
 use crate::pki::CellSecret;
-use crate::records::Records;
+use crate::records::{Records, porter};
 use crate::startup;
 use crate::store::{SharedStore, StoreError};
 use kakehashi_wire::id::Term;
@@ -55,6 +56,8 @@ pub(crate) struct Start {
     pub(crate) accounts: Arc<Accounts>,
     /// What live calls are sealed with.
     pub(crate) secret: CellSecret,
+    /// Where ended calls are kept; none if they stay in the store.
+    pub(crate) archive: Option<Arc<Claimed>>,
 }
 
 impl Start {
@@ -68,7 +71,8 @@ impl Start {
         term: Term,
         store: &SharedStore,
     ) -> Result<(Core, Tasks), StoreError> {
-        let records = Arc::new(Records::new(Arc::clone(store)));
+        let records = Records::new(Arc::clone(store)).with_archive(self.archive.clone());
+        let records = Arc::new(records);
         let sealer = Sealer::new(&self.secret, self.entropy.clone());
         let lives = Arc::new(Lives::new(Arc::clone(store), sealer));
         let generations = startup::reserve_generations(store).await?;
@@ -76,8 +80,11 @@ impl Start {
         let mut core = Coordinator::new(self.settings, self.entropy.clone(), fleet);
         let (people, calls) = ((&*self.accounts, &*records), (store, &*lives));
         let first = startup::take_over(&mut core, self.clock.now(), people, calls).await?;
-        let kept = (records, lives);
-        Ok(driver::start(core, self.clock, kept, Arc::clone(store), first))
+        let tenants = self.accounts.tenants().await?.into_iter().map(|tenant| tenant.id).collect();
+        let kept = (Arc::clone(&records), lives);
+        let (core, tasks) = driver::start(core, self.clock, kept, Arc::clone(store), first);
+        let ships = self.archive.is_some().then(|| tokio::spawn(porter::run(records, tenants)));
+        Ok((core, tasks.with(ships)))
     }
 }
 

@@ -1,26 +1,34 @@
 //! Call records: what is kept of each call, live and ended.
 //!
 //! Live calls stand at `t/<tenant>/live/<call>`; when one ends, the same transaction moves it to
-//! `t/<tenant>/call/<time>-<call>`, so that ended calls list in order of time. Nothing personal
-//! is kept beyond login IDs.
+//! `t/<tenant>/call/<time>-<call>`, so that ended calls list in order of time. From there the node
+//! that leads takes them into the archive, many at once, within minutes (`porter`): the end of a
+//! call waits for no archive, and the store holds no history. Whoever lists them reads both.
+//! Nothing personal is kept beyond login IDs.
 
 pub(crate) mod end;
+pub(crate) mod porter;
+mod shelf;
 
 use crate::accounts::Tenant;
+use crate::archive::{Claimed, KeptError};
 use crate::capacity::{
-    CALL_RECORDS_PER_TENANT_MAX, CALL_RECORDS_PRUNE_EVERY, STORE_OPERATIONS_MAX, TENANTS_MAX,
+    CALL_RECORDS_PER_TENANT_MAX, CALL_RECORDS_PRUNE_EVERY, RECORDS_PER_SEGMENT_MAX,
+    STORE_OPERATIONS_MAX, TENANTS_MAX,
 };
 use crate::clock::UnixMs;
 use crate::lives;
 use crate::store::{
-    Entry, Key, Order, Prefix, Range, Record, Revision, SharedStore, StoreError, Transaction,
-    decode, encode, hex_id, list,
+    Entry, Expected, Key, Order, Prefix, Range, Record, Revision, SharedStore, StoreError,
+    Transaction, decode, encode, hex_id, list,
 };
 use kakehashi_wire::id::{AccountId, CallId, DeviceId, TenantId};
 use kakehashi_wire::terminal::CallEnd;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use shelf::Newest;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Notify;
 
 /// Milliseconds of a day.
 const DAY_MS: u64 = 24 * 3600 * 1000;
@@ -182,11 +190,36 @@ fn key(tenant: TenantId, path: core::fmt::Arguments<'_>) -> Result<Key, StoreErr
     })
 }
 
-/// The call records of the store.
+/// The call records of the store, and of the archive if there is one.
 pub struct Records {
     store: SharedStore,
+    archive: Option<Arc<Claimed>>,
     kept_max: usize,
     pruning: Pruning,
+    due: Due,
+}
+
+/// Which tenants have ended calls in the store that are to be archived.
+#[derive(Default)]
+struct Due {
+    tenants: Mutex<(BTreeSet<TenantId>, usize)>,
+    many: Notify,
+}
+
+impl Due {
+    fn add(&self, tenants: impl IntoIterator<Item = TenantId>, calls: usize) {
+        let mut due = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        due.0.extend(tenants);
+        due.1 += calls;
+        if due.1 >= RECORDS_PER_SEGMENT_MAX {
+            due.1 = 0;
+            self.many.notify_one();
+        }
+    }
+
+    fn take(&self) -> BTreeSet<TenantId> {
+        std::mem::take(&mut *self.tenants.lock().unwrap_or_else(PoisonError::into_inner)).0
+    }
 }
 
 /// Which tenant's ended calls are to be pruned: each tenant's first since the start, and every
@@ -212,7 +245,19 @@ impl Pruning {
 impl Records {
     /// The call records in `store`.
     pub fn new(store: SharedStore) -> Self {
-        Self { store, kept_max: CALL_RECORDS_PER_TENANT_MAX, pruning: Pruning::default() }
+        Self {
+            store,
+            archive: None,
+            kept_max: CALL_RECORDS_PER_TENANT_MAX,
+            pruning: Pruning::default(),
+            due: Due::default(),
+        }
+    }
+
+    /// The same, with those of ended calls that are in `archive`.
+    #[must_use]
+    pub fn with_archive(self, archive: Option<Arc<Claimed>>) -> Self {
+        Self { archive, ..self }
     }
 
     /// Writes `record` over what is there. A record that says "ended" leaves the live ones, and
@@ -237,6 +282,7 @@ impl Records {
         let moved = change.delete(live).delete(lives::key(record.tenant, record.call));
         let moved = moved.put(record.ended_key()?, encode(record));
         let revision = self.store.transact(moved).await?;
+        self.due.add([record.tenant], 1);
         if self.pruning.is_due(record.tenant)
             && let Err(error) = self.prune(record.tenant, self.kept_max).await
         {
@@ -260,13 +306,70 @@ impl Records {
     }
 
     /// The newest `limit` ended calls of `tenant`, newest first.
+    ///
+    /// # Errors
+    /// [`KeptError`], if one of both places cannot be read.
     pub async fn ended(
         &self,
         tenant: TenantId,
         limit: usize,
-    ) -> Result<Vec<CallRecord>, StoreError> {
-        let entries = self.newest(tenant, limit).await?;
-        entries.iter().map(decode).collect()
+    ) -> Result<Vec<CallRecord>, KeptError> {
+        let mut newest = Newest::default();
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        // The store first: what leaves it meanwhile is in the archive then.
+        for entry in self.newest(tenant, limit).await? {
+            newest.add(decode(&entry)?);
+        }
+        if let Some(archive) = &self.archive {
+            shelf::read(archive.ready().await?, tenant, &mut newest, limit).await?;
+        }
+        Ok(newest.first(limit))
+    }
+
+    /// Takes the ended calls of `tenant` out of the store into the archive, if there is one, and
+    /// says how many. Whoever does it again after a death in between finds done what is done.
+    ///
+    /// # Errors
+    /// [`KeptError`]; then what is not in the archive is in the store.
+    pub async fn ship(&self, tenant: TenantId) -> Result<usize, KeptError> {
+        let Some(archive) = &self.archive else { return Ok(0) };
+        let mut range = Range::first(Prefix::of_tenant(tenant, "call"));
+        range.limit = RECORDS_PER_SEGMENT_MAX;
+        let mut shipped = 0;
+        loop {
+            let page = self.store.range(range.clone()).await?;
+            let segment = shelf::cut(&page.entries);
+            if segment.is_empty() {
+                return Ok(shipped);
+            }
+            shelf::write(archive.ready().await?, tenant, segment).await?;
+            let gone = segment.iter().fold(Transaction::new(), |gone, entry| {
+                let as_it_is = Expected::At(entry.revision);
+                gone.compare(entry.key.clone(), as_it_is).delete(entry.key.clone())
+            });
+            match self.store.transact(gone).await {
+                Ok(_) => shipped += segment.len(),
+                // Written again or removed meanwhile: what is there now is looked at anew.
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// These tenants may have something to be archived.
+    fn mark_due(&self, tenants: BTreeSet<TenantId>) {
+        self.due.add(tenants, 0);
+    }
+
+    fn take_due(&self) -> BTreeSet<TenantId> {
+        self.due.take()
+    }
+
+    /// Waits until so many calls have ended that they need not wait any longer.
+    async fn are_many(&self) {
+        self.due.many.notified().await;
     }
 
     /// Removes all ended calls of `tenant` but the newest `keep`.
@@ -278,18 +381,23 @@ impl Records {
         }
     }
 
-    /// Removes the ended calls of `tenant` that began longer ago than its policy keeps them.
+    /// Removes the ended calls of `tenant` that began longer ago than its policy keeps them; out of
+    /// the archive by whole hours.
     ///
     /// # Errors
-    /// [`StoreError`]; some may be removed.
-    pub async fn forget_old(&self, tenant: &Tenant, now: UnixMs) -> Result<(), StoreError> {
+    /// [`KeptError`]; some may be removed.
+    pub async fn forget_old(&self, tenant: &Tenant, now: UnixMs) -> Result<(), KeptError> {
         let kept = u64::from(tenant.rules.records_days) * DAY_MS;
         if kept == 0 {
             return Ok(());
         }
-        let first = now.0.saturating_sub(kept);
-        let first = key(tenant.id, format_args!("call/{first:016x}"))?;
-        self.remove_before(tenant.id, &first).await
+        let first = UnixMs(now.0.saturating_sub(kept));
+        let oldest = key(tenant.id, format_args!("call/{:016x}", first.0))?;
+        self.remove_before(tenant.id, &oldest).await?;
+        if let Some(archive) = &self.archive {
+            shelf::remove_before(archive.ready().await?, tenant.id, first).await?;
+        }
+        Ok(())
     }
 
     async fn remove_before(&self, tenant: TenantId, first: &Key) -> Result<(), StoreError> {

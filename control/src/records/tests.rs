@@ -1,7 +1,11 @@
 //! Tests of the call records over the embedded engine.
 
 use super::*;
+use crate::archive::{Name, Objects, SharedArchive};
+use crate::capacity::RECORDS_SHIP_EVERY;
+use crate::entropy::Entropy;
 use crate::store::Embedded;
+use std::path::Path;
 use std::sync::Arc;
 
 fn record(call: u64, started: u64) -> CallRecord {
@@ -157,4 +161,147 @@ async fn a_tenant_with_few_calls_in_each_life_of_the_node_is_pruned_too() {
         records.put(&ended).await.unwrap();
     }
     assert_eq!(records.ended(TenantId(1), 1000).await.unwrap().len(), 5);
+}
+
+const HOUR_MS: u64 = 3600 * 1000;
+
+fn archive(folder: &Path) -> SharedArchive {
+    Arc::new(Objects::folder(&folder.join("archive")).unwrap())
+}
+
+/// Records over `store` of a node of its own.
+fn node(store: &SharedStore, archive: &SharedArchive) -> Records {
+    let (archive, entropy) = (Arc::clone(archive), Entropy::system());
+    let claimed = Claimed::new(archive, Arc::clone(store), entropy, true);
+    Records::new(Arc::clone(store)).with_archive(Some(Arc::new(claimed)))
+}
+
+fn two_nodes(folder: &tempfile::TempDir) -> (Records, Records, SharedArchive) {
+    let store: SharedStore = Arc::new(Embedded::open(&folder.path().join("store")).unwrap());
+    let archive = archive(folder.path());
+    (node(&store, &archive), node(&store, &archive), archive)
+}
+
+async fn end(records: &Records, call: u64, started: u64) {
+    let ended = record(call, started).ended(UnixMs(started + 1), CallEnd::HungUp);
+    records.put(&ended).await.unwrap();
+}
+
+fn calls(found: &[CallRecord]) -> Vec<u64> {
+    found.iter().map(|record| record.call.0).collect()
+}
+
+async fn in_store(records: &Records) -> usize {
+    list(&*records.store, Prefix::of_tenant(TenantId(1), "call")).await.unwrap().entries.len()
+}
+
+#[tokio::test]
+async fn what_one_node_archived_another_lists_with_what_is_in_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other, archive) = two_nodes(&folder);
+    for call in 1..=500 {
+        end(&one, call, call * HOUR_MS / 100).await;
+    }
+    assert_eq!(one.ship(TenantId(1)).await.unwrap(), 500);
+    assert_eq!(in_store(&one).await, 0);
+    assert_eq!(one.ship(TenantId(1)).await.unwrap(), 0, "once");
+    // A long call ends after later ones were archived; the node that wrote those is gone.
+    end(&other, 501, HOUR_MS / 2).await;
+    end(&other, 502, 9 * HOUR_MS).await;
+    let all = other.ended(TenantId(1), 1000).await.unwrap();
+    assert_eq!(all.len(), 502);
+    assert!(all.is_sorted_by_key(|record| core::cmp::Reverse(record.started)));
+    for limit in [1, 3, 120, 451, 500] {
+        assert_eq!(other.ended(TenantId(1), limit).await.unwrap(), all[..limit]);
+    }
+    assert_eq!(other.ship(TenantId(1)).await.unwrap(), 2);
+    assert_eq!(one.ended(TenantId(1), 1000).await.unwrap(), all);
+    assert_eq!(other.ended(TenantId(2), 10).await.unwrap(), []);
+    let names = archive.list(&Name::of(format_args!("calls")), None, 1000).await.unwrap();
+    // 100 calls began in each of five hours but the first and the last, and two were late.
+    assert_eq!(names.len(), 6 + 2);
+}
+
+#[tokio::test]
+async fn a_node_that_dies_between_archive_and_store_leaves_each_call_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other, _archive) = two_nodes(&folder);
+    for call in 1..=10 {
+        end(&one, call, call).await;
+    }
+    let prefix = Prefix::of_tenant(TenantId(1), "call");
+    let entries = list(&*one.store, prefix).await.unwrap().entries;
+    let archive = one.archive.as_ref().unwrap().ready().await.unwrap();
+    shelf::write(archive, TenantId(1), &entries).await.unwrap();
+    assert_eq!(calls(&other.ended(TenantId(1), 100).await.unwrap()).len(), 10);
+    end(&other, 11, 11).await;
+    let newest: Vec<u64> = (1..=11).rev().collect();
+    assert_eq!(calls(&other.ended(TenantId(1), 100).await.unwrap()), newest);
+    assert_eq!(other.ship(TenantId(1)).await.unwrap(), 11);
+    assert_eq!(calls(&one.ended(TenantId(1), 100).await.unwrap()), newest);
+    assert_eq!(calls(&one.ended(TenantId(1), 4).await.unwrap()), newest[..4]);
+}
+
+#[tokio::test]
+async fn what_is_old_leaves_the_archive_by_whole_hours() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, _other, archive) = two_nodes(&folder);
+    for call in 1..=50 {
+        end(&one, call, call * HOUR_MS).await;
+    }
+    one.ship(TenantId(1)).await.unwrap();
+    let json = serde_json::json!({
+        "id": "1", "name": "shop", "limits": {"accounts": 1}, "created": 0,
+        "rules": {"records_days": 1},
+    });
+    let tenant: Tenant = serde_json::from_value(json).unwrap();
+    // What began in hour 26 is a day old in part.
+    one.forget_old(&tenant, UnixMs(50 * HOUR_MS + HOUR_MS / 2)).await.unwrap();
+    let left: Vec<u64> = (26..=50).rev().collect();
+    assert_eq!(calls(&one.ended(TenantId(1), 100).await.unwrap()), left);
+    let names = archive.list(&Name::of(format_args!("calls")), None, 1000).await.unwrap();
+    assert_eq!(names.len(), left.len());
+}
+
+#[tokio::test]
+async fn a_changed_segment_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, _other, archive) = two_nodes(&folder);
+    end(&one, 1, HOUR_MS).await;
+    one.ship(TenantId(1)).await.unwrap();
+    let names = archive.list(&Name::of(format_args!("calls")), None, 10).await.unwrap();
+    let [name] = &names[..] else { panic!("{names:?}") };
+    let file = folder.path().join("archive").join(name.as_str());
+    let written = std::fs::read_to_string(&file).unwrap();
+    for bad in [written.replace("store-1", "store-9"), String::new(), "{}\n".to_owned()] {
+        std::fs::write(&file, bad).unwrap();
+        let said = one.ended(TenantId(1), 10).await.unwrap_err().to_string();
+        assert!(said.contains(name.as_str()) && said.contains("damaged"), "{said}");
+    }
+    std::fs::write(&file, written).unwrap();
+    assert_eq!(one.ended(TenantId(1), 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lead_archives_what_ended_before_it_and_under_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other, _archive) = two_nodes(&folder);
+    end(&one, 1, 1).await;
+    let other = Arc::new(other);
+    let known = BTreeSet::from([TenantId(1)]);
+    let porter = tokio::spawn(porter::run(Arc::clone(&other), known));
+    let emptied = async |records: &Records| {
+        while in_store(records).await > 0 {
+            tokio::time::sleep(RECORDS_SHIP_EVERY / 100).await;
+        }
+    };
+    emptied(&one).await;
+    // So many that they do not wait.
+    let many = u64::try_from(RECORDS_PER_SEGMENT_MAX).unwrap();
+    for call in 2..2 + many {
+        end(&other, call, call).await;
+    }
+    emptied(&one).await;
+    assert_eq!(one.ended(TenantId(1), 1000).await.unwrap().len(), RECORDS_PER_SEGMENT_MAX + 1);
+    porter.abort();
 }

@@ -10,6 +10,7 @@
 
 mod accounts;
 mod admin;
+mod archive;
 mod audit;
 #[cfg(feature = "etcd")]
 #[path = "../shared/etcd.rs"]
@@ -24,5 +25,7 @@ mod moving;
 mod namespace;
 mod pki;
 mod resume;
+#[cfg(feature = "s3")]
+mod s3;
 mod schema;
 mod store;

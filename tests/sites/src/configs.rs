@@ -78,9 +78,13 @@ impl Sites<'_> {
              [store]\n\
              engine = \"etcd\"\n\
              [store.etcd]\n\
-             endpoints = {endpoints:?}\n",
+             endpoints = {endpoints:?}\n\
+             [archive]\n\
+             folder = {archive:?}\n",
             data = folder.join("control"),
             lifetime = LEG_LIFETIME.as_secs(),
+            // Beside the sites: what all of them reach.
+            archive = folder.with_file_name("archive"),
             number = nth + 1,
             endpoints = endpoints.collect::<Vec<_>>(),
         )
