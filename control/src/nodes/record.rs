@@ -64,7 +64,10 @@ pub async fn claim(
 }
 
 /// Gives the lead up, so that nobody need wait to notice.
-pub(super) async fn resign(store: &SharedStore, term: Term) -> Result<(), StoreError> {
+///
+/// # Errors
+/// [`StoreError::Conflict`] if another leads by now; else what kept the store from it.
+pub async fn resign(store: &SharedStore, term: Term) -> Result<(), StoreError> {
     let resign = Transaction::new().compare(lead_key(), at(term)).delete(lead_key());
     store.transact(resign).await.map(drop)
 }

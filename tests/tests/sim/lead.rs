@@ -8,9 +8,11 @@ use super::net::ConnId;
 use super::planted::Planted;
 use super::store::at_once;
 use super::world::{Event, LEG_LIFETIME, World};
+use kakehashi_control::capacity::nodes::LEAD_BEGIN_PATIENCE;
 use kakehashi_control::coordinator::{Coordinator, Input, KnownAccount, Request, Settings};
 use kakehashi_control::fleet::{Fleet, LinkId};
 use kakehashi_control::lives::{Lives, Sealer};
+use kakehashi_control::nodes::election::Heard;
 use kakehashi_control::nodes::record::Tenured;
 use kakehashi_control::pki::CellSecret;
 use kakehashi_control::policy::{Isolation, MediaFacts};
@@ -36,6 +38,8 @@ pub(crate) enum Way {
 pub(crate) struct Tenure {
     pub(crate) term: Term,
     pub(crate) lead: Option<Box<Lead>>,
+    /// When it tried to begin first.
+    pub(crate) since: u64,
 }
 
 /// The core of a node that leads, and what it is connected to.
@@ -89,10 +93,16 @@ impl World {
         match begun {
             Ok(lead) => self.later(wait, Event::Begun((node, life, term), Box::new(lead))),
             Err(StoreError::Fenced | StoreError::Conflict) => {
-                self.hear_election(node, kakehashi_control::nodes::election::Heard::Fenced(term));
+                self.hear_election(node, Heard::Fenced(term));
                 self.later(500 * MS, Event::Begin((node, life, term)));
             }
-            Err(_) => self.later(500 * MS, Event::Begin((node, life, term))),
+            Err(_) => {
+                let since = self.nodes[node].tenure.as_ref().map_or(self.now, |it| it.since);
+                if Duration::from_micros(self.now - since) >= LEAD_BEGIN_PATIENCE {
+                    return self.hear_election(node, Heard::Unfit(term));
+                }
+                self.later(500 * MS, Event::Begin((node, life, term)));
+            }
         }
     }
 

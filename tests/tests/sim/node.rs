@@ -153,11 +153,19 @@ impl World {
                     self.fail("election", format!("{other} and {node} lead in term {term}"));
                 }
                 self.step_down(node);
-                self.nodes[node].tenure = Some(Tenure { term, lead: None });
+                self.nodes[node].tenure = Some(Tenure { term, lead: None, since: self.now });
                 let wait = self.chance.time(MS, 40 * MS);
                 self.later(wait, Event::Begin((node, life, term)));
             }
             Some(Act::StepDown(_)) => self.step_down(node),
+            Some(Act::Resign(term)) => {
+                self.step_down(node);
+                let reached = self.reaches_store(node);
+                self.store.set_reached(reached);
+                let store: SharedStore = self.store.clone();
+                // If it is not done, others will notice.
+                let _resigned = at_once(record::resign(&store, term));
+            }
         }
     }
 
@@ -188,7 +196,7 @@ impl World {
         let (wait, heard) = match (claimed, answered) {
             (Ok(term), true) => (self.store_delay(), Heard::Won(term)),
             (Err(_), true) => (self.store_delay(), Heard::Beaten),
-            (_, false) => (4_000 * MS, Heard::Beaten),
+            (_, false) => (self.chance.time(700 * MS, 4_000 * MS), Heard::Beaten),
         };
         self.later(wait, Event::Heard(node, life, Box::new(heard)));
     }

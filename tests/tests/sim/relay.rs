@@ -255,6 +255,7 @@ impl World {
             packets_received: here.counters.received(),
             packets_sent: here.counters.hops(),
             bytes_sent: 0,
+            cpu_us: 0,
         };
         let beat = RelayHeartbeat { beat: 0, term: here.terms.newest(), shards: vec![load] };
         self.say(link, 0, FromRelay::RelayHeartbeat(beat));
