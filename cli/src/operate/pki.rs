@@ -8,6 +8,7 @@ use kakehashi_control::entropy::Entropy;
 use kakehashi_control::nodes::NodeName;
 use kakehashi_control::pki::{CellSecret, Pki, open_or_create_cell_secret};
 use kakehashi_wire::id::RelayId;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -18,6 +19,9 @@ pub(crate) struct PkiArgs {
     /// authority and the secret of its cell are made if they are not there yet.
     #[arg(long, global = true, value_name = "FILE", default_value = "kakehashi-data/control.toml")]
     pub(crate) config: PathBuf,
+    /// Prints JSON: one object a line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: PkiCommand,
@@ -67,19 +71,36 @@ pub(crate) fn pki(args: &PkiArgs) -> Result<ExitCode> {
     match &args.command {
         PkiCommand::Relay { relay, out } => {
             authority.give_relay(RelayId(*relay), out, now)?;
-            println!("relay {relay}  {}", out.display());
+            print_given(args.json, ("relay", relay.to_string()), out);
         }
         PkiCommand::Node { node, names, out } => {
             authority.give_node((node, names), &secret()?, out, now)?;
-            println!("node {node}  {}", out.display());
+            print_given(args.json, ("node", node.to_string()), out);
         }
-        PkiCommand::Show => show(&folder, &authority, &secret()?),
+        PkiCommand::Show => show(args.json, &folder, &authority, &secret()?),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(folder: &Path, authority: &Pki, secret: &CellSecret) {
-    let root = authority.fingerprint();
-    println!("authority  {root}  {}", authority.root_path().display());
-    println!("cell       {}  {}", secret.fingerprint(), folder.join("cell.key").display());
+/// Says for whom something was made, and where it is.
+fn print_given(json: bool, (kind, name): (&str, String), out: &Path) {
+    if json {
+        println!("{}", json!({ "for": kind, "name": name, "folder": out }));
+    } else {
+        println!("{kind} {name}  {}", out.display());
+    }
+}
+
+fn show(json: bool, folder: &Path, authority: &Pki, secret: &CellSecret) {
+    let rows = [
+        ("authority", authority.fingerprint(), authority.root_path().to_owned()),
+        ("cell", secret.fingerprint(), folder.join("cell.key")),
+    ];
+    for (what, fingerprint, file) in rows {
+        if json {
+            println!("{}", json!({ "what": what, "fingerprint": fingerprint, "file": file }));
+        } else {
+            println!("{what:<9}  {fingerprint}  {}", file.display());
+        }
+    }
 }
