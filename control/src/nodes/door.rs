@@ -16,21 +16,42 @@ use kakehashi_wire::id::Term;
 use kakehashi_wire::node::{FromNode, NodeBeat, NodeHello, ToNode};
 use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream};
 use rustls_pki_types::CertificateDer;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 /// What the door needs of the node.
 pub(super) struct Door {
-    pub(super) peers: BTreeSet<NodeName>,
+    pub(super) peers: BTreeMap<NodeName, Place>,
     pub(super) leading: watch::Receiver<Option<Leading>>,
     pub(super) accounts: Arc<Accounts>,
     pub(super) news: mpsc::Sender<News>,
     pub(super) numbers: Arc<AtomicU64>,
     pub(super) clock: Clock,
+}
+
+/// Where one of the other nodes is served: over one link at a time. A newer one ends the older, and
+/// nothing is taken from it before what came over the older has been let go: a node that hands its
+/// sessions over again is not in the way of itself.
+pub(super) struct Place {
+    newest: watch::Sender<u64>,
+    only: Mutex<()>,
+}
+
+impl Place {
+    pub(super) fn new() -> Self {
+        Self { newest: watch::Sender::new(0), only: Mutex::new(()) }
+    }
+
+    /// Returns when there is a newer link than the one with this number.
+    async fn renewed(&self, number: u64) {
+        let mut newest = self.newest.subscribe();
+        // Cannot fail: the sender is ours.
+        let _newer = newest.wait_for(|newest| *newest > number).await;
+    }
 }
 
 /// Why a link between nodes ended or did not begin.
@@ -50,6 +71,8 @@ pub(super) enum LinkEnd {
     OtherNode { says: String, certificate: Option<String> },
     #[error("{0} is none of `node.peers`")]
     Stranger(String),
+    #[error("the node has made a new one")]
+    Renewed,
     #[error("it fell too far behind")]
     TooSlow,
     #[error("this node leads no longer")]
@@ -111,15 +134,27 @@ async fn link(connection: &Connection, door: &Door) -> Result<(), LinkEnd> {
     let greeted = timeout(HANDSHAKE_TIMEOUT, greet(connection, door)).await;
     let (send, recv, node) = greeted.map_err(|_elapsed| LinkEnd::Silent)??;
     tracing::info!(%node, "a node connected");
-    let (queue, end) = Queue::new(door.numbers.fetch_add(1, Ordering::Relaxed));
-    let mut guest = None;
+    let number = door.numbers.fetch_add(1, Ordering::Relaxed);
+    let (queue, end) = Queue::new(number);
+    let place = door.peers.get(&node).ok_or_else(|| LinkEnd::Stranger(node.to_string()))?;
+    place.newest.send_if_modified(|newest| {
+        let is_newest = number > *newest;
+        *newest = number.max(*newest);
+        is_newest
+    });
+    let (mut guest, mut only) = (None, None);
     let ended = tokio::select! {
         ended = speak(send, end, door.leading.clone()) => ended,
-        ended = hear(recv, (&node, queue), door, &mut guest) => ended,
+        ended = async {
+            only = Some(place.only.lock().await);
+            hear(recv, (&node, queue), door, &mut guest).await
+        } => ended,
+        () = place.renewed(number) => Err(LinkEnd::Renewed),
     };
     if let Some((guest, _)) = guest {
         guest.leave().await;
     }
+    drop(only);
     ended
 }
 
@@ -137,7 +172,7 @@ async fn greet(
     if certificate.as_ref() != Some(&says) {
         return Err(LinkEnd::OtherNode { says, certificate });
     }
-    match NodeName::parse(&says).filter(|name| door.peers.contains(name)) {
+    match NodeName::parse(&says).filter(|name| door.peers.contains_key(name)) {
         Some(name) => Ok((send, recv, name)),
         None => Err(LinkEnd::Stranger(says)),
     }

@@ -1,6 +1,6 @@
 //! Makes a node one of several, and a core on whichever leads.
 
-use super::door::{self, Door};
+use super::door::{self, Door, Place};
 use super::election::Election;
 use super::helm::Places;
 use super::office::Office;
@@ -120,8 +120,9 @@ impl Cell {
         let guesses = accounts.share_guesses(*start.secret.key_of(b"kakehashi guesses"));
         let (switch, ends) = Switch::new(Arc::clone(accounts), start.entropy.clone());
         let switched = tokio::spawn(switch.run((events.clone(), queue), ends));
+        let places = self.peers.iter().map(|peer| (peer.name.clone(), Place::new()));
         let door = Door {
-            peers: self.peers.iter().map(|peer| peer.name.clone()).collect(),
+            peers: places.collect(),
             leading: leading.clone(),
             accounts: Arc::clone(accounts),
             news: news.clone(),
