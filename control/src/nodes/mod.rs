@@ -18,6 +18,7 @@ pub mod record;
 mod relays;
 mod start;
 mod switch;
+mod untold;
 
 pub(crate) use helm::Helm;
 pub(crate) use queue::Queue;

@@ -8,9 +8,13 @@ use super::record::{self, Tenured};
 use super::relays::RelayLinks;
 use super::start::{Leading, News, Start};
 use super::switch::Event;
+use super::untold::Untold;
 use super::{NodeName, Queue};
 use crate::accounts::Accounts;
-use crate::capacity::nodes::{LEAD_BEGIN_PATIENCE, LEAD_WATCH_RETRY, TAKE_BACK_PATIENCE};
+use crate::capacity::nodes::{
+    CLAIM_ANSWER_LEAST, CLAIM_ANSWER_MOST, LEAD_BEGIN_PATIENCE, LEAD_WATCH_RETRY,
+    TAKE_BACK_PATIENCE,
+};
 use crate::driver::{Core, Tasks};
 use crate::store::{SharedStore, StoreError};
 use kakehashi_wire::id::Term;
@@ -63,6 +67,9 @@ pub(super) struct Office {
     links: BTreeMap<NodeName, (Queue<FromNode>, Term)>,
     tenure: Option<Tenure>,
     under_way: JoinSet<Done>,
+    untold: Untold,
+    /// How long the next claim may go unanswered.
+    claim_answer: Duration,
     /// The link that the switch was told of.
     route: Option<u64>,
 }
@@ -87,6 +94,8 @@ impl Office {
             links: BTreeMap::new(),
             tenure: None,
             under_way: JoinSet::new(),
+            untold: Untold::default(),
+            claim_answer: CLAIM_ANSWER_LEAST,
             route: None,
         }
     }
@@ -107,7 +116,8 @@ impl Office {
                 Some(news) = news.recv() => self.news(news),
                 Some(record) = records.recv() => Some(Heard::Record(record)),
                 Some(guess) = guesses.recv() => {
-                    self.links.values().for_each(|(queue, _)| queue.push(guess.clone()));
+                    self.untold.add(guess);
+                    self.tell_guesses();
                     None
                 }
                 Some(done) = self.under_way.join_next() => match done {
@@ -131,10 +141,17 @@ impl Office {
         }
     }
 
+    fn tell_guesses(&mut self) {
+        for (node, (queue, _)) in &self.links {
+            self.untold.due(node).for_each(|guess| queue.push(guess));
+        }
+    }
+
     fn news(&mut self, news: News) -> Option<Heard> {
         match news {
             News::Up(node, queue) => {
                 self.links.insert(node, (queue, Term::NONE));
+                self.tell_guesses();
                 None
             }
             News::Down(node, number) => {
@@ -153,10 +170,16 @@ impl Office {
         }
     }
 
-    fn claimed(&self, claimed: Result<Term, StoreError>) -> Heard {
+    fn claimed(&mut self, claimed: Result<Term, StoreError>) -> Heard {
         match claimed {
-            Ok(term) => Heard::Won(term),
+            Ok(term) => {
+                self.claim_answer = CLAIM_ANSWER_LEAST;
+                Heard::Won(term)
+            }
             Err(error) => {
+                let is_late = matches!(error, StoreError::Unsure { .. });
+                let longer = (self.claim_answer * 2).min(CLAIM_ANSWER_MOST);
+                self.claim_answer = if is_late { longer } else { CLAIM_ANSWER_LEAST };
                 tracing::info!(node = %self.me, %error, "the lead was not claimed");
                 Heard::Beaten
             }
@@ -168,8 +191,11 @@ impl Office {
             None => {}
             Some(Act::Claim(before)) => {
                 let (store, claimant) = (Arc::clone(&self.store), (self.me.clone(), self.life));
+                let patience = self.claim_answer;
                 self.under_way.spawn(async move {
-                    Done::Claimed(record::claim(&store, claimant, before).await)
+                    let claim = timeout(patience, record::claim(&store, claimant, before)).await;
+                    let late = |_| Err(StoreError::Unsure { what: "no answer".to_owned() });
+                    Done::Claimed(claim.unwrap_or_else(late))
                 });
             }
             Some(Act::Lead(term)) => {
