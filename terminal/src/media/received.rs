@@ -71,7 +71,7 @@ impl Stream {
             plan,
             stats: ReceiveStats::new(plan.codec.clock_hz()),
             arrivals: ArrivalLog::default(),
-            reorder: ReorderBuffer::new(first, Patience::default()),
+            reorder: ReorderBuffer::new(first, Patience::of(plan.kind)),
             repair: Repair::new(first),
             pictures: Pictures::default(),
             depacketiser: Depacketiser::new(plan.codec),
@@ -152,7 +152,7 @@ impl Stream {
                     || ahead > JOINED_LATE_PACKETS =>
             {
                 self.begun = Begun::Late;
-                self.reorder = ReorderBuffer::new(None, Patience::default());
+                self.reorder = ReorderBuffer::new(None, Patience::of(self.plan.kind));
                 self.repair = Repair::new(None);
             }
             Begun::Unheard => self.begun = Begun::AtFirst { lowest: sequence },

@@ -2,12 +2,14 @@
 //!
 //! **Packets in any order in, packets in sequence order out; time is handed in.** A hole is waited
 //! for until [`Patience`] runs out, in packets or in time, whichever is first; then the packets
-//! behind it are released. Whoever comes later than that, or twice, is dropped and counted.
+//! behind it are released. Whoever comes later than that, or twice, is dropped and counted. After a
+//! silence as long as that, voice does not wait again: its listener has waited enough.
 
 use super::counter::SequenceCounter;
 use crate::capacity::{REORDER_PACKETS_MAX, REORDER_WAIT};
 use crate::clock::Moment;
 use core::time::Duration;
+use kakehashi_wire::media::StreamKind;
 use kakehashi_wire::rtp::RtpHeader;
 use std::collections::BTreeMap;
 
@@ -18,11 +20,20 @@ pub struct Patience {
     pub packets: usize,
     /// Time the first packet behind a hole may wait.
     pub time: Duration,
+    /// Whether a hole is waited for although nothing has come for [`time`](Self::time) before it.
+    pub after_silence: bool,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { packets: REORDER_PACKETS_MAX, time: REORDER_WAIT }
+        Self { packets: REORDER_PACKETS_MAX, time: REORDER_WAIT, after_silence: true }
+    }
+}
+
+impl Patience {
+    /// As a stream of this kind is best served: of a picture, each missing packet is worth a wait.
+    pub fn of(kind: StreamKind) -> Self {
+        Self { after_silence: kind != StreamKind::Audio, ..Self::default() }
     }
 }
 
@@ -72,6 +83,10 @@ pub struct ReorderBuffer {
     counter: SequenceCounter,
     next: Option<u64>,
     patience: Patience,
+    /// When the last packet came.
+    came: Option<Moment>,
+    /// What comes first has been waited for already.
+    overdue: bool,
     counters: ReorderCounters,
 }
 
@@ -90,6 +105,8 @@ impl ReorderBuffer {
             counter,
             next,
             patience,
+            came: None,
+            overdue: false,
             counters: ReorderCounters::default(),
         }
     }
@@ -105,6 +122,10 @@ impl ReorderBuffer {
             self.counters.duplicate += 1;
             return Entry::Duplicate;
         }
+        let silence = self.came.replace(arrival).map_or(Duration::ZERO, |came| arrival.since(came));
+        self.overdue |= !self.patience.after_silence
+            && self.waiting.is_empty()
+            && silence >= self.patience.time;
         let packet = Ordered { sequence, header, payload, arrival, gap_before: false };
         self.waiting.insert(sequence, packet);
         Entry::Kept
@@ -145,12 +166,14 @@ impl ReorderBuffer {
     }
 
     fn patient(&self, now: Moment) -> bool {
-        self.waiting.len() <= self.patience.packets
+        !self.overdue
+            && self.waiting.len() <= self.patience.packets
             && self.next_deadline().is_some_and(|deadline| now < deadline)
     }
 
     fn release(&mut self, next: u64) -> Option<Ordered> {
         let (sequence, mut packet) = self.waiting.pop_first()?;
+        self.overdue = false;
         packet.gap_before = sequence > next;
         self.counters.given_up += sequence - next;
         self.counters.released += 1;
@@ -165,7 +188,8 @@ mod tests {
     use kakehashi_wire::rtp::Ssrc;
     use proptest::prelude::*;
 
-    const PATIENCE: Patience = Patience { packets: 4, time: Duration::from_millis(50) };
+    const PATIENCE: Patience =
+        Patience { packets: 4, time: Duration::from_millis(50), after_silence: true };
 
     fn header(sequence: u16) -> RtpHeader {
         RtpHeader { marker: false, payload_type: 96, sequence, timestamp: 0, ssrc: Ssrc(1) }
@@ -205,6 +229,25 @@ mod tests {
         assert_eq!(feed(&mut buffer, 2, 61), (Entry::Late, vec![]));
         let expected = ReorderCounters { released: 1, given_up: 2, duplicate: 0, late: 1 };
         assert_eq!(buffer.counters(), expected);
+    }
+
+    #[test]
+    fn after_a_silence_voice_does_not_wait_again() {
+        let patience = Patience { after_silence: false, ..PATIENCE };
+        let mut buffer = ReorderBuffer::new(Some(1), patience);
+        assert_eq!(feed(&mut buffer, 1, 0).1, [1]);
+        // Shorter than the patience: it may only have been overtaken.
+        assert_eq!(feed(&mut buffer, 3, 49).1, [0; 0]);
+        assert_eq!(feed(&mut buffer, 2, 60).1, [2, 3]);
+        assert_eq!(feed(&mut buffer, 9, 110).1, [9]);
+        assert_eq!(feed(&mut buffer, 11, 111).1, [0; 0]);
+        assert_eq!(feed(&mut buffer, 8, 112), (Entry::Late, vec![]));
+        assert_eq!(buffer.counters().given_up, 5);
+        // A picture is worth the wait.
+        let mut buffer = ReorderBuffer::new(Some(1), PATIENCE);
+        assert_eq!(feed(&mut buffer, 1, 0).1, [1]);
+        assert_eq!(feed(&mut buffer, 3, 90).1, [0; 0]);
+        assert_eq!(feed(&mut buffer, 2, 100).1, [2, 3]);
     }
 
     #[test]

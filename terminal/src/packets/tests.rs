@@ -231,7 +231,8 @@ fn fuzz_any_payloads_are_taken() {
 
 /// Sends `packets` in `order` through a reorder buffer and a depacketiser.
 fn through(codec: Codec, packets: &[Packet], order: &[usize], window: usize) -> Vec<Frame> {
-    let patience = Patience { packets: window, time: Duration::from_secs(1) };
+    let patience =
+        Patience { packets: window, time: Duration::from_secs(1), ..Patience::default() };
     let mut buffer = ReorderBuffer::new(Some(FIRST), patience);
     let mut depacketiser = Depacketiser::new(codec);
     let mut frames = Vec::new();
