@@ -14,7 +14,7 @@ const CALLS: u64 = 3;
 
 /// The drills of which one run takes seconds. The rest is a minute long by its nature: a relay that
 /// cannot be told keeps a leg for that long at least.
-const DRILLS: [&str; 13] = [
+const DRILLS: [&str; 14] = [
     "relay-kill",
     "relay-freeze",
     "site-cut",
@@ -28,6 +28,7 @@ const DRILLS: [&str; 13] = [
     "rolling-upgrade",
     "suspension",
     "relay-kill-hitless",
+    "clock-jump",
 ];
 
 /// Drills in which all media goes on as if nothing happened, unless this machine drops packets that

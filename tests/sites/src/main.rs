@@ -10,6 +10,7 @@ mod network;
 mod operator;
 mod part;
 mod voices;
+mod wall;
 mod wan;
 
 use anyhow::{Context, Result, ensure};

@@ -2,12 +2,14 @@
 
 use crate::clock::now;
 use crate::network::Network;
+use crate::wall::WallClock;
 use anyhow::{Context, Result, ensure};
 use core::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 /// How long a part gets to end in good order.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
@@ -28,13 +30,15 @@ pub(crate) struct Part {
     name: String,
     network: Network,
     recipe: Recipe,
+    /// None if it is the machine's.
+    clock: Option<Arc<WallClock>>,
     child: Option<Child>,
 }
 
 impl Part {
     /// A part that does not run yet.
     pub(crate) fn new(name: String, network: Network, recipe: Recipe) -> Self {
-        Self { name, network, recipe, child: None }
+        Self { name, network, recipe, clock: None, child: None }
     }
 
     /// Its name: `relay-11`, `node-1`, `etcd-1`.
@@ -58,10 +62,34 @@ impl Part {
     /// If it runs, or cannot be started.
     pub(crate) fn start(&mut self) -> Result<()> {
         ensure!(!self.runs(), "{} runs already", self.name);
-        let (recipe, name) = (self.recipe.clone(), self.name.clone());
-        let child = self.network.inside(move || spawn(&recipe, &name))?;
+        let (recipe, name, clock) = (self.recipe.clone(), self.name.clone(), self.clock.clone());
+        let child = self.network.inside(move || spawn(&recipe, &name, clock.as_deref()))?;
         self.child = Some(child.with_context(|| format!("cannot start {}", self.name))?);
         Ok(())
+    }
+
+    /// Gives it a wall clock of its own, from its next start on.
+    ///
+    /// # Errors
+    /// As [`WallClock::right`].
+    pub(crate) fn give_clock(&mut self) -> Result<()> {
+        let file = self.recipe.folder.join(format!("{}.clock", self.name));
+        self.clock = Some(Arc::new(WallClock::right(file)?));
+        Ok(())
+    }
+
+    /// Whether it was given one.
+    pub(crate) fn has_clock(&self) -> bool {
+        self.clock.is_some()
+    }
+
+    /// Lets its clock be so many seconds fast; slow if they are negative.
+    ///
+    /// # Errors
+    /// If it has none.
+    pub(crate) fn set_clock(&self, seconds: i32) -> Result<()> {
+        let clock = self.clock.as_ref();
+        clock.with_context(|| format!("{} has no clock of its own", self.name))?.set(seconds)
     }
 
     /// Whether it runs.
@@ -137,13 +165,14 @@ fn log_of(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.log"))
 }
 
-fn spawn(recipe: &Recipe, name: &str) -> Result<Child> {
+fn spawn(recipe: &Recipe, name: &str, clock: Option<&WallClock>) -> Result<Child> {
     let path = log_of(&recipe.folder, name);
     let log = OpenOptions::new().create(true).append(true).open(&path);
     let log = log.with_context(|| format!("cannot open {}", path.display()))?;
     let errors = log.try_clone().context("cannot share the log")?;
     Command::new(&recipe.program)
         .args(&recipe.arguments)
+        .envs(clock.map(WallClock::environment).into_iter().flatten())
         // A part ends with the test bed, even if that is killed.
         .env("KAKEHASHI_PARENT", std::process::id().to_string())
         .current_dir(&recipe.folder)

@@ -3,7 +3,7 @@
 use super::accounts::{Accounts, tenant_of};
 use super::report::{DrillReport, Outcome};
 use super::writers::Writers;
-use super::{Course, Drill, quorum, suspension, upgrade};
+use super::{Course, Drill, clock_jump, quorum, suspension, upgrade};
 use crate::bed::Bed;
 use crate::clock::now;
 use crate::voices::{Calls, Effect, Pair, Terminals};
@@ -66,6 +66,9 @@ impl Exercise {
     /// # Errors
     /// If the bed does not obey, or calm does not come back.
     pub(crate) fn run(&mut self, drill: &Drill, runs: u32) -> Result<DrillReport> {
+        if drill.course == Course::ClockJump {
+            clock_jump::prepare(self)?;
+        }
         self.gather(drill.hitless)?;
         let writers = Writers::begin(&self.bed, drill.name)?;
         let (mut outcomes, begun) = (Vec::new(), now());
@@ -96,13 +99,15 @@ impl Exercise {
             Course::RestartAll => upgrade::restart_all(self)?,
             Course::RollingUpgrade => upgrade::rolling(self)?,
             Course::QuorumLost => quorum::lost(self)?,
+            Course::ClockJump => clock_jump::once(self)?,
             Course::Suspension { partition } => suspension::once(self, partition)?,
         };
         pause(SETTLES);
         if self.calls.why_over().is_empty() {
             self.until_calm()?;
         }
-        outcome.effect = self.calls.effect(fault);
+        let is_one = !matches!(course, Course::RestartAll | Course::RollingUpgrade);
+        outcome.effect = self.calls.effect(is_one.then_some(fault));
         for why in self.calls.why_over() {
             eprintln!("lost: {why}");
         }

@@ -2,6 +2,7 @@
 //! listeners notice is measured.
 
 mod accounts;
+mod clock_jump;
 mod exercise;
 mod fault;
 mod plot;
@@ -48,6 +49,8 @@ enum Course {
     RollingUpgrade,
     /// More than half of the store's members stop for a time.
     QuorumLost,
+    /// The wall clock of a node jumps, and comes back.
+    ClockJump,
     /// An account is suspended at one site while its call's relays are at others.
     Suspension {
         /// Whether one of those sites is cut off from the other sites, and not from terminals.
@@ -99,7 +102,7 @@ impl Drill {
 }
 
 /// Every drill.
-pub(crate) static DRILLS: [Drill; 14] = [
+pub(crate) static DRILLS: [Drill; 15] = [
     Drill::fault("relay-kill", (Fault::Killed(Victim::Relay), DOWN), MOVES).runs(200, 5),
     Drill::fault("relay-freeze", (Fault::Frozen(Victim::Relay), AWAY), MOVES).runs(50, 3),
     Drill::fault(
@@ -153,4 +156,11 @@ pub(crate) static DRILLS: [Drill; 14] = [
     Drill::fault("relay-kill-hitless", (Fault::Killed(Victim::Relay), DOWN), UNTOUCHED)
         .hitless()
         .runs(200, 5),
+    // The last: its nodes keep clocks that are not the machine's.
+    Drill::new(
+        "clock-jump",
+        Course::ClockJump,
+        &[NO_PACKET, Measure::Unclear.most(0.0), NO_CALL, NO_WRITE],
+    )
+    .runs(20, 1),
 ];

@@ -48,7 +48,8 @@ pub(crate) struct DrillReport {
     pub(crate) calls_lost: u64,
     /// Sessions that lost their connection.
     pub(crate) sessions_away: usize,
-    /// From the fault until such a session had its connection again, of 99 % of them at most.
+    /// From the fault until such a session had its connection again, of 99 % of them at most; if
+    /// parts are started again one after the other, how long it was away.
     pub(crate) signalling_p99_ms: f64,
     /// Changes by operators that were acknowledged meanwhile.
     pub(crate) writes_acknowledged: u64,

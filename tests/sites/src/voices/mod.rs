@@ -54,7 +54,8 @@ pub(crate) struct Effect {
     pub(crate) lost_most: u64,
     /// Calls that are over, or in which somebody was heard no more.
     pub(crate) calls_lost: u64,
-    /// How long after the fault each session that lost its connection had it back.
+    /// How long after the fault each session that lost its connection had it back; if there are
+    /// several faults, how long it was away.
     pub(crate) back: Vec<Duration>,
 }
 
@@ -153,8 +154,8 @@ impl Calls {
         }
     }
 
-    /// What all sides noticed since the page was turned, of a fault at `fault`.
-    pub(crate) fn effect(&self, fault: Instant) -> Effect {
+    /// What all sides noticed since the page was turned, of one fault at `fault`, or of several.
+    pub(crate) fn effect(&self, fault: Option<Instant>) -> Effect {
         let until = now();
         let mut effect = Effect::default();
         for call in &self.0 {
@@ -163,7 +164,8 @@ impl Calls {
                 let diary = side.diary();
                 over |= diary.over.is_some();
                 if let Some(back_at) = diary.back_at {
-                    let back = back_at.saturating_duration_since(fault);
+                    let since = |fault| back_at.saturating_duration_since(fault);
+                    let back = fault.map_or(diary.away_for, since);
                     if back > SLOW {
                         eprintln!("back after {} ms: {}", back.as_millis(), diary.whys.join("; "));
                     }

@@ -4,6 +4,7 @@ use super::speech::{Book, Speech};
 use crate::clock::now;
 use anyhow::Result;
 use core::net::SocketAddr;
+use core::time::Duration;
 use kakehashi_loadgen::signed_in;
 use kakehashi_terminal::media::{CallMedia, CallOptions, Feed, MediaInput, MediaOutput};
 use kakehashi_terminal::{Event, Events, Terminal};
@@ -19,6 +20,8 @@ pub(crate) struct Diary {
     pub(crate) away_since: Option<Instant>,
     /// When its session had its connection back last.
     pub(crate) back_at: Option<Instant>,
+    /// How long it was without one, the longest time.
+    pub(crate) away_for: Duration,
     /// What went wrong until then.
     pub(crate) whys: Vec<String>,
     /// Why its call, or its session, is over.
@@ -73,6 +76,7 @@ impl Side {
     pub(crate) fn turn_page(&self) {
         let mut diary = open(&self.diary);
         diary.back_at = None;
+        diary.away_for = Duration::ZERO;
         diary.whys.clear();
     }
 
@@ -121,7 +125,8 @@ async fn follow(
                 diary.whys.push(why.to_string());
             }
             Event::Resumed => {
-                diary.away_since = None;
+                let away = diary.away_since.take().map_or(Duration::ZERO, |since| at - since);
+                diary.away_for = diary.away_for.max(away);
                 diary.back_at = Some(at);
             }
             // A new session: the one with the call is gone.
