@@ -91,10 +91,12 @@ pub enum StoreError {
         /// What the store says.
         what: String,
     },
-    /// The operator: a cluster holds as much as it was told it may.
+    /// The operator: a cluster holds as much as it was told it may. The change that was the first
+    /// too many may be done: etcd looks at its quota again after it has done one.
     #[error(
         "etcd is over its quota ({what}): compact and defragment it or raise \
-         --quota-backend-bytes, then run `etcdctl alarm disarm`; nothing was lost"
+         --quota-backend-bytes, then run `etcdctl alarm disarm`; nothing was lost, and whether \
+         this change is done is not known"
     )]
     OverQuota {
         /// What the store says.

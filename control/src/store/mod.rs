@@ -118,8 +118,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Does all of `transaction` or, if one of its compares fails, nothing
     /// ([`StoreError::Conflict`]). The answer comes when the change is on disk. After
-    /// [`StoreError::Unsure`], and whatever a disk could not do, the change is not known to be
-    /// done: read before trying again.
+    /// [`StoreError::Unsure`], [`StoreError::OverQuota`], and whatever a disk could not do, the
+    /// change is not known to be done: read before trying again.
     fn transact(&self, transaction: Transaction) -> Pending<'_, Revision>;
 
     /// The changes under `prefix` after revision `after`, in order. Events can be lost to a slow
