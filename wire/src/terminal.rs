@@ -22,7 +22,7 @@ pub use joining::{AddDesk, AddDeskFailed, AddFailed, AddMember, Listen, Merge, M
 pub use password::ChangePassword;
 pub use ping::Ping;
 pub use presence::{Presence, PresenceEntry, PresenceState};
-pub use quality::ReportQuality;
+pub use quality::{ReportQuality, WayToRelay};
 pub(crate) use resume::token;
 pub use resume::{Resume, Resumed, TokenRenewed};
 pub use role::Role;

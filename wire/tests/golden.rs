@@ -36,7 +36,7 @@ use kakehashi_wire::terminal::{
     MissedCall, MissedCalls, Mute, PathRenewed, PathsChanged, Ping, Presence, PresenceEntry,
     PresenceState, QueueNews, Queued, Refusal, Refused, Reject, ReportQuality, Resume, Resumed,
     Ringing, Role, SessionEnd, SessionEnded, SetAway, Share, SignIn, SignOut, SignedIn, Taken,
-    ToTerminal, TokenRenewed, WatchPresence,
+    ToTerminal, TokenRenewed, WatchPresence, WayToRelay,
 };
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -124,6 +124,7 @@ fn from_terminal() -> Vec<FromTerminal> {
             jitter_us: 4,
             round_trip_us: 5,
             packets_concealed: 6,
+            ways: vec![WayToRelay { relay: RelayId(7), round_trip_us: 7 }],
         }
         .into(),
         Resume {

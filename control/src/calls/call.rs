@@ -519,13 +519,11 @@ impl Call {
         self.members[nth].apply(event, at)
     }
 
-    /// Notes how media arrived at a member.
-    pub fn report(&mut self, session: SessionId, report: &ReportQuality) {
-        if let Some(member) =
-            self.members.iter_mut().find(|member| member.session() == Some(session))
-        {
-            member.report(report);
-        }
+    /// Notes how media arrived at a member; `false` if the session is none's.
+    pub fn report(&mut self, session: SessionId, report: &ReportQuality) -> bool {
+        let mut members = self.members.iter_mut();
+        let member = members.find(|member| member.session() == Some(session));
+        member.map(|member| member.report(report)).is_some()
     }
 
     /// The record of the call as it stands.

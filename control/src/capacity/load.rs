@@ -38,5 +38,22 @@ pub const SHARD_BUSY_PERMILLE: u32 = 50;
 /// [`CALLS_MAX`](super::CALLS_MAX) calls.
 pub const STANDBYS_COUNTED_EVERY: Duration = Duration::from_secs(1);
 
+/// Round trips that differ by less count as equal, in microseconds, so that load decides between
+/// them: it is less than what a jitter buffer takes.
+pub const DETOUR_STEP_US: u32 = 20_000;
+
+/// The longest round trip that counts, in microseconds: nobody talks over a longer one.
+pub const WAY_US_MAX: u32 = 2_000_000;
+
+/// How long a measured round trip counts.
+pub const WAYS_KEPT: Duration = Duration::from_secs(3_600);
+
+/// Accounts whose round trips are known at once, some 200 bytes each: as many as have calls within
+/// [`WAYS_KEPT`] in the largest cell. Whoever is beyond that is placed by load.
+pub const WAYS_ACCOUNTS_MAX: usize = 65_536;
+
+/// How often it is looked whose round trips count no more, if there is no room.
+pub const WAYS_SWEPT_EVERY: Duration = Duration::from_secs(60);
+
 const _: () = assert!(SHARD_BUSY_PERMILLE < SHARD_LOAD_MAX_PERMILLE);
 const _: () = assert!(SHARD_LOAD_MAX_PERMILLE < SHARD_FULL_PERMILLE);

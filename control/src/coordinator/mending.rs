@@ -201,13 +201,14 @@ impl Coordinator {
 
     /// Wants the legs at another relay; `false` if there is none.
     fn want_another(&mut self, id: CallId, now: Now) -> bool {
-        let Some(media) = self.calls.get(id).and_then(|call| call.rounds().current()) else {
-            return false;
-        };
+        let Some(call) = self.calls.get(id) else { return false };
+        let Some(media) = call.rounds().current() else { return false };
+        let accounts: Vec<_> = call.members().iter().map(|member| member.account).collect();
         let has: Vec<_> = media.seats().map(|seat| seat.relay).collect();
         let legs = u32::try_from(media.legs_at(0).count()).unwrap_or(u32::MAX);
         let carry: Vec<_> = self.fit(media).map(|place| place.seat.relay).collect();
-        let seat = another(&self.candidates(now), &has, &carry, legs);
+        let candidates = self.candidates_for(&accounts, now);
+        let seat = another(&candidates, &has, &carry, legs);
         let place = seat.and_then(|it| Some((it, self.fleet.address(it.relay, it.shard)?)));
         let Some(place) = place else { return false };
         let Some(call) = self.calls.get_mut(id) else { return false };

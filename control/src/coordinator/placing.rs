@@ -1,5 +1,5 @@
-//! What placement is to know: the shards there are, and which of them stand by for which calls. And
-//! the calls that wait for a shard.
+//! What placement is to know: the shards there are, which of them stand by for which calls, and how
+//! far members are from them. And the calls that wait for a shard.
 //!
 //! A core that has just begun knows no relay: they notice that their node is gone, and connect to
 //! the next. Whoever takes a call meanwhile waits for them, and the call does not end.
@@ -8,15 +8,19 @@ use super::Coordinator;
 use crate::calls::{Event, State};
 use crate::capacity::{RELAYS_PATIENCE, STANDBYS_COUNTED_EVERY};
 use crate::clock::Now;
-use crate::placement::{Candidate, Standbys};
-use kakehashi_wire::id::CallId;
+use crate::placement::{Candidate, Nearness, Standbys};
+use crate::sessions::AccountKey;
+use kakehashi_wire::id::{CallId, SessionId};
+use kakehashi_wire::terminal::ReportQuality;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Which relays carried which calls when they were last counted, and which calls wait for one.
+/// Which relays carried which calls when they were last counted, how far accounts are from their
+/// sites, and which calls wait for one.
 #[derive(Default)]
 pub(super) struct Placing {
     standbys: Standbys,
+    nearness: Nearness,
     /// When they are to be counted again.
     due: Duration,
     /// Calls that were taken before there was a relay.
@@ -46,6 +50,33 @@ impl Coordinator {
     /// Shards that a call could be placed on.
     pub(super) fn candidates(&self, now: Now) -> Vec<Candidate> {
         self.fleet.candidates(&self.placing.standbys, now.since_start)
+    }
+
+    /// The same for a call of these accounts, with how far they are.
+    pub(super) fn candidates_for(&self, accounts: &[AccountKey], now: Now) -> Vec<Candidate> {
+        let mut candidates = self.candidates(now);
+        for shard in &mut candidates {
+            let nearness = &self.placing.nearness;
+            shard.detour = nearness.detour(accounts, shard.site, now.since_start);
+        }
+        candidates
+    }
+
+    /// Takes note of how far a member of a call is from the relays of it; others are none of its.
+    pub(super) fn note_ways(&mut self, session: SessionId, report: &ReportQuality, now: Now) {
+        let Some(account) = self.sessions.get(session).map(|session| session.account) else {
+            return;
+        };
+        let media = self.calls.get(report.call).and_then(|call| call.rounds().current());
+        let Some(media) = media else { return };
+        for way in &report.ways {
+            let site = self.fleet.site(way.relay);
+            let site = site.filter(|_| media.seats().any(|seat| seat.relay == way.relay));
+            if let Some(site) = site {
+                let (nearness, at) = (&mut self.placing.nearness, now.since_start);
+                nearness.note(account, site, way.round_trip_us, at);
+            }
+        }
     }
 
     /// Places calls that wait for a relay, if there is one by now; those that have waited for long

@@ -57,7 +57,7 @@ impl Coordinator {
                 self.revoke(&revocation, now);
             }
             Request::Refuse(request, reason) => self.refuse(id, request, reason),
-            Request::Report(report) => self.report(id, &report),
+            Request::Report(report) => self.report(id, &report, now),
             Request::Hold(ask) => self.hold(&session, ask, now),
             Request::Mute(ask) => self.mute(&session, ask, now),
             Request::Share(ask) => self.share(&session, ask, now),
@@ -130,9 +130,10 @@ impl Coordinator {
         }
     }
 
-    fn report(&mut self, session: SessionId, report: &ReportQuality) {
-        if let Some(call) = self.calls.get_aside(report.call) {
-            call.report(session, report);
+    fn report(&mut self, session: SessionId, report: &ReportQuality, now: Now) {
+        let Some(call) = self.calls.get_aside(report.call) else { return };
+        if call.report(session, report) {
+            self.note_ways(session, report, now);
         }
     }
 }

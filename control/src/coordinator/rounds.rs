@@ -37,9 +37,12 @@ impl Coordinator {
     /// Draws the keys of whoever is to take part, and wants the legs at the relays; `false` if none
     /// has room.
     pub(super) fn begin_round(&mut self, id: CallId, now: Now) -> bool {
-        let (at_relays, candidates) = (self.fresh_round(), self.candidates(now));
-        let Some(call) = self.calls.get_mut(id) else { return false };
+        let at_relays = self.fresh_round();
+        let Some(call) = self.calls.get(id) else { return false };
         let wanted = call.wanted_members();
+        let accounts: Vec<_> = wanted.iter().map(|&nth| call.members()[nth].account).collect();
+        let candidates = self.candidates_for(&accounts, now);
+        let Some(call) = self.calls.get_mut(id) else { return false };
         let placement = choose(&candidates, legs(wanted.len()));
         let members = call.members().iter().enumerate();
         let offers: Vec<_> = members

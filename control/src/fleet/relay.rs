@@ -177,6 +177,7 @@ impl Relay {
                 packets_per_s: rates.packets_per_s(now).saturating_add(expected),
                 cpu_permille: rates.cpu_permille(now),
                 reserve_per_s: 0,
+                detour: 0,
             }
         })
     }

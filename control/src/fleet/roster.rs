@@ -226,6 +226,11 @@ impl Fleet {
         candidates
     }
 
+    /// The site of a relay, by the first relay there; none if there is no such relay.
+    pub fn site(&self, relay: RelayId) -> Option<RelayId> {
+        self.relays.get(&relay).map(|relay| self.site_of(relay))
+    }
+
     /// A site goes by the first relay there.
     fn site_of(&self, relay: &Relay) -> RelayId {
         let first = self.relays.values().find(|other| other.site() == relay.site());

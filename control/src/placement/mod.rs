@@ -10,13 +10,18 @@
 //!   While all cores have little to do, it is this that tells them apart; when one has more, they
 //!   are set against `SHARD_PACKETS_PER_S_MAX` instead, and processor time tells.
 //!
+//! Where terminals have measured how far sites are ([`Nearness`]), one that is nearer comes before
+//! one that is less loaded, as long as it could carry what it stands by for as well.
+//!
 //! **Fail-over fills no shard.** A standby holds all legs of its calls, so its room is never given
 //! away twice. What they would cost it is known from the relays that carry them ([`Standbys`]): a
 //! shard that could not do that as well comes last. One whose core is busy takes no call at all.
 
 mod load;
+mod near;
 mod standbys;
 
+pub use near::Nearness;
 pub use standbys::Standbys;
 
 use crate::capacity::SHARD_FULL_PERMILLE;
@@ -44,6 +49,9 @@ pub struct Candidate {
     /// Packets a second that would come to it with the loss of one site, or of one relay of its
     /// own: the worst of them.
     pub reserve_per_s: u32,
+    /// How much longer media of the call's members is under way over its site than over the nearest
+    /// ([`Nearness::detour`]).
+    pub detour: u32,
 }
 
 impl Candidate {
@@ -86,9 +94,9 @@ pub struct Placement {
     pub standby: Option<Seat>,
 }
 
-/// Chooses for a call of `legs` legs the least loaded shard of those with a reserve; and of the
-/// other relays, at other sites if one of them has room, the shard for the standby that would be
-/// the least loaded if it carried all that it stands by for. Among equals that of the less loaded
+/// Chooses for a call of `legs` legs the least loaded shard of the nearest with a reserve; and of
+/// the other relays, at other sites if one of them has room, the shard for the standby that would
+/// be the least loaded if it carried all that it stands by for. Among equals that of the less loaded
 /// relay, then the lower numbers. `None` if no shard has room.
 pub fn choose(candidates: &[Candidate], legs: u32) -> Option<Placement> {
     let primary = best(candidates, Candidate::clone, (&[], &[]), legs)?;
@@ -108,7 +116,8 @@ pub fn another(
     best(candidates, with_reserve, (has, carry), legs)
 }
 
-/// The least loaded as it is `seen`, on none of the relays of `except` and beside none of `beside`.
+/// The least loaded of the nearest as it is `seen`, on none of the relays of `except` and beside
+/// none of `beside`.
 fn best(
     candidates: &[Candidate],
     seen: fn(&Candidate) -> Candidate,
@@ -129,7 +138,8 @@ fn best(
         .min_by_key(|shard| {
             let relay = together.get(&shard.relay).map(Used::load);
             let load = Used::default().and(&seen(shard), busiest).load();
-            (sites.contains(&shard.site), is_tight(shard), load, relay, shard.seat())
+            let apart = (sites.contains(&shard.site), is_tight(shard), shard.detour);
+            (apart, load, relay, shard.seat())
         })
         .map(Candidate::seat)
 }

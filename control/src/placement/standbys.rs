@@ -68,6 +68,7 @@ mod tests {
             packets_per_s: 0,
             cpu_permille: 0,
             reserve_per_s: 99,
+            detour: 0,
         }];
         let site = |relay: RelayId| RelayId(if relay.0 <= 2 { 1 } else { 3 });
         standbys.reserve(&mut candidates, |relay| relay.0 * 1_000, site);

@@ -1,7 +1,7 @@
 //! Calls placed one after another, and what holds of any fleet.
 
 use super::*;
-use crate::capacity::SHARD_BUSY_PERMILLE;
+use crate::capacity::{SHARD_BUSY_PERMILLE, SHARD_PACKETS_PER_S_MAX};
 use proptest::prelude::*;
 
 fn shard(relay: u32, shard: u16, legs: u32, legs_max: u32) -> Candidate {
@@ -15,6 +15,7 @@ fn shard(relay: u32, shard: u16, legs: u32, legs_max: u32) -> Candidate {
         packets_per_s: 0,
         cpu_permille: 0,
         reserve_per_s: 0,
+        detour: 0,
     }
 }
 
@@ -59,6 +60,25 @@ fn the_standby_is_at_another_site_if_one_has_room_there() {
     assert_eq!(another(&fleet, &[one, three], &[three], 1), Some(seat(2, 0)));
     assert_eq!(another(&fleet, &[one, RelayId(2), three], &[three], 1), Some(seat(4, 0)));
     assert_eq!(another(&fleet, &[one, RelayId(2), three], &[three], 2), None);
+}
+
+#[test]
+fn a_nearer_site_comes_first_until_it_could_carry_no_more() {
+    let far = |detour, shard| Candidate { detour, ..shard };
+    let fleet =
+        [far(2, shard(1, 0, 0, 10)), far(0, shard(2, 0, 7, 10)), far(1, shard(3, 0, 9, 10))];
+    let placement = choose(&fleet, 1).unwrap();
+    assert_eq!(placement, Placement { primary: seat(2, 0), standby: Some(seat(3, 0)) });
+    // Full ones take nothing, however near they are.
+    assert_eq!(choose(&fleet, 4).map(|it| it.primary), Some(seat(1, 0)));
+    // And one that could not do what it stands by for comes last.
+    let tight = Candidate { packets_per_s: SHARD_PACKETS_PER_S_MAX, ..fleet[1] };
+    assert_eq!(choose(&[fleet[0], tight], 1).map(|it| it.primary), Some(seat(1, 0)));
+    // Among equally near ones load decides.
+    let fleet =
+        [far(1, shard(1, 0, 5, 10)), far(1, shard(2, 0, 4, 10)), far(1, shard(3, 0, 6, 10))];
+    let placement = choose(&fleet, 1).unwrap();
+    assert_eq!(placement, Placement { primary: seat(2, 0), standby: Some(seat(1, 0)) });
 }
 
 #[test]

@@ -92,6 +92,7 @@ async fn a_call_from_sign_in_to_record() {
         jitter_us: 20,
         round_trip_us: 300,
         packets_concealed: 1,
+        ways: Vec::new(),
     };
     a.say(report).await;
     let request = a.request();

@@ -123,6 +123,7 @@ fn quality(call: CallId) -> ReportQuality {
         packets_concealed: 0,
         jitter_us: 0,
         round_trip_us: 0,
+        ways: Vec::new(),
     }
 }
 

@@ -360,6 +360,7 @@ impl Engine {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let active = self.active(now);
         let path = |(at, binding): (usize, &Binding)| PathSummary {
+            number: binding.relay(),
             relay: binding.relay().to_string(),
             role: role_name(binding.role()),
             address: binding.address().to_string(),

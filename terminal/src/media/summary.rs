@@ -1,7 +1,10 @@
 //! What a call's media did, as numbers: for the live view, for machines, for the end.
 
 use kakehashi_srtp::SrtpError;
+use kakehashi_wire::id::{CallId, RelayId};
+use kakehashi_wire::limits::RELAYS_PER_CALL_MAX;
 use kakehashi_wire::media::{Codec, RelayRole, StreamKind};
+use kakehashi_wire::terminal::{ReportQuality, WayToRelay};
 use serde::Serialize;
 
 /// A call's media so far, or at its end.
@@ -122,6 +125,9 @@ pub struct ReceivedStream {
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct PathSummary {
     /// The relay's number.
+    #[serde(skip)]
+    pub number: RelayId,
+    /// The same as text.
     pub relay: String,
     /// `primary` or `standby`.
     pub role: &'static str,
@@ -278,6 +284,25 @@ impl CallSummary {
     pub fn packets_concealed(&self) -> u64 {
         let voice = |stream: &&ReceivedStream| stream.kind == kind_name(StreamKind::Audio);
         self.received.iter().filter(voice).map(|stream| stream.concealed).sum()
+    }
+
+    /// What control is to hear of it: see [`Terminal::report_quality`](crate::Terminal).
+    pub fn report(&self, call: CallId) -> ReportQuality {
+        let micros = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+        let way = |path: &PathSummary| {
+            let round_trip_us = path.round_trip_us.map_or(0, micros);
+            WayToRelay { relay: path.number, round_trip_us }
+        };
+        ReportQuality {
+            call,
+            packets_sent: self.packets_sent(),
+            packets_received: self.packets_received(),
+            packets_lost: self.packets_lost(),
+            jitter_us: micros(self.jitter_us()),
+            round_trip_us: micros(self.round_trip_us.unwrap_or(0)),
+            packets_concealed: self.packets_concealed(),
+            ways: self.paths.iter().take(RELAYS_PER_CALL_MAX).map(way).collect(),
+        }
     }
 
     /// Packets that came because the relay was asked to send them again.

@@ -20,9 +20,7 @@ use aside::part_in;
 use core::time::Duration;
 use kakehashi_wire::id::{CallId, MemberId};
 use kakehashi_wire::secret::Password;
-use kakehashi_wire::terminal::{
-    CallEnd, CallReady, Incoming, Members, Presence, ReportQuality, SessionEnd,
-};
+use kakehashi_wire::terminal::{CallEnd, CallReady, Incoming, Members, Presence, SessionEnd};
 use keys::Keys;
 use std::path::PathBuf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -379,7 +377,7 @@ impl Runner {
         let result = match done {
             Ok(summary) => {
                 self.voice.say(&Note::Summary { with: &current.with, media: &summary });
-                let _ = self.terminal.report_quality(report(current.call, &summary)).await;
+                let _ = self.terminal.report_quality(summary.report(current.call)).await;
                 recording_result(&summary)
             }
             Err(error) => Err(error.into()),
@@ -458,7 +456,7 @@ impl Runner {
         for Current { call, media, .. } in self.current.iter().chain(&self.aside) {
             let Some(summary) = media.as_ref().map(CallMedia::snapshot) else { continue };
             if summary.phase == Phase::Flowing {
-                let _ = self.terminal.report_quality(report(*call, &summary)).await;
+                let _ = self.terminal.report_quality(summary.report(*call)).await;
             }
         }
     }
@@ -489,19 +487,6 @@ fn recording_result(summary: &CallSummary) -> Result<()> {
     match summary.recording.errors.first() {
         Some(why) => Err(anyhow!("{why}")).context("the recording is not complete"),
         None => Ok(()),
-    }
-}
-
-fn report(call: CallId, summary: &CallSummary) -> ReportQuality {
-    let micros = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
-    ReportQuality {
-        call,
-        packets_sent: summary.packets_sent(),
-        packets_received: summary.packets_received(),
-        packets_lost: summary.packets_lost(),
-        jitter_us: micros(summary.jitter_us()),
-        round_trip_us: micros(summary.round_trip_us.unwrap_or(0)),
-        packets_concealed: summary.packets_concealed(),
     }
 }
 

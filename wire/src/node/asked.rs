@@ -131,6 +131,7 @@ impl Check for Request {
             Self::Watch(_, accounts) => at_most("accounts", accounts.len(), 0),
             Self::Invite(_, _, streams) => at_most("streams", streams.len(), STREAMS_PER_LEG_MAX),
             Self::Accept(ask) => ask.check(),
+            Self::Report(report) => report.check(),
             Self::AddMember(ask, _) => ask.check(),
             Self::AddDesk(ask) => ask.check(),
             Self::Listen(ask) => ask.check(),

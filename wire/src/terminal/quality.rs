@@ -1,7 +1,8 @@
-//! What terminals say of the media that they heard.
+//! What terminals say of the media that they heard, and of the ways it came.
 
-use crate::id::CallId;
-use crate::message::Check;
+use crate::id::{CallId, RelayId};
+use crate::limits::RELAYS_PER_CALL_MAX;
+use crate::message::{Check, at_most};
 use rkyv::{Archive, Deserialize, Serialize};
 
 /// How a call's media arrived so far, summed over its streams. No answer.
@@ -22,6 +23,21 @@ pub struct ReportQuality {
     /// Packets of voice that were not there when their turn came to be heard, whether they came
     /// later or never: what was heard instead was made up.
     pub packets_concealed: u64,
+    /// The ways to the call's relays, as far as this terminal has measured them.
+    pub ways: Vec<WayToRelay>,
 }
 
-impl Check for ReportQuality {}
+/// How far a relay of the call is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct WayToRelay {
+    /// Which relay.
+    pub relay: RelayId,
+    /// Time to it and back in microseconds, of the last answered check; 0 while unknown.
+    pub round_trip_us: u32,
+}
+
+impl Check for ReportQuality {
+    fn check(&self) -> Result<(), &'static str> {
+        at_most("ways", self.ways.len(), RELAYS_PER_CALL_MAX)
+    }
+}

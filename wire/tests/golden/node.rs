@@ -11,7 +11,7 @@ use kakehashi_wire::secret::SaidBytes;
 use kakehashi_wire::terminal::{
     Accept, AddDesk, AddMember, Cancel, ChooseLayer, Done, EndWrapUp, HangUp, Hold, InviteDesk,
     Layer, Listen, Merge, Missed, Mute, Refusal, Reject, ReportQuality, Role, SessionEnd, SetAway,
-    Share, ToTerminal,
+    Share, ToTerminal, WayToRelay,
 };
 
 const SESSION: SessionId = SessionId(0x5152_5354_5556_5758);
@@ -29,6 +29,7 @@ fn requests() -> Vec<Request> {
         jitter_us: 4,
         round_trip_us: 5,
         packets_concealed: 6,
+        ways: vec![WayToRelay { relay: RelayId(7), round_trip_us: 7 }],
     };
     vec![
         Request::SignOut,

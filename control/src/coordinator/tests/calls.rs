@@ -3,6 +3,7 @@
 use super::*;
 use crate::clock::UnixMs;
 use kakehashi_wire::relay::ShardLoad;
+use kakehashi_wire::terminal::WayToRelay;
 
 /// Two accounts of tenant 1 in sessions 1 and 2, relays as given, and nothing unread.
 fn two(relays: u32) -> World {
@@ -215,6 +216,7 @@ fn quality_is_kept_with_the_record() {
         jitter_us: 5,
         round_trip_us: 7,
         packets_concealed: 5,
+        ways: Vec::new(),
     };
     world.ask(2, Request::Report(report));
     world.now.wall = UnixMs(9000);
@@ -348,4 +350,60 @@ fn a_relay_that_stands_by_for_much_is_kept_free_for_it() {
     }
     // Relay 2 has the least to do, but could not do it for the calls of relay 1 as well.
     assert_eq!(placed(&mut world, 1, 2), [3, 1]);
+}
+
+/// A member of a call says how far its relays are.
+fn measures(world: &mut World, session: u64, call: CallId, round_trip_us: fn(u32) -> u32) {
+    let paths = world.ready(session).map(|ready| ready.paths).unwrap_or_default();
+    let way = |relay: RelayId| WayToRelay { relay, round_trip_us: round_trip_us(relay.0) };
+    let ways = paths.iter().map(|path| way(path.relay)).collect();
+    let report = ReportQuality {
+        call,
+        packets_sent: 1,
+        packets_received: 1,
+        packets_lost: 0,
+        jitter_us: 0,
+        round_trip_us: 0,
+        packets_concealed: 0,
+        ways,
+    };
+    world.ask(session, Request::Report(report));
+}
+
+#[test]
+fn calls_go_over_the_sites_that_their_members_are_near_to() {
+    let mut world = World::new(0);
+    world.sites = [(1, "east"), (2, "west"), (3, "west"), (4, "north")].into();
+    (1..=4).for_each(|relay| world.link_up(relay));
+    for account in 1..=4 {
+        world.sign_in(account, 1, account, account);
+    }
+    // Accounts 1 and 2 are in the west, and two calls tell it: over relays 1 and 2, then 2 and 4.
+    let west = |relay| if matches!(relay, 2 | 3) { 8_000 } else { 70_000 };
+    for other in [3, 4] {
+        let call = world.invite(1, 2).unwrap();
+        world.accept(2, call);
+        measures(&mut world, 1, call, west);
+        measures(&mut world, 2, call, west);
+        // Whoever is in no call of these relays says nothing.
+        measures(&mut world, other, call, |_| 1);
+        world.hang_up(1, call);
+    }
+    let relays = |world: &mut World, caller: u64, callee: u64| -> (CallId, Vec<u32>) {
+        let call = world.invite(caller, callee).unwrap();
+        world.accept(callee, call);
+        let ready = world.ready(caller).unwrap();
+        (call, ready.paths.iter().map(|path| path.relay.0).collect())
+    };
+    let (call, at) = relays(&mut world, 1, 2);
+    assert!(matches!(at[0], 2 | 3) && matches!(at[1], 1 | 4), "{at:?}");
+    // With the primary lost the other relay of the west comes in, although another is as free.
+    world.link_down(at[0]);
+    world.wait(Duration::from_secs(2));
+    let media = world.core.calls.get(call).unwrap().rounds().current().unwrap();
+    let seats: Vec<_> = media.in_use().map(|place| place.seat.relay.0).collect();
+    assert!(seats.contains(&(5 - at[0])), "{seats:?}");
+    // Of others nothing is known.
+    world.restart(at[0]);
+    assert_eq!(relays(&mut world, 3, 4).1.len(), 2);
 }

@@ -297,6 +297,7 @@ fn what_is_not_news_is_not_kept_again_and_what_failed_is() {
         jitter_us: 0,
         round_trip_us: 0,
         packets_concealed: 0,
+        ways: Vec::new(),
     };
     let asked = |world: &mut World, request| {
         kept(&world.core.handle(Input::Asked(SessionId(1), request), world.now))
