@@ -458,6 +458,8 @@ pub const GUESS_ROWS: usize = kakehashi_wire::limits::GUESS_ROWS;
 /// Desks of one tenant: a large company's departments.
 pub const DESKS_PER_TENANT_MAX: usize = 100;
 
+const _: () = assert!(DESKS_PER_TENANT_MAX <= kakehashi_wire::limits::DESKS_PER_AGENT_MAX);
+
 /// Agents of one desk: their login IDs fit a request of the API, their records half a value.
 pub const AGENTS_PER_DESK_MAX: usize = 200;
 

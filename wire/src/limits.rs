@@ -76,6 +76,10 @@ pub const SAID_BYTES_MAX: usize = MESSAGE_BODY_BYTES_MAX - 16 * 1024;
 /// Sessions that one push names: as many as fit beside the longest thing said.
 pub const SESSIONS_PER_PUSH_MAX: usize = 1_024;
 
+/// Desks of which a session's node keeps when an agent was offered a call last: as many as a tenant
+/// may have.
+pub const DESKS_PER_AGENT_MAX: usize = 100;
+
 /// Bytes of rows in one message: three quarters of it.
 pub const ROWS_BYTES_MAX: usize = MESSAGE_BODY_BYTES_MAX * 3 / 4;
 
@@ -99,6 +103,13 @@ const _: () = assert!(
 const _: () =
     assert!(LIST_BYTES + ORDERS_PER_BATCH_MAX * ORDER_BYTES_MAX <= MESSAGE_BODY_BYTES_MAX * 2 / 3);
 const _: () = assert!(ROLLOVERS_PER_REPORT_MAX * 8 <= MESSAGE_BODY_BYTES_MAX / 2);
+/// Bytes of a desk among those that have offered an agent calls, beside its name.
+const OFFERED_BYTES: usize = 24;
+
+const _: () = assert!(
+    LIST_BYTES + DESKS_PER_AGENT_MAX * (OFFERED_BYTES + NAME_BYTES_MAX)
+        <= MESSAGE_BODY_BYTES_MAX / 2
+);
 const _: () = assert!(SAID_BYTES_MAX + 8 * SESSIONS_PER_PUSH_MAX + 64 <= MESSAGE_BODY_BYTES_MAX);
 
 /// Rows of counters of guesses; see the guard of control.

@@ -3,10 +3,12 @@
 //! The dialling node opens one bidirectional stream: [`FromNode`] one way, [`ToNode`] the other,
 //! both in order, and beats both ways. What a terminal is told travels as the bytes it gets.
 
+mod agent;
 mod asked;
 mod guess;
 mod whom;
 
+pub use agent::{AgentOrder, OfferedAt, Turn};
 pub use asked::{Called, KnownAccount, Request};
 pub use guess::{GuessedAt, WrongGuess};
 pub use whom::{AccountKey, Epochs, Revocation, Whom};
@@ -63,6 +65,8 @@ messages! {
         0x0606 Did,
         /// The answer to [`Look`], in parts.
         0x0607 Rows,
+        /// What is to be said with the next hand-over of a session.
+        0x0608 Remember,
     }
 }
 
@@ -109,6 +113,8 @@ pub struct Arrival {
     pub resumes: Option<SessionId>,
     /// An earlier lead let it in, and its connection has stood since.
     pub is_handed_over: bool,
+    /// What that lead had the node [`Remember`], with what is left of the time in it.
+    pub agent: Option<AgentOrder>,
 }
 
 /// A session asks for something.
@@ -257,6 +263,16 @@ pub struct Rows {
     pub more: bool,
 }
 
+/// What the lead knows of the agent whose session it is, in place of what it said before: for the
+/// next one.
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+pub struct Remember {
+    /// Which session.
+    pub session: SessionId,
+    /// What it is.
+    pub agent: AgentOrder,
+}
+
 impl Check for NodeBeat {}
 impl Check for Left {}
 impl Check for Look {}
@@ -280,7 +296,14 @@ impl Check for Arrival {
         name("login", &self.login)?;
         name("display", &self.display)?;
         name("software", &self.software)?;
-        crate::terminal::token(&self.token)
+        crate::terminal::token(&self.token)?;
+        self.agent.as_ref().map_or(Ok(()), Check::check)
+    }
+}
+
+impl Check for Remember {
+    fn check(&self) -> Result<(), &'static str> {
+        self.agent.check()
     }
 }
 

@@ -17,7 +17,7 @@ impl Coordinator {
             return self.turn_away(id, reason);
         }
         let is_handed_over = arrival.is_handed_over;
-        let Arrival { login, display, role, software, .. } = arrival;
+        let Arrival { login, display, role, software, agent, .. } = arrival;
         let (first, since) = (resumes.unwrap_or(id), now.wall);
         let session = Session { id, first, account, login, display, role, device, epochs, since };
         let older = self.sessions.of(account).find(|older| older.device == device).cloned();
@@ -38,11 +38,13 @@ impl Coordinator {
         {
             return self.turn_away(id, reason);
         }
+        self.remembered(account, agent.as_ref().filter(|_| is_handed_over), now);
         let Arrival { request, token, .. } = arrival;
         match resumes {
             Some(_) => self.resume((&session, older), request, token),
             None => self.begin(&session, request, token, now),
         }
+        self.announce_account(account);
     }
 
     fn begin(&mut self, session: &Session, request: RequestId, token: ResumeToken, now: Now) {

@@ -5,6 +5,7 @@
 //! lives with its sub-state. Outputs are in order, and whatever follows a [`Output::Write`] waits
 //! until that write is on disk.
 
+mod agents;
 mod arrivals;
 mod asking;
 mod devices;
@@ -40,6 +41,7 @@ use crate::records::CallRecord;
 use crate::sessions::{Detached, Presences, Pushes, Registry, Revocation, Revoked};
 use crate::store::Revision;
 use kakehashi_wire::id::{CallId, RelayId, RequestId, SessionId, TenantId, Term};
+use kakehashi_wire::node::AgentOrder;
 pub use kakehashi_wire::node::{Arrival, Called, KnownAccount, Rejection, Request};
 use kakehashi_wire::relay::{FromRelay, Hello};
 use kakehashi_wire::terminal::{Done, Presence, Refusal, Refused, SessionEnd, ToTerminal};
@@ -141,6 +143,8 @@ pub enum Output {
     Say(SessionId, ToTerminal),
     /// Says one thing to many terminals.
     Push(Vec<SessionId>, Presence),
+    /// Has the node of a session keep what the next core is to know of its agent.
+    Remember(SessionId, AgentOrder),
     /// Ends a session: says why after all that was said before, then closes.
     End(SessionId, SessionEnd),
     /// Something for a relay.
@@ -188,6 +192,7 @@ pub struct Coordinator {
 impl Coordinator {
     /// An empty node.
     pub fn new(settings: Settings, entropy: Entropy, fleet: Fleet) -> Self {
+        let desks = Desks::new(fleet.term());
         Self {
             settings,
             entropy,
@@ -200,7 +205,7 @@ impl Coordinator {
             calls: Calls::default(),
             ssrcs: Ssrcs::default(),
             fleet,
-            desks: Desks::default(),
+            desks,
             wraps: WrapUps::default(),
             unsaved: Unsaved::default(),
             mending: Mending::default(),
@@ -261,6 +266,7 @@ impl Coordinator {
         self.mend_due(now);
         self.retry_writes(now);
         self.serve_desks(now);
+        self.tell_of_agents(now);
         self.push_presence(now);
         self.flush_fleet(now);
         self.keep_calls(now);

@@ -83,6 +83,19 @@ pub(super) struct Relays {
     pub(super) repeat: bool,
 }
 
+/// What comes of a core beside what terminals and relays are told.
+#[derive(Default)]
+pub(super) struct Noted {
+    /// What relays told of other nodes.
+    pub(super) newer_terms: Vec<Term>,
+    /// Messages of presence that watchers were told.
+    pub(super) pushed: usize,
+    /// The first number of each session.
+    firsts: BTreeMap<SessionId, SessionId>,
+    /// What the nodes of sessions, by their first numbers, keep of agents, and since when.
+    pub(super) agents: BTreeMap<SessionId, (AgentOrder, Duration)>,
+}
+
 /// The core with everything around it played.
 pub(super) struct World {
     pub(super) core: Coordinator,
@@ -101,8 +114,6 @@ pub(super) struct World {
     pub(super) desks: BTreeMap<TenantId, DeskList>,
     pub(super) disk_full: bool,
     pub(super) relays_are: Relays,
-    /// What relays told of other nodes.
-    pub(super) newer_terms: Vec<Term>,
     /// Which life relays that connect are in.
     pub(super) life: u64,
     /// How many cores have taken over.
@@ -117,8 +128,7 @@ pub(super) struct World {
     /// Calls that are carried without the protection they are to have.
     pub(super) unprotected: Vec<CallId>,
     pub(super) missed: HashMap<AccountKey, MissedList>,
-    /// Messages of presence that watchers were told.
-    pub(super) pushed: usize,
+    pub(super) noted: Noted,
     /// Where relays that connect are; the others are nowhere in particular.
     pub(super) sites: BTreeMap<u32, &'static str>,
     requests: u32,
@@ -151,12 +161,11 @@ impl World {
             reasons: Vec::new(),
             unprotected: Vec::new(),
             relays_are: Relays { answer: true, repeat: false },
-            newer_terms: Vec::new(),
             life: 1,
             starts: 0,
             epochs: Epochs { tenant: 1, account: 1, devices: 1 },
             missed: HashMap::new(),
-            pushed: 0,
+            noted: Noted::default(),
             sites: BTreeMap::new(),
             requests: 0,
         };
@@ -238,14 +247,19 @@ impl World {
                 None
             }
             Output::Push(sessions, presence) => {
-                self.pushed += sessions.len();
+                self.noted.pushed += sessions.len();
                 for session in sessions {
                     self.told.entry(session).or_default().push(presence.clone().into());
                 }
                 None
             }
+            Output::Remember(session, agent) => {
+                let first = self.noted.firsts[&session];
+                self.noted.agents.insert(first, (agent, self.now.since_start));
+                None
+            }
             Output::NewerTerm(term) => {
-                self.newer_terms.push(term);
+                self.noted.newer_terms.push(term);
                 None
             }
             Output::Missed(deed) => {
@@ -374,6 +388,14 @@ impl World {
         let (session, device) = (SessionId(session), DeviceId(device));
         let (role, epochs) = (self.role, self.epochs);
         let (software, token) = (self.software.to_owned(), ResumeToken::none());
+        let first = resumes.unwrap_or(session);
+        self.noted.firsts.insert(session, first);
+        let agent = self.noted.agents.get(&first).filter(|_| is_handed_over);
+        let agent = agent.map(|(agent, since)| {
+            let passed = (self.now.since_start - *since).as_millis();
+            let passed = u32::try_from(passed).unwrap_or(u32::MAX);
+            AgentOrder { wrap_up_ms: agent.wrap_up_ms.saturating_sub(passed), ..agent.clone() }
+        });
         let arrival = Arrival {
             session,
             request,
@@ -387,6 +409,7 @@ impl World {
             token,
             resumes,
             is_handed_over,
+            agent,
         };
         self.input(Input::Arrived(arrival));
     }

@@ -1,12 +1,14 @@
 //! All desks of all tenants: where each call waits, and which call is offered to whom next.
 
+mod agents;
+
 use super::lane::{Lane, News};
 use super::{Desk, Overflow};
 use crate::capacity::{OVERFLOW_RETRY, PASSED_PAUSE, QUEUE_NEWS_EVERY};
 use crate::sessions::AccountKey;
 use crate::store::Revision;
-use kakehashi_wire::id::{AccountId, CallId, TenantId};
-use kakehashi_wire::terminal::PresenceState;
+use kakehashi_wire::id::{AccountId, CallId, TenantId, Term};
+use kakehashi_wire::node::Turn;
 use rkyv::with::Skip;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -120,13 +122,15 @@ impl Place {
 }
 
 /// All desks.
-#[derive(Default)]
 pub struct Desks {
+    term: Term,
     lanes: BTreeMap<DeskId, Lane>,
     revisions: HashMap<TenantId, Revision>,
     places: HashMap<CallId, Place>,
-    /// The desks of each agent, and the turn in which the agent became free.
-    staff: HashMap<AccountKey, (BTreeSet<String>, u64)>,
+    /// The desks of each agent, and when the agent became free.
+    staff: HashMap<AccountKey, (BTreeSet<String>, Turn)>,
+    /// Agents of whom there is something else to know than was taken last.
+    changed: BTreeSet<AccountKey>,
     /// Desks where there may be something to offer.
     ready: BTreeSet<DeskId>,
     /// Desks whose callers are to be told of their places, and from when on they may be.
@@ -135,6 +139,21 @@ pub struct Desks {
 }
 
 impl Desks {
+    /// No desks yet; their turns are counted in `term`.
+    pub fn new(term: Term) -> Self {
+        Self {
+            term,
+            lanes: BTreeMap::new(),
+            revisions: HashMap::new(),
+            places: HashMap::new(),
+            staff: HashMap::new(),
+            changed: BTreeSet::new(),
+            ready: BTreeSet::new(),
+            news: BTreeSet::new(),
+            turns: 0,
+        }
+    }
+
     /// The desks of `tenant` are these from now on, unless a later list was known already. Gives
     /// the calls whose desk is gone.
     pub fn set(&mut self, tenant: TenantId, revision: Revision, desks: Vec<Desk>) -> Vec<CallId> {
@@ -175,11 +194,11 @@ impl Desks {
     }
 
     fn set_staff(&mut self, tenant: TenantId, desks: &[Desk]) {
-        let mut staff: HashMap<AccountKey, (BTreeSet<String>, u64)> = HashMap::new();
+        let mut staff: HashMap<AccountKey, (BTreeSet<String>, Turn)> = HashMap::new();
         for desk in desks {
             for agent in &desk.agents {
                 let account = AccountKey { tenant, account: agent.account };
-                let idle = self.staff.get(&account).map_or(0, |(_, idle)| *idle);
+                let idle = self.idle_since(account);
                 let entry = staff.entry(account).or_insert_with(|| (BTreeSet::new(), idle));
                 entry.0.insert(desk.name.clone());
             }
@@ -275,21 +294,6 @@ impl Desks {
         self.places.get(&call).and_then(|place| self.desk(&place.key))
     }
 
-    /// What an account does has changed: an agent may be free.
-    pub fn noticed(&mut self, account: AccountKey, before: PresenceState, after: PresenceState) {
-        if after != PresenceState::Waiting {
-            return;
-        }
-        let turn = self.turn();
-        let Some((desks, idle)) = self.staff.get_mut(&account) else { return };
-        // Who only rang has been idle all the time.
-        if before != PresenceState::Ringing {
-            *idle = turn;
-        }
-        let key = |name: &String| DeskId { tenant: account.tenant, name: name.clone() };
-        self.ready.extend(desks.iter().map(key));
-    }
-
     /// The next call to offer, the one that has waited longest first; `None` if nobody whose turn
     /// it would be is free.
     pub fn next_offer(&mut self, is_free: impl Fn(AccountKey) -> bool) -> Option<Offer> {
@@ -308,10 +312,7 @@ impl Desks {
             self.ready.remove(&key);
         }
         let (_, offer) = best?;
-        let turn = self.turn();
-        if let Some(lane) = self.lanes.get_mut(&offer.key) {
-            lane.note_offered(&offer.agents, turn);
-        }
+        self.note_offered(&offer);
         if let Some(place) = self.places.get_mut(&offer.call) {
             place.stage = Stage::Rings;
         }
@@ -325,7 +326,7 @@ impl Desks {
             |call: &CallId| self.places.get(call).is_some_and(|place| place.stage == Stage::Waits);
         let call = lane.calls().find(waits)?;
         let account = |account| AccountKey { tenant: key.tenant, account };
-        let idle = |agent| self.staff.get(&account(agent)).map_or(0, |(_, idle)| *idle);
+        let idle = |agent| self.idle_since(account(agent));
         let agents = lane.pick(|agent| is_free(account(agent)), idle);
         let since = self.places.get(&call)?.since;
         let (key, ring) = (key.clone(), lane.desk.ring());

@@ -3,6 +3,7 @@
 use super::{Desk, RingOrder};
 use crate::capacity::DESK_TALK_SHARE;
 use kakehashi_wire::id::{AccountId, CallId};
+use kakehashi_wire::node::Turn;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ pub(super) struct Lane {
     pub(super) desk: Desk,
     /// Whoever has waited longest first, ringing or not.
     queue: BTreeMap<u64, CallId>,
-    /// When each agent was offered a call last, in turns.
-    offered: HashMap<AccountId, u64>,
+    /// When each agent was offered a call last.
+    offered: HashMap<AccountId, Turn>,
     /// How long a call keeps an agent, smoothed; `None` before the first.
     occupied: Option<Duration>,
     pub(super) news: News,
@@ -70,11 +71,11 @@ impl Lane {
     }
 
     /// The agents whose turn it is: of those that are free, one, or all if all ring. `idle_since`
-    /// is the turn in which an agent became free.
+    /// is when an agent became free.
     pub(super) fn pick(
         &self,
         is_free: impl Fn(AccountId) -> bool,
-        idle_since: impl Fn(AccountId) -> u64,
+        idle_since: impl Fn(AccountId) -> Turn,
     ) -> Vec<AccountId> {
         let free = self.desk.agents.iter().map(|agent| agent.account);
         let free = free.filter(|account| is_free(*account));
@@ -85,14 +86,29 @@ impl Lane {
             }
             RingOrder::RoundRobin => {
                 let offered =
-                    |account: &AccountId| self.offered.get(account).copied().unwrap_or_default();
+                    |account: &AccountId| self.offered.get(account).copied().unwrap_or(Turn::NEVER);
                 free.min_by_key(offered).into_iter().collect()
             }
         }
     }
 
-    pub(super) fn note_offered(&mut self, agents: &[AccountId], turn: u64) {
+    /// These are offered a call.
+    pub(super) fn note_offered(&mut self, agents: &[AccountId], turn: Turn) {
         self.offered.extend(agents.iter().map(|account| (*account, turn)));
+    }
+
+    /// An agent was offered a call then, or later.
+    pub(super) fn restore_offered(&mut self, account: AccountId, turn: Turn) {
+        if self.desk.agents.iter().any(|agent| agent.account == account) {
+            let known = self.offered.entry(account).or_insert(turn);
+            *known = turn.max(*known);
+        }
+    }
+
+    /// When an agent was offered a call last, if agents take turns here.
+    pub(super) fn offered(&self, account: AccountId) -> Option<Turn> {
+        let offered = self.offered.get(&account).copied();
+        offered.filter(|_| self.desk.order == RingOrder::RoundRobin)
     }
 
     /// A call kept an agent for so long, wrap-up included.
@@ -117,6 +133,10 @@ mod tests {
     use super::super::Agent;
     use super::*;
 
+    fn turn(nth: u64) -> Turn {
+        Turn { nth, ..Turn::NEVER }
+    }
+
     fn lane(order: RingOrder) -> Lane {
         let agent = |account| Agent { account: AccountId(account), login: String::new() };
         Lane::new(Desk { order, agents: (1..=3).map(agent).collect(), ..Desk::new("a".into()) })
@@ -125,15 +145,15 @@ mod tests {
     #[test]
     fn turns_go_by_idleness_in_a_round_or_to_all() {
         let free = |account: AccountId| account != AccountId(1);
-        let idle = |account: AccountId| 10 - account.0;
+        let idle = |account: AccountId| turn(10 - account.0);
         let pick = |lane: &Lane| lane.pick(free, idle).iter().map(|it| it.0).collect::<Vec<_>>();
         assert_eq!(pick(&lane(RingOrder::LongestIdle)), [3]);
         assert_eq!(pick(&lane(RingOrder::RingAll)), [2, 3]);
         let mut round = lane(RingOrder::RoundRobin);
         assert_eq!(pick(&round), [2]);
-        round.note_offered(&[AccountId(2)], 1);
+        round.note_offered(&[AccountId(2)], turn(1));
         assert_eq!(pick(&round), [3]);
-        round.note_offered(&[AccountId(3)], 2);
+        round.note_offered(&[AccountId(3)], turn(2));
         assert_eq!(pick(&round), [2]);
         assert!(round.pick(|_| false, idle).is_empty());
     }

@@ -9,12 +9,14 @@ use std::time::Duration;
 pub struct WrapUps {
     until: HashMap<AccountKey, Duration>,
     timers: BTreeSet<(Duration, AccountKey)>,
+    changed: BTreeSet<AccountKey>,
 }
 
 impl WrapUps {
     /// `account` is left alone until then, in place of what was said before.
     pub fn begin(&mut self, account: AccountKey, until: Duration) {
         self.end(account);
+        self.changed.insert(account);
         self.until.insert(account, until);
         self.timers.insert((until, account));
     }
@@ -22,12 +24,23 @@ impl WrapUps {
     /// It is over; `false` if there was none.
     pub fn end(&mut self, account: AccountKey) -> bool {
         let Some(until) = self.until.remove(&account) else { return false };
+        self.changed.insert(account);
         self.timers.remove(&(until, account))
     }
 
     /// Whether `account` is left alone.
     pub fn has(&self, account: AccountKey) -> bool {
         self.until.contains_key(&account)
+    }
+
+    /// For how long `account` is left alone still.
+    pub fn left(&self, account: AccountKey, now: Duration) -> Duration {
+        self.until.get(&account).map_or(Duration::ZERO, |until| until.saturating_sub(now))
+    }
+
+    /// Those who are left alone, or are no more, since this was asked last.
+    pub fn take_changed(&mut self) -> BTreeSet<AccountKey> {
+        std::mem::take(&mut self.changed)
     }
 
     /// The next whose time is over; it is left alone no more.
@@ -65,5 +78,11 @@ mod tests {
         assert!(!wraps.has(account(1)) && wraps.has(account(2)));
         assert!(wraps.end(account(2)) && !wraps.end(account(2)));
         assert_eq!((wraps.due(second(99)), wraps.next_deadline()), (None, None));
+        assert_eq!(wraps.take_changed(), [account(1), account(2)].into());
+        wraps.begin(account(1), second(100));
+        assert_eq!(wraps.left(account(1), second(98)), second(2));
+        assert_eq!(wraps.left(account(1), second(101)), Duration::ZERO);
+        assert_eq!(wraps.left(account(2), second(98)), Duration::ZERO);
+        assert_eq!(wraps.take_changed(), [account(1)].into());
     }
 }

@@ -200,6 +200,11 @@ impl Carrier {
                     outbox.end(reason);
                 }
             }
+            Output::Remember(session, agent) => {
+                if let Some(outbox) = self.outboxes.get(&session) {
+                    outbox.remember(agent);
+                }
+            }
             Output::Link(ToLink::Say(link, message)) => {
                 let behind = |orders: &mpsc::Sender<ToRelay>| {
                     matches!(orders.try_send(message), Err(mpsc::error::TrySendError::Full(_)))

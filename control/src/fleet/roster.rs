@@ -45,6 +45,11 @@ impl Fleet {
         }
     }
 
+    /// In which relays are ordered.
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
     /// A relay connected.
     pub fn link_up(&mut self, link: LinkId, hello: Hello, out: &mut Vec<ToLink>) {
         let id = hello.relay;

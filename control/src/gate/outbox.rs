@@ -3,7 +3,8 @@
 use crate::capacity::OUTBOX_MESSAGES_MAX;
 use crate::nodes::Queue;
 use kakehashi_wire::id::SessionId;
-use kakehashi_wire::node::{End as SessionOver, Rejection, Say, ToNode, Verdict};
+use kakehashi_wire::node::{AgentOrder, End as SessionOver, Rejection, Remember, Say};
+use kakehashi_wire::node::{ToNode, Verdict};
 use kakehashi_wire::secret::SaidBytes;
 use kakehashi_wire::terminal::{SessionEnd, ToTerminal};
 use std::sync::{Arc, OnceLock};
@@ -72,6 +73,13 @@ impl Outbox {
     pub(crate) fn decided(&self, refused: Option<Rejection>) {
         if let Way::Node(session, queue) = &self.0 {
             queue.push(Verdict { session: *session, refused });
+        }
+    }
+
+    /// Has the terminal's node keep what is known of its agent.
+    pub(crate) fn remember(&self, agent: AgentOrder) {
+        if let Way::Node(session, queue) = &self.0 {
+            queue.push(Remember { session: *session, agent });
         }
     }
 

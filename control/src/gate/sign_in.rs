@@ -127,6 +127,7 @@ pub(super) async fn decide(
         token: gate.tokens.token(claims),
         resumes: None,
         is_handed_over: false,
+        agent: None,
     };
     let (outbox, waiting) = Outbox::new();
     let verdict = gate.helm.arrive(arrival, outbox).await.ok_or(NoSession::NodeStopping)?;
@@ -221,6 +222,7 @@ mod tests {
             token: ResumeToken::none(),
             resumes: None,
             is_handed_over: false,
+            agent: None,
         }
     }
 

@@ -18,7 +18,9 @@ use crate::entropy::Entropy;
 use crate::gate::{Outbox, Said};
 use held::{Granted, Held};
 use kakehashi_wire::id::{RequestId, SessionId};
-use kakehashi_wire::node::{Asked, FromNode, Left, LookAt, Request, Say, ToNode, Verdict};
+use kakehashi_wire::node::{
+    Asked, FromNode, Left, LookAt, Remember, Request, Say, ToNode, Verdict,
+};
 use kakehashi_wire::terminal::{Refusal, SessionEnd};
 use ops::Ops;
 use std::collections::{HashMap, VecDeque};
@@ -251,6 +253,12 @@ impl Switch {
             ToNode::End(end) => {
                 if let Some(session) = self.at_lead.get(&end.session).copied() {
                     self.end(session, end.reason, false);
+                }
+            }
+            ToNode::Remember(Remember { session, agent }) => {
+                let session = self.at_lead.get(&session);
+                if let Some(held) = session.and_then(|session| self.held.get_mut(session)) {
+                    held.remember(agent);
                 }
             }
             ToNode::Did(did) => self.ops.did(did),

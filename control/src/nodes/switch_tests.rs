@@ -8,7 +8,8 @@ use crate::store::{
     Condition, Embedded, Entry, Key, Listing, Pending, Prefix, Range, Revision, SharedStore, Store,
     Transaction, Watch,
 };
-use kakehashi_wire::id::{AccountId, CallId, DeviceId, TenantId};
+use kakehashi_wire::id::{AccountId, CallId, DeviceId, TenantId, Term};
+use kakehashi_wire::node::{AgentOrder, OfferedAt, Turn};
 use kakehashi_wire::secret::{ResumeToken, SaidBytes};
 use kakehashi_wire::terminal::{Done, HangUp, Presence, Role, SetAway, ToTerminal};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -49,6 +50,7 @@ fn arrival(session: u64) -> Arrival {
         token: ResumeToken::new(vec![1]),
         resumes: None,
         is_handed_over: false,
+        agent: None,
     }
 }
 
@@ -235,6 +237,41 @@ async fn who_is_away_is_so_for_the_next_lead_until_it_is_back() {
     let at_lead = played.switch.held[&session].number_at_lead();
     assert_eq!(at_lead, None);
     assert_eq!(away(&played.heard(&mut fourth)), [false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_lead_knew_of_an_agent_is_handed_over_with_what_is_left_of_its_time() {
+    let mut played = played();
+    let mut first = played.lead(1);
+    let (_waiting, decided) = played.arrive(1);
+    played.heard(&mut first);
+    played.take(Event::Said(1, Verdict { session: SessionId(1), refused: None }.into()));
+    let session = decided.await.unwrap().ok().unwrap().session();
+    let handed_over = |heard: &[FromNode]| match &heard[0] {
+        FromNode::Arrival(arrival) => (arrival.session, arrival.agent.clone()),
+        _ => panic!("first the session"),
+    };
+    let mut second = played.lead(2);
+    assert_eq!(handed_over(&played.heard(&mut second)).1, None, "nothing was said");
+
+    let turn = |nth| Turn { term: Term(7), nth };
+    let offered = vec![OfferedAt { desk: "reception".into(), turn: turn(3) }];
+    let agent = |wrap_up_ms| AgentOrder { idle: turn(4), wrap_up_ms, offered: offered.clone() };
+    let remember = |session, wrap_up_ms| Remember { session, agent: agent(wrap_up_ms) };
+    let at_second = played.switch.held[&session].number_at_lead().unwrap();
+    played.take(Event::Said(2, remember(at_second, 500).into()));
+    played.take(Event::Said(2, remember(at_second, 9_000).into()));
+    // Not the lead any more, or by a number that only it knew.
+    let mut third = played.lead(3);
+    played.take(Event::Said(2, remember(at_second, 1).into()));
+    played.take(Event::Said(3, remember(at_second, 1).into()));
+    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    let left = handed_over(&played.heard(&mut third)).1.unwrap();
+    assert_eq!(left, agent(left.wrap_up_ms));
+    assert!((4_900..=5_000).contains(&left.wrap_up_ms), "{}", left.wrap_up_ms);
+    tokio::time::sleep(std::time::Duration::from_secs(9)).await;
+    let mut fourth = played.lead(4);
+    assert_eq!(handed_over(&played.heard(&mut fourth)).1, Some(agent(0)));
 }
 
 /// A store that takes a moment for each read, and counts how many are under way.

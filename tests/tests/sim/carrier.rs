@@ -267,6 +267,12 @@ impl World {
                     self.tell_node(core, way, ToNode::End(session, reason));
                 }
             }
+            Output::Remember(session, agent) => {
+                let way = self.lead_of(core).and_then(|lead| lead.ways.get(&session).copied());
+                if let Some(way) = way {
+                    self.tell_node(core, way, ToNode::Remember(session, agent));
+                }
+            }
             Output::Link(ToLink::Say(LinkId(link), said)) => {
                 let lent = self.lead_of(core).is_some_and(|it| it.lent.contains(&ConnId(link)));
                 if lent {

@@ -4,7 +4,7 @@
 use kakehashi_control::coordinator::Request;
 use kakehashi_control::sessions::Revocation;
 use kakehashi_wire::id::{CallId, DeviceId, RelayId, RequestId, SessionId, TenantId, Term};
-use kakehashi_wire::node::{Arrival, Epochs, Rejection};
+use kakehashi_wire::node::{AgentOrder, Arrival, Epochs, Rejection};
 use kakehashi_wire::relay::{FromRelay, ToRelay};
 use kakehashi_wire::terminal::{Refusal, SessionEnd, ToTerminal};
 
@@ -68,6 +68,7 @@ pub(crate) enum ToNode {
     Verdict(SessionId, Option<Rejection>),
     Say(SessionId, Option<RequestId>, ToTerminal),
     End(SessionId, SessionEnd),
+    Remember(SessionId, AgentOrder),
     Did(u64),
 }
 

@@ -11,7 +11,7 @@ use super::world::{Event, World};
 use kakehashi_control::capacity::nodes::{ASKED_MAX, LEADLESS_PATIENCE};
 use kakehashi_control::coordinator::{Request, retry_after_ms};
 use kakehashi_wire::id::{DeviceId, RequestId, SessionId, Term};
-use kakehashi_wire::node::Arrival;
+use kakehashi_wire::node::{AgentOrder, Arrival};
 use kakehashi_wire::secret::ResumeToken;
 use kakehashi_wire::terminal::{Refusal, Refused, SessionEnd, ToTerminal};
 use std::collections::{BTreeMap, VecDeque};
@@ -45,6 +45,8 @@ pub(crate) struct Held {
     let_in: bool,
     at_lead: Option<SessionId>,
     watches: bool,
+    /// What a lead knew of its agent last, and when that was said.
+    agent: Option<(AgentOrder, u64)>,
     asked: VecDeque<(Request, bool)>,
 }
 
@@ -100,6 +102,7 @@ impl World {
             token: ResumeToken::none(),
             resumes: token.map(|token| token.first),
             is_handed_over: false,
+            agent: None,
         };
         let held = Held {
             arrival,
@@ -107,6 +110,7 @@ impl World {
             let_in: false,
             at_lead: None,
             watches: false,
+            agent: None,
             asked: VecDeque::new(),
         };
         // It is checked here, and reaches the lead later: a suspension may come in between.
@@ -181,12 +185,17 @@ impl World {
 
     fn hand_over(&mut self, node: usize, session: SessionId) {
         let number = SessionId(self.chance.bits() | 1);
+        let now = self.now;
         let switch = &mut self.nodes[node].switch;
         let Some(held) = switch.held.get_mut(&session) else { return };
         let at_lead = if held.let_in { number } else { session };
         switch.at_lead.insert(at_lead, session);
         held.at_lead = Some(at_lead);
-        let arrival = Arrival { session: at_lead, ..held.arrival.clone() };
+        let agent = held.agent.as_ref().map(|(agent, since)| {
+            let passed = u32::try_from((now - since) / MS).unwrap_or(u32::MAX);
+            AgentOrder { wrap_up_ms: agent.wrap_up_ms.saturating_sub(passed), ..agent.clone() }
+        });
+        let arrival = Arrival { session: at_lead, agent, ..held.arrival.clone() };
         let again = (Request::Watch(OF_HAND_OVER, Vec::new()), false);
         let watches = held.watches.then_some(again);
         let asked: Vec<_> = watches.into_iter().chain(held.asked.iter().cloned()).collect();
@@ -300,6 +309,14 @@ impl World {
                 let session = self.nodes[node].switch.at_lead.get(&at_lead).copied();
                 if let Some(session) = session {
                     self.end(node, session, reason, false);
+                }
+            }
+            ToNode::Remember(at_lead, agent) => {
+                let now = self.now;
+                let switch = &mut self.nodes[node].switch;
+                let session = switch.at_lead.get(&at_lead);
+                if let Some(held) = session.and_then(|session| switch.held.get_mut(session)) {
+                    held.agent = Some((agent, now));
                 }
             }
             ToNode::Did(ask) => {

@@ -2,10 +2,11 @@
 
 use super::{CALL, REQUEST, offers, token};
 use kakehashi_wire::id::{AccountId, DeviceId, RelayId, SessionId, TenantId, Term};
+use kakehashi_wire::limits::{DESKS_PER_AGENT_MAX, NAME_BYTES_MAX};
 use kakehashi_wire::node::{
-    AccountKey, Arrival, Asked, Called, Did, Drain, End, EndCall, Epochs, FromNode, GuessedAt,
-    Left, Look, LookAt, NodeBeat, NodeHello, Push, Rejection, Request, Reread, Revocation, Revoke,
-    Rows, Say, ToNode, Verdict, Whom, WrongGuess,
+    AccountKey, AgentOrder, Arrival, Asked, Called, Did, Drain, End, EndCall, Epochs, FromNode,
+    GuessedAt, Left, Look, LookAt, NodeBeat, NodeHello, OfferedAt, Push, Rejection, Remember,
+    Request, Reread, Revocation, Revoke, Rows, Say, ToNode, Turn, Verdict, Whom, WrongGuess,
 };
 use kakehashi_wire::secret::SaidBytes;
 use kakehashi_wire::terminal::{
@@ -57,6 +58,13 @@ fn requests() -> Vec<Request> {
     ]
 }
 
+/// An agent that so many desks have offered calls.
+fn agent(desks: usize) -> AgentOrder {
+    let turn = |nth| Turn { term: Term(0x71), nth };
+    let offered = OfferedAt { desk: "reception".into(), turn: turn(6) };
+    AgentOrder { idle: turn(5), wrap_up_ms: 9_000, offered: vec![offered; desks] }
+}
+
 pub(super) fn from_node() -> Vec<FromNode> {
     let revoke = |whom| Revoke {
         ask: 9,
@@ -79,6 +87,7 @@ pub(super) fn from_node() -> Vec<FromNode> {
             token: token(),
             resumes: Some(SESSION),
             is_handed_over: true,
+            agent: Some(agent(1)),
         }
         .into(),
     ];
@@ -110,6 +119,7 @@ pub(super) fn to_node() -> Vec<ToNode> {
         End { session: SESSION, reason: SessionEnd::Replaced }.into(),
         Did { ask: 9, done: true }.into(),
         Rows { ask: 9, part: b"[]".to_vec(), more: false }.into(),
+        Remember { session: SESSION, agent: agent(2) }.into(),
     ]
 }
 
@@ -128,4 +138,13 @@ fn what_a_node_passes_on_has_limits() {
     };
     assert_eq!(push(kakehashi_wire::limits::SESSIONS_PER_PUSH_MAX), Ok(()));
     assert_eq!(push(1_025).unwrap_err().field, "sessions");
+    let remember = |desks: usize, name: usize| {
+        let mut agent = agent(desks);
+        agent.offered.iter_mut().for_each(|offered| offered.desk = "d".repeat(name));
+        ToNode::from(Remember { session: SESSION, agent }).encode().map(drop)
+    };
+    let (most, longest) = (DESKS_PER_AGENT_MAX, NAME_BYTES_MAX);
+    assert_eq!(remember(most, longest), Ok(()));
+    assert_eq!(remember(most + 1, 1).unwrap_err().field, "offered");
+    assert_eq!(remember(1, longest + 1).unwrap_err().field, "desk");
 }

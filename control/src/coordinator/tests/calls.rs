@@ -272,7 +272,11 @@ fn a_relay_that_obeys_another_node_is_told_of_and_its_calls_go_on_where_they_can
     for _ in 0..2 {
         world.input(Input::LinkSaid(LinkId(1), outdated.into()));
     }
-    assert_eq!(world.newer_terms, [Term(TERM.0 + 1)], "said once: it is not listened to any more");
+    assert_eq!(
+        world.noted.newer_terms,
+        [Term(TERM.0 + 1)],
+        "said once: it is not listened to any more"
+    );
     let held = world.relays[&LinkId(1)].held.len();
     world.hang_up(1, call);
     assert_eq!(world.relays[&LinkId(1)].held.len(), held, "another orders there");

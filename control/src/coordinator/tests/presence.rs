@@ -73,7 +73,7 @@ fn many(watchers: u64) -> World {
     }
     world.wait(Duration::from_secs(1));
     world.told.clear();
-    world.pushed = 0;
+    world.noted.pushed = 0;
     world
 }
 
@@ -99,7 +99,7 @@ fn up_to_so_many_watchers_hear_each_change_at_once() {
     for away in [true, false, true] {
         set_away(&mut world, 1, away);
     }
-    assert_eq!(world.pushed, 3 * most as usize);
+    assert_eq!(world.noted.pushed, 3 * most as usize);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_thousand_watchers_cost_four_messages_a_second_each_and_end_up_right() {
         world.wait(Duration::from_millis(100));
     }
     world.wait(Duration::from_secs(1));
-    let messages = world.pushed as u64 / WATCHERS;
+    let messages = world.noted.pushed as u64 / WATCHERS;
     println!("{messages} messages a watcher");
     assert!((15..=4 * 7).contains(&messages), "{messages} messages a watcher");
     let pictures = pictures(&mut world, WATCHERS);

@@ -53,7 +53,8 @@ impl World {
         }
         self.starts += 1;
         let generations = Generations::new(self.starts * 1_000_000..(self.starts + 1) * 1_000_000);
-        let fleet = Fleet::new(TERM, generations, Duration::from_secs(3600));
+        let term = Term(TERM.0 + self.starts);
+        let fleet = Fleet::new(term, generations, Duration::from_secs(3600));
         let tenants = std::mem::take(&mut self.core.tenants);
         self.core = Coordinator::new(self.core.settings, Entropy::system(), fleet);
         self.core.tenants = tenants;
@@ -252,6 +253,72 @@ fn a_place_in_a_queue_is_kept() {
         let request = world.request();
         world.ask(40, Request::EndWrapUp(EndWrapUp { request }));
     }
+    world.assert_clean();
+}
+
+#[test]
+fn agents_take_turns_and_are_left_alone_as_before() {
+    for order in [RingOrder::LongestIdle, RingOrder::RoundRobin] {
+        let mut world = desks::office(order);
+        world.now.since_start = CLOCK_STARTS;
+        // 12 has had a call and is left alone, 11 has had one before, 13 none.
+        for agent in [11, 12] {
+            let call = world.call_desk(1, "reception").unwrap();
+            world.accept(agent, call);
+            world.hang_up(1, call);
+            world.wait(if agent == 11 { 10 } else { 2 } * desks::SECOND);
+        }
+        world.take_over(false, &[]);
+        world.wait(desks::SECOND);
+        // Whoever comes last was idle for longest.
+        for (nth, account) in [12, 11, 1, 13].into_iter().enumerate() {
+            world.hand_over(100 + nth as u64, (1, account, account), account);
+        }
+        let state = |world: &World, account| {
+            let account = AccountKey { tenant: TenantId(1), account: AccountId(account) };
+            world.core.presences.state(account)
+        };
+        assert_eq!(state(&world, 12), PresenceState::WrapUp);
+        world.told.clear();
+        let incoming = |world: &mut World, session| {
+            world.heard(session).iter().any(|said| said.starts_with("Incoming"))
+        };
+        for session in [103, 101] {
+            let call = world.call_desk(102, "reception").unwrap();
+            assert!(incoming(&mut world, session), "{order:?} {session}");
+            world.accept(session, call);
+            world.hang_up(102, call);
+        }
+        world.wait(6 * desks::SECOND);
+        assert_eq!(state(&world, 12), PresenceState::WrapUp, "ten seconds in all");
+        let call = world.call_desk(102, "reception").unwrap();
+        world.told.remove(&SessionId(100));
+        world.wait(desks::SECOND);
+        assert!(incoming(&mut world, 100), "it is left alone for what was left");
+        world.hang_up(102, call);
+        world.assert_clean();
+    }
+}
+
+#[test]
+fn who_is_free_since_the_take_over_is_behind_whoever_comes_later() {
+    let mut world = desks::office(RingOrder::LongestIdle);
+    world.now.since_start = CLOCK_STARTS;
+    world.take_over(false, &[]);
+    world.hand_over(101, (1, 1, 1), 1);
+    // Its node died with the lead: it comes back by its token.
+    world.resume(111, (1, 11, 11), 11);
+    world.hand_over(113, (1, 13, 13), 13);
+    world.hand_over(112, (1, 12, 12), 12);
+    let mut order = Vec::new();
+    for _ in 0..3 {
+        let call = world.call_desk(101, "reception").unwrap();
+        let rings = world.core.calls.get(call).unwrap().agents()[0].account.account.0;
+        world.accept(100 + rings, call);
+        world.hang_up(101, call);
+        order.push(rings);
+    }
+    assert_eq!(order, [12, 13, 11]);
     world.assert_clean();
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::{Agent, RingOrder};
 use super::*;
+use kakehashi_wire::terminal::PresenceState;
 use proptest::prelude::*;
 
 const TENANT: TenantId = TenantId(1);
@@ -48,6 +49,8 @@ enum Act {
     Wait(u64),
     /// The desks are written again, without the nth.
     Set(usize),
+    /// Another lead takes over, which hears of the agents in this order.
+    TakeOver(Vec<u64>),
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -59,13 +62,19 @@ fn act() -> impl Strategy<Value = Act> {
         5 => (0..AGENTS, any::<bool>()).prop_map(|(agent, free)| Act::Free(agent, free)),
         3 => (1_u64..30).prop_map(Act::Wait),
         1 => (0_usize..9).prop_map(Act::Set),
+        1 => Just((0..AGENTS).collect::<Vec<_>>()).prop_shuffle().prop_map(Act::TakeOver),
     ]
 }
 
-#[derive(Default)]
 struct Day {
     desks: Desks,
     orders: Vec<RingOrder>,
+    /// The desks as they were written last.
+    written: Vec<Desk>,
+    term: u64,
+    /// When each agent became free, in turns of its own.
+    idle: HashMap<u64, usize>,
+    turns: usize,
     now: Duration,
     next: u64,
     revision: u64,
@@ -77,8 +86,59 @@ struct Day {
 }
 
 impl Day {
+    fn new(orders: Vec<RingOrder>) -> Self {
+        Self {
+            desks: Desks::new(Term(1)),
+            orders,
+            written: Vec::new(),
+            term: 1,
+            idle: HashMap::new(),
+            turns: 0,
+            now: Duration::from_secs(100_000),
+            next: 0,
+            revision: 0,
+            free: BTreeSet::new(),
+            calls: Vec::new(),
+            ringing: BTreeMap::new(),
+            moves: HashMap::new(),
+        }
+    }
+
+    /// Whose turn it would be at each desk.
+    fn turns(&self) -> Vec<Vec<AccountId>> {
+        let free = |agent: AccountId| self.free.contains(&agent.0);
+        let idle = |agent: AccountId| self.desks.idle_since(account(agent.0));
+        self.desks.lanes.values().map(|lane| lane.pick(free, idle)).collect()
+    }
+
+    /// Another lead takes over, with calls at once and agents as they are handed over.
+    fn take_over(&mut self, order: &[u64]) {
+        let turns = self.turns();
+        self.term += 1;
+        let older = std::mem::replace(&mut self.desks, Desks::new(Term(self.term)));
+        let gone = self.desks.set(TENANT, Revision(self.revision), self.written.clone());
+        assert!(gone.is_empty());
+        for call in &self.calls {
+            let (place, ages) = older.place(*call, self.now).unwrap();
+            self.desks.restore(*call, place.clone(), ages, self.now);
+        }
+        for agent in order {
+            let known = older.agent(account(*agent)).unwrap();
+            assert!(self.desks.restore_agent(account(*agent), &known));
+            assert_eq!(self.desks.agent(account(*agent)), Some(known));
+            let state = match (self.free.contains(agent), self.rings_at(*agent)) {
+                (true, _) => PresenceState::Waiting,
+                (false, true) => PresenceState::Ringing,
+                (false, false) => PresenceState::InCall,
+            };
+            self.desks.noticed(account(*agent), PresenceState::Offline, state);
+        }
+        assert_eq!(self.turns(), turns, "whose turn it is");
+    }
+
     fn act(&mut self, act: &Act) {
         match *act {
+            Act::TakeOver(ref order) => self.take_over(order),
             Act::Enter(nth) => {
                 let free = |_: AccountKey| true;
                 if self.desks.staff(&key(nth), free).is_some_and(|staff| staff.has_room) {
@@ -128,6 +188,7 @@ impl Day {
                 if without < desks.len() {
                     desks.remove(without);
                 }
+                self.written.clone_from(&desks);
                 for call in self.desks.set(TENANT, Revision(self.revision), desks) {
                     for agent in self.ringing.get(&call).cloned().unwrap_or_default() {
                         self.set_free(agent, PresenceState::Ringing);
@@ -147,6 +208,10 @@ impl Day {
 
     fn set_free(&mut self, agent: u64, before: PresenceState) {
         self.free.insert(agent);
+        if before != PresenceState::Ringing {
+            self.turns += 1;
+            self.idle.insert(agent, self.turns);
+        }
         self.desks.noticed(account(agent), before, PresenceState::Waiting);
     }
 
@@ -192,7 +257,7 @@ impl Day {
             match desk.order {
                 RingOrder::RingAll => prop_assert_eq!(&agents, &could),
                 RingOrder::LongestIdle => {
-                    let idle = |agent: &u64| self.desks.staff[&account(*agent)].1;
+                    let idle = |agent: &u64| self.idle.get(agent).copied().unwrap_or(0);
                     let longest = could.iter().copied().min_by_key(idle);
                     prop_assert_eq!(&agents, &Vec::from_iter(longest));
                 }
@@ -241,7 +306,7 @@ proptest! {
         orders in prop::collection::vec(order(), 3),
         acts in prop::collection::vec(act(), 0..200),
     ) {
-        let mut day = Day { orders, ..Day::default() };
+        let mut day = Day::new(orders);
         day.act(&Act::Set(9));
         for act in &acts {
             day.act(act);
@@ -261,7 +326,7 @@ proptest! {
 #[test]
 fn agents_take_turns() {
     for order in [RingOrder::LongestIdle, RingOrder::RoundRobin] {
-        let mut desks = Desks::default();
+        let mut desks = Desks::new(Term(1));
         let agent = |account| Agent { account: AccountId(account), login: String::new() };
         let agents = (0..3).map(agent).collect();
         let desk = Desk { order, agents, ..Desk::new("a".into()) };
@@ -286,7 +351,7 @@ fn agents_take_turns() {
 #[test]
 fn callers_are_told_of_their_places_once_a_second_at_most() {
     let second = Duration::from_secs;
-    let mut desks = Desks::default();
+    let mut desks = Desks::new(Term(1));
     desks.set(TENANT, Revision(1), self::desks([RingOrder::LongestIdle; 3]));
     let there = |_: AccountKey| true;
     let mut told = Vec::new();
@@ -319,7 +384,7 @@ fn callers_are_told_of_their_places_once_a_second_at_most() {
 
 #[test]
 fn an_older_list_changes_nothing() {
-    let mut desks = Desks::default();
+    let mut desks = Desks::new(Term(1));
     let list = || self::desks([RingOrder::LongestIdle; 3]);
     desks.set(TENANT, Revision(7), list());
     desks.set(TENANT, Revision(6), Vec::new());

@@ -8,10 +8,12 @@ use crate::gate::{Outbox, Overflow, Said};
 use crate::sessions::{AccountKey, Epochs};
 use kakehashi_wire::frame::FrameHeader;
 use kakehashi_wire::id::{DeviceId, RequestId, SessionId};
-use kakehashi_wire::node::Request;
+use kakehashi_wire::node::{AgentOrder, Request};
 use kakehashi_wire::secret::{ResumeToken, SaidBytes};
 use kakehashi_wire::terminal::{Refusal, Refused, SetAway, ToTerminal};
 use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Whose a session is, and in which epochs it was let in.
 pub(super) type Granted = (AccountKey, DeviceId, Epochs);
@@ -27,6 +29,8 @@ pub(super) struct Held {
     watches: bool,
     /// It said last that nobody sits there.
     away: bool,
+    /// What a lead knew of its agent last, and until when the agent is left alone.
+    agent: Option<(AgentOrder, Instant)>,
     /// What was asked and not answered, and whether a lead was told.
     asked: VecDeque<(Request, bool)>,
 }
@@ -35,7 +39,8 @@ impl Held {
     pub(super) fn new(arrival: Arrival, outbox: Outbox, waiter: Waiter) -> Self {
         let (outbox, waiter) = (Some(outbox), Some(waiter));
         let (watches, away) = (false, false);
-        Self { arrival, outbox, waiter, at_lead: None, watches, away, asked: VecDeque::new() }
+        let (agent, asked) = (None, VecDeque::new());
+        Self { arrival, outbox, waiter, at_lead: None, watches, away, agent, asked }
     }
 
     /// A lead was asked, and has not said whether it is let in.
@@ -80,7 +85,17 @@ impl Held {
     /// What a lead is told, which knows it as `at_lead` from then on.
     pub(super) fn arrival(&mut self, at_lead: SessionId) -> Arrival {
         self.at_lead = Some(at_lead);
-        Arrival { session: at_lead, ..self.arrival.clone() }
+        let agent = self.agent.as_ref().map(|(agent, ends)| {
+            let left = ends.saturating_duration_since(Instant::now()).as_millis();
+            AgentOrder { wrap_up_ms: u32::try_from(left).unwrap_or(u32::MAX), ..agent.clone() }
+        });
+        Arrival { session: at_lead, agent, ..self.arrival.clone() }
+    }
+
+    /// What the next lead is to be told of its agent.
+    pub(super) fn remember(&mut self, agent: AgentOrder) {
+        let ends = Instant::now() + Duration::from_millis(agent.wrap_up_ms.into());
+        self.agent = Some((agent, ends));
     }
 
     /// What a new lead is asked, and whether an earlier one was. It watches presence and is away
