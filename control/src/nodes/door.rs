@@ -242,7 +242,7 @@ async fn hear(
         let leading = door.leading.borrow().clone().ok_or(LinkEnd::NotLeading)?;
         let (guest, term) = guest.get_or_insert_with(|| {
             let accounts = Arc::clone(&door.accounts);
-            (Guest::new(leading.core, accounts, queue.clone()), leading.term)
+            (Guest::new(leading.clone(), accounts, queue.clone()), leading.term)
         });
         if *term != leading.term {
             return Err(LinkEnd::NotLeading);

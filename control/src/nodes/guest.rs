@@ -1,6 +1,26 @@
 //! The lead's side of a link: what another node hands over, and its own the same way.
+//!
+//! **What was written before it is asked here and is answered here, every later lead has read.** A
+//! node writes that somebody is suspended, or that a tenant is another, and has the lead told then.
+//! But a lead that is one no longer may not know it, for as long as it stands still or is cut off:
+//! the next one may have read the store before that write, and nobody would tell it. So an answer
+//! is given only if the store says, after the question, that this node's term goes on:
+//!
+//! ```text
+//!   a node             the lead, term 5           the store             the next lead
+//!     | suspends --------------------------------> written, rev 8            |
+//!     | Revoke -------------> does it              |                         |
+//!     |                       who leads? --------> term 5, rev >= 8          |
+//!     | <---------------- Did |                    | <------- claims term 9 -|
+//!     |                       |                    | --- reads rev >= 9 ---> |
+//! ```
+//!
+//! If the store says another term there is no answer, and whoever asks asks the next lead. A
+//! password that was changed ends other sessions the same way: it is passed on only in a term that
+//! goes on.
 
 use super::Queue;
+use super::start::Leading;
 use crate::accounts::Accounts;
 use crate::admin::Live;
 use crate::capacity::SESSIONS_MAX;
@@ -21,7 +41,7 @@ use tokio::sync::Semaphore;
 
 /// One node at the core.
 pub(super) struct Guest {
-    core: Core,
+    leading: Leading,
     accounts: Arc<Accounts>,
     queue: Queue<ToNode>,
     sessions: HashMap<SessionId, TenantId>,
@@ -29,9 +49,9 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    pub(super) fn new(core: Core, accounts: Arc<Accounts>, queue: Queue<ToNode>) -> Self {
+    pub(super) fn new(leading: Leading, accounts: Arc<Accounts>, queue: Queue<ToNode>) -> Self {
         let lists = Arc::new(Semaphore::new(LISTS_AT_ONCE));
-        Self { core, accounts, queue, sessions: HashMap::new(), lists }
+        Self { leading, accounts, queue, sessions: HashMap::new(), lists }
     }
 
     /// Lets what the node says happen. It speaks for its own sessions only.
@@ -42,24 +62,24 @@ impl Guest {
             FromNode::Left(left) => {
                 if self.sessions.remove(&left.session).is_some() {
                     let how = if left.may_return { Input::Lost } else { Input::Gone };
-                    self.core.input(how(left.session)).await;
+                    self.leading.core.input(how(left.session)).await;
                 }
             }
             FromNode::Look(look) => self.look(look),
             FromNode::Reread(ask) => {
-                let (core, accounts) = (self.core.clone(), Arc::clone(&self.accounts));
+                let (core, accounts) = (self.leading.core.clone(), Arc::clone(&self.accounts));
                 self.answer(ask.ask, async move { reread(&core, &accounts, ask.tenant).await });
             }
             FromNode::EndCall(ask) => {
-                let core = self.core.clone();
+                let core = self.leading.core.clone();
                 self.answer(ask.ask, async move { core.end_call(ask.tenant, ask.call).await.ok() });
             }
             FromNode::Drain(ask) => {
-                let core = self.core.clone();
+                let core = self.leading.core.clone();
                 self.answer(ask.ask, async move { core.drain(ask.relay, ask.on).await.ok() });
             }
             FromNode::Revoke(ask) => {
-                let core = self.core.clone();
+                let core = self.leading.core.clone();
                 self.answer(ask.ask, async move {
                     core.revoke(ask.revocation).await.ok().map(|()| true)
                 });
@@ -72,7 +92,7 @@ impl Guest {
     /// The link is gone: its sessions may come back, over it or another.
     pub(super) async fn leave(self) {
         for session in self.sessions.into_keys() {
-            self.core.input(Input::Lost(session)).await;
+            self.leading.core.input(Input::Lost(session)).await;
         }
     }
 
@@ -85,15 +105,17 @@ impl Guest {
         }
         self.sessions.insert(session, arrival.account.tenant);
         let outbox = Outbox::at_node(session, self.queue.clone());
-        self.core.arrive_at_node(arrival, outbox).await;
+        self.leading.core.arrive_at_node(arrival, outbox).await;
     }
 
     async fn asked(&self, session: SessionId, request: Request) {
         let Some(tenant) = self.sessions.get(&session).copied() else { return };
-        let Request::Watch(number, _) = request else {
-            return self.core.input(Input::Asked(session, request)).await;
+        let number = match request {
+            Request::Watch(number, _) => number,
+            Request::PasswordChanged(..) => return self.password_changed(session, request),
+            request => return self.leading.core.input(Input::Asked(session, request)).await,
         };
-        let (core, accounts) = (self.core.clone(), Arc::clone(&self.accounts));
+        let (core, accounts) = (self.leading.core.clone(), Arc::clone(&self.accounts));
         let lists = Arc::clone(&self.lists);
         tokio::spawn(async move {
             // Never closed. Many ask at once when a lead begins.
@@ -112,18 +134,31 @@ impl Guest {
         });
     }
 
+    /// The answer to it makes its terminal believe that no session of the old password goes on.
+    fn password_changed(&self, session: SessionId, request: Request) {
+        let leading = self.leading.clone();
+        tokio::spawn(async move {
+            // If the store does not say, others are not likely to have heard of it, either.
+            if leading.goes_on().await != Some(false) {
+                leading.core.input(Input::Asked(session, request)).await;
+            }
+        });
+    }
+
     /// What cannot be answered is not: whoever asks asks the next lead.
     fn answer(&self, ask: u64, done: impl Future<Output = Option<bool>> + Send + 'static) {
-        let queue = self.queue.clone();
+        let (leading, queue) = (self.leading.clone(), self.queue.clone());
         tokio::spawn(async move {
-            if let Some(done) = done.await {
+            if let Some(done) = done.await
+                && leading.goes_on().await == Some(true)
+            {
                 queue.push(Did { ask, done });
             }
         });
     }
 
     fn look(&self, Look { ask, at }: Look) {
-        let (core, queue) = (self.core.clone(), self.queue.clone());
+        let (core, queue) = (self.leading.core.clone(), self.queue.clone());
         tokio::spawn(async move {
             let rows = match at {
                 LookAt::Calls => core.live_calls().await.ok().and_then(json),

@@ -1,4 +1,8 @@
 //! Where decisions are made, as the rest of the node sees it: here, or wherever the lead is.
+//!
+//! What operators see is read from a core that is here. What they have done goes the way of all
+//! nodes also when this one leads: what counts is that its term goes on when it is answered, which
+//! is looked at in one place (`guest`).
 
 use super::relays::RelayLinks;
 use super::start::Leading;
@@ -100,6 +104,14 @@ impl Helm {
         }
     }
 
+    /// The core that decides for this node alone, or the way to the lead.
+    fn alone(&self) -> Result<&Core, &Places> {
+        match self {
+            Self::Here(core) => Ok(core),
+            Self::Cell(places) => Err(places),
+        }
+    }
+
     /// The core, if it is here, or the way to it.
     fn core(&self) -> Result<Core, &Places> {
         match self {
@@ -167,7 +179,7 @@ impl Live for Helm {
 
     fn drain(&self, relay: RelayId, on: bool) -> LiveFuture<'_, bool> {
         Box::pin(async move {
-            match self.core() {
+            match self.alone() {
                 Ok(core) => core.drain(relay, on).await,
                 Err(places) => places.deed(Deed::Drain(relay, on)).await,
             }
@@ -176,7 +188,7 @@ impl Live for Helm {
 
     fn know(&self, tenant: KnownTenant) -> LiveFuture<'_, ()> {
         Box::pin(async move {
-            match self.core() {
+            match self.alone() {
                 Ok(core) => core.know(tenant).await,
                 Err(places) => places.deed(Deed::Reread(tenant.tenant.id)).await.map(drop),
             }
@@ -185,7 +197,7 @@ impl Live for Helm {
 
     fn end_call(&self, tenant: Option<TenantId>, call: CallId) -> LiveFuture<'_, bool> {
         Box::pin(async move {
-            match self.core() {
+            match self.alone() {
                 Ok(core) => core.end_call(tenant, call).await,
                 Err(places) => places.deed(Deed::EndCall(tenant, call)).await,
             }
@@ -194,7 +206,7 @@ impl Live for Helm {
 
     fn set_desks(&self, tenant: TenantId, list: DeskList) -> LiveFuture<'_, ()> {
         Box::pin(async move {
-            match self.core() {
+            match self.alone() {
                 Ok(core) => core.set_desks(tenant, list).await,
                 Err(places) => places.deed(Deed::Reread(tenant)).await.map(drop),
             }
@@ -203,7 +215,7 @@ impl Live for Helm {
 
     fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, ()> {
         Box::pin(async move {
-            match self.core() {
+            match self.alone() {
                 Ok(core) => core.revoke(revocation).await,
                 Err(places) => places.deed(Deed::Revoke(revocation)).await.map(drop),
             }

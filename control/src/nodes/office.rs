@@ -37,6 +37,7 @@ type Heards = (mpsc::Receiver<News>, mpsc::Receiver<Option<Lead>>, mpsc::Receive
 struct Tenure {
     term: Term,
     over: Arc<Notify>,
+    tenured: Arc<Tenured>,
     beginning: AbortHandle,
     tasks: Option<Tasks>,
     /// This node's own link to its core.
@@ -222,8 +223,8 @@ impl Office {
     fn begin(&mut self, term: Term) {
         tracing::info!(%term, node = %self.me, "this node leads");
         let over = Arc::new(Notify::new());
-        let tenured = Tenured::new(Arc::clone(&self.store), term, Arc::clone(&over));
-        let (store, start): (SharedStore, _) = (Arc::new(tenured), Arc::clone(&self.start));
+        let tenured = Arc::new(Tenured::new(Arc::clone(&self.store), term, Arc::clone(&over)));
+        let (store, start) = (Arc::clone(&tenured) as SharedStore, Arc::clone(&self.start));
         let beginning = self.under_way.spawn(async move {
             let last = Instant::now() + LEAD_BEGIN_PATIENCE;
             loop {
@@ -237,7 +238,7 @@ impl Office {
                 tokio::time::sleep(LEAD_WATCH_RETRY).await;
             }
         });
-        self.tenure = Some(Tenure { term, over, beginning, tasks: None, own: None });
+        self.tenure = Some(Tenure { term, over, tenured, beginning, tasks: None, own: None });
     }
 
     async fn begun(&mut self, term: Term, core: Core, tasks: Tasks) -> Option<Heard> {
@@ -249,10 +250,11 @@ impl Office {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (asks, asked) = Queue::new(number);
         let accounts = Arc::clone(&self.start.accounts);
-        let serving = serve_own(core.clone(), accounts, (number, asked), self.switch.clone());
+        let leading = Leading { term, core, tenured: Arc::clone(&tenure.tenured) };
+        let serving = serve_own(leading.clone(), accounts, (number, asked), self.switch.clone());
         tenure.own = Some((asks, tokio::spawn(serving).abort_handle()));
-        self.relays.lend(core.clone()).await;
-        self.lead.send_replace(Some(Leading { term, core }));
+        self.relays.lend(leading.core.clone()).await;
+        self.lead.send_replace(Some(leading));
         None
     }
 
@@ -315,13 +317,13 @@ async fn told(over: Option<&Notify>) {
 
 /// This node's own sessions at its core, as if they were another's.
 async fn serve_own(
-    core: Core,
+    leading: Leading,
     accounts: Arc<Accounts>,
     (number, mut asked): (u64, QueueEnd<FromNode>),
     switch: mpsc::Sender<Event>,
 ) {
     let (answers, mut told) = Queue::<ToNode>::new(number);
-    let mut guest = Guest::new(core, accounts, answers);
+    let mut guest = Guest::new(leading, accounts, answers);
     let hearing = async {
         while let Some(message) = asked.messages.recv().await {
             guest.hear(message).await;

@@ -118,9 +118,22 @@ pub struct Tenured {
 }
 
 impl Tenured {
-    /// `over` is told when a write shows that the term is over.
+    /// `over` is told when a write or a question shows that the term is over.
     pub fn new(store: SharedStore, term: Term, over: Arc<Notify>) -> Self {
         Self { store: Fenced::new(store, lead_key(), Revision(term.0)), over }
+    }
+
+    /// Whether the term goes on, at some time after this was asked: whoever claims the next one
+    /// reads whatever was written before this was asked.
+    ///
+    /// # Errors
+    /// [`StoreError`] if that is not known.
+    pub async fn goes_on(&self) -> Result<bool, StoreError> {
+        let goes_on = self.store.holds().await?;
+        if !goes_on {
+            self.over.notify_one();
+        }
+        Ok(goes_on)
     }
 
     async fn write(&self, transaction: Transaction) -> Result<Revision, StoreError> {
@@ -181,11 +194,15 @@ mod tests {
         assert!(second > first);
         assert_eq!(old.transact(put(2)).await, Err(StoreError::Fenced));
         over.notified().await;
+        assert_eq!(old.goes_on().await, Ok(false));
+        over.notified().await;
         let new = Tenured::new(Arc::clone(&store), second, Arc::clone(&over));
+        assert_eq!(new.goes_on().await, Ok(true));
         new.transact(put(3)).await.unwrap();
         assert_eq!(store.get(&mark).await.unwrap().unwrap().value, [3]);
         assert_eq!(resign(&store, first).await, Err(StoreError::Conflict));
         resign(&store, second).await.unwrap();
+        assert_eq!(new.goes_on().await, Ok(false), "nobody leads");
         while heard.recv().await.unwrap().is_some() {}
         drop(heard);
         following.await.unwrap();

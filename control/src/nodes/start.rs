@@ -5,12 +5,13 @@ use super::election::Election;
 use super::helm::Places;
 use super::office::Office;
 use super::peer::{self, Dialler};
+use super::record::Tenured;
 use super::relays::RelayLinks;
 use super::switch::{Event, Switch};
 use super::{Helm, NodeName, Peer, Queue, record};
 use crate::accounts::Accounts;
 use crate::archive::Claimed;
-use crate::capacity::nodes::NODE_EVENTS_MAX;
+use crate::capacity::nodes::{LEAD_WATCH_RETRY, NODE_EVENTS_MAX, OPERATOR_PATIENCE};
 use crate::clock::{Clock, UnixMs};
 use crate::coordinator::{Coordinator, Settings};
 use crate::driver::{self, Core, Tasks};
@@ -29,12 +30,32 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// The core of this node while it leads.
 #[derive(Clone)]
 pub(super) struct Leading {
     pub(super) term: Term,
     pub(super) core: Core,
+    pub(super) tenured: Arc<Tenured>,
+}
+
+impl Leading {
+    /// Whether this node leads still, at some time after this was asked; none if the store does not
+    /// say for as long as operators wait.
+    pub(super) async fn goes_on(&self) -> Option<bool> {
+        let last = Instant::now() + OPERATOR_PATIENCE;
+        loop {
+            match self.tenured.goes_on().await {
+                Ok(goes_on) => return Some(goes_on),
+                Err(error) if Instant::now() >= last => {
+                    tracing::warn!(%error, "whether this node leads still cannot be read");
+                    return None;
+                }
+                Err(_) => tokio::time::sleep(LEAD_WATCH_RETRY).await,
+            }
+        }
+    }
 }
 
 /// What links tell the office.

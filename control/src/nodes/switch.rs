@@ -6,23 +6,25 @@
 
 mod held;
 mod ops;
+mod stale;
 
 pub(super) use ops::Deed;
 
 use super::Queue;
 use crate::accounts::Accounts;
-use crate::capacity::nodes::{HAND_OVER_MESSAGES_MAX, LEADLESS_PATIENCE, RIGHTS_READ_AT_ONCE};
+use crate::capacity::nodes::{HAND_OVER_MESSAGES_MAX, LEADLESS_PATIENCE};
 use crate::coordinator::{Arrival, Rejection, retry_after_ms};
 use crate::driver::{Seat, Verdict as Waiter};
 use crate::entropy::Entropy;
 use crate::gate::{Outbox, Said};
-use held::{Granted, Held};
+use held::Held;
 use kakehashi_wire::id::{RequestId, SessionId};
 use kakehashi_wire::node::{
     Asked, FromNode, Left, LookAt, Remember, Request, Say, ToNode, Verdict,
 };
 use kakehashi_wire::terminal::{Refusal, SessionEnd};
 use ops::Ops;
+use stale::Stale;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -65,7 +67,7 @@ pub(super) struct Switch {
     /// have.
     patience_ends: Option<Instant>,
     ops: Ops,
-    accounts: Arc<Accounts>,
+    stale: Stale,
     entropy: Entropy,
     ended: mpsc::UnboundedSender<SessionId>,
 }
@@ -85,7 +87,7 @@ impl Switch {
             to_hand_over: VecDeque::new(),
             patience_ends: Some(Instant::now() + LEADLESS_PATIENCE),
             ops: Ops::default(),
-            accounts,
+            stale: Stale::new(accounts),
             entropy,
             ended,
         };
@@ -127,6 +129,9 @@ impl Switch {
                     return self.refuse_arrival(session);
                 }
                 self.to_hand_over.push_back(session);
+                if let Some(held) = self.held.get(&session) {
+                    self.stale.look_at(session, held.granted(), own);
+                }
             }
             Event::Asked(session, request) => self.asked(session, request),
             Event::Left(session, may_return) => self.left(session, may_return),
@@ -328,14 +333,11 @@ impl Switch {
         }
     }
 
-    /// Whoever's rights ended while no lead could be told of it is found in the store.
-    fn look_for_stale(&self, own: &mpsc::Sender<Event>) {
+    /// This lead may not have been told of whose rights have ended.
+    fn look_for_stale(&mut self, own: &mpsc::Sender<Event>) {
         let granted = |(session, held): (&SessionId, &Held)| (*session, held.granted());
         let granted: Vec<_> = self.held.iter().map(granted).collect();
-        let share = granted.len().div_ceil(RIGHTS_READ_AT_ONCE).max(1);
-        for share in granted.chunks(share).map(<[_]>::to_vec) {
-            tokio::spawn(look_for_stale(share, Arc::clone(&self.accounts), own.clone()));
-        }
+        self.stale.look_at_all(&granted, own);
     }
 
     /// The terminals of this node find others.
@@ -343,25 +345,6 @@ impl Switch {
         let sessions: Vec<_> = self.held.keys().copied().collect();
         for session in sessions {
             self.end(session, SessionEnd::NodeStopping, true);
-        }
-    }
-}
-
-/// Tells of those of a share, one after the other, whose rights have ended.
-async fn look_for_stale(
-    share: Vec<(SessionId, Granted)>,
-    accounts: Arc<Accounts>,
-    own: mpsc::Sender<Event>,
-) {
-    for (session, (account, device, epochs)) in share {
-        match accounts.still_counts(account, device, epochs).await {
-            Ok(true) => {}
-            Ok(false) => {
-                if own.send(Event::Stale(session)).await.is_err() {
-                    return;
-                }
-            }
-            Err(error) => tracing::warn!(%error, %session, "its rights could not be read"),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! A switch with a lead that is played.
 
 use super::*;
+use crate::capacity::nodes::RIGHTS_READ_AT_ONCE;
 use crate::gate::Waiting;
 use crate::nodes::queue::QueueEnd;
 use crate::sessions::{AccountKey, Epochs};
 use crate::store::{
     Condition, Embedded, Entry, Key, Listing, Pending, Prefix, Range, Revision, SharedStore, Store,
-    Transaction, Watch,
+    StoreError, Transaction, Watch,
 };
 use kakehashi_wire::id::{AccountId, CallId, DeviceId, TenantId, Term};
 use kakehashi_wire::node::{AgentOrder, OfferedAt, Turn};
@@ -307,6 +308,56 @@ impl Store for Slow {
     fn condition(&self) -> Pending<'_, Condition> {
         self.store.condition()
     }
+}
+
+/// A store that cannot be read so many times.
+struct Broken(Embedded, AtomicUsize);
+
+impl Store for Broken {
+    fn get<'a>(&'a self, key: &'a Key) -> Pending<'a, Option<Entry>> {
+        let fails = |left: usize| left.checked_sub(1);
+        if self.1.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fails).is_ok() {
+            return Box::pin(async { Err(StoreError::Unavailable { what: String::new() }) });
+        }
+        self.0.get(key)
+    }
+
+    fn range(&self, range: Range) -> Pending<'_, Listing> {
+        self.0.range(range)
+    }
+
+    fn transact(&self, transaction: Transaction) -> Pending<'_, Revision> {
+        self.0.transact(transaction)
+    }
+
+    fn watch<'a>(&'a self, prefix: &'a Prefix, after: Revision) -> Pending<'a, Watch> {
+        self.0.watch(prefix, after)
+    }
+
+    fn condition(&self) -> Pending<'_, Condition> {
+        self.0.condition()
+    }
+}
+
+#[tokio::test]
+async fn rights_are_read_when_the_store_can_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Embedded::open(&folder.path().join("store")).unwrap();
+    let mut played = played_over(Arc::new(Broken(store, AtomicUsize::new(3))), folder);
+    let _here = played.arrive(1);
+    let _lead = played.lead(1);
+    let Some(Event::Stale(SessionId(1))) = played.events.recv().await else { panic!("a right") };
+}
+
+#[tokio::test]
+async fn who_was_checked_before_the_lead_began_and_arrives_later_is_looked_at() {
+    let mut played = played();
+    let _lead = played.lead(1);
+    let _here = played.arrive(1);
+    let Some(Event::Stale(SessionId(1))) = played.events.recv().await else { panic!("a right") };
+    played.switch.stale.settle();
+    let _here = played.arrive(2);
+    assert_eq!(played.switch.stale.count(), 0, "this lead was told of whatever ended");
 }
 
 #[tokio::test]

@@ -22,11 +22,20 @@ impl Fenced {
         Self { store, fence, claimed }
     }
 
+    /// Whether nobody else has claimed the fence, at some time after this was asked.
+    ///
+    /// # Errors
+    /// [`StoreError`] if that is not known.
+    pub async fn holds(&self) -> Result<bool, StoreError> {
+        let found = self.store.get(&self.fence).await?;
+        Ok(found.is_some_and(|found| found.revision == self.claimed))
+    }
+
     /// Which of the compares failed: the caller's, or that of the fence?
     async fn refused(&self) -> StoreError {
-        match self.store.get(&self.fence).await {
-            Ok(Some(found)) if found.revision == self.claimed => StoreError::Conflict,
-            Ok(_) => StoreError::Fenced,
+        match self.holds().await {
+            Ok(true) => StoreError::Conflict,
+            Ok(false) => StoreError::Fenced,
             Err(error) => error,
         }
     }

@@ -1,6 +1,8 @@
 //! Several nodes over one store, each a world of its own in this process: a runtime that can be
 //! dropped as if it were killed, or made to stand still.
 
+mod suspension;
+
 use super::common::relay::Relay;
 use super::common::terminal::Terminal;
 use super::common::{PASSWORD, Platform, device_of, settings, within};
@@ -58,6 +60,15 @@ impl Cell {
 
     /// Each node with the store as it sees it.
     async fn start_over(count: usize, seen: impl Fn(usize, &SharedStore) -> SharedStore) -> Self {
+        Self::start_apart(count, seen, None).await
+    }
+
+    /// The same, with one node that has the store and none of the others.
+    async fn start_apart(
+        count: usize,
+        seen: impl Fn(usize, &SharedStore) -> SharedStore,
+        apart: Option<usize>,
+    ) -> Self {
         let kept = tempfile::tempdir().unwrap();
         let store: SharedStore = Arc::new(Embedded::open(&kept.path().join("store")).unwrap());
         let folders: Vec<_> = (0..count).map(|_| tempfile::tempdir().unwrap()).collect();
@@ -70,14 +81,17 @@ impl Cell {
                 std::fs::copy(folders[0].path().join(file), folder.path().join(file)).unwrap();
             }
         }
-        let ports = ports(count);
+        let ports = ports(count + 1);
+        let nowhere = ports[count];
         let mut hosts = Vec::new();
         for (at, folder) in folders.into_iter().enumerate() {
             let mut config = settings(&folder);
             config.node.name = NodeName::parse(NAMES[at]).unwrap();
             config.node.listen = ([127, 0, 0, 1], ports[at]).into();
             let others = (0..count).filter(|other| *other != at);
-            let peer = |other: usize| format!("{}@127.0.0.1:{}", NAMES[other], ports[other]);
+            let is_apart = |other: usize| apart.is_some_and(|apart| apart == at || apart == other);
+            let port = |other| if is_apart(other) { nowhere } else { ports[other] };
+            let peer = |other: usize| format!("{}@127.0.0.1:{}", NAMES[other], port(other));
             config.node.peers = others.map(|it| Peer::try_from(peer(it)).unwrap()).collect();
             // One worker: whatever blocks it stops the node.
             let runtime = tokio::runtime::Builder::new_multi_thread()

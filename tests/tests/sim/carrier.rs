@@ -108,7 +108,7 @@ impl World {
                 turn.outputs.extract_if(.., |output| matches!(output, Output::Link(_))).collect();
             said.into_iter().for_each(|output| self.carry(core, output));
             if let Some((way, ask)) = turn.urgent.take() {
-                self.tell_node(core, way, ToNode::Did(ask));
+                self.acknowledge(core, way, ask);
             }
         }
         let mut jobs = BTreeMap::<CallId, Job>::new();

@@ -13,7 +13,7 @@ use kakehashi_control::coordinator::{Coordinator, Input, KnownAccount, Request, 
 use kakehashi_control::fleet::{Fleet, LinkId};
 use kakehashi_control::lives::{Lives, Sealer};
 use kakehashi_control::nodes::election::Heard;
-use kakehashi_control::nodes::record::Tenured;
+use kakehashi_control::nodes::record::{self, Tenured};
 use kakehashi_control::pki::CellSecret;
 use kakehashi_control::policy::{Isolation, MediaFacts};
 use kakehashi_control::records::Records;
@@ -263,15 +263,26 @@ impl World {
                 let Ok(Some(known)) = known else { return };
                 let policy = Box::new(known.tenant.policy());
                 self.input(core, Input::Tenant(tenant, policy, known.revision), None);
-                self.tell_node(core, way, ToNode::Did(ask));
+                self.acknowledge(core, way, ask);
             }
             Deed::Drain(relay, on) => {
                 self.input(core, Input::Drain(relay, on), None);
-                self.tell_node(core, way, ToNode::Did(ask));
+                self.acknowledge(core, way, ask);
             }
             Deed::EndCall(call) => {
                 self.input(core, Input::EndCall(call), Some((way, ask)));
             }
+        }
+    }
+
+    /// What was asked is done: that is said in a term that goes on, as by the real guest.
+    pub(crate) fn acknowledge(&mut self, core: CoreId, way: Way, ask: u64) {
+        let reached = self.reaches_store(core.0);
+        self.store.set_reached(reached);
+        let store: SharedStore = self.store.clone();
+        let lead = at_once(record::read(&store));
+        if lead.is_ok_and(|lead| lead.is_some_and(|lead| lead.term == core.2)) {
+            self.tell_node(core, way, ToNode::Did(ask));
         }
     }
 
