@@ -474,6 +474,10 @@ pub(crate) enum AuditCommand {
     },
     /// Checks every record, and fails if one was changed, moved, added, removed or cut off.
     Verify {
+        /// Checks what the archive has of the logs of all nodes, without asking any: the one that
+        /// these settings of a control name.
+        #[arg(long, value_name = "FILE")]
+        archive: Option<PathBuf>,
         /// Checkpoints that were kept elsewhere, one a line, instead of those in the folder.
         #[arg(long, value_name = "FILE")]
         checkpoints: Option<PathBuf>,

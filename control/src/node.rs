@@ -4,7 +4,7 @@ use crate::accounts::{Accounts, AccountsConfig};
 use crate::admin::{Live, Service};
 use crate::api::{self, Api, ApiListener, OperatorToken};
 use crate::archive::{self, Claimed, KeptError};
-use crate::audit::{Audit, AuditError};
+use crate::audit::{Audit, AuditError, Copying};
 use crate::capacity::nodes::NODE_IDLE;
 use crate::capacity::{FAREWELL_TIMEOUT, HASH_QUEUE_PER_WORKER, IDLE_TIMEOUT, STRANGERS_LOG_EVERY};
 use crate::clock::{Clock, UnixMs};
@@ -119,6 +119,8 @@ pub struct Node {
     servers: [JoinHandle<()>; 4],
     /// Ends last: until then there may be something to note.
     audited: JoinHandle<()>,
+    /// Copies it to the archive, if the operator named one.
+    copying: Option<Copying>,
     /// Lets terminals in.
     _porter: Porter,
 }
@@ -208,6 +210,7 @@ impl Node {
             tokio::spawn(retention::serve(accounts, records, stopped)),
         ];
         let node = Self {
+            copying: parts.copy_audit(&config),
             terminal_addr: listeners.terminal_addr,
             relay_addr: listeners.relay_addr,
             api_addr: listeners.api_addr,
@@ -261,6 +264,9 @@ impl Node {
         }
         self.audit.stop();
         let _written = self.audited.await;
+        if let Some(copying) = self.copying {
+            copying.finish().await;
+        }
     }
 }
 
@@ -338,6 +344,12 @@ impl Parts {
         let opened = Audit::open(own, &config.data, &config.pki(), UnixMs::now).await?;
         let (audit, audited) = (Arc::new(opened.0), opened.1);
         Ok((Self { store, accounts, records, audit, archive }, audited))
+    }
+
+    /// Copies the audit log to the archive, unless that is in the same folder.
+    fn copy_audit(&self, config: &Config) -> Option<Copying> {
+        let archive = self.archive.as_ref().filter(|_| config.archive.is_chosen())?;
+        Some(self.audit.copy_to(Arc::clone(archive), config.node.name.clone()))
     }
 }
 

@@ -5,7 +5,9 @@ use crate::args::{AuditArgs, AuditCommand};
 use crate::door::Door;
 use anyhow::{Context, Result, bail};
 use kakehashi_control::admin::{Answer, Request};
-use kakehashi_control::audit::{AuditRecord, Head, Offline, Verdict};
+use kakehashi_control::archive;
+use kakehashi_control::audit::{AuditRecord, Head, Kept, Offline, Run, Verdict, verify_archive};
+use kakehashi_control::config::Config;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -13,9 +15,17 @@ use std::process::ExitCode;
 pub(crate) fn audit(args: &AuditArgs) -> Result<ExitCode> {
     match &args.command {
         AuditCommand::List { count } => list(args, *count),
-        AuditCommand::Verify { checkpoints } => {
+        AuditCommand::Verify { archive: Some(config), checkpoints } => {
+            if args.offline {
+                bail!("--offline reads a store and --archive an archive: leave one of them out");
+            }
+            say_kept(args, &kept(config, checkpoints.as_deref())?)
+        }
+        AuditCommand::Verify { archive: None, checkpoints } => {
             let verdict = match checkpoints {
-                Some(_) if !args.offline => bail!("--checkpoints is for --offline only"),
+                Some(_) if !args.offline => {
+                    bail!("--checkpoints is for --offline and --archive only")
+                }
                 elsewhere => verify(args, elsewhere.as_deref())?,
             };
             say(args, &verdict)
@@ -90,15 +100,67 @@ fn say(args: &AuditArgs, verdict: &Verdict) -> Result<ExitCode> {
             "hash": verdict.head.hash,
             "broken_at": verdict.broken.map(|broken| broken.seq),
             "how": verdict.broken.map(|broken| broken.how),
+            "archived": verdict.archived,
         });
         println!("{said}");
     } else {
         match verdict.broken {
-            None => println!("intact: {} records, {}", verdict.head.seq, verdict.head.hash),
+            None => println!(
+                "intact: {} records, {}{}",
+                verdict.head.seq,
+                verdict.head.hash,
+                verdict.archived.map_or_else(String::new, |it| format!(", {it} in the archive")),
+            ),
             Some(broken) => println!("BROKEN at record {}: {}", broken.seq, broken.how.text()),
         }
     }
     Ok(if verdict.broken.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is in the archive that `config` names.
+fn kept(config: &Path, checkpoints: Option<&Path>) -> Result<Kept> {
+    let config = Config::read(config)?;
+    let archive = archive::open(&config.archive, &config.archive_folder())?;
+    wait(async { Ok(verify_archive(&*archive, checkpoints).await?) })
+}
+
+fn say_kept(args: &AuditArgs, kept: &Kept) -> Result<ExitCode> {
+    if args.ask.json {
+        let intact = kept.is_intact();
+        let said =
+            serde_json::json!({ "intact": intact, "runs": kept.runs, "faults": kept.faults });
+        println!("{said}");
+    } else {
+        let heads = ["node", "from", "to", "written from", "to", "hash of the last", "sealed by"];
+        table::print(heads, kept.runs.iter().map(run));
+        for fault in &kept.faults {
+            match fault.broken {
+                None => println!("BROKEN: {} is no part of a log", fault.object),
+                Some(it) => {
+                    println!("BROKEN at record {} in {}: {}", it.seq, fault.object, it.how.text());
+                }
+            }
+        }
+        if kept.is_cut {
+            println!("BROKEN: there is more of this, which was not looked at");
+        }
+        if kept.runs.is_empty() && kept.faults.is_empty() {
+            println!("BROKEN: nothing of an audit log is in the archive");
+        }
+    }
+    Ok(if kept.is_intact() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn run(run: &Run) -> [String; 7] {
+    [
+        run.node.to_string(),
+        run.first.to_string(),
+        run.head.seq.to_string(),
+        time::utc(run.since),
+        time::utc(run.until),
+        run.head.hash.to_string(),
+        run.key.to_string(),
+    ]
 }
 
 /// Does `work` with the log in the data folder, without asking a running control.
@@ -106,7 +168,10 @@ fn offline<T, F: Future<Output = Result<T>>>(
     args: &AuditArgs,
     work: impl FnOnce(Offline) -> F,
 ) -> Result<T> {
-    let log = Offline::open(&args.ask.door.folder())?;
+    wait(work(Offline::open(&args.ask.door.folder())?))
+}
+
+fn wait<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().build().context("cannot start the runtime")?.block_on(work(log))
+    builder.enable_all().build().context("cannot start the runtime")?.block_on(work)
 }

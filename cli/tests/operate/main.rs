@@ -16,8 +16,11 @@ use tokio::process::Command;
 
 /// A control in this process, on ports of its own.
 async fn start(folder: &Path) -> Node {
+    start_with(Config { data: folder.to_owned(), ..Config::default() }).await
+}
+
+async fn start_with(mut config: Config) -> Node {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let mut config = Config { data: folder.to_owned(), ..Config::default() };
     (config.terminals.listen, config.relays.listen, config.api.listen) = (any, any, any);
     Node::start(config).await.unwrap()
 }

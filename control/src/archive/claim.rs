@@ -92,8 +92,8 @@ pub async fn of_node(
     let is_chosen = config.archive.is_chosen();
     if !is_chosen && !config.node.peers.is_empty() {
         tracing::warn!(
-            "the nodes have no archive in common: records of calls stay in the store; name one \
-             under `[archive]`"
+            "the nodes have no archive in common: records of calls stay in the store, and the \
+             audit log is on this disk alone; name one under `[archive]`"
         );
         return Ok(None);
     }

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const CHECKPOINTS_FILE: &str = "audit-checkpoints";
 const KEY_FILE: &str = "audit.pub";
@@ -53,9 +54,18 @@ pub(super) fn read(data: &Path, elsewhere: Option<&Path>) -> Result<Read, BookEr
     let text = text_of(&path)?.unwrap_or_default();
     let bad = || BookError::Bad { path: path.clone(), what: "no public key".to_owned() };
     let key = PublicKey(read_hex(text.trim_end()).ok_or_else(bad)?);
-    let path = elsewhere.map_or_else(|| data.join(CHECKPOINTS_FILE), Path::to_owned);
-    let checkpoints = checkpoints_in(&path)?;
+    let checkpoints = match elsewhere {
+        Some(path) => kept_in(path)?,
+        None => checkpoints_in(&data.join(CHECKPOINTS_FILE))?,
+    };
     Ok(Read { checkpoints, key })
+}
+
+/// The checkpoints that somebody has kept in the file `path`, which must be there.
+pub(super) fn kept_in(path: &Path) -> Result<Vec<Checkpoint>, BookError> {
+    let found = fs::metadata(path);
+    found.map_err(|error| BookError::Read { path: path.to_owned(), error })?;
+    checkpoints_in(path)
 }
 
 fn checkpoints_in(path: &Path) -> Result<Vec<Checkpoint>, BookError> {
@@ -80,20 +90,25 @@ fn text_of(path: &Path) -> Result<Option<String>, BookError> {
 /// Signs checkpoints and keeps the last of them.
 pub(super) struct Book {
     path: PathBuf,
-    key: Ed25519KeyPair,
+    key: Arc<Ed25519KeyPair>,
     kept: VecDeque<Checkpoint>,
 }
 
 impl Book {
     /// The one in the data folder `data`, with the key in the folder `pki`.
     pub(super) fn open(data: &Path, pki: &Path) -> Result<Self, BookError> {
-        let key = open_or_create_audit_key(pki)?;
+        let key = Arc::new(open_or_create_audit_key(pki)?);
         let path = data.join(CHECKPOINTS_FILE);
         let kept = checkpoints_in(&path)?.into();
         let mut public = PublicKey([0; 32]);
         public.0.copy_from_slice(key.public_key().as_ref());
         write_file(&data.join(KEY_FILE), format!("{public}\n").as_bytes(), 0o644)?;
         Ok(Self { path, key, kept })
+    }
+
+    /// What it signs with.
+    pub(super) fn key(&self) -> Arc<Ed25519KeyPair> {
+        Arc::clone(&self.key)
     }
 
     /// The last checkpoint.

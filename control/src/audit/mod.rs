@@ -5,15 +5,19 @@
 //! repeat without end (failed sign-ins, operators looking at the same list) the first of a minute
 //! has a record of its own, and the others share one. Records are never changed or removed;
 //! [`chain`] shows when somebody did, and signed checkpoints, in a file and in the log of the
-//! process, show when the end was cut off.
+//! process, show when the end was cut off. A node that has an archive copies its log there, so that
+//! the log outlives its disk.
 
 mod book;
 pub mod chain;
 mod checkpoint;
 mod digest;
 mod entry;
+mod kept;
 mod reading;
+mod segment;
 mod share;
+mod shipper;
 mod writer;
 
 pub use book::BookError;
@@ -21,15 +25,21 @@ pub use chain::{AuditRecord, Break, Head, How};
 pub use checkpoint::Checkpoint;
 pub use digest::{Digest, PublicKey, Signature};
 pub use entry::{Actor, Entry, Outcome, Plain};
+pub use kept::{Fault, Kept, Run};
 pub use reading::Verdict;
 
+use crate::archive::{Archive, ArchiveError, Claimed, KeptError};
 use crate::capacity::{AUDIT_QUEUE_MAX, AUDIT_VERIFIED_AT_ONCE};
 use crate::clock::UnixMs;
+use crate::nodes::NodeName;
 use crate::store::{Embedded, SharedStore, StoreError, decode};
+use aws_lc_rs::signature::Ed25519KeyPair;
 use book::Book;
 use share::Shares;
+use shipper::Shipper;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use writer::{Job, Writer};
@@ -57,6 +67,12 @@ pub enum AuditError {
     /// Checkpoints.
     #[error(transparent)]
     Book(#[from] BookError),
+    /// The archive.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The archive, or what says whose it is.
+    #[error(transparent)]
+    Kept(#[from] KeptError),
     /// The end of the log is not where it was.
     #[error(
         "record {0} of the audit log is not what was written: `kakehashi audit verify --offline` \
@@ -73,6 +89,25 @@ pub struct Audit {
     store: SharedStore,
     data: PathBuf,
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    key: Arc<Ed25519KeyPair>,
+    now: fn() -> UnixMs,
+    /// The last record that is known to be in the archive, if it is copied there.
+    archived: OnceLock<Arc<AtomicU64>>,
+}
+
+/// The copying of a log to an archive.
+pub struct Copying {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Copying {
+    /// Copies what was written last, and ends; within seconds, whether that comes to its end or
+    /// not.
+    pub async fn finish(self) {
+        let _stopping = self.stop.send(());
+        let _copied = self.task.await;
+    }
 }
 
 impl Audit {
@@ -102,12 +137,14 @@ impl Audit {
             return Err(AuditError::Broken(next));
         }
         let (jobs, queue) = mpsc::channel(AUDIT_QUEUE_MAX);
+        let key = book.key();
         let shares = Shares::default();
         let writer =
             Writer { store: SharedStore::clone(&store), end: Some(end), shares, book, now };
         let task = tokio::spawn(writer.run(queue));
         let jobs = Mutex::new(Some(jobs));
-        Ok((Self { store, data: data.to_owned(), jobs }, task))
+        let (data, archived) = (data.to_owned(), OnceLock::new());
+        Ok((Self { store, data, jobs, key, now, archived }, task))
     }
 
     /// Writes `entry`. Answers when it is on disk, with its number if it has a record of its own.
@@ -125,6 +162,15 @@ impl Audit {
             })?;
         }
         answered.await.unwrap_or(Err(NotAudited::Stopped))
+    }
+
+    /// Copies the log, as that of `node`, to `archive`: what there is, and then what comes. Once.
+    pub fn copy_to(&self, archive: Arc<Claimed>, node: NodeName) -> Copying {
+        let archived = Arc::clone(self.archived.get_or_init(Arc::default));
+        let (log, key) = ((SharedStore::clone(&self.store), node), Arc::clone(&self.key));
+        let shipper = Shipper::new(log, archive, (key, self.now), archived);
+        let (stop, stopped) = oneshot::channel();
+        Copying { stop, task: tokio::spawn(shipper.run(stopped)) }
     }
 
     /// Takes nothing more; what waits is written, and the writing task ends.
@@ -150,7 +196,9 @@ impl Audit {
     /// [`AuditError`] if they cannot be read.
     pub async fn verify(&self, from: Head) -> Result<Verdict, AuditError> {
         let book = book::read(&self.data, None)?;
-        Ok(reading::verify(&*self.store, &book, from, AUDIT_VERIFIED_AT_ONCE).await?)
+        let found = reading::verify(&*self.store, &book, from, AUDIT_VERIFIED_AT_ONCE).await?;
+        let archived = self.archived.get().map(|archived| archived.load(Ordering::Relaxed));
+        Ok(Verdict { archived, ..found })
     }
 }
 
@@ -193,4 +241,17 @@ impl Offline {
         let book = book::read(&self.data, elsewhere)?;
         Ok(reading::verify(&self.store, &book, Head::START, usize::MAX).await?)
     }
+}
+
+/// Verifies what `archive` has of the logs of all nodes; checkpoints that were kept in the file
+/// `elsewhere` must be met there.
+///
+/// # Errors
+/// [`AuditError`] if they cannot be read.
+pub async fn verify_archive(
+    archive: &dyn Archive,
+    elsewhere: Option<&Path>,
+) -> Result<Kept, AuditError> {
+    let checkpoints = elsewhere.map(book::kept_in).transpose()?.unwrap_or_default();
+    Ok(kept::verify(archive, checkpoints.iter().map(Checkpoint::head).collect()).await?)
 }

@@ -14,6 +14,8 @@ pub struct Verdict {
     pub broken: Option<Break>,
     /// Whether there are more records to verify, from `head` on.
     pub more: bool,
+    /// The last record that is known to be in the archive; none if it is not copied there.
+    pub archived: Option<u64>,
 }
 
 /// Where the chain ends, and what fences it.
@@ -83,18 +85,18 @@ pub(super) async fn verify(
             break;
         }
         if read >= most {
-            return Ok(Verdict { head: walk.head(), broken: None, more: true });
+            return Ok(Verdict { head: walk.head(), broken: None, more: true, archived: None });
         }
     }
     if walk.head().seq > 0 && head == Head::START {
         return Ok(broken(walk.head(), Break { seq: 1, how: How::Contradicted }));
     }
     Ok(match walk.finish() {
-        Ok(head) => Verdict { head, broken: None, more: false },
+        Ok(head) => Verdict { head, broken: None, more: false, archived: None },
         Err(found) => broken(walk.head(), found),
     })
 }
 
 fn broken(head: Head, found: Break) -> Verdict {
-    Verdict { head, broken: Some(found), more: false }
+    Verdict { head, broken: Some(found), more: false, archived: None }
 }
