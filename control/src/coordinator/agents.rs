@@ -1,8 +1,8 @@
-//! What is known of the agents of desks outlives this core: the nodes of their sessions are told what
-//! changed in each turn, and say it when they hand the sessions over to another.
+//! What is known of the agents of desks outlives this core: the nodes of their sessions are told
+//! what changed in each turn, and say it when they hand the sessions over to another.
 //!
-//! Who comes back by a token instead, since its node died with the lead, is behind all others and is
-//! left alone no more.
+//! Who comes back by a token instead, since its node died with the lead, is behind all others and
+//! is left alone no more.
 
 use super::{Coordinator, Output};
 use crate::capacity::DESK_WRAP_UP_MAX_S;

@@ -96,8 +96,8 @@ pub struct Placement {
 
 /// Chooses for a call of `legs` legs the least loaded shard of the nearest with a reserve; and of
 /// the other relays, at other sites if one of them has room, the shard for the standby that would
-/// be the least loaded if it carried all that it stands by for. Among equals that of the less loaded
-/// relay, then the lower numbers. `None` if no shard has room.
+/// be the least loaded if it carried all that it stands by for. Among equals that of the less
+/// loaded relay, then the lower numbers. `None` if no shard has room.
 pub fn choose(candidates: &[Candidate], legs: u32) -> Option<Placement> {
     let primary = best(candidates, Candidate::clone, (&[], &[]), legs)?;
     let beside = [primary.relay];

@@ -1,8 +1,8 @@
 //! Whose turn it is at desks, for the lead after this one.
 //!
-//! The lead says it to the nodes of an agent's sessions, and they say it when they hand the sessions
-//! over: what one lead knew of order outlives it without a write to the store. No clock is compared:
-//! turns are counted, and what is left of a time is measured by whoever keeps it.
+//! The lead says it to the nodes of an agent's sessions, and they say it when they hand the
+//! sessions over: what one lead knew of order outlives it without a write to the store. No clock is
+//! compared: turns are counted, and what is left of a time is measured by whoever keeps it.
 
 use crate::id::Term;
 use crate::limits::DESKS_PER_AGENT_MAX;

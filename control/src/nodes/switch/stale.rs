@@ -1,8 +1,8 @@
 //! Rights that ended before this lead could be told: found in the store.
 //!
-//! An earlier lead was told, or nobody was. So when there is another one, all sessions that are here
-//! are looked at, and for a while whoever arrives: it may have been checked before its rights ended.
-//! What ends later this lead is told, and keeps in mind for as long as a sign-in may take.
+//! An earlier lead was told, or nobody was. So when there is another one, all sessions that are
+//! here are looked at, and for a while whoever arrives: it may have been checked before its rights
+//! ended. What ends later this lead is told, and keeps in mind for as long as a sign-in may take.
 
 use super::Event;
 use super::held::Granted;
