@@ -36,16 +36,6 @@ pub const RANK_PATIENCE: Duration = Duration::from_millis(100);
 /// hear each other do not take the lead from each other all the time.
 pub const CLAIM_WAIT_LEAST: Duration = Duration::from_millis(500);
 
-/// How long a claim may go unanswered at first before it is made again; it doubles while none is
-/// answered. A claim that a store without a leader took is lost, and the store has another leader
-/// long before [`STORE_ANSWER_TIMEOUT`](super::STORE_ANSWER_TIMEOUT). One that was taken all the
-/// same shows in the record.
-pub const CLAIM_ANSWER_LEAST: Duration = Duration::from_millis(700);
-
-/// See [`CLAIM_ANSWER_LEAST`]: longer than a member that hangs is waited for, so that it is passed
-/// over in the end.
-pub const CLAIM_ANSWER_MOST: Duration = Duration::from_secs(4);
-
 /// See [`CLAIM_WAIT_LEAST`].
 pub const CLAIM_WAIT_MOST: Duration = Duration::from_secs(8);
 
@@ -98,7 +88,6 @@ pub const GUESSES_TO_TELL_MAX: usize = 256;
 pub const LISTS_AT_ONCE: usize = 4;
 
 const _: () = assert!(LEAD_BEGIN_MOST.as_secs() >= 2 * LEAD_BEGIN_PATIENCE.as_secs());
-const _: () = assert!(CLAIM_ANSWER_MOST.as_millis() > super::STORE_ANSWER_TIMEOUT.as_millis());
 const _: () = assert!(UNFIT_WAIT.as_secs() > NEW_LEAD_PATIENCE.as_secs());
 const _: () = assert!(NODE_DEAD_AFTER.as_millis() >= 3 * NODE_BEAT.as_millis());
 const _: () = assert!(HAND_OVER_MESSAGES_MAX < NODE_QUEUE_MAX);

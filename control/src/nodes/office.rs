@@ -11,10 +11,7 @@ use super::switch::Event;
 use super::untold::Untold;
 use super::{NodeName, Queue};
 use crate::accounts::Accounts;
-use crate::capacity::nodes::{
-    CLAIM_ANSWER_LEAST, CLAIM_ANSWER_MOST, LEAD_BEGIN_PATIENCE, LEAD_WATCH_RETRY,
-    TAKE_BACK_PATIENCE,
-};
+use crate::capacity::nodes::{LEAD_BEGIN_PATIENCE, LEAD_WATCH_RETRY, TAKE_BACK_PATIENCE};
 use crate::driver::{Core, Tasks};
 use crate::store::{SharedStore, StoreError};
 use kakehashi_wire::id::Term;
@@ -69,8 +66,6 @@ pub(super) struct Office {
     tenure: Option<Tenure>,
     under_way: JoinSet<Done>,
     untold: Untold,
-    /// How long the next claim may go unanswered.
-    claim_answer: Duration,
     /// The link that the switch was told of.
     route: Option<u64>,
 }
@@ -96,7 +91,6 @@ impl Office {
             tenure: None,
             under_way: JoinSet::new(),
             untold: Untold::default(),
-            claim_answer: CLAIM_ANSWER_LEAST,
             route: None,
         }
     }
@@ -171,16 +165,10 @@ impl Office {
         }
     }
 
-    fn claimed(&mut self, claimed: Result<Term, StoreError>) -> Heard {
+    fn claimed(&self, claimed: Result<Term, StoreError>) -> Heard {
         match claimed {
-            Ok(term) => {
-                self.claim_answer = CLAIM_ANSWER_LEAST;
-                Heard::Won(term)
-            }
+            Ok(term) => Heard::Won(term),
             Err(error) => {
-                let is_late = matches!(error, StoreError::Unsure { .. });
-                let longer = (self.claim_answer * 2).min(CLAIM_ANSWER_MOST);
-                self.claim_answer = if is_late { longer } else { CLAIM_ANSWER_LEAST };
                 tracing::info!(node = %self.me, %error, "the lead was not claimed");
                 Heard::Beaten
             }
@@ -192,11 +180,8 @@ impl Office {
             None => {}
             Some(Act::Claim(before)) => {
                 let (store, claimant) = (Arc::clone(&self.store), (self.me.clone(), self.life));
-                let patience = self.claim_answer;
                 self.under_way.spawn(async move {
-                    let claim = timeout(patience, record::claim(&store, claimant, before)).await;
-                    let late = |_| Err(StoreError::Unsure { what: "no answer".to_owned() });
-                    Done::Claimed(claim.unwrap_or_else(late))
+                    Done::Claimed(record::claim(&store, claimant, before).await)
                 });
             }
             Some(Act::Lead(term)) => {
