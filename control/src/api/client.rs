@@ -7,7 +7,7 @@ use super::spelling::{Spelled, sign_in, sign_out, spell};
 use super::token::{TOKEN_FILE, URL_FILE};
 use crate::admin::{Answer, Request, Why};
 use crate::capacity::{ADMIN_ANSWER_BYTES_MAX, API_ANSWER_TIMEOUT};
-use crate::gate::identity::provider;
+use crate::gate::identity::to_servers;
 use crate::pki::{PkiError, load_roots};
 use axum::body::Bytes;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use kakehashi_wire::secret::Password;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::RootCertStore;
 use rustls_pki_types::ServerName;
 use serde::de::DeserializeOwned;
 use std::io;
@@ -194,17 +194,11 @@ impl Client {
         let (Some("https"), Some(host), "/") = (scheme, host, uri.path()) else {
             return Err(wrong());
         };
-        let mut tls = ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .expect("invariant: the provider speaks TLS 1.3")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self {
             url: url.trim_end_matches('/').to_owned(),
             host: host.trim_matches(['[', ']']).to_owned(),
             port: uri.port_u16().unwrap_or(443),
-            tls: TlsConnector::from(Arc::new(tls)),
+            tls: TlsConnector::from(Arc::new(to_servers(roots))),
             authorization: None,
             sending: None,
         })

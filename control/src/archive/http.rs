@@ -3,7 +3,7 @@
 
 use super::{ArchiveError, S3Settings};
 use crate::capacity::{ARCHIVE_ANSWER_BYTES_MAX, ARCHIVE_CONNECT_TIMEOUT};
-use crate::gate::identity::provider;
+use crate::gate::identity::to_servers;
 use crate::pki::load_roots;
 use core::fmt;
 use core::pin::Pin;
@@ -18,7 +18,6 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody,
     HttpResponse, HttpResponseBody, HttpService,
 };
-use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use std::io;
 use std::sync::Arc;
@@ -48,13 +47,7 @@ impl Connector {
             path: settings.ca.clone(),
             what: format!("{error}; `archive.s3.ca` names the authorities of the service"),
         })?;
-        let mut tls = ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .expect("invariant: the provider speaks TLS 1.3")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { tls: Some(TlsConnector::from(Arc::new(tls))) })
+        Ok(Self { tls: Some(TlsConnector::from(Arc::new(to_servers(roots)))) })
     }
 
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {

@@ -27,6 +27,18 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
+/// For whoever asks an HTTPS server that one of `roots` vouches for, without a certificate of its
+/// own.
+pub(crate) fn to_servers(roots: RootCertStore) -> ClientConfig {
+    let mut tls = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("invariant: the provider speaks TLS 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    tls
+}
+
 /// TLS towards terminals: they prove themselves by signing in.
 ///
 /// # Errors

@@ -137,11 +137,7 @@ async fn link(connection: &Connection, door: &Door) -> Result<(), LinkEnd> {
     let number = door.numbers.fetch_add(1, Ordering::Relaxed);
     let (queue, end) = Queue::new(number);
     let place = door.peers.get(&node).ok_or_else(|| LinkEnd::Stranger(node.to_string()))?;
-    place.newest.send_if_modified(|newest| {
-        let is_newest = number > *newest;
-        *newest = number.max(*newest);
-        is_newest
-    });
+    place.newest.send_modify(|newest| *newest = number.max(*newest));
     let (mut guest, mut only) = (None, None);
     let ended = tokio::select! {
         ended = speak(send, end, door.leading.clone()) => ended,
