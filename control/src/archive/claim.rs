@@ -13,7 +13,7 @@ use crate::store::{
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 /// What the store says of its archive.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +54,7 @@ pub struct Claimed {
     /// Whether the operator said where it is.
     is_chosen: bool,
     known: OnceCell<()>,
+    moving: Mutex<()>,
 }
 
 impl Claimed {
@@ -65,7 +66,20 @@ impl Claimed {
         entropy: Entropy,
         is_chosen: bool,
     ) -> Self {
-        Self { archive, store, entropy, is_chosen, known: OnceCell::new() }
+        Self {
+            archive,
+            store,
+            entropy,
+            is_chosen,
+            known: OnceCell::new(),
+            moving: Mutex::default(),
+        }
+    }
+
+    /// To be held while this node takes records into the archive, or removes old ones from both: what
+    /// is on its way between would not be found.
+    pub async fn moving(&self) -> MutexGuard<'_, ()> {
+        self.moving.lock().await
     }
 
     /// The archive.

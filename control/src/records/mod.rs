@@ -339,6 +339,7 @@ impl Records {
         range.limit = RECORDS_PER_SEGMENT_MAX;
         let mut shipped = 0;
         loop {
+            let _moving = archive.moving().await;
             let page = self.store.range(range.clone()).await?;
             let segment = shelf::cut(&page.entries);
             if segment.is_empty() {
@@ -393,11 +394,14 @@ impl Records {
         }
         let first = UnixMs(now.0.saturating_sub(kept));
         let oldest = key(tenant.id, format_args!("call/{:016x}", first.0))?;
+        let Some(archive) = &self.archive else {
+            return Ok(self.remove_before(tenant.id, &oldest).await?);
+        };
+        let _moving = archive.moving().await;
         self.remove_before(tenant.id, &oldest).await?;
-        if let Some(archive) = &self.archive {
-            shelf::remove_before(archive.ready().await?, tenant.id, first).await?;
-        }
-        Ok(())
+        shelf::remove_before(archive.ready().await?, tenant.id, first)
+            .await
+            .map_err(KeptError::from)
     }
 
     async fn remove_before(&self, tenant: TenantId, first: &Key) -> Result<(), StoreError> {
