@@ -41,6 +41,8 @@ pub(crate) struct Exercise {
     accounts: Accounts,
     wanted: u32,
     hitless: bool,
+    /// Calls did not become well again, and are to be set up anew.
+    spoiled: bool,
 }
 
 impl Exercise {
@@ -58,6 +60,7 @@ impl Exercise {
             accounts: Accounts::default(),
             wanted: calls,
             hitless: false,
+            spoiled: false,
         })
     }
 
@@ -84,7 +87,7 @@ impl Exercise {
     }
 
     fn once(&mut self, course: Course) -> Result<Outcome> {
-        self.until_calm()?;
+        ensure!(self.until_calm()? == 0, "no calm: {}", self.calls.how_they_are());
         self.calls.turn_page();
         pause(BEFORE);
         let fault = now();
@@ -103,35 +106,41 @@ impl Exercise {
             Course::Suspension { partition } => suspension::once(self, partition)?,
         };
         pause(SETTLES);
-        if self.calls.why_over().is_empty() {
-            self.until_calm()?;
+        let unwell = if self.calls.why_over().is_empty() { self.until_calm()? } else { 0 };
+        if unwell > 0 {
+            eprintln!("lost: calm did not come back: {}", self.calls.how_they_are());
+            self.spoiled = true;
         }
         let is_one = !matches!(course, Course::RestartAll | Course::RollingUpgrade);
         outcome.effect = self.calls.effect(is_one.then_some(fault));
         for why in self.calls.why_over() {
             eprintln!("lost: {why}");
         }
+        outcome.effect.calls_lost = outcome.effect.calls_lost.max(unwell);
         Ok(outcome)
     }
 
     /// Waits until everybody is heard, every session has its connection and every call its two
-    /// relays, and all parts run.
-    fn until_calm(&mut self) -> Result<()> {
+    /// relays, and all parts run. In how many calls that is not so in the end.
+    fn until_calm(&mut self) -> Result<u64> {
         let deadline = now() + CALM_WITHIN;
         self.bed.until_ready()?;
-        while !self.calls.are_well(CALM) {
-            ensure!(now() < deadline, "calm did not come back: {}", self.calls.how_they_are());
+        loop {
+            let unwell = self.calls.unwell(CALM);
+            if unwell == 0 || now() >= deadline {
+                return Ok(unwell);
+            }
             pause(CALM);
         }
-        Ok(())
     }
 
     /// Sees to it that all calls go on, protected so.
     fn gather(&mut self, hitless: bool) -> Result<()> {
         let is_good = self.hitless == hitless && self.calls.why_over().is_empty();
-        if is_good && self.calls.len() > 0 {
+        if is_good && self.calls.len() > 0 && !self.spoiled {
             return Ok(());
         }
+        self.spoiled = false;
         std::mem::take(&mut self.calls).end(&self.terminals);
         self.hitless = hitless;
         for number in 1..=self.wanted {

@@ -132,13 +132,14 @@ impl Calls {
         self.0.iter().flat_map(|call| &call.sides)
     }
 
-    /// Whether everybody has been heard within the last `within`, has a connection to control and
-    /// two relays that answer.
-    pub(crate) fn are_well(&self, within: Duration) -> bool {
-        self.sides().all(|side| {
+    /// In how many calls somebody has not been heard within the last `within`, has no connection to
+    /// control, or not two relays that answer.
+    pub(crate) fn unwell(&self, within: Duration) -> u64 {
+        let is_well = |side: &Side| {
             let heard = side.book.last().is_some_and(|at| at.elapsed() < within);
             heard && side.diary().away_since.is_none() && side.relays_that_answer() == PATHS
-        })
+        };
+        self.0.iter().map(|call| u64::from(!call.sides.iter().all(is_well))).sum()
     }
 
     /// The relay over which one side of call `nth` sends, if it is known.
