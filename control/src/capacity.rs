@@ -307,6 +307,10 @@ pub const STORE_GETS_MAX: usize = 1024;
 /// Keys read in one transaction: half a millisecond of reading out of the cache.
 pub const STORE_GETS_AT_ONCE: usize = 256;
 
+/// Reads of one asker that are under way at the same time: 20,000 members of calls are read in four
+/// seconds if each takes two round trips between sites.
+pub const STORE_READS_AT_ONCE: usize = 256;
+
 /// Bytes of pages that the store keeps in memory: a tenant of 10,000 accounts is below 8 MiB.
 pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;
 
@@ -328,6 +332,14 @@ pub const STORE_CONNECT_TIMEOUT: Duration = Duration::from_millis(600);
 
 /// How long one member may take to answer: twice what a flush takes on a disk that is busy.
 pub const STORE_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a member is waited for until the next is asked the same, if it only reads: twenty round
+/// trips between sites.
+pub const STORE_REPEAT_AFTER: Duration = Duration::from_millis(300);
+
+/// How often a read tries the first of the settings again while another member is asked: it waits
+/// for [`STORE_REPEAT_AFTER`] then if that one is still away.
+pub const STORE_HOME_AGAIN: Duration = Duration::from_secs(10);
 
 /// How long a request tries, all members together, before its asker hears that the store does not
 /// answer: an election after a leader's death takes one to two seconds.

@@ -1,6 +1,6 @@
 //! What a node settles with the store before it serves anybody.
 
-use crate::accounts::{Accounts, KnownTenant};
+use crate::accounts::{Accounts, DeskList, KnownTenant};
 use crate::calls::{Call, Live};
 use crate::capacity::GENERATIONS_PER_START;
 use crate::clock::{Now, UnixMs};
@@ -11,9 +11,11 @@ use crate::lives::{Lives, ended_rights};
 use crate::missed::{self, Asker, Change, Deed};
 use crate::pki::CellSecret;
 use crate::records::{CallRecord, PartyRole, RecordState, Records};
-use crate::sessions::AccountKey;
-use crate::store::{Expected, Key, Record, SharedStore, StoreError, Transaction, decode, encode};
-use kakehashi_wire::id::CallId;
+use crate::sessions::{AccountKey, Revocation};
+use crate::store::{
+    Expected, Key, Record, SharedStore, StoreError, Transaction, all_of, decode, encode,
+};
+use kakehashi_wire::id::{RelayId, TenantId};
 use kakehashi_wire::terminal::CallEnd;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -100,31 +102,23 @@ pub async fn settle_secret(
     }
 }
 
-/// Ends the calls that were going on when the node died and are not `taken` up; those that rang
-/// were missed. Returns how many there were.
-///
-/// # Errors
-/// [`StoreError`]; the rest stay as they are until the next start.
-pub async fn end_interrupted_calls(
-    accounts: &Accounts,
-    records: &Records,
-    store: &SharedStore,
-    taken: &BTreeSet<CallId>,
-) -> Result<usize, StoreError> {
-    let now = UnixMs::now();
-    let mut ended = 0;
-    for tenant in accounts.tenants().await? {
-        let mut live = records.live(tenant.id).await?;
-        live.retain(|record| !taken.contains(&record.call));
-        ended += live.len();
-        for record in live {
-            if let Some(deed) = missed_in(&record) {
-                missed::carry_out(store, deed).await?;
-            }
-            records.put(&record.ended(now, CallEnd::ControlRestarted)).await?;
+/// Ends what was going on when the node died and is not taken up, `live`; what rang was missed.
+async fn end_interrupted(
+    (records, store): (&Records, &SharedStore),
+    live: impl IntoIterator<Item = CallRecord>,
+) -> Result<(), StoreError> {
+    let (now, mut ended) = (UnixMs::now(), 0);
+    for record in live {
+        if let Some(deed) = missed_in(&record) {
+            missed::carry_out(store, deed).await?;
         }
+        records.put(&record.ended(now, CallEnd::ControlRestarted)).await?;
+        ended += 1;
     }
-    Ok(ended)
+    if ended > 0 {
+        tracing::warn!(calls = ended, "calls were going on when the node ended and are lost");
+    }
+    Ok(())
 }
 
 /// What the called account has missed if a call that stands so goes no further.
@@ -136,47 +130,68 @@ fn missed_in(record: &CallRecord) -> Option<Deed> {
     rang.then_some(Deed { account, change: Some(change), asker: Asker::Nobody })
 }
 
-/// Tells a core that has done nothing yet all that it needs to know of the store, and gives it the
-/// calls that were going on. Returns what it decides on them.
-///
-/// # Errors
-/// [`StoreError`]; then the core must not be used: calls would be lost, or go on with somebody who
-/// was suspended.
-pub async fn take_over(
-    core: &mut Coordinator,
-    now: Now,
-    (accounts, records): (&Accounts, &Records),
-    (store, lives): (&SharedStore, &Lives),
-) -> Result<Vec<Output>, StoreError> {
-    let mut decided = Vec::new();
-    for relay in drained::all(store).await? {
-        decided.extend(core.handle(Input::Drain(relay, true), now));
-    }
-    for KnownTenant { tenant, revision } in accounts.known_tenants().await? {
-        let id = tenant.id;
-        decided.extend(core.handle(Input::Tenant(id, Box::new(tenant.policy()), revision), now));
-        let desks = accounts.desks(id).await?;
-        if !desks.desks.is_empty() {
-            decided.extend(core.handle(Input::Desks(id, desks), now));
+/// All that a core needs to know of the store before it decides anything.
+pub struct Known {
+    drained: Vec<RelayId>,
+    tenants: Vec<(KnownTenant, DeskList)>,
+    lives: Vec<Live>,
+    /// Whose rights have ended who are in those calls.
+    revoked: Vec<Revocation>,
+}
+
+impl Known {
+    /// Reads it, in few rounds: each may go to another site. Calls that were going on and cannot be
+    /// taken up are ended.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then no core may begin: calls would be lost, or go on with somebody who was
+    /// suspended.
+    pub async fn read(
+        (accounts, records): (&Accounts, &Records),
+        (store, lives): (&SharedStore, &Lives),
+    ) -> Result<Self, StoreError> {
+        let (drained, tenants, lives) =
+            tokio::try_join!(drained::all(store), accounts.known_tenants(), lives.all())?;
+        let desks = tenants.iter().map(|known| accounts.desks(known.tenant.id)).collect();
+        let live = tenants.iter().map(|known| records.live(known.tenant.id)).collect();
+        let (desks, live, revoked) =
+            tokio::try_join!(all_of(desks), all_of(live), ended_rights(accounts, &lives))?;
+        let with = |live: &Live| live.call.merges_with().map(Call::id);
+        let taken = lives.iter().flat_map(|live| [Some(live.call.id()), with(live)]);
+        let taken: BTreeSet<_> = taken.flatten().collect();
+        let left = live.into_iter().flatten().filter(|record| !taken.contains(&record.call));
+        end_interrupted((records, store), left).await?;
+        if !lives.is_empty() {
+            tracing::info!(calls = lives.len(), "calls go on that another node began");
         }
+        Ok(Self { drained, tenants: tenants.into_iter().zip(desks).collect(), lives, revoked })
     }
-    let lives = lives.all().await?;
-    let with = |live: &Live| live.call.merges_with().map(Call::id);
-    let taken = lives.iter().flat_map(|live| [Some(live.call.id()), with(live)]);
-    let taken: BTreeSet<_> = taken.flatten().collect();
-    let ended = end_interrupted_calls(accounts, records, store, &taken).await?;
-    if ended > 0 {
-        tracing::warn!(calls = ended, "calls were going on when the node ended and are lost");
+
+    /// Every tenant.
+    pub fn tenants(&self) -> impl Iterator<Item = TenantId> {
+        self.tenants.iter().map(|(known, _)| known.tenant.id)
     }
-    if !lives.is_empty() {
-        tracing::info!(calls = lives.len(), "calls go on that another node began");
+
+    /// Tells it to a core that has done nothing yet, and gives it the calls. Returns what it
+    /// decides on them.
+    pub fn tell(self, core: &mut Coordinator, now: Now) -> Vec<Output> {
+        let mut decided = Vec::new();
+        for relay in self.drained {
+            decided.extend(core.handle(Input::Drain(relay, true), now));
+        }
+        for (KnownTenant { tenant, revision }, desks) in self.tenants {
+            let (id, policy) = (tenant.id, Box::new(tenant.policy()));
+            decided.extend(core.handle(Input::Tenant(id, policy, revision), now));
+            if !desks.desks.is_empty() {
+                decided.extend(core.handle(Input::Desks(id, desks), now));
+            }
+        }
+        decided.extend(core.take_over(self.lives, now));
+        for revocation in self.revoked {
+            decided.extend(core.handle(Input::Revoked(revocation), now));
+        }
+        decided
     }
-    let revoked = ended_rights(accounts, &lives).await?;
-    decided.extend(core.take_over(lives, now));
-    for revocation in revoked {
-        decided.extend(core.handle(Input::Revoked(revocation), now));
-    }
-    Ok(decided)
 }
 
 #[cfg(test)]
@@ -184,7 +199,7 @@ mod tests {
     use super::*;
     use crate::records::Party;
     use crate::store::Embedded;
-    use kakehashi_wire::id::{AccountId, TenantId};
+    use kakehashi_wire::id::{AccountId, CallId};
     use std::sync::Arc;
 
     #[test]

@@ -133,6 +133,13 @@ pub const OGG_TAGS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Samples at 48 kHz that one Ogg page holds: a recording cut off by a crash loses a second.
 pub const OGG_PAGE_SAMPLES: u64 = 48_000;
 
+/// Rounds of calls that are over which are remembered, so that none is begun again: more than a
+/// lead of control that was cut off, or has just taken over, can be mistaken about.
+pub const ROUNDS_REMEMBERED: usize = 64;
+
+/// Rounds of one number of one call: one for each lead that began it. More are not begun.
+pub const ROUNDS_OF_A_NUMBER_MAX: usize = 8;
+
 /// Relays that were taken from a call and are still listened to: they change one at a time, seconds
 /// apart.
 pub const LEFT_RELAYS_MAX: usize = 4;

@@ -36,6 +36,7 @@ use crate::limits::{
 };
 use crate::media::{RelayPath, Sender, StreamOffer, StreamPlan};
 use crate::message::{Check, at_most, name};
+use crate::rtp::Ssrc;
 use crate::secret::{MasterKey, Password, ResumeToken};
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -365,6 +366,15 @@ pub struct CallReady {
     pub paths: Vec<RelayPath>,
     /// Send everything over all of them all the time.
     pub hitless: bool,
+}
+
+impl CallReady {
+    /// The sources of what this terminal sends. They tell rounds of the same number apart: what a
+    /// lead begins that others have not heard of, the next one begins with keys and sources of its
+    /// own.
+    pub fn sources(&self) -> Vec<Ssrc> {
+        self.streams.iter().map(|stream| stream.ssrc).collect()
+    }
 }
 
 /// From now on the call goes over these relays: one was lost, or is to be left. Keys, sources and

@@ -1,7 +1,7 @@
 //! Which sessions of an account count no longer, for whoever was not there when their rights ended.
 
 use super::model::{AccountRecord, DevicesRecord, account_key, devices_key, tenant_key};
-use super::{Accounts, Revision, Standing, StoreError, Tenant};
+use super::{Accounts, Standing, StoreError, Tenant};
 use crate::sessions::{AccountKey, Revocation, Session, Whom};
 use kakehashi_wire::terminal::SessionEnd;
 
@@ -16,11 +16,12 @@ impl Accounts {
         sessions: &[&Session],
     ) -> Result<Vec<Revocation>, StoreError> {
         let AccountKey { tenant, account } = key;
-        let about: Option<(Tenant, Revision)> = self.read(&tenant_key(tenant)).await?;
-        let found: Option<(AccountRecord, Revision)> =
-            self.read(&account_key(tenant, account)).await?;
-        let devices: Option<(DevicesRecord, Revision)> =
-            self.read(&devices_key(tenant, account)).await?;
+        let keys = (tenant_key(tenant), account_key(tenant, account), devices_key(tenant, account));
+        let (about, found, devices) = tokio::try_join!(
+            self.read::<Tenant>(&keys.0),
+            self.read::<AccountRecord>(&keys.1),
+            self.read::<DevicesRecord>(&keys.2),
+        )?;
         let Some(((tenant, _), (AccountRecord { account, .. }, _))) = about.zip(found) else {
             // Nobody is left who could have a right.
             let (whom, why) = (Whom::Account(key), SessionEnd::Suspended);

@@ -36,7 +36,9 @@ use crate::clock::Now;
 use crate::entropy::Entropy;
 use crate::sessions::{AccountKey, Epochs};
 use crate::site::Site;
-use crate::store::{Prefix, Record, Revision, SharedStore, Store, StoreError, decode, list};
+use crate::store::{
+    Prefix, Record, Revision, SharedStore, Store, StoreError, all_of, decode, list,
+};
 use guard::{Guard, Guess, Origin, Outcome, TooOften};
 use kakehashi_wire::id::{AccountId, DeviceId, TenantId};
 use kakehashi_wire::limits::PASSWORD_BYTES_MAX;
@@ -338,13 +340,9 @@ impl Accounts {
     /// All tenants as they are now, in order of name.
     pub async fn known_tenants(&self) -> Result<Vec<KnownTenant>, StoreError> {
         let names = list(&*self.store, Prefix::of_index("tenant-name")).await?;
-        let mut tenants = Vec::with_capacity(names.entries.len());
-        for entry in &names.entries {
-            let NameRecord { tenant } = decode(entry)?;
-            let found: Option<(Tenant, Revision)> = self.read(&tenant_key(tenant)).await?;
-            tenants.extend(found.map(|(tenant, revision)| KnownTenant { tenant, revision }));
-        }
-        Ok(tenants)
+        let names: Vec<NameRecord> = names.entries.iter().map(decode).collect::<Result<_, _>>()?;
+        let tenants = names.iter().map(|name| self.known_tenant(name.tenant)).collect();
+        Ok(all_of(tenants).await?.into_iter().flatten().collect())
     }
 
     /// A tenant as it is kept by now.

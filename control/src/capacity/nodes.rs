@@ -32,6 +32,16 @@ pub const UNFIT_WAIT: Duration = Duration::from_secs(10);
 /// How long each node lets the one before it try to lead first: several round trips to the store.
 pub const RANK_PATIENCE: Duration = Duration::from_millis(100);
 
+/// A store that answers within this was in reach all the time; its members may have to find another
+/// leader first, which takes one to two seconds.
+pub const LOOK_PROMPT: Duration = Duration::from_secs(1);
+
+/// After a look at the store that was not answered, when it is looked at again.
+pub const LOOK_WAIT: Duration = Duration::from_millis(500);
+
+/// How long a node that was cut off lets a lead that is well be heard: links are to be made first.
+pub const REJOIN_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Between two claims of one node, at first and at most; it doubles, so that two nodes that do not
 /// hear each other do not take the lead from each other all the time.
 pub const CLAIM_WAIT_LEAST: Duration = Duration::from_millis(500);
@@ -50,6 +60,10 @@ pub const LEAD_WATCH_RETRY: Duration = Duration::from_millis(500);
 
 /// Between two attempts to reach a node.
 pub const NODE_DIAL_EVERY: Duration = Duration::from_millis(200);
+
+/// How long each attempt may take: several round trips across a continent. QUIC itself would send a
+/// first packet that was lost again only after one, three, and seven seconds.
+pub const NODE_DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Messages that may wait for a link between nodes: a second of what 8,000 terminals hear. At
 /// 1 KiB each, of which few are longer, it is 8 MiB a link.
@@ -89,5 +103,6 @@ pub const LISTS_AT_ONCE: usize = 4;
 
 const _: () = assert!(LEAD_BEGIN_MOST.as_secs() >= 2 * LEAD_BEGIN_PATIENCE.as_secs());
 const _: () = assert!(UNFIT_WAIT.as_secs() > NEW_LEAD_PATIENCE.as_secs());
+const _: () = assert!(REJOIN_PATIENCE.as_millis() > NODE_DIAL_EVERY.as_millis());
 const _: () = assert!(NODE_DEAD_AFTER.as_millis() >= 3 * NODE_BEAT.as_millis());
 const _: () = assert!(HAND_OVER_MESSAGES_MAX < NODE_QUEUE_MAX);

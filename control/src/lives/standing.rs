@@ -3,7 +3,7 @@
 use crate::accounts::Accounts;
 use crate::calls::Live;
 use crate::sessions::{AccountKey, Revocation, Session};
-use crate::store::StoreError;
+use crate::store::{StoreError, all_of};
 use std::collections::BTreeMap;
 
 /// What has to be said to the core that takes these calls up, before any relay connects: nobody may
@@ -19,9 +19,7 @@ pub async fn ended_rights(
     for session in lives.iter().flat_map(|live| &live.around.sessions) {
         sessions.entry(session.account).or_default().push(session);
     }
-    let mut ended = Vec::new();
-    for (account, sessions) in sessions {
-        ended.extend(accounts.ended_since(account, &sessions).await?);
-    }
-    Ok(ended)
+    let reads = sessions.iter();
+    let reads = reads.map(|(account, sessions)| accounts.ended_since(*account, sessions)).collect();
+    Ok(all_of(reads).await?.concat())
 }

@@ -1,12 +1,13 @@
 //! Who leads: what one node makes of beats, of the store's record of the lead, and of time. Pure.
 //!
 //! ```text
-//!                  Silent              PatienceOver             Won
-//!  Following ----------------> Waiting -------------> Claiming ------> Leading
-//!      ^  ^                     |   ^                    |               |
-//!      |  +----- Other ---------+   +------- Beaten -----+               |
-//!      |                        ^---------------- Unfit -----------------+
-//!      +------------------------------- Other --------------------------+
+//!                  Silent              PatienceOver             Reached             Won
+//!  Following ----------------> Waiting -------------> Looking ---------> Claiming ------> Leading
+//!      ^  ^                     |   ^                  |   |                |               |
+//!      |  +----- Other ---------+   +----- Beaten -----+---|----------------+               |
+//!      |  +----- Other ------------------------------------+                               |
+//!      |                        ^---------------- Unfit ------------------------------------+
+//!      +-------------------------- Other ---------------------------------------------------+
 //! ```
 //!
 //! A false claim harms nobody: whoever leads writes only while the record is as it was when it was
@@ -14,15 +15,20 @@
 //! lead may try at once; patience by rank only keeps two from trying together, and a node that
 //! claims in vain, or whose terms are short, waits longer before the next time.
 //!
+//! But it costs all sessions a hand-over. So a node looks before it claims: if the store does not
+//! answer at once and no other nodes are heard, then this node is what was cut off, and the lead is
+//! well. When it reaches the store again it first gives the lead time to be heard.
+//!
 //! A lead that cannot begin, since it cannot read what the store has, gives the lead up and lets
 //! others try; if it cannot even do that, they claim the next term although it beats.
 
 use super::NodeName;
 use crate::capacity::nodes::{
-    CLAIM_WAIT_LEAST, CLAIM_WAIT_MOST, LEAD_BEGIN_MOST, LEAD_SETTLED, NEW_LEAD_PATIENCE,
-    NODE_DEAD_AFTER, RANK_PATIENCE, UNFIT_WAIT,
+    CLAIM_WAIT_LEAST, CLAIM_WAIT_MOST, LEAD_BEGIN_MOST, LEAD_SETTLED, LOOK_PROMPT, LOOK_WAIT,
+    NEW_LEAD_PATIENCE, NODE_DEAD_AFTER, RANK_PATIENCE, REJOIN_PATIENCE, UNFIT_WAIT,
 };
 use kakehashi_wire::id::Term;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What a node is.
@@ -32,6 +38,8 @@ pub(super) enum State {
     Following,
     /// Nobody leads who is heard; others may be quicker.
     Waiting,
+    /// It has asked the store who leads.
+    Looking,
     /// It has asked the store to lead.
     Claiming,
     /// It leads.
@@ -45,6 +53,8 @@ pub(super) enum Cause {
     Silent,
     /// It has waited for the others.
     PatienceOver,
+    /// The store answers, and nobody else leads by its record.
+    Reached,
     /// The store has its claim.
     Won,
     /// The store has not: somebody was quicker, or it does not answer.
@@ -60,11 +70,12 @@ impl State {
     pub(super) fn after(self, cause: Cause) -> Self {
         match (self, cause) {
             (Self::Following, Cause::Silent) => Self::Waiting,
-            (Self::Waiting, Cause::PatienceOver) => Self::Claiming,
+            (Self::Waiting, Cause::PatienceOver) => Self::Looking,
+            (Self::Looking, Cause::Reached) => Self::Claiming,
             // A claim whose answer was lost shows in the record.
             (_, Cause::Won) => Self::Leading,
-            (Self::Claiming, Cause::Beaten) => Self::Waiting,
-            (Self::Waiting | Self::Leading, Cause::Other) => Self::Following,
+            (Self::Looking | Self::Claiming, Cause::Beaten) => Self::Waiting,
+            (Self::Waiting | Self::Looking | Self::Leading, Cause::Other) => Self::Following,
             (Self::Leading, Cause::Unfit) => Self::Waiting,
             (same, _) => same,
         }
@@ -87,11 +98,13 @@ pub struct Lead {
 pub enum Heard {
     /// The store's record, or that there is none.
     Record(Option<Lead>),
+    /// The same, as it was looked for.
+    Found(Option<Lead>),
     /// A beat of another node, with the term in which it leads.
     Beat(NodeName, Term),
     /// The store took the claim.
     Won(Term),
-    /// It did not.
+    /// It did not, or nothing was found since it does not answer.
     Beaten,
     /// A write in this term was refused: another has claimed since.
     Fenced(Term),
@@ -104,6 +117,8 @@ pub enum Heard {
 /// What a node is to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Act {
+    /// Ask the store who leads.
+    Look,
     /// Ask the store to lead, if its record is still the one of that term, or if there is none.
     Claim(Option<Term>),
     /// Begin to lead.
@@ -120,6 +135,9 @@ pub struct Election {
     life: u64,
     /// How long it lets others try first.
     patience: Duration,
+    /// How many nodes there are, and when each other one was heard last.
+    nodes: usize,
+    heard: BTreeMap<NodeName, Duration>,
     state: State,
     term: Term,
     record: Option<Lead>,
@@ -129,15 +147,20 @@ pub struct Election {
     begun_by: Duration,
     claim_after: Duration,
     claim_wait: Duration,
+    looked_at: Duration,
+    /// The store did not answer at once when it was last asked.
+    is_cut_off: bool,
 }
 
 impl Election {
-    /// A node that has heard of nobody at `now`. Of all nodes, `rank` come before it.
-    pub fn new(me: NodeName, life: u64, rank: u32, now: Duration) -> Self {
+    /// A node that has heard of nobody at `now`. Of all `nodes`, `rank` come before it.
+    pub fn new(me: NodeName, life: u64, (rank, nodes): (usize, usize), now: Duration) -> Self {
         Self {
             me,
             life,
-            patience: RANK_PATIENCE * rank,
+            patience: RANK_PATIENCE * u32::try_from(rank).unwrap_or(u32::MAX),
+            nodes,
+            heard: BTreeMap::new(),
             state: State::Following,
             term: Term::NONE,
             record: None,
@@ -145,6 +168,8 @@ impl Election {
             begun_by: now + LEAD_BEGIN_MOST,
             claim_after: now,
             claim_wait: CLAIM_WAIT_LEAST,
+            looked_at: now,
+            is_cut_off: false,
         }
     }
 
@@ -152,11 +177,17 @@ impl Election {
     pub fn hear(&mut self, heard: Heard, now: Duration) -> Option<Act> {
         match heard {
             Heard::Record(record) => self.read(record, now),
+            Heard::Found(record) => self.found(record, now),
             Heard::Beat(node, leads) => self.beat(&node, leads, now),
             Heard::Won(term) => self.won(term),
             Heard::Beaten if self.state == State::Claiming => {
                 self.go(Cause::Beaten);
                 self.until = self.claim_after.max(now + self.patience);
+                None
+            }
+            Heard::Beaten if self.state == State::Looking => {
+                self.is_cut_off = true;
+                self.wait(now + LOOK_WAIT);
                 None
             }
             Heard::Beaten => None,
@@ -218,7 +249,39 @@ impl Election {
         }
     }
 
+    /// The record was looked for, and this is what it says.
+    fn found(&mut self, record: Option<Lead>, now: Duration) -> Option<Act> {
+        let act = self.read(record, now);
+        if act.is_some() || self.state != State::Looking {
+            return act;
+        }
+        self.is_cut_off |= now > self.looked_at + LOOK_PROMPT;
+        if self.is_cut_off && !self.hears_most(now) {
+            self.is_cut_off = false;
+            self.wait(now + REJOIN_PATIENCE);
+            return None;
+        }
+        self.is_cut_off = false;
+        self.go(Cause::Reached);
+        self.claim_after = now + self.claim_wait;
+        self.claim_wait = (self.claim_wait * 2).min(CLAIM_WAIT_MOST);
+        Some(Act::Claim(self.record.as_ref().map(|lead| lead.term)))
+    }
+
+    /// Looks again later.
+    fn wait(&mut self, until: Duration) {
+        self.go(Cause::Beaten);
+        self.until = until;
+    }
+
+    /// Whether it and those it hears are more than half of all.
+    fn hears_most(&self, now: Duration) -> bool {
+        let heard = self.heard.values().filter(|at| now < **at + NODE_DEAD_AFTER).count();
+        2 * (heard + 1) > self.nodes
+    }
+
     fn beat(&mut self, node: &NodeName, leads: Term, now: Duration) -> Option<Act> {
+        self.heard.insert(node.clone(), now);
         let known = self.record.as_ref().map_or(Term::NONE, |lead| lead.term).max(self.term);
         if leads > known {
             let (node, life) = (node.clone(), 0);
@@ -228,9 +291,11 @@ impl Election {
         let lead = self.record.as_ref().filter(|lead| lead.node == *node);
         let begins = now < self.begun_by;
         let is_lead = lead.is_some_and(|lead| begins || leads == lead.term);
-        if is_lead && matches!(self.state, State::Following | State::Waiting) {
+        let is_open = matches!(self.state, State::Following | State::Waiting | State::Looking);
+        if is_lead && is_open {
             let dead = now + NODE_DEAD_AFTER;
-            self.until = if self.state == State::Waiting { dead } else { self.until.max(dead) };
+            let follows = self.state == State::Following;
+            self.until = if follows { self.until.max(dead) } else { dead };
             self.go(Cause::Other);
             if now > self.claim_after + LEAD_SETTLED {
                 self.claim_wait = CLAIM_WAIT_LEAST;
@@ -275,11 +340,10 @@ impl Election {
             }
             State::Waiting => {
                 self.go(Cause::PatienceOver);
-                self.claim_after = now + self.claim_wait;
-                self.claim_wait = (self.claim_wait * 2).min(CLAIM_WAIT_MOST);
-                Some(Act::Claim(self.record.as_ref().map(|lead| lead.term)))
+                self.looked_at = now;
+                Some(Act::Look)
             }
-            State::Claiming | State::Leading => None,
+            State::Looking | State::Claiming | State::Leading => None,
         }
     }
 }

@@ -11,10 +11,13 @@ const NODES: usize = 3;
 #[test]
 fn the_table_is_as_drawn() {
     let mut table = String::new();
-    for state in [State::Following, State::Waiting, State::Claiming, State::Leading] {
+    let states =
+        [State::Following, State::Waiting, State::Looking, State::Claiming, State::Leading];
+    for state in states {
         let causes = [
             Cause::Silent,
             Cause::PatienceOver,
+            Cause::Reached,
             Cause::Won,
             Cause::Beaten,
             Cause::Other,
@@ -28,10 +31,11 @@ fn the_table_is_as_drawn() {
     }
     assert_eq!(
         table,
-        "Following: Waiting - Leading - - -\n\
-         Waiting: - Claiming Leading - Following -\n\
-         Claiming: - - Leading Waiting - -\n\
-         Leading: - - - - Following Waiting\n"
+        "Following: Waiting - - Leading - - -\n\
+         Waiting: - Looking - Leading - Following -\n\
+         Looking: - - Claiming Leading Waiting Following -\n\
+         Claiming: - - - Leading Waiting - -\n\
+         Leading: - - - - - Following Waiting\n"
     );
 }
 
@@ -42,6 +46,8 @@ fn name(of: usize) -> NodeName {
 /// On its way, and when it arrives.
 enum Sent {
     Heard(usize, Heard),
+    /// A look at the record reaches the store.
+    Look(usize),
     /// A claim reaches the store.
     Claim(usize, u64, Option<Term>),
     /// A write of the lead of that term reaches the store.
@@ -74,7 +80,7 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let nodes =
-            (0..NODES).map(|of| Election::new(name(of), of as u64, of as u32, Duration::ZERO));
+            (0..NODES).map(|of| Election::new(name(of), of as u64, (of, NODES), Duration::ZERO));
         Self {
             rng: StdRng::seed_from_u64(seed),
             now: Duration::ZERO,
@@ -107,13 +113,14 @@ impl World {
         let act = self.nodes[node].hear(heard, self.now);
         match act {
             None => {}
+            Some(Act::Look) => {
+                self.send((node, NODES), Sent::Look(node));
+                self.time_out(node);
+            }
             Some(Act::Claim(before)) => {
                 let life = self.lives[node];
                 self.send((node, NODES), Sent::Claim(node, life, before));
-                // An answer that never comes is a time-out.
-                self.sent += 1;
-                let at = self.now + MS * 1000;
-                self.under_way.insert((at, self.sent), Sent::Heard(node, Heard::Beaten));
+                self.time_out(node);
             }
             Some(Act::Lead(term)) => {
                 let before = self.led.insert(term, node);
@@ -127,6 +134,13 @@ impl World {
         }
     }
 
+    /// An answer that never comes is a time-out.
+    fn time_out(&mut self, node: usize) {
+        self.sent += 1;
+        let at = self.now + MS * 1000;
+        self.under_way.insert((at, self.sent), Sent::Heard(node, Heard::Beaten));
+    }
+
     fn arrive(&mut self, sent: Sent) {
         match sent {
             Sent::Heard(node, heard) => {
@@ -137,6 +151,10 @@ impl World {
                 self.sent += 1;
                 let at = self.paused_until[node];
                 self.under_way.insert((at, self.sent), Sent::Heard(node, heard));
+            }
+            Sent::Look(node) => {
+                let found = Heard::Found(self.record.clone());
+                self.send((NODES, node), Sent::Heard(node, found));
             }
             Sent::Claim(node, life, before) => {
                 let stands = self.record.as_ref().map(|lead| lead.term);
@@ -231,8 +249,8 @@ impl World {
                 // Another life: it forgets all it knew.
                 let node = self.rng.random_range(0..NODES);
                 self.lives[node] += 10;
-                let (life, rank) = (self.lives[node], node as u32);
-                self.nodes[node] = Election::new(name(node), life, rank, self.now);
+                let (life, place) = (self.lives[node], (node, NODES));
+                self.nodes[node] = Election::new(name(node), life, place, self.now);
             }
             _ => self.cut = [[false; NODES + 1]; NODES + 1],
         }
@@ -270,14 +288,14 @@ fn one_lead_a_term_no_write_of_an_old_one_and_in_the_end_one_that_all_follow() {
 
 #[test]
 fn a_node_alone_leads_soon_and_one_that_is_heard_is_left_in_peace() {
-    let mut alone = Election::new(name(0), 1, 0, Duration::ZERO);
+    let mut alone = Election::new(name(0), 1, (0, 1), Duration::ZERO);
     assert_eq!(alone.hear(Heard::Record(None), Duration::ZERO), None);
-    assert_eq!(alone.hear(Heard::Tick, MS), Some(Act::Claim(None)));
+    claims(&mut alone, None, MS);
     assert_eq!(alone.hear(Heard::Won(Term(5)), 2 * MS), Some(Act::Lead(Term(5))));
 
-    let mut other = Election::new(name(1), 2, 1, Duration::ZERO);
+    let mut other = Election::new(name(1), 2, (1, 2), Duration::ZERO);
     let lead = Lead { node: name(0), life: 1, term: Term(5) };
-    other.hear(Heard::Record(Some(lead)), MS);
+    other.hear(Heard::Record(Some(lead.clone())), MS);
     for beat in 1..100 {
         let now = 200 * MS * beat;
         assert_eq!(other.hear(Heard::Beat(name(0), Term(5)), now), None);
@@ -287,14 +305,79 @@ fn a_node_alone_leads_soon_and_one_that_is_heard_is_left_in_peace() {
     assert_eq!(other.hear(Heard::Tick, last + NODE_DEAD_AFTER), None);
     assert_eq!(other.state, State::Waiting);
     let patient = last + NODE_DEAD_AFTER + RANK_PATIENCE;
-    assert_eq!(other.hear(Heard::Tick, patient), Some(Act::Claim(Some(Term(5)))));
+    claims(&mut other, Some(lead), patient);
+}
+
+/// It looks who leads, finds `lead`, and claims.
+fn claims(node: &mut Election, lead: Option<Lead>, now: Duration) {
+    assert_eq!(node.hear(Heard::Tick, now), Some(Act::Look));
+    let term = lead.as_ref().map(|lead| lead.term);
+    assert_eq!(node.hear(Heard::Found(lead), now + MS / 2), Some(Act::Claim(term)));
+}
+
+/// The second of three nodes, which has heard nothing of the lead for as long as it may, and looks.
+fn looks() -> (Election, Lead, Duration) {
+    let mut node = Election::new(name(1), 2, (1, 3), Duration::ZERO);
+    let lead = Lead { node: name(0), life: 1, term: Term(5) };
+    node.hear(Heard::Record(Some(lead.clone())), MS);
+    let mut now = MS;
+    while node.state != State::Looking {
+        now += 100 * MS;
+        let act = node.hear(Heard::Tick, now);
+        assert!(act.is_none() || act == Some(Act::Look), "{act:?}");
+    }
+    (node, lead, now)
+}
+
+#[test]
+fn a_node_that_was_cut_off_lets_the_lead_be_heard_first() {
+    // Its store answers at last, late or after a time-out.
+    for times_out in [false, true] {
+        let (mut node, lead, mut now) = looks();
+        if times_out {
+            now += 4_000 * MS;
+            assert_eq!(node.hear(Heard::Beaten, now), None);
+            now += LOOK_WAIT;
+            assert_eq!(node.hear(Heard::Tick, now), Some(Act::Look));
+        } else {
+            now += LOOK_PROMPT;
+        }
+        now += MS;
+        assert_eq!(node.hear(Heard::Found(Some(lead.clone())), now), None);
+        assert_eq!(node.hear(Heard::Tick, now + REJOIN_PATIENCE - MS), None);
+        let mut well = node;
+        // Nobody is heard: it leads after all.
+        let (mut node, lead, later) = looks();
+        node.hear(Heard::Found(Some(lead.clone())), later + LOOK_PROMPT + MS);
+        claims(&mut node, Some(lead), later + LOOK_PROMPT + REJOIN_PATIENCE + MS);
+        // The lead is heard.
+        assert_eq!(well.hear(Heard::Beat(name(0), Term(5)), now + 500 * MS), None);
+        assert_eq!(well.follows(), Some((&name(0), Term(5))));
+        assert_eq!(well.hear(Heard::Tick, now + REJOIN_PATIENCE), None);
+    }
+}
+
+#[test]
+fn nodes_that_hear_more_than_half_of_all_were_not_cut_off() {
+    let (mut node, lead, now) = looks();
+    let late = now + LOOK_PROMPT + MS;
+    assert_eq!(node.hear(Heard::Beat(name(2), Term::NONE), late), None);
+    assert_eq!(node.hear(Heard::Found(Some(lead)), late), Some(Act::Claim(Some(Term(5)))));
+}
+
+#[test]
+fn whoever_looks_and_finds_another_lead_follows_it() {
+    let (mut node, lead, now) = looks();
+    let other = Lead { node: name(2), term: Term(6), ..lead };
+    assert_eq!(node.hear(Heard::Found(Some(other)), now + MS), None);
+    assert_eq!(node.follows(), Some((&name(2), Term(6))));
 }
 
 #[test]
 fn a_lead_that_cannot_begin_lets_others_lead_and_tries_again_if_nobody_does() {
-    let mut node = Election::new(name(0), 1, 0, Duration::ZERO);
+    let mut node = Election::new(name(0), 1, (0, 1), Duration::ZERO);
     node.hear(Heard::Record(None), Duration::ZERO);
-    assert_eq!(node.hear(Heard::Tick, MS), Some(Act::Claim(None)));
+    claims(&mut node, None, MS);
     assert_eq!(node.hear(Heard::Won(Term(5)), 2 * MS), Some(Act::Lead(Term(5))));
     assert_eq!(node.hear(Heard::Unfit(Term(4)), 3 * MS), None, "of another term");
     assert_eq!(node.hear(Heard::Unfit(Term(5)), 3 * MS), Some(Act::Resign(Term(5))));
@@ -302,21 +385,24 @@ fn a_lead_that_cannot_begin_lets_others_lead_and_tries_again_if_nobody_does() {
     assert_eq!(node.hear(Heard::Record(None), 4 * MS), None);
     let last = 3 * MS + UNFIT_WAIT - MS;
     assert_eq!(node.hear(Heard::Tick, last), None);
-    assert_eq!(node.hear(Heard::Tick, last + MS), Some(Act::Claim(None)));
+    claims(&mut node, None, last + MS);
 }
 
 #[test]
 fn a_lead_that_is_alive_and_does_not_begin_is_replaced_and_one_that_did_is_not() {
     for (leads, replaced) in [(Term(5), false), (Term::NONE, true)] {
-        let mut other = Election::new(name(1), 2, 1, Duration::ZERO);
+        let mut other = Election::new(name(1), 2, (1, 2), Duration::ZERO);
         let lead = Lead { node: name(0), life: 1, term: Term(5) };
-        other.hear(Heard::Record(Some(lead)), MS);
+        other.hear(Heard::Record(Some(lead.clone())), MS);
         let mut acts = Vec::new();
         let mut now = MS;
         while now < LEAD_BEGIN_MOST + NODE_DEAD_AFTER + 2 * RANK_PATIENCE {
             now += 100 * MS;
             acts.extend(other.hear(Heard::Beat(name(0), leads), now));
-            acts.extend(other.hear(Heard::Tick, now));
+            let act = other.hear(Heard::Tick, now);
+            if act == Some(Act::Look) {
+                acts.extend(other.hear(Heard::Found(Some(lead.clone())), now));
+            }
             assert!(acts.is_empty() || now > LEAD_BEGIN_MOST, "{acts:?} at {now:?}");
         }
         assert_eq!(acts.contains(&Act::Claim(Some(Term(5)))), replaced);

@@ -43,6 +43,7 @@ struct Tenure {
 
 /// What was begun and has come to something.
 enum Done {
+    Looked(Result<Option<Lead>, StoreError>),
     Claimed(Result<Term, StoreError>),
     Begun(Term, Core, Tasks),
     /// It could not.
@@ -116,6 +117,7 @@ impl Office {
                     None
                 }
                 Some(done) = self.under_way.join_next() => match done {
+                    Ok(Done::Looked(looked)) => Some(self.looked(looked)),
                     Ok(Done::Claimed(claimed)) => Some(self.claimed(claimed)),
                     Ok(Done::Begun(term, core, tasks)) => self.begun(term, core, tasks).await,
                     Ok(Done::Unfit(term)) => Some(Heard::Unfit(term)),
@@ -165,6 +167,16 @@ impl Office {
         }
     }
 
+    fn looked(&self, looked: Result<Option<Lead>, StoreError>) -> Heard {
+        match looked {
+            Ok(lead) => Heard::Found(lead),
+            Err(error) => {
+                tracing::info!(node = %self.me, %error, "who leads cannot be read");
+                Heard::Beaten
+            }
+        }
+    }
+
     fn claimed(&self, claimed: Result<Term, StoreError>) -> Heard {
         match claimed {
             Ok(term) => Heard::Won(term),
@@ -178,6 +190,10 @@ impl Office {
     async fn act(&mut self, act: Option<Act>) {
         match act {
             None => {}
+            Some(Act::Look) => {
+                let store = Arc::clone(&self.store);
+                self.under_way.spawn(async move { Done::Looked(record::read(&store).await) });
+            }
             Some(Act::Claim(before)) => {
                 let (store, claimant) = (Arc::clone(&self.store), (self.me.clone(), self.life));
                 self.under_way.spawn(async move {

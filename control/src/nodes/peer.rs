@@ -5,8 +5,7 @@ use super::queue::QueueEnd;
 use super::start::{Leading, News};
 use super::switch::Event;
 use super::{NodeName, Peer, Queue};
-use crate::capacity::HANDSHAKE_TIMEOUT;
-use crate::capacity::nodes::{NODE_BEAT, NODE_DEAD_AFTER, NODE_DIAL_EVERY};
+use crate::capacity::nodes::{NODE_BEAT, NODE_DEAD_AFTER, NODE_DIAL_EVERY, NODE_DIAL_TIMEOUT};
 use crate::framing;
 use crate::gate::CloseCode;
 use crate::pki::node_host;
@@ -44,7 +43,7 @@ pub(super) async fn keep(peer: Peer, dialler: Dialler) {
 }
 
 async fn link(peer: &Peer, dialler: &Dialler, was_up: &mut bool) -> Result<(), LinkEnd> {
-    let dialled = timeout(HANDSHAKE_TIMEOUT, dial(peer, dialler)).await;
+    let dialled = timeout(NODE_DIAL_TIMEOUT, dial(peer, dialler)).await;
     let connection = dialled.map_err(|_elapsed| LinkEnd::Silent)??;
     let (mut send, recv) = connection.open_bi().await.map_err(|_| framing::ReadFailure::Gone)?;
     let software = concat!("kakehashi-control ", env!("CARGO_PKG_VERSION")).to_owned();

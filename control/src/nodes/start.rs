@@ -20,7 +20,7 @@ use crate::fleet::Fleet;
 use crate::lives::{Lives, Sealer};
 use crate::pki::CellSecret;
 use crate::records::{Records, porter};
-use crate::startup;
+use crate::startup::{self, Known};
 use crate::store::{SharedStore, StoreError};
 use kakehashi_wire::id::Term;
 use kakehashi_wire::node::FromNode;
@@ -96,12 +96,13 @@ impl Start {
         let records = Arc::new(records);
         let sealer = Sealer::new(&self.secret, self.entropy.clone());
         let lives = Arc::new(Lives::new(Arc::clone(store), sealer));
-        let generations = startup::reserve_generations(store).await?;
+        let known = Known::read((&self.accounts, &records), (store, &lives));
+        // Each answer may come from another site.
+        let (generations, known) = tokio::try_join!(startup::reserve_generations(store), known)?;
         let fleet = Fleet::new(term, generations, self.leg_lifetime);
         let mut core = Coordinator::new(self.settings, self.entropy.clone(), fleet);
-        let (people, calls) = ((&*self.accounts, &*records), (store, &*lives));
-        let first = startup::take_over(&mut core, self.clock.now(), people, calls).await?;
-        let tenants = self.accounts.tenants().await?.into_iter().map(|tenant| tenant.id).collect();
+        let tenants = known.tenants().collect();
+        let first = known.tell(&mut core, self.clock.now());
         let kept = (Arc::clone(&records), lives);
         let (core, tasks) = driver::start(core, self.clock, kept, Arc::clone(store), first);
         let ships = self.archive.is_some().then(|| tokio::spawn(porter::run(records, tenants)));
@@ -150,6 +151,9 @@ impl Cell {
             numbers: Arc::clone(&numbers),
             clock: start.clock,
         };
+        // Each peer once, however often it is named.
+        let rank = door.peers.keys().filter(|name| **name < self.me).count();
+        let place = (rank, door.peers.len() + 1);
         tokio::spawn(door::serve(self.endpoint.clone(), Arc::new(door)));
         let dialler = Dialler {
             me: self.me.clone(),
@@ -160,18 +164,15 @@ impl Cell {
             news,
             numbers: Arc::clone(&numbers),
         };
-        // Each peer once, however often it is named.
-        let rank = self.peers.iter().filter(|peer| peer.name < self.me).count();
         for peer in self.peers {
             tokio::spawn(peer::keep(peer, dialler.clone()));
         }
         let (records, record) = mpsc::channel(1);
         tokio::spawn(record::follow(Arc::clone(&self.store), records));
         let life = start.entropy.nonzero();
-        let rank = u32::try_from(rank).unwrap_or(u32::MAX);
         let now = start.clock.now().since_start;
         let office = Office::new(
-            (self.me.clone(), life, Election::new(self.me, life, rank, now)),
+            (self.me.clone(), life, Election::new(self.me, life, place, now)),
             start,
             self.store,
             (lead, events.clone(), Arc::clone(&relays), numbers),

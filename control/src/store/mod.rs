@@ -38,6 +38,7 @@ pub use watch::{Event, Watch, WatchEnd, WatchSender};
 
 use core::future::Future;
 use core::pin::Pin;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
@@ -145,6 +146,17 @@ pub async fn open(settings: &StoreSettings, file: &Path) -> Result<SharedStore, 
         #[cfg(not(feature = "etcd"))]
         Engine::Etcd => Err(StoreError::NoEtcd),
     }
+}
+
+/// What each of `reads` finds, in their order. [`STORE_READS_AT_ONCE`] of them are under way at the
+/// same time: the answers of a cluster may come from another site.
+///
+/// # Errors
+/// The first error of any of them.
+pub async fn all_of<T>(
+    reads: Vec<impl Future<Output = Result<T, StoreError>>>,
+) -> Result<Vec<T>, StoreError> {
+    stream::iter(reads).buffered(crate::capacity::STORE_READS_AT_ONCE).try_collect().await
 }
 
 /// All entries under `prefix`, read page by page.

@@ -29,7 +29,8 @@ pub enum Engine {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EtcdSettings {
-    /// Its members, as URLs.
+    /// Its members, as URLs; the one at this node's site first, so that the loss of another site
+    /// takes away nobody that this node asks.
     pub endpoints: Vec<String>,
     /// What all keys begin with.
     pub prefix: String,

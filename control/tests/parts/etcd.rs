@@ -191,6 +191,21 @@ async fn a_member_that_stalls_leaves_one_outcome_unknown_and_is_passed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn reads_go_on_although_each_member_stalls_in_turn() {
+    let cluster = Cluster::start(3);
+    let store = open(&cluster).await;
+    store.transact(put("k/a", b"0")).await.unwrap();
+    // One of them leads the others, and one is asked first.
+    for member in 0..3 {
+        cluster.stall(member);
+        for _ in 0..20 {
+            assert_eq!(store.get(&key("k/a")).await.unwrap().unwrap().value, b"0");
+        }
+        cluster.go_on(member);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_an_unknown_outcome_reading_tells() {
     let cluster = Cluster::start(1);
     let store = open(&cluster).await;

@@ -90,7 +90,7 @@ impl CallMedia {
             plain_out: plain_outputs(&output.plain, &engine)?,
             socket: open_socket(&addresses).map_err(socket_error)?,
             clock,
-            rounds: Rounds::new(engine, ready.round),
+            rounds: Rounds::new(engine, ready),
             plain_ports: output.plain,
             options,
             plain_in,
@@ -290,12 +290,11 @@ impl Running {
     fn prepare(&mut self, ready: CallReady) {
         let random: Random = Box::new(rand::random::<u64>);
         let limits = self.options.rates;
-        let before = self.rounds.newest();
         let prepared = rounds::fits(&ready, self.rounds.current())
             .map_err(MediaError::from)
             .and_then(|()| self.rounds.prepare(ready, limits, self.clock.now(), random));
         match (prepared, self.rounds.next()) {
-            (Ok(()), Some(next)) if self.rounds.newest() != before => {
+            (Ok(true), Some(next)) => {
                 self.recorder.begin_round(next.received_plans());
                 match plain_outputs(&self.plain_ports, next) {
                     Ok(outputs) => self.plain_out.extend(outputs),
@@ -303,7 +302,7 @@ impl Running {
                 }
             }
             (Err(error), _) => tracing::warn!(%error, "the call's next round cannot be carried"),
-            (Ok(()), _) => {}
+            (Ok(_), _) => {}
         }
     }
 

@@ -7,13 +7,14 @@
 use super::engine::{Engine, Random};
 use super::summary::CallSummary;
 use super::{Arrival, MediaError, MediaEvent, Phase, Transmit};
-use crate::capacity::ROUND_KEPT;
+use crate::capacity::{ROUND_KEPT, ROUNDS_OF_A_NUMBER_MAX};
 use crate::clock::Moment;
 use crate::congestion::RateLimits;
 use core::net::SocketAddr;
 use core::time::Duration;
 use kakehashi_srtp::SrtpError;
 use kakehashi_wire::id::{Epoch, LegId, MemberId};
+use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::terminal::{CallReady, Layer, Members, PathsChanged};
 
 /// How long a call in which all others said goodbye waits for another round: they may have left
@@ -30,6 +31,8 @@ pub struct Rounds {
     current: Engine,
     /// The number of the newest round that was begun.
     newest: u32,
+    /// The sources of all rounds of that number.
+    begun: Vec<Vec<Ssrc>>,
     next: Option<Coming>,
     last: Option<(Engine, Moment)>,
     /// Of all rounds before these.
@@ -39,11 +42,12 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// The first round.
-    pub fn new(current: Engine, number: u32) -> Self {
+    /// The first round, as control said it.
+    pub fn new(current: Engine, ready: &CallReady) -> Self {
         Self {
             current,
-            newest: number,
+            newest: ready.round,
+            begun: vec![ready.sources()],
             next: None,
             last: None,
             earlier: CallSummary::default(),
@@ -63,7 +67,9 @@ impl Rounds {
     }
 
     /// The next round is to be bound; one that was being bound is forgotten. A round that was begun
-    /// before is not begun again: its keys would seal other packets under the same numbers.
+    /// before is not begun again: its keys would seal other packets under the same numbers. Another
+    /// lead of control may begin one of the same number, with other keys and sources. Whether it is
+    /// begun.
     ///
     /// # Errors
     /// [`MediaError`] if control's plan cannot be carried out; the round in force goes on.
@@ -73,20 +79,21 @@ impl Rounds {
         limits: RateLimits,
         now: Moment,
         random: Random,
-    ) -> Result<(), MediaError> {
-        if ready.round <= self.newest {
-            return Ok(());
+    ) -> Result<bool, MediaError> {
+        let sources = ready.sources();
+        if ready.round > self.newest {
+            self.begun.clear();
+        }
+        let is_begun = self.begun.contains(&sources) || self.begun.len() >= ROUNDS_OF_A_NUMBER_MAX;
+        if ready.round < self.newest || is_begun {
+            return Ok(false);
         }
         self.newest = ready.round;
+        self.begun.push(sources);
         let newest = self.next.as_ref().map_or(&self.current, |next| &next.engine);
         let engine = newest.next_round(&ready, now, random)?.with_rates(limits, now);
         self.next = Some(Coming { engine, ready });
-        Ok(())
-    }
-
-    /// The number of the newest round that was begun.
-    pub fn newest(&self) -> u32 {
-        self.newest
+        Ok(true)
     }
 
     /// The round that is being bound.

@@ -6,7 +6,7 @@ use super::machine::Signal;
 use super::terminal::Event;
 use core::time::Duration;
 use kakehashi_wire::terminal::{
-    FromTerminal, HangUp, Refusal, Resume, Resumed, SignIn, SignedIn, ToTerminal,
+    FromTerminal, Refusal, Resume, Resumed, SignIn, SignedIn, ToTerminal,
 };
 use tracing::info;
 
@@ -129,8 +129,7 @@ impl Driver {
             self.pass_on(event).await?;
         }
         for call in settled.unwanted {
-            let request = self.requests.number();
-            self.say(HangUp { request, call }.into()).await?;
+            self.leave(call).await?;
         }
         Ok(())
     }

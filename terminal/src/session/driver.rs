@@ -14,8 +14,8 @@ use core::time::Duration;
 use kakehashi_wire::id::{CallId, RequestId};
 use kakehashi_wire::secret::{Password, ResumeToken};
 use kakehashi_wire::terminal::{
-    CallReady, Cancel, FromTerminal, PathsChanged, Ping, Resumed, Ringing, SetAway, SignOut,
-    SignedIn, ToTerminal, WatchPresence,
+    CallReady, Cancel, FromTerminal, HangUp, PathsChanged, Ping, Resumed, Ringing, SetAway,
+    SignOut, SignedIn, ToTerminal, WatchPresence,
 };
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info};
@@ -319,6 +319,7 @@ impl Driver {
 
     async fn ready(&mut self, ready: CallReady) -> Result<(), TerminalError> {
         match self.known.ready(&ready) {
+            Ready::Over => self.leave(ready.call).await,
             Ready::First => self.pass_on(Event::Ready(Box::new(ready))).await,
             Ready::Elsewhere => {
                 let CallReady { call, round, paths, hitless, .. } = ready;
@@ -332,6 +333,12 @@ impl Driver {
                 Ok(())
             }
         }
+    }
+
+    /// Tells control that this terminal is in a call no longer.
+    pub(super) async fn leave(&mut self, call: CallId) -> Result<(), TerminalError> {
+        let request = self.requests.number();
+        self.say(HangUp { request, call }.into()).await
     }
 
     /// The answer to an invitation. A call nobody waits for any more must not go on.

@@ -1,23 +1,37 @@
 //! The calls that the application was told of, so that a resumed session can be set against them.
 //! Pure.
 
+use crate::capacity::ROUNDS_REMEMBERED;
 use kakehashi_wire::id::{CallId, Epoch, LegId};
 use kakehashi_wire::media::RelayPath;
+use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::terminal::{
     CallEnd, CallReady, FromTerminal, Merged, PathRenewed, PathsChanged, Resumed,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// The calls that are not over as far as this side knows.
 #[derive(Default)]
-pub struct Known(BTreeMap<CallId, Call>);
+pub struct Known {
+    calls: BTreeMap<CallId, Call>,
+    /// The last rounds of calls that are over here.
+    ended: VecDeque<(CallId, Round)>,
+}
+
+/// A round by its number, and by its sources: leads that do not know of each other may each begin
+/// one of the same number.
+#[derive(PartialEq, Eq)]
+struct Round {
+    number: u32,
+    sources: Vec<Ssrc>,
+}
 
 #[derive(Default)]
 struct Call {
     /// The application has left it; control may not know yet.
     left: bool,
     /// The round it has media of.
-    round: Option<u32>,
+    round: Option<Round>,
     /// The legs it has media over, each with the life that it was told of last.
     legs: BTreeMap<LegId, Epoch>,
 }
@@ -32,6 +46,8 @@ pub enum Ready {
     Again(Vec<PathRenewed>),
     /// A round that it has already, over other relays.
     Elsewhere,
+    /// A round of a call that is over here: control is to be told. Its keys have been used.
+    Over,
 }
 
 /// What a resumed session means for the calls of before.
@@ -48,17 +64,27 @@ pub struct Settled {
 impl Known {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.calls.is_empty()
     }
 
     /// The application hears of a call.
     pub fn heard(&mut self, call: CallId) {
-        self.0.entry(call).or_default();
+        self.calls.entry(call).or_default();
     }
 
     /// A call is over for this terminal.
     pub fn over(&mut self, call: CallId) {
-        self.0.remove(&call);
+        if let Some(ended) = self.calls.remove(&call) {
+            self.remember(call, ended.round);
+        }
+    }
+
+    fn remember(&mut self, call: CallId, round: Option<Round>) {
+        let Some(round) = round else { return };
+        if self.ended.len() >= ROUNDS_REMEMBERED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back((call, round));
     }
 
     /// The application asks for something. Whatever becomes of the request, a call that it leaves
@@ -74,15 +100,23 @@ impl Known {
             }
             _ => return false,
         };
-        let call = self.0.get_mut(&left);
+        let call = self.calls.get_mut(&left);
         call.map(|call| call.left = true).is_some()
     }
 
     /// The relays are ready for a call, as control says once or again.
     pub fn ready(&mut self, ready: &CallReady) -> Ready {
-        let call = self.0.entry(ready.call).or_default();
+        let round = Round { number: ready.round, sources: ready.sources() };
+        let is_over = |(call, ended): &(CallId, Round)| {
+            *call == ready.call && (ended.number > round.number || *ended == round)
+        };
+        if self.ended.iter().any(is_over) {
+            return Ready::Over;
+        }
+        let call = self.calls.entry(ready.call).or_default();
         let legs = legs(&ready.paths);
-        let is_known = call.round.replace(ready.round) == Some(ready.round);
+        let is_known = call.round.as_ref() == Some(&round);
+        call.round = Some(round);
         if legs.is_empty() || !is_known {
             call.legs = legs;
             return Ready::First;
@@ -103,7 +137,7 @@ impl Known {
 
     /// A relay began another life of a leg.
     pub fn renewed(&mut self, renewed: &PathRenewed) {
-        let call = self.0.get_mut(&renewed.call);
+        let call = self.calls.get_mut(&renewed.call);
         if let Some(epoch) = call.and_then(|call| call.legs.get_mut(&renewed.leg)) {
             *epoch = renewed.epoch;
         }
@@ -111,8 +145,9 @@ impl Known {
 
     /// A call goes over other relays; `false` if that is about no round that is known.
     pub fn paths_changed(&mut self, changed: &PathsChanged) -> bool {
-        let call = self.0.get_mut(&changed.call);
-        let Some(call) = call.filter(|call| call.round == Some(changed.round)) else {
+        let call = self.calls.get_mut(&changed.call);
+        let is_of = |round: &Round| round.number == changed.round;
+        let Some(call) = call.filter(|call| call.round.as_ref().is_some_and(is_of)) else {
             return false;
         };
         call.legs = legs(&changed.paths);
@@ -121,8 +156,8 @@ impl Known {
 
     /// A call has become part of another; `false` if it is not known.
     pub fn merged(&mut self, merged: &Merged) -> bool {
-        let Some(call) = self.0.remove(&merged.call) else { return false };
-        self.0.entry(merged.into).or_insert(call);
+        let Some(call) = self.calls.remove(&merged.call) else { return false };
+        self.calls.entry(merged.into).or_insert(call);
         true
     }
 
@@ -132,21 +167,36 @@ impl Known {
         let is_left = |known: &BTreeMap<CallId, Call>, call| {
             known.get(call).is_none_or(|call: &Call| call.left)
         };
-        let unwanted = resumed.calls.iter().filter(|call| is_left(&self.0, call)).copied();
+        let unwanted = resumed.calls.iter().filter(|call| is_left(&self.calls, call)).copied();
         let unwanted = unwanted.collect();
-        let goes_on = |call: &CallId| resumed.calls.contains(call) || resumed.rings.contains(call);
+        // One that rings had begun for a lead that is gone; it may be taken anew.
+        let goes_on = |id: &CallId, call: &Call| {
+            resumed.calls.contains(id) || (resumed.rings.contains(id) && call.round.is_none())
+        };
         let why = |id: &CallId| {
             resumed.over.iter().find(|ended| ended.call == *id).map(|ended| ended.reason)
         };
-        let ended = self.0.extract_if(.., |call, _| !goes_on(call));
-        let over = ended.filter(|(_, call)| !call.left).map(|(id, _)| (id, why(&id))).collect();
+        let ended: Vec<_> = self.calls.extract_if(.., |id, call| !goes_on(id, call)).collect();
+        let mut over = Vec::new();
+        for (id, call) in ended {
+            if !call.left {
+                over.push((id, why(&id)));
+            }
+            self.remember(id, call.round);
+        }
         Settled { merged, over, unwanted }
     }
 
     /// Another session begins: none of the calls is part of it. Returns those not left before.
     pub fn forget(&mut self) -> Vec<CallId> {
-        let calls = core::mem::take(&mut self.0).into_iter();
-        calls.filter(|(_, call)| !call.left).map(|(id, _)| id).collect()
+        let mut lost = Vec::new();
+        for (id, call) in core::mem::take(&mut self.calls) {
+            if !call.left {
+                lost.push(id);
+            }
+            self.remember(id, call.round);
+        }
+        lost
     }
 }
 
@@ -162,7 +212,7 @@ fn legs(paths: &[RelayPath]) -> BTreeMap<LegId, Epoch> {
 mod tests {
     use super::*;
     use kakehashi_wire::id::{Generation, Incarnation, RelayId, RequestId, SessionId};
-    use kakehashi_wire::media::{RelayRole, SealedDownlink};
+    use kakehashi_wire::media::{Codec, RelayRole, SealedDownlink, StreamKind, StreamPlan};
     use kakehashi_wire::secret::{DownlinkSecret, IcePassword, MasterKey, ResumeToken, Suite};
     use kakehashi_wire::terminal::{CallEnded, Cancel, HangUp, Hold, Reject};
 
@@ -172,6 +222,16 @@ mod tests {
         match generation {
             0 => Epoch::NONE,
             _ => Epoch { incarnation: Incarnation(1), generation: Generation(generation) },
+        }
+    }
+
+    fn stream() -> StreamPlan {
+        StreamPlan {
+            kind: StreamKind::Audio,
+            codec: Codec::Opus,
+            ssrc: Ssrc(1),
+            first_sequence: 0,
+            rollover: 0,
         }
     }
 
@@ -244,8 +304,54 @@ mod tests {
         assert_eq!(known.ready(&ready(1, &[(7, 1), (8, 1)])), Ready::Again(Vec::new()));
         let next = CallReady { round: 1, ..ready(1, &[(7, 1), (8, 1)]) };
         assert_eq!(known.ready(&next), Ready::First, "another round");
-        known.over(CallId(1));
-        assert_eq!(known.ready(&ready(1, &[(7, 1), (8, 1)])), Ready::First);
+    }
+
+    /// Ready with a source of this terminal.
+    fn round(call: u64, number: u32, source: u32) -> CallReady {
+        let stream = StreamPlan { ssrc: Ssrc(source), ..stream() };
+        CallReady { round: number, streams: vec![stream], ..ready(call, &[(5, 1)]) }
+    }
+
+    #[test]
+    fn no_round_begins_twice_and_one_of_another_lead_does() {
+        let mut known = Known::default();
+        assert_eq!(known.ready(&round(1, 0, 7)), Ready::First);
+        assert_eq!(known.ready(&round(1, 0, 7)), Ready::Again(Vec::new()));
+        assert_eq!(known.ready(&round(1, 0, 8)), Ready::First, "the same number, other sources");
+        let ends: [fn(&mut Known); 3] = [
+            |known| known.over(CallId(1)),
+            |known| drop(known.resumed(&resumed(&[], &[], &[1]))),
+            |known| drop(known.forget()),
+        ];
+        for (end, number) in ends.into_iter().zip(1..) {
+            assert_eq!(known.ready(&round(1, number, 9)), Ready::First);
+            end(&mut known);
+            assert_eq!(known.ready(&round(1, number, 9)), Ready::Over);
+            assert_eq!(known.ready(&round(1, number - 1, 7)), Ready::Over);
+            assert!(known.is_empty());
+        }
+        assert_eq!(known.ready(&round(1, 9, 9)), Ready::First, "invited once more");
+        for call in 2..1_000 {
+            known.ready(&round(call, 0, 1));
+            known.over(CallId(call));
+        }
+        assert_eq!(known.ended.len(), ROUNDS_REMEMBERED);
+        // One that only rang may still become ready.
+        known.heard(CallId(5_000));
+        known.over(CallId(5_000));
+        assert_eq!(known.ready(&round(5_000, 0, 1)), Ready::First);
+    }
+
+    #[test]
+    fn a_call_that_rings_again_has_not_begun() {
+        let mut known = Known::default();
+        known.heard(CallId(1));
+        known.heard(CallId(2));
+        assert_eq!(known.ready(&round(2, 0, 7)), Ready::First);
+        let settled = known.resumed(&resumed(&[], &[1, 2], &[]));
+        assert_eq!(settled.over, [(CallId(2), None)], "the other rings on");
+        assert_eq!(known.ready(&round(2, 0, 7)), Ready::Over);
+        assert_eq!(known.ready(&round(2, 0, 8)), Ready::First);
     }
 
     #[test]

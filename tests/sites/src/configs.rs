@@ -57,7 +57,9 @@ impl Sites<'_> {
         let peers = self.at_nodes(4436).into_iter().zip(1..);
         let peers = peers.filter(|(_, number)| *number != nth + 1);
         let peers: Vec<String> = peers.map(|(at, number)| format!("node-{number}@{at}")).collect();
-        let endpoints = self.at_all(STORE_HOST, 2379).into_iter().map(|at| format!("http://{at}"));
+        let mut endpoints = self.at_all(STORE_HOST, 2379);
+        endpoints.rotate_left(nth);
+        let endpoints = endpoints.into_iter().map(|at| format!("http://{at}"));
         format!(
             "data = {data:?}\n\
              names = [\"localhost\", \"{NODES_NAME}\"]\n\

@@ -80,6 +80,7 @@ impl World {
         let Some(fault) = fault else { return };
         self.stats.faults += 1;
         let number = self.number();
+        self.tell(|| format!("fault {number} for {lasts} us: {fault:?}"));
         self.checks.active.insert(number, fault);
         self.later(lasts, Event::Mend(number));
     }
@@ -207,7 +208,8 @@ impl World {
             Fault::NodeDead(node) => {
                 let (life, site, now) = (self.number(), self.nodes[node].site, self.now);
                 let wall_off = self.nodes[node].wall_off;
-                self.nodes[node] = Node { wall_off, ..Node::new(node, site, life, now) };
+                let place = (node, self.nodes.len());
+                self.nodes[node] = Node { wall_off, ..Node::new(place, site, life, now) };
                 self.start_node(node);
             }
             Fault::RelayDead(relay) => self.restart_relay(relay),

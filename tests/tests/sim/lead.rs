@@ -17,7 +17,7 @@ use kakehashi_control::nodes::record::{self, Tenured};
 use kakehashi_control::pki::CellSecret;
 use kakehashi_control::policy::{Isolation, MediaFacts};
 use kakehashi_control::records::Records;
-use kakehashi_control::startup;
+use kakehashi_control::startup::{self, Known};
 use kakehashi_control::store::{SharedStore, StoreError};
 use kakehashi_wire::id::{SessionId, TenantId, Term};
 use kakehashi_wire::relay::FromRelay;
@@ -116,6 +116,8 @@ impl World {
         let sealer = Sealer::new(&secret, self.chance.entropy());
         let lives = Lives::new(Arc::clone(&store), sealer);
         let generations = at_once(startup::reserve_generations(&store))?;
+        let accounts = Arc::clone(&self.accounts);
+        let known = at_once(Known::read((&accounts, &records), (&store, &lives)))?;
         let fleet = Fleet::new(term, generations, LEG_LIFETIME);
         let media = MediaFacts {
             suite: Suite::AeadAes128Gcm,
@@ -125,9 +127,7 @@ impl World {
         let settings = Settings { no_answer: NO_ANSWER, grace: GRACE, media };
         let mut core = Coordinator::new(settings, self.chance.entropy(), fleet);
         let now = self.clock_of(node);
-        let accounts = Arc::clone(&self.accounts);
-        let people = (&*accounts, &records);
-        let outputs = at_once(startup::take_over(&mut core, now, people, (&store, &lives)))?;
+        let outputs = known.tell(&mut core, now);
         self.writers.insert(term, Arc::new((records, lives)));
         let mut carrier = Carrier::default();
         carrier.turns.push_back(Turn { outputs, urgent: None });

@@ -84,6 +84,14 @@ impl World {
         }
         let (call, random) = (ready.call, self.chance.source());
         let now = self.now;
+        // Whoever has left a call and takes it once more begins anew.
+        let is_left = |media: &mut Media| {
+            matches!(media.rounds.current().phase(), Phase::Lingering | Phase::Over)
+        };
+        let here = &mut self.terminals[terminal];
+        if here.media.get_mut(&call).is_some_and(is_left) {
+            here.media.remove(&call);
+        }
         if let Some(media) = self.terminals[terminal].media.get_mut(&call) {
             let moment = media.moment(now);
             let prepared = media.rounds.prepare(ready, RateLimits::default(), moment, random);
@@ -92,14 +100,13 @@ impl World {
             }
             return self.media_turn(terminal, call);
         }
-        let round = ready.round;
         let wall = Duration::from_secs(1_700_000_000);
         let engine = match Engine::new(&ready, Moment::from_micros(1), wall, random) {
             Ok(engine) => engine,
             Err(error) => return self.fail("media", format!("terminal {terminal}: {error}")),
         };
         self.ports = self.ports.checked_add(1).unwrap_or(1_024);
-        let mut rounds = Rounds::new(engine, round);
+        let mut rounds = Rounds::new(engine, &ready);
         let there = &self.terminals[terminal];
         if let Some(members) = there.members.get(&call) {
             rounds.members(members, &self.people[there.account].login);

@@ -61,9 +61,8 @@ fn number(name: &NodeName) -> usize {
 }
 
 impl Node {
-    /// A process that begins at `now`.
-    pub(crate) fn new(node: usize, site: usize, life: u64, now: u64) -> Self {
-        let rank = u32::try_from(node).unwrap_or_default();
+    /// A process that begins at `now`, of one of so many nodes.
+    pub(crate) fn new((node, nodes): (usize, usize), site: usize, life: u64, now: u64) -> Self {
         Self {
             site,
             alive: true,
@@ -71,7 +70,7 @@ impl Node {
             stands_until: 0,
             wall_off: 0,
             started: now,
-            election: Election::new(name(node), life, rank, CLOCK_STARTS),
+            election: Election::new(name(node), life, (node, nodes), CLOCK_STARTS),
             peers: BTreeMap::new(),
             doors: BTreeMap::new(),
             relays: BTreeMap::new(),
@@ -112,6 +111,9 @@ impl World {
     pub(crate) fn hear_election(&mut self, node: usize, heard: Heard) {
         let now = self.clock_of(node).since_start;
         let act = self.nodes[node].election.hear(heard, now);
+        if let Some(act) = act {
+            self.tell(|| format!("node {node}: {act:?}"));
+        }
         self.act(node, act);
         self.look_at_election(node);
         self.say_where(node);
@@ -141,6 +143,10 @@ impl World {
         let life = self.nodes[node].life;
         match act {
             None => {}
+            Some(Act::Look) => {
+                let wait = self.store_delay();
+                self.later(wait, Event::Look(node, life));
+            }
             Some(Act::Claim(before)) => {
                 self.nodes[node].claims += 1;
                 let wait = self.store_delay();
@@ -184,6 +190,18 @@ impl World {
             self.stats.fenced += 1;
             self.hear_election(node, Heard::Fenced(term));
         }
+    }
+
+    /// A look at the record reaches the store.
+    pub(crate) fn look(&mut self, node: usize, life: u64) {
+        let reached = self.reaches_store(node);
+        self.store.set_reached(reached);
+        let store: SharedStore = self.store.clone();
+        let (wait, heard) = match at_once(record::read(&store)) {
+            Ok(record) => (self.store_delay(), Heard::Found(record)),
+            Err(_) => (self.chance.time(1_000 * MS, 4_000 * MS), Heard::Beaten),
+        };
+        self.later(wait, Event::Heard(node, life, Box::new(heard)));
     }
 
     /// A claim reaches the store.

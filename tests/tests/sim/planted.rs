@@ -24,9 +24,9 @@ pub(crate) enum Planted {
 impl Planted {
     /// Each, a seed that has found it, and the promises that it breaks.
     pub(crate) const ALL: [(Self, u64, &'static [&'static str]); 6] = [
-        (Self::NoTerms, 48, &["terms"]),
+        (Self::NoTerms, 12, &["terms"]),
         (Self::NoSuspension, 1, &["suspension"]),
-        (Self::NoFence, 16, &["fence"]),
+        (Self::NoFence, 18, &["fence"]),
         (Self::SealsAgain, 1, &["nonce"]),
         (Self::OneCall, 5, &["tenant", "silent"]),
         (Self::NothingKept, 1, &["lost", "agree", "silent"]),

@@ -8,6 +8,7 @@ use super::message::{Deed, FromNode, FromTerminal, ToNode, Token, Told};
 use super::net::ConnId;
 use super::store::at_once;
 use super::world::{Event, World};
+use kakehashi_control::capacity::REVOKED_KEPT;
 use kakehashi_control::capacity::nodes::{ASKED_MAX, LEADLESS_PATIENCE};
 use kakehashi_control::coordinator::{Request, retry_after_ms};
 use kakehashi_wire::id::{DeviceId, RequestId, SessionId, Term};
@@ -34,6 +35,8 @@ pub(crate) struct Switch {
     /// Which time of waiting for a lead it is, and whether it is over.
     patience: u64,
     given_up: bool,
+    /// Until when arrivals are looked at: a lead that has just begun was not told of what ended.
+    stale_until: u64,
     /// What operators asked here and the lead has not done.
     pub(crate) deeds: BTreeMap<u64, Deed>,
 }
@@ -130,9 +133,19 @@ impl World {
         if switch.route.is_none() && switch.given_up {
             return self.refuse_arrival(node, session);
         }
+        let is_looked_at = self.now < switch.stale_until;
         if switch.route.is_some() {
             self.hand_over(node, session);
         }
+        if is_looked_at {
+            self.look_soon(node);
+        }
+    }
+
+    /// Rights that have ended are looked for.
+    fn look_soon(&mut self, node: usize) {
+        let (life, wait) = (self.nodes[node].life, self.chance.time(MS, 100 * MS));
+        self.later(wait, Event::Stale(node, life));
     }
 
     fn refuse_arrival(&mut self, node: usize, session: SessionId) {
@@ -179,8 +192,9 @@ impl World {
         let deeds: Vec<_> = switch.deeds.iter().map(|(ask, deed)| (*ask, deed.clone())).collect();
         sessions.into_iter().for_each(|session| self.hand_over(node, session));
         deeds.into_iter().for_each(|(ask, deed)| self.push(node, FromNode::Does(ask, deed)));
-        let wait = self.chance.time(MS, 100 * MS);
-        self.later(wait, Event::Stale(node, life));
+        let kept = u64::try_from(REVOKED_KEPT.as_micros()).unwrap_or(u64::MAX);
+        self.nodes[node].switch.stale_until = self.now + kept;
+        self.look_soon(node);
     }
 
     fn hand_over(&mut self, node: usize, session: SessionId) {
@@ -355,10 +369,17 @@ impl World {
         let granted =
             held.map(|(id, it)| (*id, it.arrival.account, it.arrival.device, it.arrival.epochs));
         let granted: Vec<_> = granted.collect();
+        let mut unread = false;
         for (session, account, device, epochs) in granted {
-            if at_once(self.accounts.still_counts(account, device, epochs)) == Ok(false) {
-                self.end(node, session, SessionEnd::NodeStopping, false);
+            match at_once(self.accounts.still_counts(account, device, epochs)) {
+                Ok(true) => {}
+                Ok(false) => self.end(node, session, SessionEnd::NodeStopping, false),
+                Err(_) => unread = true,
             }
+        }
+        if unread {
+            let life = self.nodes[node].life;
+            self.later(500 * MS, Event::Stale(node, life));
         }
     }
 

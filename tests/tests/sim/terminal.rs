@@ -216,6 +216,7 @@ impl World {
     }
 
     fn told(&mut self, terminal: usize, said: ToTerminal) {
+        self.tell(|| format!("terminal {terminal} hears: {}", in_short(&said)));
         let here = &mut self.terminals[terminal];
         if let Some(request) = said.answers() {
             let wish = here.asked.remove(&request);
@@ -266,7 +267,9 @@ impl World {
             }
             ToTerminal::Taken(taken) => {
                 here.known.over(taken.call);
-                here.view.rings.remove(&taken.call);
+                // Also one that this device had taken, as far as a lead that is gone knew.
+                here.view.over(taken.call);
+                here.media.remove(&taken.call);
             }
             ToTerminal::CallEnded(ended) => {
                 here.known.over(ended.call);
@@ -313,11 +316,15 @@ impl World {
 
     fn ready(&mut self, terminal: usize, ready: CallReady) {
         let here = &mut self.terminals[terminal];
-        here.view.is_in(ready.call);
-        here.view.calls.insert(ready.call, Some(ready.round));
-        self.told_of(ready.call);
+        let news = here.known.ready(&ready);
+        if news != Ready::Over {
+            here.view.is_in(ready.call);
+            here.view.calls.insert(ready.call, Some(ready.round));
+            self.told_of(ready.call);
+        }
         let again = self.planted == Some(Planted::SealsAgain);
-        match self.terminals[terminal].known.ready(&ready) {
+        match news {
+            Ready::Over => self.hang_up(terminal, ready.call),
             Ready::First => self.begin_round(terminal, ready),
             _ if again => {
                 self.terminals[terminal].media.remove(&ready.call);
@@ -402,5 +409,28 @@ impl View {
         if self.calls.remove(&call).is_some() {
             self.calls.entry(into).or_default();
         }
+    }
+}
+
+/// What is said, for whoever follows a run.
+fn in_short(said: &ToTerminal) -> String {
+    match said {
+        ToTerminal::SignedIn(_) => "SignedIn".into(),
+        ToTerminal::Resumed(it) => format!("Resumed in {:?}, rings {:?}", it.calls, it.rings),
+        ToTerminal::Ringing(it) => format!("Ringing {}", it.call),
+        ToTerminal::Queued(it) => format!("Queued {}", it.call),
+        ToTerminal::Incoming(it) => format!("Incoming {}", it.call),
+        ToTerminal::CallReady(it) => {
+            let legs: Vec<_> = it.paths.iter().map(|path| (path.relay, path.leg)).collect();
+            format!("CallReady {} round {} {:?} {legs:?}", it.call, it.round, it.sources())
+        }
+        ToTerminal::PathRenewed(it) => format!("PathRenewed {} {:?}", it.call, it.leg),
+        ToTerminal::PathsChanged(it) => format!("PathsChanged {} round {}", it.call, it.round),
+        ToTerminal::Members(it) => format!("Members {}: {}", it.call, it.members.len()),
+        ToTerminal::Merged(it) => format!("Merged {} into {}", it.call, it.into),
+        ToTerminal::Taken(it) => format!("Taken {}", it.call),
+        ToTerminal::CallEnded(it) => format!("CallEnded {} {:?}", it.call, it.reason),
+        ToTerminal::Refused(it) => format!("Refused {:?}", it.reason),
+        _ => "something else".into(),
     }
 }

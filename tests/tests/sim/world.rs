@@ -51,6 +51,7 @@ pub(crate) enum Event {
     Datagram(SocketAddr, SocketAddr, Vec<u8>),
     NodeTick(usize, u64),
     Watch(usize, u64),
+    Look(usize, u64),
     Claim(usize, u64, Option<Term>),
     Heard(usize, u64, Box<Heard>),
     Begin(CoreId),
@@ -162,6 +163,8 @@ pub(crate) struct World {
     pub(crate) failure: Option<Violation>,
     /// A print of all that happened, and when.
     pub(crate) print: u64,
+    /// Whether it is told what happens.
+    pub(crate) is_told: bool,
 }
 
 impl World {
@@ -169,7 +172,7 @@ impl World {
     pub(crate) fn new(seed: u64, template: &Template, planted: Option<Planted>) -> Self {
         let mut chance = Chance::new(seed);
         template.store.reset(&template.contents);
-        let nodes = (0..SITES).map(|at| Node::new(at, at, 1 + at as u64, 0)).collect();
+        let nodes = (0..SITES).map(|at| Node::new((at, SITES), at, 1 + at as u64, 0)).collect();
         let relays: Vec<_> =
             (0..4).map(|at| Relay::new(at, at % SITES, 10 + at as u64, 0, &mut chance)).collect();
         let devices = template.people.len() + 1;
@@ -200,6 +203,7 @@ impl World {
             stats: Stats::default(),
             planted,
             failure: None,
+            is_told: false,
             print: seed,
         }
     }
@@ -226,6 +230,13 @@ impl World {
     /// Something is to happen after that time.
     pub(crate) fn later(&mut self, wait: u64, event: Event) {
         self.at(self.now.saturating_add(wait), event);
+    }
+
+    /// Tells whoever looks for what a seed has found.
+    pub(crate) fn tell(&self, what: impl FnOnce() -> String) {
+        if self.is_told {
+            println!("{:>10} {}", self.now, what());
+        }
     }
 
     /// A promise is broken.
@@ -286,6 +297,7 @@ impl World {
         match event {
             Event::NodeTick(node, _) => self.node_tick(node),
             Event::Watch(node, life) => self.watch(node, life),
+            Event::Look(node, life) => self.look(node, life),
             Event::Claim(node, life, before) => self.claim(node, life, before),
             Event::Heard(node, _, heard) => self.hear_election(node, *heard),
             Event::Begin(core) => self.begin(core),
@@ -348,7 +360,8 @@ impl World {
             Event::Media(terminal, ..) | Event::Frame(terminal, ..) => {
                 Some((Place::Terminal(*terminal), None))
             }
-            Event::Claim(..)
+            Event::Look(..)
+            | Event::Claim(..)
             | Event::Write(..)
             | Event::Act
             | Event::Operate

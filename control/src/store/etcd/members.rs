@@ -1,25 +1,31 @@
 //! The members of the cluster: which is asked, and which next if it does not answer.
 //!
 //! Each has a client of its own, so that a member that stalls is noticed by who asked it, and never
-//! chosen by chance. A read goes to one after another until one answers. A write goes on only
-//! while no member can have taken it: otherwise its asker is told that this is not known.
+//! chosen by chance. A read is asked of one after another, each a little after the one before, until
+//! one answers: of a member that was cut off no answer comes. A write goes on only while no member
+//! can have taken it: otherwise its asker is told that this is not known.
+//!
+//! Whoever answered last is asked first. A read now and then tries the first of the settings again.
 
 use super::fault::Failure;
 use crate::capacity::{
-    STORE_ANSWER_BYTES_MAX, STORE_ANSWER_TIMEOUT, STORE_CONNECT_TIMEOUT, STORE_REQUEST_TIMEOUT,
-    STORE_RETRY,
+    STORE_ANSWER_BYTES_MAX, STORE_ANSWER_TIMEOUT, STORE_CONNECT_TIMEOUT, STORE_HOME_AGAIN,
+    STORE_REPEAT_AFTER, STORE_REQUEST_TIMEOUT, STORE_RETRY,
 };
 use crate::store::StoreError;
 use crate::store::settings::EtcdSettings;
 use core::pin::Pin;
+use core::time::Duration;
 use etcd_client::{
     Certificate, Client, ConnectOptions, Error, Identity, KvClient, TlsOptions, WatchOptions,
     WatchStream,
 };
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::OnceCell;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use zeroize::Zeroizing;
 
 /// A request that is under way to one member.
@@ -40,6 +46,9 @@ pub(super) struct Members {
     options: ConnectOptions,
     /// Which of them answered last.
     first: AtomicUsize,
+    began: Instant,
+    /// When the first of the settings is tried again, in milliseconds since then.
+    home_again_ms: AtomicU64,
 }
 
 struct Member {
@@ -56,29 +65,91 @@ impl Members {
             members: settings.endpoints.iter().map(member).collect(),
             options: options(settings)?,
             first: AtomicUsize::new(0),
+            began: Instant::now(),
+            home_again_ms: AtomicU64::new(0),
         })
     }
 
-    /// Asks one member after another until one answers or [`STORE_REQUEST_TIMEOUT`] is over.
+    /// Asks until a member answers or [`STORE_REQUEST_TIMEOUT`] is over.
     pub(super) async fn ask<T>(
         &self,
         kind: Kind,
         question: impl Fn(KvClient) -> Asked<T> + Sync,
     ) -> Result<T, Failure> {
         let until = Instant::now() + STORE_REQUEST_TIMEOUT;
+        match kind {
+            Kind::Read => self.read(until, &question).await,
+            Kind::Write => self.write(until, &question).await,
+        }
+    }
+
+    /// Who is asked first: once in [`STORE_HOME_AGAIN`] the first of the settings.
+    fn first_for_read(&self) -> usize {
+        let first = self.first.load(Ordering::Relaxed);
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let (now, due) = (ms(self.began.elapsed()), self.home_again_ms.load(Ordering::Relaxed));
+        if first == 0 || now < due {
+            return first;
+        }
+        let next = now + ms(STORE_HOME_AGAIN);
+        let (order, home_again) = (Ordering::Relaxed, &self.home_again_ms);
+        // Only one read may have to wait for it.
+        if home_again.compare_exchange(due, next, order, order).is_ok() { 0 } else { first }
+    }
+
+    /// Asks the next member as soon as one fails, or has not answered for a while.
+    async fn read<T>(
+        &self,
+        until: Instant,
+        question: &(impl Fn(KvClient) -> Asked<T> + Sync),
+    ) -> Result<T, Failure> {
+        let (count, first) = (self.members.len(), self.first_for_read());
+        let mut last = "no member is named".to_owned();
+        let mut under_way = FuturesUnordered::new();
+        let (mut n, mut next_at) = (0, Instant::now());
+        loop {
+            tokio::select! {
+                () = sleep_until(until) => {
+                    return Err(Failure::Final(StoreError::Unavailable { what: last }));
+                }
+                Some((at, answer)) = under_way.next() => match answer {
+                    Err(Failure::NotDone(what) | Failure::Unknown(what)) => {
+                        last = self.said(at, &what);
+                        // All have been asked: they get time to find a leader.
+                        let pause = if n % count == 0 { STORE_RETRY } else { Duration::ZERO };
+                        next_at = next_at.min(Instant::now() + pause);
+                    }
+                    answer => {
+                        self.first.store(at, Ordering::Relaxed);
+                        return answer;
+                    }
+                },
+                () = sleep_until(next_at), if under_way.len() < 2 * count => {
+                    let at = (first + n) % count;
+                    under_way.push(async move { (at, self.ask_one(at, question).await) });
+                    (n, next_at) = (n + 1, Instant::now() + STORE_REPEAT_AFTER);
+                }
+            }
+        }
+    }
+
+    /// Asks one member after another, while none can have done it.
+    async fn write<T>(
+        &self,
+        until: Instant,
+        question: &(impl Fn(KvClient) -> Asked<T> + Sync),
+    ) -> Result<T, Failure> {
         loop {
             let mut last = "no member is named".to_owned();
             let first = self.first.load(Ordering::Relaxed);
             for n in 0..self.members.len() {
                 let at = (first + n) % self.members.len();
-                match self.ask_one(at, &question).await {
+                match self.ask_one(at, question).await {
                     Err(Failure::NotDone(what)) => last = self.said(at, &what),
                     Err(Failure::Unknown(what)) => {
                         self.pass_over(at);
-                        last = self.said(at, &what);
-                        if kind == Kind::Write {
-                            return Err(Failure::Final(StoreError::Unsure { what: last }));
-                        }
+                        let what = self.said(at, &what);
+                        return Err(Failure::Final(StoreError::Unsure { what }));
                     }
                     answer => {
                         self.first.store(at, Ordering::Relaxed);

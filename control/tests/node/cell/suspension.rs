@@ -4,6 +4,7 @@ use super::*;
 use kakehashi_control::store::WatchSender;
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 async fn suspend(platform: &Platform, login: &str) -> Result<Answer, String> {
     let subject = Subject::Account { tenant: "shop".into(), login: login.into() };
@@ -52,8 +53,8 @@ async fn who_is_suspended_while_no_node_leads_is_out_when_one_does() {
     }
 }
 
-/// A store that does not tell who leads when that changes.
-struct Deaf(SharedStore, Mutex<Vec<WatchSender>>);
+/// A store that does not tell who leads when that changes, and takes one claim of the lead.
+struct Deaf(SharedStore, Mutex<Vec<WatchSender>>, AtomicBool);
 
 impl Store for Deaf {
     fn get<'a>(&'a self, key: &'a Key) -> Pending<'a, Option<Entry>> {
@@ -65,6 +66,10 @@ impl Store for Deaf {
     }
 
     fn transact(&self, transaction: Transaction) -> Pending<'_, Revision> {
+        let claims = transaction.puts().iter().any(|(key, _)| key.as_str() == "x/lead");
+        if claims && self.2.swap(true, Ordering::Relaxed) {
+            return Box::pin(async { Err(StoreError::Conflict) });
+        }
         self.0.transact(transaction)
     }
 
@@ -86,7 +91,7 @@ impl Store for Deaf {
 async fn a_lead_that_does_not_know_of_the_next_one_acknowledges_nothing() {
     let seen = |at: usize, store: &SharedStore| -> SharedStore {
         match at {
-            0 => Arc::new(Deaf(Arc::clone(store), Mutex::default())),
+            0 => Arc::new(Deaf(Arc::clone(store), Mutex::default(), AtomicBool::default())),
             _ => Arc::clone(store),
         }
     };
