@@ -113,6 +113,8 @@ pub struct Arrival {
     pub resumes: Option<SessionId>,
     /// An earlier lead let it in, and its connection has stood since.
     pub is_handed_over: bool,
+    /// Nobody sits there, as it was said last.
+    pub is_away: bool,
     /// What that lead had the node [`Remember`], with what is left of the time in it.
     pub agent: Option<AgentOrder>,
 }

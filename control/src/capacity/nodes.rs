@@ -75,8 +75,8 @@ pub const NODE_EVENTS_MAX: usize = 4_096;
 /// Requests of one session that a lead has not answered; one more is refused.
 pub const ASKED_MAX: usize = 16;
 
-/// Messages that hand one session over: itself, presence, being away, and what it asked.
-pub const HAND_OVER_MESSAGES_MAX: usize = ASKED_MAX + 3;
+/// Messages that hand one session over: itself, presence, and what it asked.
+pub const HAND_OVER_MESSAGES_MAX: usize = ASKED_MAX + 2;
 
 /// How long what terminals ask waits for a lead: a dead one is noticed and replaced in half of it.
 pub const LEADLESS_PATIENCE: Duration = Duration::from_secs(3);
@@ -86,6 +86,10 @@ pub const OPERATOR_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What operators at one node may ask the lead at once: as much as they have connections.
 pub const OPERATOR_ASKS_MAX: usize = API_CONNECTIONS_MAX;
+
+/// Suspensions and the like that are written, and that no lead has been told of when their operator
+/// waits no longer. A lead that begins reads of them in the store; these are for one that goes on.
+pub const REVOCATIONS_OWED_MAX: usize = 256;
 
 /// Bytes of the rows of one look at the lead: 20,000 sessions or 10,000 calls.
 pub const ROWS_TOTAL_BYTES_MAX: usize = 32 * 1024 * 1024;

@@ -17,7 +17,7 @@ impl Coordinator {
             return self.turn_away(id, reason);
         }
         let is_handed_over = arrival.is_handed_over;
-        let Arrival { login, display, role, software, agent, .. } = arrival;
+        let Arrival { login, display, role, software, agent, is_away, .. } = arrival;
         let (first, since) = (resumes.unwrap_or(id), now.wall);
         let session = Session { id, first, account, login, display, role, device, epochs, since };
         let older = self.sessions.of(account).find(|older| older.device == device).cloned();
@@ -43,6 +43,10 @@ impl Coordinator {
         match resumes {
             Some(_) => self.resume((&session, older), request, token),
             None => self.begin(&session, request, token, now),
+        }
+        if is_handed_over && is_away && self.sessions.of(account).next().is_some() {
+            // Nobody was offered a call since.
+            self.presences.set_away(account, true);
         }
         self.announce_account(account);
     }

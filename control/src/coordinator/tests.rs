@@ -94,6 +94,8 @@ pub(super) struct Noted {
     firsts: BTreeMap<SessionId, SessionId>,
     /// What the nodes of sessions, by their first numbers, keep of agents, and since when.
     pub(super) agents: BTreeMap<SessionId, (AgentOrder, Duration)>,
+    /// The same numbers of those at which nobody sits.
+    pub(super) away: BTreeSet<SessionId>,
 }
 
 /// The core with everything around it played.
@@ -409,6 +411,7 @@ impl World {
             token,
             resumes,
             is_handed_over,
+            is_away: is_handed_over && self.noted.away.contains(&first),
             agent,
         };
         self.input(Input::Arrived(arrival));

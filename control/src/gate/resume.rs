@@ -58,6 +58,7 @@ async fn arrive(
         token: gate.tokens.token(claims),
         resumes: Some(claims.session),
         is_handed_over: false,
+        is_away: false,
         agent: None,
     };
     let (outbox, waiting) = Outbox::new();

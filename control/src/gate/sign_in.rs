@@ -127,6 +127,7 @@ pub(super) async fn decide(
         token: gate.tokens.token(claims),
         resumes: None,
         is_handed_over: false,
+        is_away: false,
         agent: None,
     };
     let (outbox, waiting) = Outbox::new();
@@ -222,6 +223,7 @@ mod tests {
             token: ResumeToken::none(),
             resumes: None,
             is_handed_over: false,
+            is_away: false,
             agent: None,
         }
     }

@@ -105,6 +105,7 @@ impl World {
             token: ResumeToken::none(),
             resumes: token.map(|token| token.first),
             is_handed_over: false,
+            is_away: false,
             agent: None,
         };
         let held = Held {

@@ -87,6 +87,7 @@ pub(super) fn from_node() -> Vec<FromNode> {
             token: token(),
             resumes: Some(SESSION),
             is_handed_over: true,
+            is_away: true,
             agent: Some(agent(1)),
         }
         .into(),

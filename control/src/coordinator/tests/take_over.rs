@@ -301,6 +301,29 @@ fn agents_take_turns_and_are_left_alone_as_before() {
 }
 
 #[test]
+fn who_is_away_is_offered_nothing_by_the_next_lead_either() {
+    let mut world = desks::office(RingOrder::LongestIdle);
+    world.now.since_start = CLOCK_STARTS;
+    world.noted.away.insert(SessionId(11));
+    world.take_over(false, &[]);
+    world.hand_over(101, (1, 1, 1), 1);
+    world.hand_over(112, (1, 12, 12), 12);
+    let call = world.call_desk(101, "reception").unwrap();
+    world.reject(112, call);
+    world.told.clear();
+    // The call waits for whoever comes.
+    let incoming = |world: &mut World, session| {
+        world.heard(session).iter().any(|said| said.starts_with("Incoming"))
+    };
+    world.hand_over(111, (1, 11, 11), 11);
+    assert!(!incoming(&mut world, 111), "nobody sits there");
+    world.hand_over(113, (1, 13, 13), 13);
+    assert!(incoming(&mut world, 113));
+    world.hang_up(101, call);
+    world.assert_clean();
+}
+
+#[test]
 fn who_is_free_since_the_take_over_is_behind_whoever_comes_later() {
     let mut world = desks::office(RingOrder::LongestIdle);
     world.now.since_start = CLOCK_STARTS;

@@ -10,7 +10,7 @@ use kakehashi_wire::frame::FrameHeader;
 use kakehashi_wire::id::{DeviceId, RequestId, SessionId};
 use kakehashi_wire::node::{AgentOrder, Request};
 use kakehashi_wire::secret::{ResumeToken, SaidBytes};
-use kakehashi_wire::terminal::{Refusal, Refused, SetAway, ToTerminal};
+use kakehashi_wire::terminal::{Refusal, Refused, ToTerminal};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -89,7 +89,8 @@ impl Held {
             let left = ends.saturating_duration_since(Instant::now()).as_millis();
             AgentOrder { wrap_up_ms: u32::try_from(left).unwrap_or(u32::MAX), ..agent.clone() }
         });
-        Arrival { session: at_lead, agent, ..self.arrival.clone() }
+        let is_away = self.away;
+        Arrival { session: at_lead, is_away, agent, ..self.arrival.clone() }
     }
 
     /// What the next lead is to be told of its agent.
@@ -98,13 +99,10 @@ impl Held {
         self.agent = Some((agent, ends));
     }
 
-    /// What a new lead is asked, and whether an earlier one was. It watches presence and is away
-    /// again first.
+    /// What a new lead is asked, and whether an earlier one was. It watches presence again first.
     pub(super) fn asked(&mut self) -> Vec<(Request, bool)> {
         let watch = Request::Watch(OF_HAND_OVER, Vec::new());
-        let away = Request::Away(SetAway { request: OF_HAND_OVER, away: true });
-        let again = [self.watches.then_some(watch), self.away.then_some(away)];
-        let again = again.into_iter().flatten().map(|request| (request, false));
+        let again = self.watches.then_some((watch, false)).into_iter();
         let asked: Vec<_> = again.chain(self.asked.iter().cloned()).collect();
         self.asked.retain(|(request, is_known)| !is_known || request.may_be_repeated());
         self.asked.iter_mut().for_each(|(_, is_known)| *is_known = true);

@@ -1,6 +1,9 @@
 //! What operators at this node ask the lead. All of it may be asked twice.
+//!
+//! Rights that end are written before the lead is told. So it is told whatever becomes of whoever
+//! asked: a node that was cut off from the lead tells it, or the next one, as soon as it can.
 
-use crate::capacity::nodes::{OPERATOR_ASKS_MAX, ROWS_TOTAL_BYTES_MAX};
+use crate::capacity::nodes::{OPERATOR_ASKS_MAX, REVOCATIONS_OWED_MAX, ROWS_TOTAL_BYTES_MAX};
 use crate::nodes::Queue;
 use crate::sessions::Revocation;
 use kakehashi_wire::id::{CallId, RelayId, TenantId};
@@ -54,15 +57,26 @@ impl Ops {
 
     fn ask(&mut self, ask: Ask, route: Option<&Queue<FromNode>>) {
         // Who has waited enough is gone.
-        self.asks.retain(|_, ask| !ask.is_given_up());
-        if self.asks.len() >= OPERATOR_ASKS_MAX {
+        self.asks.retain(|_, ask| ask.is_revocation() || !ask.is_given_up());
+        if self.asks.values().filter(|ask| !ask.is_given_up()).count() >= OPERATOR_ASKS_MAX {
             return;
         }
+        self.forget_oldest_owed();
         self.next += 1;
         if let Some(route) = route {
             route.push(ask.message(self.next));
         }
         self.asks.insert(self.next, ask);
+    }
+
+    /// Makes room among the revocations that nobody waits for: a lead that begins reads the store.
+    fn forget_oldest_owed(&mut self) {
+        let owed = || self.asks.iter().filter(|(_, ask)| ask.is_given_up());
+        if owed().count() >= REVOCATIONS_OWED_MAX
+            && let Some(oldest) = owed().next().map(|(number, _)| *number)
+        {
+            self.asks.remove(&oldest);
+        }
     }
 
     /// Another lead is asked everything.
@@ -103,6 +117,10 @@ impl Ask {
         }
     }
 
+    fn is_revocation(&self) -> bool {
+        matches!(self, Self::Act(Deed::Revoke(_), _))
+    }
+
     fn message(&self, ask: u64) -> FromNode {
         match self {
             Self::Look(at, ..) => Look { ask, at: *at }.into(),
@@ -115,5 +133,67 @@ impl Ask {
                 Revoke { ask, revocation: *revocation }.into()
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nodes::queue::QueueEnd;
+    use crate::sessions::Whom;
+    use kakehashi_wire::terminal::SessionEnd;
+
+    fn revoke(tenant: u64) -> Deed {
+        let (whom, why) = (Whom::Tenant(TenantId(tenant)), SessionEnd::Suspended);
+        Deed::Revoke(Revocation { whom, epoch: 1, why })
+    }
+
+    /// The number and the kind of everything that was asked.
+    fn asked(end: &mut QueueEnd<FromNode>) -> Vec<u64> {
+        let mut asked = Vec::new();
+        while let Ok(message) = end.messages.try_recv() {
+            match message {
+                FromNode::Revoke(it) => asked.push(it.ask),
+                FromNode::Drain(it) => asked.push(it.ask),
+                _ => panic!("something else is asked"),
+            }
+        }
+        asked
+    }
+
+    #[test]
+    fn a_lead_hears_of_rights_that_ended_although_nobody_waits_for_it_any_more() {
+        let mut ops = Ops::default();
+        let mut wait = |deed: Deed| {
+            let (answer, answered) = oneshot::channel();
+            ops.act(deed, answer, None);
+            answered
+        };
+        let (gone, also_gone) = (wait(revoke(1)), wait(Deed::Drain(RelayId(1), true)));
+        let stays = wait(revoke(2));
+        drop((gone, also_gone));
+        let stays_too = wait(Deed::Drain(RelayId(2), true));
+        let (route, mut end) = Queue::new(1);
+        ops.ask_again(&route);
+        assert_eq!(asked(&mut end), [1, 3, 4], "what nobody waits for is not drained");
+        ops.did(Did { ask: 1, done: true });
+        let (route, mut end) = Queue::new(2);
+        ops.ask_again(&route);
+        assert_eq!(asked(&mut end), [3, 4], "what was done is not asked again");
+        drop((stays, stays_too));
+    }
+
+    #[test]
+    fn what_is_owed_has_a_limit_and_takes_nobodys_place() {
+        let mut ops = Ops::default();
+        for tenant in 0..2 * REVOCATIONS_OWED_MAX as u64 {
+            let (answer, _gone) = oneshot::channel();
+            ops.act(revoke(tenant), answer, None);
+        }
+        assert_eq!(ops.asks.len(), REVOCATIONS_OWED_MAX);
+        let (answer, _answered) = oneshot::channel();
+        let (route, mut end) = Queue::new(1);
+        ops.act(Deed::Drain(RelayId(1), true), answer, Some(&route));
+        assert_eq!(asked(&mut end), [2 * REVOCATIONS_OWED_MAX as u64 + 1]);
     }
 }
