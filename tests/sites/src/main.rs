@@ -19,7 +19,7 @@ use by_hand::Order;
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use core::time::Duration;
-use drills::{DRILLS, Drill, DrillReport, Exercise, plot, table};
+use drills::{DRILLS, Drill, DrillReport, Exercise, heading, plot, table};
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
@@ -177,7 +177,7 @@ fn write(args: &DrillArgs, reports: &[(&Drill, DrillReport)]) -> Result<()> {
         (into("drills.json"), &json),
         (args.plot.clone(), &plot(reports)),
         (into("gaps.svg"), &plot(reports)),
-        (into("drills.txt"), &table(reports)),
+        (into("drills.txt"), &(heading() + &table(reports))),
     ];
     for (file, text) in files {
         let Some(file) = file else { continue };

@@ -5,6 +5,7 @@ mod accounts;
 mod clock_jump;
 mod exercise;
 mod fault;
+mod heading;
 mod plot;
 mod promise;
 mod quorum;
@@ -14,6 +15,7 @@ mod upgrade;
 mod writers;
 
 pub(crate) use exercise::Exercise;
+pub(crate) use heading::heading;
 pub(crate) use plot::plot;
 pub(crate) use report::{DrillReport, table};
 
