@@ -16,8 +16,8 @@
 //! claims in vain, or whose terms are short, waits longer before the next time.
 //!
 //! But it costs all sessions a hand-over. So a node looks before it claims: if the store does not
-//! answer at once and no other nodes are heard, then this node is what was cut off, and the lead is
-//! well. When it reaches the store again it first gives the lead time to be heard.
+//! answer at once and few others are heard meanwhile, then this node is what was cut off, and the
+//! lead is well. When it reaches the store again it first gives the lead time to be heard.
 //!
 //! A lead that cannot begin, since it cannot read what the store has, gives the lead up and lets
 //! others try; if it cannot even do that, they claim the next term although it beats.
@@ -148,6 +148,8 @@ pub struct Election {
     claim_after: Duration,
     claim_wait: Duration,
     looked_at: Duration,
+    /// It heard few others when it looked. What it hears since may be a way that has just come back.
+    looked_alone: bool,
     /// The store did not answer at once when it was last asked.
     is_cut_off: bool,
 }
@@ -169,6 +171,7 @@ impl Election {
             claim_after: now,
             claim_wait: CLAIM_WAIT_LEAST,
             looked_at: now,
+            looked_alone: false,
             is_cut_off: false,
         }
     }
@@ -256,7 +259,7 @@ impl Election {
             return act;
         }
         self.is_cut_off |= now > self.looked_at + LOOK_PROMPT;
-        if self.is_cut_off && !self.hears_most(now) {
+        if self.is_cut_off && (self.looked_alone || !self.hears_most(now)) {
             self.is_cut_off = false;
             self.wait(now + REJOIN_PATIENCE);
             return None;
@@ -340,7 +343,7 @@ impl Election {
             }
             State::Waiting => {
                 self.go(Cause::PatienceOver);
-                self.looked_at = now;
+                (self.looked_at, self.looked_alone) = (now, !self.hears_most(now));
                 Some(Act::Look)
             }
             State::Looking | State::Claiming | State::Leading => None,

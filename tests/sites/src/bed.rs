@@ -153,6 +153,7 @@ impl Bed {
         Sites {
             networks: self.networks.get(..count).unwrap_or_default(),
             nodes: usize::from(self.plan.nodes),
+            delay: self.plan.delay,
         }
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct Sites<'a> {
     pub(crate) networks: &'a [Network],
     /// How many have a node.
     pub(crate) nodes: usize,
+    /// How long a packet is under way between them.
+    pub(crate) delay: Duration,
 }
 
 impl Sites<'_> {
@@ -99,6 +101,9 @@ impl Sites<'_> {
         let members: Vec<String> =
             members.map(|(at, number)| format!("store-{number}=http://{at}")).collect();
         let name = format!("store-{}", nth + 1);
+        // As operators are told.
+        let is_near = self.delay <= Duration::from_millis(25);
+        let (heartbeat, election) = if is_near { ("50", "500") } else { ("100", "1000") };
         let (clients, peers) = (format!("http://{address}:2379"), format!("http://{address}:2380"));
         [
             ("--name", name.as_str()),
@@ -108,6 +113,8 @@ impl Sites<'_> {
             ("--listen-peer-urls", &peers),
             ("--initial-advertise-peer-urls", &peers),
             ("--initial-cluster", &members.join(",")),
+            ("--heartbeat-interval", heartbeat),
+            ("--election-timeout", election),
             ("--auto-compaction-mode", "periodic"),
             ("--auto-compaction-retention", "1h"),
             ("--log-level", "warn"),
