@@ -36,6 +36,7 @@ pub use settings::{Engine, EtcdSettings, StoreSettings};
 pub use transaction::{Compare, Expected, Transaction};
 pub use watch::{Event, Watch, WatchEnd, WatchSender};
 
+use crate::capacity::{STORE_RANGE_ENTRIES_MAX, STORE_READS_AT_ONCE};
 use core::future::Future;
 use core::pin::Pin;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -86,12 +87,7 @@ pub struct Range {
 impl Range {
     /// The first page under `prefix`, smallest key first.
     pub fn first(prefix: Prefix) -> Self {
-        Self {
-            prefix,
-            after: None,
-            limit: crate::capacity::STORE_RANGE_ENTRIES_MAX,
-            order: Order::Ascending,
-        }
+        Self { prefix, after: None, limit: STORE_RANGE_ENTRIES_MAX, order: Order::Ascending }
     }
 }
 
@@ -156,7 +152,7 @@ pub async fn open(settings: &StoreSettings, file: &Path) -> Result<SharedStore, 
 pub async fn all_of<T>(
     reads: Vec<impl Future<Output = Result<T, StoreError>>>,
 ) -> Result<Vec<T>, StoreError> {
-    stream::iter(reads).buffered(crate::capacity::STORE_READS_AT_ONCE).try_collect().await
+    stream::iter(reads).buffered(STORE_READS_AT_ONCE).try_collect().await
 }
 
 /// All entries under `prefix`, read page by page.

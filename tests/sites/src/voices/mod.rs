@@ -25,6 +25,9 @@ const PATHS: usize = 2;
 /// Of a session that was away for longer, it is said why.
 const SLOW: Duration = Duration::from_millis(1_500);
 
+/// Of a silence that was longer, it is said over which relays media went.
+const LONG: Duration = Duration::from_millis(300);
+
 /// Where terminals are: those that call in one network, those that are called in another.
 pub(crate) struct Terminals {
     callers: Runtime,
@@ -174,6 +177,10 @@ impl Calls {
                 }
                 match noticed(&side.book.take(), until) {
                     Some(Noticed { gap, lost }) => {
+                        if gap > LONG {
+                            let (ms, media) = (gap.as_millis(), side.media());
+                            eprintln!("silence of {ms} ms, {lost} packets lost: {media}");
+                        }
                         effect.gaps.push(gap);
                         effect.lost += lost;
                         effect.lost_most = effect.lost_most.max(lost);

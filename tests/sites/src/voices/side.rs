@@ -6,7 +6,9 @@ use anyhow::Result;
 use core::net::SocketAddr;
 use core::time::Duration;
 use kakehashi_loadgen::signed_in;
-use kakehashi_terminal::media::{CallMedia, CallOptions, Feed, MediaInput, MediaOutput};
+use kakehashi_terminal::media::{
+    CallMedia, CallOptions, CallSummary, Feed, MediaInput, MediaOutput,
+};
 use kakehashi_terminal::{Event, Events, Terminal};
 use kakehashi_wire::id::CallId;
 use kakehashi_wire::media::{Codec, StreamKind, StreamOffer};
@@ -35,6 +37,8 @@ pub(crate) struct Side {
     terminal: Terminal,
     media: Arc<CallMedia>,
     diary: Arc<Mutex<Diary>>,
+    /// How its media was when the page was turned.
+    before: Mutex<CallSummary>,
     call: CallId,
 }
 
@@ -53,7 +57,7 @@ impl Side {
         let diary: Arc<Mutex<Diary>> = Arc::default();
         let followed = (call, Arc::clone(&media));
         tokio::spawn(follow(events, followed, login, Arc::clone(&diary)));
-        Ok(Self { book, terminal, media, diary, call })
+        Ok(Self { book, terminal, media, diary, before: Mutex::default(), call })
     }
 
     /// What it has gone through so far.
@@ -74,10 +78,24 @@ impl Side {
 
     /// Forgets what it has gone through, if its session and call go on.
     pub(crate) fn turn_page(&self) {
+        *open(&self.before) = self.media.snapshot();
         let mut diary = open(&self.diary);
         diary.back_at = None;
         diary.away_for = Duration::ZERO;
         diary.whys.clear();
+    }
+
+    /// Over which relays it sends and sent before, and what it refused since: for whoever looks for
+    /// the cause of a silence.
+    pub(crate) fn media(&self) -> String {
+        let (before, now) = (open(&self.before).clone(), self.media.snapshot());
+        format!(
+            "before over {}; now over {}; refused before {:?}, now {:?}",
+            ways(&before),
+            ways(&now),
+            before.drops,
+            now.drops
+        )
     }
 
     /// Hangs up and signs out.
@@ -101,8 +119,17 @@ fn voice() -> MediaInput {
     }
 }
 
-fn open(diary: &Mutex<Diary>) -> MutexGuard<'_, Diary> {
-    diary.lock().unwrap_or_else(PoisonError::into_inner)
+fn open<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The relays of a call: the one in use first, then what else answers.
+fn ways(summary: &CallSummary) -> String {
+    let active = summary.paths.iter().find(|path| path.active);
+    let active = active.map_or("none", |path| path.address.as_str());
+    let others = summary.paths.iter().filter(|path| !path.active);
+    let others: Vec<_> = others.map(|path| (path.address.as_str(), path.usable)).collect();
+    format!("{active}, beside it {others:?}")
 }
 
 /// Does what control says of the call, as an application does, and writes the diary.
