@@ -76,8 +76,8 @@ impl Claimed {
         }
     }
 
-    /// To be held while this node takes records into the archive, or removes old ones from both: what
-    /// is on its way between would not be found.
+    /// To be held while this node takes records into the archive, or removes old ones from both:
+    /// what is on its way between would not be found.
     pub async fn moving(&self) -> MutexGuard<'_, ()> {
         self.moving.lock().await
     }

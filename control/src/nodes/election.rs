@@ -148,7 +148,8 @@ pub struct Election {
     claim_after: Duration,
     claim_wait: Duration,
     looked_at: Duration,
-    /// It heard few others when it looked. What it hears since may be a way that has just come back.
+    /// It heard few others when it looked. What it hears since may be a way that has just come
+    /// back.
     looked_alone: bool,
     /// The store did not answer at once when it was last asked.
     is_cut_off: bool,

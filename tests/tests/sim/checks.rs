@@ -36,6 +36,8 @@ pub(crate) struct Checks {
     pub(crate) quiet_since: u64,
     /// Time in which everything finds together when the last fault is over.
     pub(crate) settles: u64,
+    /// Whether it is told what happens.
+    pub(crate) is_told: bool,
     /// Since when the suspension of each account is acknowledged.
     pub(crate) suspended: Vec<Option<u64>>,
     /// What operators have asked and nobody has acknowledged, and which accounts it suspends.
@@ -57,6 +59,7 @@ impl Checks {
             active: BTreeMap::new(),
             quiet_since: 0,
             settles: SETTLES,
+            is_told: false,
             suspended: vec![None; accounts],
             asked: BTreeMap::new(),
             written: Vec::new(),

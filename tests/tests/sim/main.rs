@@ -61,7 +61,7 @@ fn run(seed: u64, template: &Template, planted: Option<Planted>) -> (Result<(), 
         None => world.chance.one_in(12),
         Some(planted) => planted.faults().is_empty(),
     };
-    world.is_told = setting("KAKEHASHI_SIM_LOG", 0) > 0;
+    world.checks.is_told = setting("KAKEHASHI_SIM_LOG", 0) > 0;
     world.first_policies();
     world.begin_all();
     world.checks.pace = world.chance.time(1, 8) * SECOND;

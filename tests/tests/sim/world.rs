@@ -163,8 +163,6 @@ pub(crate) struct World {
     pub(crate) failure: Option<Violation>,
     /// A print of all that happened, and when.
     pub(crate) print: u64,
-    /// Whether it is told what happens.
-    pub(crate) is_told: bool,
 }
 
 impl World {
@@ -203,7 +201,6 @@ impl World {
             stats: Stats::default(),
             planted,
             failure: None,
-            is_told: false,
             print: seed,
         }
     }
@@ -234,7 +231,7 @@ impl World {
 
     /// Tells whoever looks for what a seed has found.
     pub(crate) fn tell(&self, what: impl FnOnce() -> String) {
-        if self.is_told {
+        if self.checks.is_told {
             println!("{:>10} {}", self.now, what());
         }
     }

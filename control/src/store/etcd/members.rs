@@ -1,9 +1,9 @@
 //! The members of the cluster: which is asked, and which next if it does not answer.
 //!
 //! Each has a client of its own, so that a member that stalls is noticed by who asked it, and never
-//! chosen by chance. A read is asked of one after another, each a little after the one before, until
-//! one answers: of a member that was cut off no answer comes. A write goes on only while no member
-//! can have taken it: otherwise its asker is told that this is not known.
+//! chosen by chance. A read is asked of one after another, each a little after the one before,
+//! until one answers: of a member that was cut off no answer comes. A write goes on only while no
+//! member can have taken it: otherwise its asker is told that this is not known.
 //!
 //! Whoever answered last is asked first. A read now and then tries the first of the settings again.
 
