@@ -1,7 +1,7 @@
 //! Which sessions of an account count no longer, for whoever was not there when their rights ended.
 
-use super::model::{AccountRecord, DevicesRecord, account_key, devices_key, tenant_key};
-use super::{Accounts, Standing, StoreError, Tenant};
+use super::model::{AccountRecord, DevicesRecord};
+use super::{Accounts, Standing, StoreError};
 use crate::sessions::{AccountKey, Revocation, Session, Whom};
 use kakehashi_wire::terminal::SessionEnd;
 
@@ -15,14 +15,8 @@ impl Accounts {
         key: AccountKey,
         sessions: &[&Session],
     ) -> Result<Vec<Revocation>, StoreError> {
-        let AccountKey { tenant, account } = key;
-        let keys = (tenant_key(tenant), account_key(tenant, account), devices_key(tenant, account));
-        let (about, found, devices) = tokio::try_join!(
-            self.read::<Tenant>(&keys.0),
-            self.read::<AccountRecord>(&keys.1),
-            self.read::<DevicesRecord>(&keys.2),
-        )?;
-        let Some(((tenant, _), (AccountRecord { account, .. }, _))) = about.zip(found) else {
+        let (about, found, devices) = self.records_of(key).await?;
+        let Some((tenant, AccountRecord { account, .. })) = about.zip(found) else {
             // Nobody is left who could have a right.
             let (whom, why) = (Whom::Account(key), SessionEnd::Suspended);
             return Ok(vec![Revocation { whom, epoch: u64::MAX, why }]);
@@ -36,7 +30,7 @@ impl Accounts {
             let changed = role.unwrap_or(SessionEnd::PasswordChanged);
             let knows =
                 |it: &DevicesRecord| it.devices.iter().any(|it| it.device == session.device);
-            let is_known = devices.as_ref().is_some_and(|(it, _)| knows(it));
+            let is_known = devices.as_ref().is_some_and(knows);
             if granted.tenant < tenant.epoch {
                 let why = SessionEnd::Suspended;
                 Some(Revocation { whom: Whom::Tenant(tenant.id), epoch: tenant.epoch, why })

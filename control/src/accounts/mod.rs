@@ -354,6 +354,21 @@ impl Accounts {
         Ok(found.map(|(tenant, revision)| KnownTenant { tenant, revision }))
     }
 
+    /// What the rights of an account follow from: its tenant, itself, and its devices. Asked
+    /// together, they are read together.
+    async fn records_of(
+        &self,
+        AccountKey { tenant, account }: AccountKey,
+    ) -> Result<(Option<Tenant>, Option<AccountRecord>, Option<DevicesRecord>), StoreError> {
+        let keys = (tenant_key(tenant), account_key(tenant, account), devices_key(tenant, account));
+        let (about, found, devices) = tokio::try_join!(
+            self.read::<Tenant>(&keys.0),
+            self.read::<AccountRecord>(&keys.1),
+            self.read::<DevicesRecord>(&keys.2),
+        )?;
+        Ok((about.map(|it| it.0), found.map(|it| it.0), devices.map(|it| it.0)))
+    }
+
     async fn read<T: Record>(
         &self,
         key: &crate::store::Key,

@@ -1,7 +1,7 @@
 //! Whether a session may be resumed: three reads, and no password.
 
 use super::guard::{Guess, Origin, Outcome, TooOften};
-use super::model::{AccountRecord, DevicesRecord, account_key, devices_key, tenant_key};
+use super::model::{AccountRecord, account_key, tenant_key};
 use super::trial::Trial;
 use super::{Accounts, Standing, StoreError, Tenant, Verified};
 use crate::clock::Now;
@@ -76,15 +76,8 @@ impl Accounts {
     }
 
     async fn still_granted(&self, claims: &TokenClaims) -> Result<Option<Verified>, StoreError> {
-        let AccountKey { tenant, account } = claims.account;
-        let keys = (tenant_key(tenant), account_key(tenant, account), devices_key(tenant, account));
-        // Asked together, they are read together.
-        let (about, record, devices) = tokio::try_join!(
-            self.read::<Tenant>(&keys.0),
-            self.read::<AccountRecord>(&keys.1),
-            self.read::<DevicesRecord>(&keys.2),
-        )?;
-        let Some((((record, _), (about, _)), (devices, _))) = record.zip(about).zip(devices) else {
+        let (about, record, devices) = self.records_of(claims.account).await?;
+        let Some(((record, about), devices)) = record.zip(about).zip(devices) else {
             return Ok(None);
         };
         let is_active = [record.account.standing, about.standing] == [Standing::Active; 2];

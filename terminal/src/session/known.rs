@@ -79,6 +79,18 @@ impl Known {
         }
     }
 
+    /// These are over; which of them the application had not left.
+    fn ended(&mut self, calls: impl IntoIterator<Item = (CallId, Call)>) -> Vec<CallId> {
+        let mut lost = Vec::new();
+        for (id, call) in calls {
+            if !call.left {
+                lost.push(id);
+            }
+            self.remember(id, call.round);
+        }
+        lost
+    }
+
     fn remember(&mut self, call: CallId, round: Option<Round>) {
         let Some(round) = round else { return };
         if self.ended.len() >= ROUNDS_REMEMBERED {
@@ -177,26 +189,14 @@ impl Known {
             resumed.over.iter().find(|ended| ended.call == *id).map(|ended| ended.reason)
         };
         let ended: Vec<_> = self.calls.extract_if(.., |id, call| !goes_on(id, call)).collect();
-        let mut over = Vec::new();
-        for (id, call) in ended {
-            if !call.left {
-                over.push((id, why(&id)));
-            }
-            self.remember(id, call.round);
-        }
+        let over = self.ended(ended).into_iter().map(|id| (id, why(&id))).collect();
         Settled { merged, over, unwanted }
     }
 
     /// Another session begins: none of the calls is part of it. Returns those not left before.
     pub fn forget(&mut self) -> Vec<CallId> {
-        let mut lost = Vec::new();
-        for (id, call) in core::mem::take(&mut self.calls) {
-            if !call.left {
-                lost.push(id);
-            }
-            self.remember(id, call.round);
-        }
-        lost
+        let calls = core::mem::take(&mut self.calls);
+        self.ended(calls)
     }
 }
 
