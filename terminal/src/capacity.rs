@@ -50,6 +50,9 @@ pub const SOCKET_BUFFER_BYTES: usize = 640 * 1024;
 /// Datagrams that wait for the socket when the kernel's buffer is full; older ones go first.
 pub const OUTBOX_DATAGRAMS_MAX: usize = 1024;
 
+/// Packets of voice that are kept to be said again over another relay: 320 ms of one stream.
+pub const RECENT_PACKETS_MAX: usize = 16;
+
 /// Bytes a password file may have: the longest password and a line end.
 pub const PASSWORD_FILE_BYTES_MAX: u64 = 512;
 

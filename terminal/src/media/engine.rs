@@ -8,6 +8,7 @@ mod relays;
 mod sending;
 
 use super::binding::{Binding, StunOutcome, StunRefusal};
+use super::copies::Copies;
 use super::downlink::Downlink;
 use super::governor::Governor;
 use super::incoming::Member;
@@ -60,7 +61,7 @@ pub struct Engine {
     next_report: Moment,
     reported: Moment,
     next_feedback: Moment,
-    standby_copied: Vec<Moment>,
+    copies: Copies,
     /// Who lets out and takes in what.
     manners: Manners,
     // What it found out.
@@ -156,7 +157,7 @@ impl Engine {
             next_report: now.plus(control::REPORT_INTERVAL / 2),
             reported: now,
             next_feedback: now,
-            standby_copied: vec![now; ready.streams.len()],
+            copies: Copies::new(ready.streams.len(), now),
             manners: Manners::default(),
             round_trip: None,
             drops: Drops::default(),
@@ -408,6 +409,7 @@ impl Engine {
         }
         while let Some(due) = self.mover.poll(now) {
             match due {
+                mover::Due::SayAgain => self.say_again(now),
                 mover::Due::Checks => {
                     for binding in &mut self.bindings {
                         let check = binding.extra_check(now, transaction(&mut self.random));

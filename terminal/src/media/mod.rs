@@ -6,6 +6,7 @@
 
 pub mod binding;
 pub mod call;
+mod copies;
 mod downlink;
 pub mod engine;
 mod feeds;

@@ -11,8 +11,9 @@
 //! - **Doubt costs little, so it comes early**: silence of the relay in use, nobody confirming what
 //!   is sent, or a member saying that it cannot use this relay. Who holds, is muted or says nothing
 //!   makes silence too, so doubt moves nothing: both relays are asked.
-//! - **While in doubt, media goes over every relay.** So the gap of a lost relay is the silence
-//!   that raised the doubt; the answers only decide how to go on.
+//! - **While in doubt, media goes over every relay**, beginning with what was said last: it may be
+//!   lost. So the gap of a lost relay is the silence that raised the doubt; the answers only decide
+//!   how to go on.
 //! - **Only answers to checks count.** They prove both directions; what is received proves one.
 //! - **A terminal stays where it is** until its relay does not answer and another does. One that
 //!   comes back is the standby from then on: a relay that comes and goes moves nobody twice.
@@ -109,6 +110,8 @@ const fn step(state: State, event: Event) -> Step {
 /// What is to be done now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Due {
+    /// The relay in use may have lost what was said last: all others get it as well.
+    SayAgain,
     /// A check to every relay.
     Checks,
     /// What is [`unusable`](Mover::unusable) has changed, or this terminal has moved: the others
@@ -170,6 +173,7 @@ pub(super) struct Mover {
     checks: u32,
     checked: Moment,
     pause: Duration,
+    say_again: bool,
     tell: bool,
     looked: Moment,
 }
@@ -188,6 +192,7 @@ impl Mover {
             checks: 0,
             checked: Moment::ZERO,
             pause: Duration::ZERO,
+            say_again: false,
             tell: false,
             looked: Moment::ZERO,
         }
@@ -283,6 +288,9 @@ impl Mover {
                 self.happens(Event::Doubt, now);
             }
         }
+        if core::mem::take(&mut self.say_again) {
+            return Some(Due::SayAgain);
+        }
         if self.state != State::Doubting {
             return None;
         }
@@ -359,6 +367,7 @@ impl Mover {
         match step(self.state, event) {
             Step::Stay => {}
             Step::To(State::Doubting) => {
+                self.say_again = true;
                 self.pause = PAUSE;
                 self.ask(now);
             }
@@ -370,6 +379,8 @@ impl Mover {
             Step::Move => {
                 let latest = (0..self.relays.len()).max_by_key(|&at| self.relays[at].answered);
                 let to = if event == Event::Withdrawn { latest } else { self.best(now) };
+                // Who was in doubt has done so.
+                self.say_again |= self.state == State::Watching;
                 self.active = to.unwrap_or(self.active);
                 self.tell = true;
                 self.nothing_came = Silence::NONE;

@@ -9,6 +9,7 @@
     reason = "tests may fail by panicking"
 )]
 
+mod lost_relay;
 mod rates;
 mod relay;
 mod repair;
@@ -139,9 +140,9 @@ async fn the_standby_takes_over_when_the_primary_dies() {
     for (sender, receiver) in [(&at_a, &at_b), (&at_b, &at_a)] {
         let paths: Vec<_> = receiver.paths.iter().map(|path| path.active).collect();
         assert_eq!(paths, [false, true]);
-        // Not more is missing than was sent before there was doubt, on however slow a machine.
+        // What was said before there was doubt was said again; on a slow machine, most of it.
         let lost = stream(receiver, "audio").lost;
-        assert!((1..=50).contains(&lost), "{lost} of 225 lost");
+        assert!(lost <= 50, "{lost} of 225 lost");
         assert_eq!(stream(receiver, "audio").packets + lost, sender.sent[0].packets);
     }
 }

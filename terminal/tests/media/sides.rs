@@ -10,7 +10,7 @@ use kakehashi_terminal::media::{
 use kakehashi_terminal::packets::Frame;
 use kakehashi_terminal::samples::{SPEECH_OPUS, VP9_IVF};
 use kakehashi_wire::id::{CallId, MemberId};
-use kakehashi_wire::media::{Codec, RelayRole, Sender, StreamKind, StreamPlan};
+use kakehashi_wire::media::{Codec, RelayPath, RelayRole, Sender, StreamKind, StreamPlan};
 use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::{MasterKey, Suite};
 use kakehashi_wire::terminal::CallReady;
@@ -35,6 +35,29 @@ pub(crate) fn plans(first_ssrc: u32, kinds: &[(StreamKind, Codec)]) -> Vec<Strea
 /// What control would tell the two members, with a primary and maybe a standby.
 pub(crate) fn call(kinds: &[(StreamKind, Codec)], relays: &[&Relay]) -> [CallReady; 2] {
     let sealed = relays.iter().any(|relay| relay.seals());
+    call_over(kinds, sealed, |own| {
+        let relays = relays.iter().enumerate();
+        let path = |(at, relay): (usize, &&Relay)| relay.path(leg(own, at), role(at));
+        relays.map(path).collect()
+    })
+}
+
+/// The leg of a member at a relay.
+pub(crate) fn leg(own: u8, relay: usize) -> u64 {
+    10 * (relay as u64 + 1) + u64::from(own)
+}
+
+/// The first relay is the primary.
+pub(crate) fn role(relay: usize) -> RelayRole {
+    if relay == 0 { RelayRole::Primary } else { RelayRole::Standby }
+}
+
+/// What control would tell the two members, each of which has these paths.
+pub(crate) fn call_over(
+    kinds: &[(StreamKind, Codec)],
+    sealed: bool,
+    paths: impl Fn(u8) -> Vec<RelayPath>,
+) -> [CallReady; 2] {
     let side = |own: u8, other: u8| CallReady {
         call: CallId(77),
         round: 0,
@@ -46,14 +69,7 @@ pub(crate) fn call(kinds: &[(StreamKind, Codec)], relays: &[&Relay]) -> [CallRea
             key: (!sealed).then(|| key(other)),
             streams: plans(100 * u32::from(other), kinds),
         }],
-        paths: relays
-            .iter()
-            .enumerate()
-            .map(|(at, relay)| {
-                let role = if at == 0 { RelayRole::Primary } else { RelayRole::Standby };
-                relay.path(10 * (at as u64 + 1) + u64::from(own), role)
-            })
-            .collect(),
+        paths: paths(own),
         hitless: false,
     };
     [side(0, 1), side(1, 0)]

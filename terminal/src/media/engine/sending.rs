@@ -8,13 +8,13 @@ use crate::media::binding::Binding;
 use crate::media::gate::Admission;
 use crate::packets::{self, PacketiseError};
 use core::net::SocketAddr;
-use core::time::Duration;
 use kakehashi_srtp::SrtpError;
+use kakehashi_wire::media::{StreamKind, StreamPlan};
 use kakehashi_wire::rtp::RtpView;
 
-/// How often one media packet of each stream goes over the standby as well, so that its address,
-/// replay window and rollover counter stay current.
-const STANDBY_COPY_INTERVAL: Duration = Duration::from_secs(1);
+fn is_voice(plan: StreamPlan) -> bool {
+    plan.kind == StreamKind::Audio
+}
 
 impl Engine {
     /// Whether stream number `stream` does not leave now. If so, it goes on with a key frame.
@@ -100,9 +100,7 @@ impl Engine {
         if !self.timeline.may_send() || over.is_empty() || sealed.is_empty() {
             return;
         }
-        let copied = self.standby_copied.get_mut(stream);
-        if let Some(copied) = copied.filter(|at| now.since(**at) >= STANDBY_COPY_INTERVAL) {
-            *copied = now;
+        if self.copies.is_due(stream, now) {
             let usable = self.bindings.iter().filter(|path| path.usable(now)).map(Binding::address);
             for to in usable.filter(|to| !over.contains(to)) {
                 self.outbox.push(to, &sealed[0]);
@@ -110,11 +108,29 @@ impl Engine {
         }
         self.mover.sent(now);
         let pace = self.governor.pace(stream, now);
-        let Self { outbox, governor, .. } = self;
+        let is_kept = !self.relays.hitless && self.plan(stream).is_some_and(is_voice);
+        let Self { outbox, governor, copies, .. } = self;
         outbox.frame(stream, sealed, &over, pace, now, |packet, due| {
             governor.sent(stream, packet, due, now);
+            if is_kept {
+                copies.said(stream, packet, now);
+            }
         });
         self.drops.not_sent += self.outbox.bound();
+    }
+
+    /// What was said last goes over the relays it has not left over: those beside the one in doubt,
+    /// or the one that this terminal has moved to.
+    pub(super) fn say_again(&mut self, now: Moment) {
+        let Self { copies, bindings, mover, outbox, governor, .. } = self;
+        let is_new = |at: usize| (at == mover.active()) != mover.is_in_doubt();
+        let paths = bindings.iter().enumerate();
+        let paths = paths.filter(|(at, path)| is_new(*at) && path.usable(now));
+        let over: Vec<_> = paths.map(|(_, path)| path.address()).collect();
+        for said in copies.take_said(now) {
+            governor.sent(said.stream, &said.packet, now, now);
+            over.iter().for_each(|to| outbox.push(*to, &said.packet));
+        }
     }
 
     /// Where things go: to the active relay; to every one that answers while it is in doubt, or if

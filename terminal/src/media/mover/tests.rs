@@ -144,7 +144,8 @@ impl World {
                 return mover.answered(relay, Duration::from_millis(now - asked), at(now));
             }
             Packet::Media(number) => {
-                *news |= got.insert(number, now).is_none();
+                *news |= !got.contains_key(&number);
+                got.entry(number).or_insert(now);
             }
             Packet::Confirmation => mover.confirmed(),
             Packet::Report(unusable) => {
@@ -160,6 +161,10 @@ impl World {
         let before = self.ends[end].mover.active();
         while let Some(due) = self.ends[end].mover.poll(at(now)) {
             let packet = match due {
+                Due::SayAgain => {
+                    self.say_again(end, now);
+                    continue;
+                }
                 Due::Checks => Packet::Check(now),
                 Due::Tell => Packet::Report(self.ends[end].mover.unusable().collect()),
             };
@@ -189,6 +194,20 @@ impl World {
             for way in both.into_iter().filter(|way| all || *way == active) {
                 self.send(way, Packet::Media(now / FRAME_MS), now);
             }
+        }
+    }
+
+    /// The frames of the last 250 ms.
+    fn say_again(&mut self, end: usize, now: u64) {
+        let End { mover, talks, .. } = &self.ends[end];
+        let in_doubt = mover.is_in_doubt();
+        let is_new = |relay: &usize| (*relay == mover.active()) != in_doubt;
+        let over: Vec<_> = [PRIMARY, STANDBY].into_iter().filter(is_new).collect();
+        let last = if *talks { now / FRAME_MS } else { 0 };
+        for number in last.saturating_sub(12)..last {
+            over.iter().for_each(|&relay| {
+                self.send(Way { end, relay, up: true }, Packet::Media(number), now);
+            });
         }
     }
 
@@ -314,7 +333,7 @@ fn a_withdrawn_relay_is_left_for_one_that_has_answered() {
     // The standby is first now, and behind it is one that is new.
     mover.renumber(&[Some(STANDBY), None], at(10));
     assert_eq!(mover.active(), 0);
-    assert_eq!(mover.poll(at(10)), Some(Due::Tell));
+    assert_eq!([(); 2].map(|()| mover.poll(at(10))), [Some(Due::Tell), Some(Due::SayAgain)]);
     // The new one becomes the only one.
     mover.answered(1, Duration::ZERO, at(20));
     mover.renumber(&[Some(0), Some(1)], at(30));
