@@ -252,6 +252,10 @@ pub const GENERATIONS_PER_START: u64 = 1 << 40;
 /// again is back by then, and terminals went over to the other relay within a fraction of it.
 pub const LINK_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long the members of a call wait to be told of its other relays for the store to have them:
+/// one write that is not answered, the pause after it, and another.
+pub const KEEP_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How long members have known a relay before another is left for it: they bind within one round
 /// trip, and 1.5 s if a check is lost.
 pub const HANDOVER: Duration = Duration::from_secs(2);

@@ -10,7 +10,7 @@
 //! the node's clock mean nothing to another node and are not kept: what runs out runs anew.
 //! How long something has lasted is kept, as it was when anything else last changed.
 
-use super::Call;
+use super::{Call, CallMedia};
 use crate::desks::Place;
 use crate::sessions::Session;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -88,6 +88,9 @@ pub struct Kept {
     pub tenant: TenantId,
     /// The call.
     pub call: CallId,
+    /// Which change of its relays its members are told of once this is written: since when they
+    /// are to be.
+    pub tells: Option<Duration>,
     bytes: Zeroizing<Vec<u8>>,
 }
 
@@ -109,12 +112,13 @@ impl Kept {
         bytes.extend_from_slice(&length.to_le_bytes());
         bytes.extend_from_slice(&call_bytes);
         bytes.extend_from_slice(&around);
-        Self { tenant: call.tenant(), call: call.id(), bytes: Zeroizing::new(bytes) }
+        let tells = call.rounds().current().and_then(CallMedia::untold);
+        Self { tenant: call.tenant(), call: call.id(), tells, bytes: Zeroizing::new(bytes) }
     }
 
     /// What was kept under this name.
     pub fn from_bytes(tenant: TenantId, call: CallId, bytes: Zeroizing<Vec<u8>>) -> Self {
-        Self { tenant, call, bytes }
+        Self { tenant, call, tells: None, bytes }
     }
 
     /// The bytes to seal.
@@ -154,7 +158,7 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calls::{CallMedia, Event, Member, Round, Ssrcs};
+    use crate::calls::{Event, Member, Round, Ssrcs};
     use crate::clock::{Now, UnixMs};
     use crate::entropy::Entropy;
     use crate::placement::{Placement, Seat};

@@ -17,7 +17,7 @@ use kakehashi_wire::secret::{DownlinkSecret, IcePassword, MasterKey, Suite};
 use kakehashi_wire::terminal::CallReady;
 use places::Tenure;
 pub use places::{InUse, Joining, Protected};
-use rkyv::with::AsVec;
+use rkyv::with::{AsVec, Skip};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -138,6 +138,9 @@ pub struct CallMedia {
     members: Vec<Option<MemberMedia>>,
     #[rkyv(with = AsVec)]
     drawn: BTreeSet<usize>,
+    /// Since when its relays are others than the members were told of.
+    #[rkyv(with = Skip)]
+    untold: Option<Duration>,
 }
 
 /// What each member offers to send; none if it does not take part.
@@ -177,7 +180,7 @@ impl CallMedia {
         let members: Vec<_> = offers.iter().map(|offers| offers.map(&mut draw)).collect();
         let takes_part = members.iter().enumerate().filter(|(_, member)| member.is_some());
         let drawn = takes_part.map(|(nth, _)| nth).collect();
-        Some(Self { round, terms, places, members, drawn })
+        Some(Self { round, terms, places, members, drawn, untold: None })
     }
 
     /// Which round it is.

@@ -6,11 +6,17 @@
 //! themselves long before: this gives them a standby again. A relay is left only for one that the
 //! members have known for [`HANDOVER`], so that they have bound there.
 //!
+//! **Kept before told**: whoever takes a call up knows every relay that its members may use. Only
+//! if the store takes nothing for [`KEEP_PATIENCE`], they are told all the same: nobody else can
+//! lead then.
+//!
 //! A relay whose link is gone for a moment is not lost: its media goes on, and it is back soon.
 
 use super::{Coordinator, Output};
 use crate::calls::{Call, CallMedia, InUse, Protected, State};
-use crate::capacity::{HANDOVER, LEGS_TIMEOUT, LINK_PATIENCE, MEND_RETRY, MENDS_PER_TURN};
+use crate::capacity::{
+    HANDOVER, KEEP_PATIENCE, LEGS_TIMEOUT, LINK_PATIENCE, MEND_RETRY, MENDS_PER_TURN,
+};
 use crate::clock::Now;
 use crate::fleet::{LegNews, Together};
 use crate::placement::another;
@@ -112,6 +118,15 @@ impl Coordinator {
     fn mend(&mut self, id: CallId, now: Now) {
         let call = self.calls.get_mut(id).filter(|call| call.state() == State::Connected);
         let Some(media) = call.and_then(|call| call.rounds_mut().current_mut()) else { return };
+        if let Some(since) = media.untold() {
+            // One change after the other: what comes next is looked at when this one is told.
+            let last = since + KEEP_PATIENCE;
+            return if now.since_start < last {
+                self.mending.at(last, id);
+            } else {
+                self.tell_paths(id, now);
+            };
+        }
         for (relay, leg) in media.departed(now.since_start) {
             self.fleet.release(relay, leg);
         }
@@ -133,6 +148,10 @@ impl Coordinator {
         };
         let last = joining.since + LEGS_TIMEOUT;
         match self.fleet.standing(joining.seat.relay, media.legs_at(joining.nth)) {
+            // What was lost is back: nobody needs another.
+            Together::InForce if self.fit(media).count() >= RELAYS_PER_CALL_MAX => {
+                self.drop_joining(id);
+            }
             Together::InForce => {
                 if let Some(at) = self.not_before(media, now) {
                     self.mending.at(at, id);
@@ -143,7 +162,7 @@ impl Coordinator {
                     media.settle(now.since_start);
                 }
                 self.leave_unfit(id, now);
-                self.tell_paths(id);
+                self.tell_when_kept(id, now);
             }
             Together::Waiting if now.since_start < last => {
                 self.mending.at(last, id);
@@ -195,7 +214,7 @@ impl Coordinator {
         }
         if self.leave_unfit(id, now) {
             self.renew_paths(id);
-            self.tell_paths(id);
+            self.tell_when_kept(id, now);
         }
     }
 
@@ -257,10 +276,32 @@ impl Coordinator {
         self.calls.get_mut(id).map(Call::rounds_mut)?.current_mut()
     }
 
-    fn tell_paths(&mut self, id: CallId) {
+    /// The members hear of their call's other relays when the store has them: a node that takes
+    /// the call up would send them back to those of before.
+    fn tell_when_kept(&mut self, id: CallId, now: Now) {
+        let media = self.calls.get_mut(id).and_then(|call| call.rounds_mut().current_mut());
+        let Some(media) = media else { return };
+        // Of the new legs they hear with the change, and not that they have another life.
+        media.note_lives(|relay, leg| self.fleet.epoch(relay, leg));
+        media.change_is_to_be_told(now.since_start);
+        self.mending.at(now.since_start + KEEP_PATIENCE, id);
+    }
+
+    /// The store has what was decided of a call's relays at `since`.
+    pub(super) fn change_is_kept(&mut self, id: CallId, since: Duration, now: Now) {
+        let media = self.calls.get(id).and_then(|call| call.rounds().current());
+        if media.and_then(CallMedia::untold) == Some(since) {
+            self.tell_paths(id, now);
+        }
+    }
+
+    fn tell_paths(&mut self, id: CallId, now: Now) {
+        let Some(media) = self.current_mut(id) else { return };
+        media.told(now.since_start);
         let Some(call) = self.calls.get_mut(id) else { return };
         for (session, changed) in call.paths_changed(|relay, leg| self.fleet.epoch(relay, leg)) {
             self.say(session, changed);
         }
+        self.mending.at(now.since_start, id);
     }
 }

@@ -88,6 +88,9 @@ pub enum Input {
     Written(CallId),
     /// The store did not take a write.
     WriteFailed(Write),
+    /// The store has what was to be kept of a call before its members are told of this change of
+    /// its relays.
+    Kept(CallId, Duration),
     /// The store did not take what was to be kept of a call.
     KeepFailed(CallId),
     /// The store has not answered for a while, or does again.
@@ -241,6 +244,7 @@ impl Coordinator {
             }
             Input::Written(call) => self.written(call, now),
             Input::WriteFailed(write) => self.write_failed(write, now),
+            Input::Kept(call, since) => self.change_is_kept(call, since, now),
             Input::KeepFailed(call) => self.keeping.failed(call, now.since_start),
             Input::StoreHangs(hangs) => self.store_hangs = hangs,
             Input::Tick => {}

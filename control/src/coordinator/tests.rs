@@ -238,6 +238,16 @@ impl World {
         }
     }
 
+    fn keep(&mut self, kept: &Kept) -> Option<Input> {
+        let key = (kept.tenant, kept.call);
+        self.lives.insert(key, sealer().seal(kept).unwrap());
+        // What is acknowledged is not lost with the node.
+        kept.tells.map(|since| {
+            self.unsure.remove(&key);
+            Input::Kept(kept.call, since)
+        })
+    }
+
     fn carry(&mut self, output: Output) -> Option<Input> {
         match output {
             Output::Arrival(session, verdict) => {
@@ -282,10 +292,7 @@ impl World {
             }
             Output::Write(write) if self.disk_full => Some(Input::WriteFailed(write)),
             Output::Keep(kept) if self.disk_full => Some(Input::KeepFailed(kept.call)),
-            Output::Keep(kept) => {
-                self.lives.insert((kept.tenant, kept.call), sealer().seal(&kept).unwrap());
-                None
-            }
+            Output::Keep(kept) => self.keep(&kept),
             Output::Write(write) => {
                 let call = write.record().call;
                 let goes_on = matches!(&write, Write::Put(record) if record.ended.is_none());

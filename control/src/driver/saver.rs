@@ -105,7 +105,10 @@ impl Saver {
 
     fn answer(&self, call: CallId, Job { write, kept }: Job, done: Result<(), StoreError>) {
         let answers = match done {
-            Ok(()) => [write.map(|_| Input::Written(call)), None],
+            Ok(()) => {
+                let told = kept.and_then(|kept| kept.tells).map(|since| Input::Kept(call, since));
+                [write.map(|_| Input::Written(call)), told]
+            }
             Err(error) => {
                 tracing::error!(%call, %error, "a call could not be written");
                 [write.map(Input::WriteFailed), kept.map(|_| Input::KeepFailed(call))]

@@ -153,6 +153,27 @@ impl CallMedia {
         }
     }
 
+    /// The members are to be told of other relays as soon as this is kept. Until then they use
+    /// those that are to be left, too.
+    pub fn change_is_to_be_told(&mut self, now: Duration) {
+        self.untold.get_or_insert(now);
+    }
+
+    /// Since when the members are to be told of other relays.
+    pub fn untold(&self) -> Option<Duration> {
+        self.untold
+    }
+
+    /// The members are told now: from now on their time to leave runs.
+    pub fn told(&mut self, now: Duration) {
+        self.untold = None;
+        for place in &mut self.places {
+            if let Tenure::Leaving { until } = &mut place.tenure {
+                *until = now + ROUND_KEPT;
+            }
+        }
+    }
+
     /// Forgets relays whose moment is over at `now`. Returns the legs they are to drop.
     pub fn departed(&mut self, now: Duration) -> Vec<(RelayId, LegId)> {
         let is_over = |place: &Place| match place.tenure {

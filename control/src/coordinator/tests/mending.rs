@@ -1,7 +1,9 @@
 //! Calls get another relay while they go on.
 
 use super::*;
-use crate::capacity::{HANDOVER, LINK_PATIENCE, MEND_RETRY, ROUND_KEPT};
+use crate::capacity::{
+    HANDOVER, KEEP_PATIENCE, LEGS_TIMEOUT, LINK_PATIENCE, MEND_RETRY, ROUND_KEPT, SAVE_RETRY,
+};
 use crate::policy::{Protection, TenantLimits};
 use kakehashi_wire::id::Epoch;
 use kakehashi_wire::media::{RelayPath, RelayRole};
@@ -96,6 +98,102 @@ fn a_relay_that_is_back_soon_and_one_that_nobody_can_replace_change_nothing() {
     world.link_up(3);
     world.wait(PATIENCE);
     assert_eq!(relays(&changed(&mut world, 1)[0].paths), [lives, 3]);
+    world.hang_up(1, call);
+    world.assert_clean();
+}
+
+#[test]
+fn nobody_hears_of_another_relay_before_the_store_does() {
+    let (mut world, call, ready) = call_over(3, Isolation::PerLeg);
+    let [lost, lives] = relays(&ready.paths)[..] else { panic!("two relays") };
+    let third = 6 - lost - lives;
+    world.disk_full = true;
+    world.link_down(lost);
+    world.wait(PATIENCE);
+    assert_eq!(world.relay(third).held.len(), 2);
+    assert!(world.heard(1).is_empty() && world.heard(2).is_empty());
+    world.disk_full = false;
+    world.wait(SAVE_RETRY);
+    assert_eq!(relays(&changed(&mut world, 1)[0].paths), [lives, third]);
+    assert_eq!(relays(&changed(&mut world, 2)[0].paths), [lives, third]);
+    // What was lost is back, and what is there now is drained: it is used until others know.
+    world.wait(ROUND_KEPT);
+    world.link_up(lost);
+    world.wait(HANDOVER);
+    world.disk_full = true;
+    drain(&mut world, lives, true);
+    world.wait(HANDOVER + ROUND_KEPT);
+    assert_eq!(world.heard(1), Vec::<String>::new());
+    assert_eq!(world.relay(lives).held.len(), 2);
+    world.disk_full = false;
+    world.wait(SAVE_RETRY);
+    let paths = relays(&changed(&mut world, 1).pop().unwrap().paths);
+    assert!(!paths.contains(&lives), "{paths:?}");
+    assert_eq!(world.relay(lives).held.len(), 2, "their time to leave it begins now");
+    world.wait(ROUND_KEPT);
+    assert!(world.relay(lives).held.is_empty());
+    drain(&mut world, lives, false);
+    world.hang_up(1, call);
+    world.assert_clean();
+}
+
+#[test]
+fn a_store_that_takes_nothing_keeps_nobody_without_a_standby() {
+    let (mut world, call, ready) = call_over(3, Isolation::None);
+    let [lost, lives] = relays(&ready.paths)[..] else { panic!("two relays") };
+    world.disk_full = true;
+    world.link_down(lost);
+    world.wait(LINK_PATIENCE + KEEP_PATIENCE - Duration::from_millis(1));
+    assert!(world.heard(1).is_empty());
+    world.wait(Duration::from_millis(2));
+    assert_eq!(relays(&changed(&mut world, 1)[0].paths), [lives, 6 - lost - lives]);
+    world.disk_full = false;
+    world.wait(SAVE_RETRY);
+    assert!(world.heard(1).is_empty(), "once is enough");
+    world.hang_up(1, call);
+    world.assert_clean();
+}
+
+#[test]
+fn whoever_takes_a_call_up_knows_each_relay_that_its_members_were_told_of() {
+    for stored in [false, true] {
+        let (mut world, call, ready) = call_over(3, Isolation::PerLeg);
+        let [lost, lives] = relays(&ready.paths)[..] else { panic!("two relays") };
+        let third = 6 - lost - lives;
+        world.disk_full = !stored;
+        world.link_down(lost);
+        world.wait(PATIENCE);
+        let known = changed(&mut world, 1).pop().map_or([lost, lives], |_| [lives, third]);
+        assert_eq!(known == [lives, third], stored);
+        world.disk_full = false;
+        world.take_over(false, &[]);
+        world.resume(5, (1, 1, 11), 1);
+        world.resume(6, (1, 2, 12), 2);
+        assert_eq!(relays(&world.ready(5).unwrap().paths), known);
+        assert_eq!(world.relay(lives).held.len(), 2);
+        world.wait(LEGS_TIMEOUT + PATIENCE);
+        assert_eq!(world.relay(third).held.len(), 2);
+        world.hang_up(5, call);
+        world.assert_clean();
+    }
+}
+
+#[test]
+fn whoever_comes_back_before_another_takes_its_place_stays() {
+    let (mut world, call, ready) = call_over(3, Isolation::None);
+    let [lost, lives] = relays(&ready.paths)[..] else { panic!("two relays") };
+    let third = 6 - lost - lives;
+    world.link_down(lost);
+    world.relays_are.answer = false;
+    world.wait(PATIENCE);
+    world.link_up(lost);
+    world.answer_relay(lost);
+    world.answer_relay(third);
+    world.relays_are.answer = true;
+    world.wait(2 * HANDOVER);
+    assert!(world.heard(1).is_empty());
+    assert!(world.relay(third).held.is_empty());
+    assert_eq!(world.core.call_rows()[0].relays, [lost, lives].map(RelayId));
     world.hang_up(1, call);
     world.assert_clean();
 }
