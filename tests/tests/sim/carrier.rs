@@ -173,6 +173,10 @@ impl World {
             self.fail("fence", format!("node {node} wrote in term {term}, lead is {stands:?}"));
         }
         let answered = reached && !self.chance.happens(self.store_loss);
+        self.tell(|| {
+            let what = [job.write.is_some(), job.kept.is_some()];
+            format!("node {node} writes {call} {what:?}: {done:?}, answered {answered}")
+        });
         let (wait, done) = match (done, answered) {
             (done, true) => (self.store_delay(), done),
             (Ok(()), false) => (4_000 * MS, Err(StoreError::Unsure { what: "cut".into() })),
@@ -196,6 +200,9 @@ impl World {
             Ok(()) => {
                 if job.write.is_some() {
                     self.feed(core, Input::Written(call));
+                }
+                if let Some(since) = job.kept.and_then(|kept| kept.tells) {
+                    self.feed(core, Input::Kept(call, since));
                 }
             }
             Err(error) => {

@@ -46,8 +46,19 @@ pub(crate) struct Checks {
     pub(crate) written: Vec<(Subject, Vec<usize>)>,
     /// When each terminal last heard each other in a call: when that was said.
     heard: BTreeMap<(usize, usize, CallId), u64>,
+    /// What each terminal hears in a call, and when.
+    pub(crate) hearing: BTreeMap<(usize, CallId), Hearing>,
     /// Calls that terminals were told of.
     told: BTreeSet<CallId>,
+}
+
+/// When something was heard, in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hearing {
+    /// For the last time.
+    pub(crate) last: u64,
+    /// The longest time in which nothing was.
+    pub(crate) longest: u64,
 }
 
 impl Checks {
@@ -64,6 +75,7 @@ impl Checks {
             asked: BTreeMap::new(),
             written: Vec::new(),
             heard: BTreeMap::new(),
+            hearing: BTreeMap::new(),
             told: BTreeSet::new(),
         }
     }
@@ -120,6 +132,9 @@ impl World {
         self.check_pair(terminal, voice.terminal, voice.account);
         let latest = self.checks.heard.entry((terminal, voice.terminal, call)).or_default();
         *latest = voice.sent.max(*latest);
+        let (now, first) = (self.now, Hearing { last: self.now, longest: 0 });
+        let hearing = self.checks.hearing.entry((terminal, call)).or_insert(first);
+        *hearing = Hearing { last: now, longest: hearing.longest.max(now - hearing.last) };
     }
 
     /// The one lead that all nodes follow.
@@ -143,7 +158,7 @@ impl World {
     }
 
     /// The live calls, as the lead knows them.
-    fn rows(&mut self, lead: usize) -> Vec<CallRow> {
+    pub(crate) fn rows(&mut self, lead: usize) -> Vec<CallRow> {
         let core = self.core_at(lead);
         core.and_then(|core| self.lead_of(core)).map(|it| it.core.call_rows()).unwrap_or_default()
     }
@@ -206,15 +221,20 @@ impl World {
     }
 
     /// What a terminal's media stands at, for whoever looks for what is wrong.
-    fn media_state(&self, terminal: usize, call: CallId) -> String {
+    pub(crate) fn media_state(&self, terminal: usize, call: CallId) -> String {
         let Some(media) = self.terminals[terminal].media.get(&call) else { return "none".into() };
         let (rounds, now) = (&media.rounds, media.moment(self.now));
         let engine = rounds.current();
-        let paths = engine.summary(now).paths.into_iter();
-        let paths: Vec<_> = paths.map(|it| (it.relay, it.usable, it.active)).collect();
+        let summary = engine.summary(now);
+        let sent: Vec<_> = summary.sent.iter().map(|it| (&it.ssrc, it.packets)).collect();
+        let received: Vec<_> =
+            summary.received.iter().map(|it| (&it.from, &it.ssrc, it.packets)).collect();
+        let paths = summary.paths.iter();
+        let paths: Vec<_> = paths.map(|it| (&it.relay, it.usable, it.active)).collect();
         let next = rounds.next().map(|next| next.round());
         format!(
-            "{:?}, round {}, next {next:?}, {paths:?}, drops {:?}",
+            "{:?}, round {}, next {next:?}, {paths:?}, sent {sent:?}, received {received:?}, \
+             drops {:?}",
             engine.phase(),
             engine.round(),
             engine.drops()

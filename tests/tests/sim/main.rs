@@ -16,6 +16,7 @@
 mod carrier;
 mod chance;
 mod checks;
+mod drill;
 mod faults;
 mod lead;
 mod ledger;
@@ -149,6 +150,17 @@ fn what_was_found_stays_mended() {
     for (seed, what) in FOUND {
         let (ended, _) = run(seed, &template, None);
         assert!(ended.is_ok(), "seed {seed} ({what}): {ended:?}");
+    }
+}
+
+#[test]
+fn a_site_that_is_cut_off_is_a_short_silence() {
+    let template = Template::new();
+    let first = setting("KAKEHASHI_SIM_FIRST", 1);
+    let is_told = setting("KAKEHASHI_SIM_LOG", 0) > 0;
+    for seed in first..first + setting("KAKEHASHI_SIM_SEEDS", SEEDS) {
+        let (ended, _) = drill::run(seed, &template, is_told);
+        assert!(ended.is_ok(), "seed {seed}: {ended:?}");
     }
 }
 

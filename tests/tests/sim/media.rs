@@ -127,6 +127,21 @@ impl World {
         self.media_turn(terminal, call);
     }
 
+    /// What a terminal says in a call it says in that of which it became part.
+    pub(crate) fn move_media(&mut self, terminal: usize, from: CallId, into: CallId) {
+        let here = &mut self.terminals[terminal];
+        let Some(mut media) = here.media.remove(&from) else { return };
+        if here.media.contains_key(&into) {
+            return;
+        }
+        // What was to happen next was to happen in the other.
+        media.due = None;
+        let number = media.number;
+        here.media.insert(into, media);
+        self.later(FRAME, Event::Frame(terminal, into, number));
+        self.media_turn(terminal, into);
+    }
+
     /// A relay begins another life of a leg.
     pub(crate) fn renew(&mut self, terminal: usize, renewed: &PathRenewed) {
         if let Some(media) = self.terminals[terminal].media.get_mut(&renewed.call) {

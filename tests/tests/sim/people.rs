@@ -149,6 +149,15 @@ impl World {
         });
     }
 
+    /// One calls the other.
+    pub(crate) fn invite_terminal(&mut self, [from, to]: [usize; 2]) {
+        let account = self.people[self.terminals[to].account].key.account;
+        let called = Called { account, role: Role::Store };
+        self.ask(from, Wish::Nothing, |request: RequestId| {
+            Request::Invite(request, Some(called), vec![VOICE])
+        });
+    }
+
     /// Operators do something.
     pub(crate) fn operator(&mut self) {
         if self.now < self.checks.acts_until {

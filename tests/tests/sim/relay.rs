@@ -199,7 +199,14 @@ impl World {
                 Order::Install(it) => Some((it.leg, it.generation, it.clone())),
                 _ => None,
             };
+            let what = match &order {
+                Order::Install(_) => "installation",
+                Order::Renew(_) => "renewal",
+                Order::Remove(_) => "removal",
+                Order::Subscribe(_) => "subscription",
+            };
             let result = self.relays[relay].legs.apply(order, now);
+            self.tell(|| format!("relay {}: {what}: {result:?}", relay_id(relay)));
             if let Some((leg, generation, install)) = installs
                 && result.outcome == Outcome::Applied
             {

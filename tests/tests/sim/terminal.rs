@@ -10,6 +10,7 @@ use super::world::{Event, IDLE_SILENCE, World};
 use kakehashi_control::coordinator::Request;
 use kakehashi_terminal::session::known::{Known, Ready};
 use kakehashi_wire::id::{CallId, DeviceId, RequestId};
+use kakehashi_wire::media::RelayPath;
 use kakehashi_wire::terminal::{
     CallReady, Cancel, FromTerminal as Wire, HangUp, Members, PathRenewed, PathsChanged, Refusal,
     Reject, Resumed, SessionEnd, ToTerminal,
@@ -261,9 +262,7 @@ impl World {
             ToTerminal::Merged(merged) => {
                 here.known.merged(&merged);
                 here.view.merged(merged.call, merged.into);
-                if let Some(media) = here.media.remove(&merged.call) {
-                    here.media.entry(merged.into).or_insert(media);
-                }
+                self.move_media(terminal, merged.call, merged.into);
             }
             ToTerminal::Taken(taken) => {
                 here.known.over(taken.call);
@@ -286,11 +285,10 @@ impl World {
         let here = &mut self.terminals[terminal];
         let settled = here.known.resumed(resumed);
         for merged in settled.merged {
-            here.view.merged(merged.call, merged.into);
-            if let Some(media) = here.media.remove(&merged.call) {
-                here.media.entry(merged.into).or_insert(media);
-            }
+            self.terminals[terminal].view.merged(merged.call, merged.into);
+            self.move_media(terminal, merged.call, merged.into);
         }
+        let here = &mut self.terminals[terminal];
         for (call, _) in settled.over {
             here.view.over(call);
             here.media.remove(&call);
@@ -412,6 +410,13 @@ impl View {
     }
 }
 
+/// Relays and legs of paths, for the same.
+fn legs(paths: &[RelayPath]) -> String {
+    let legs: Vec<_> =
+        paths.iter().map(|path| format!("{} {:?} {}", path.relay, path.role, path.leg)).collect();
+    legs.join(", ")
+}
+
 /// What is said, for whoever follows a run.
 fn in_short(said: &ToTerminal) -> String {
     match said {
@@ -421,11 +426,13 @@ fn in_short(said: &ToTerminal) -> String {
         ToTerminal::Queued(it) => format!("Queued {}", it.call),
         ToTerminal::Incoming(it) => format!("Incoming {}", it.call),
         ToTerminal::CallReady(it) => {
-            let legs: Vec<_> = it.paths.iter().map(|path| (path.relay, path.leg)).collect();
-            format!("CallReady {} round {} {:?} {legs:?}", it.call, it.round, it.sources())
+            let (sources, legs) = (it.sources(), legs(&it.paths));
+            format!("CallReady {} round {} {sources:?} {legs}", it.call, it.round)
         }
         ToTerminal::PathRenewed(it) => format!("PathRenewed {} {:?}", it.call, it.leg),
-        ToTerminal::PathsChanged(it) => format!("PathsChanged {} round {}", it.call, it.round),
+        ToTerminal::PathsChanged(it) => {
+            format!("PathsChanged {} round {} {}", it.call, it.round, legs(&it.paths))
+        }
         ToTerminal::Members(it) => format!("Members {}: {}", it.call, it.members.len()),
         ToTerminal::Merged(it) => format!("Merged {} into {}", it.call, it.into),
         ToTerminal::Taken(it) => format!("Taken {}", it.call),
