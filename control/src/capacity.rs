@@ -176,6 +176,10 @@ pub const UNSAVED_MAX: usize = 10_000;
 /// people wait who press a key in a call. Past it nothing waits until the store answers again.
 pub const STORE_WAIT: Duration = Duration::from_secs(2);
 
+/// How often a change is sent anew because others were in doubt while it was under way: each time,
+/// all that are in doubt are settled at once.
+pub const TURNS_OF_A_WRITE_MAX: usize = 8;
+
 /// How long the core waits before it offers a record again that the store did not take.
 pub const SAVE_RETRY: Duration = Duration::from_secs(1);
 

@@ -121,6 +121,8 @@ impl Sites<'_> {
         ]
         .iter()
         .flat_map(|(option, value)| [(*option).to_owned(), (*value).to_owned()])
+        // Only together with its value is it one.
+        .chain(["--pre-vote=true".to_owned()])
         .collect()
     }
 

@@ -162,6 +162,8 @@ impl World {
             Some(kept) => lives.with(Transaction::new(), kept),
             None => Ok(Transaction::new()),
         };
+        let holds_up = !reached && self.chance.one_in(2);
+        self.store.hold_up(holds_up);
         let kept = change(&job.kept);
         let done = kept.and_then(|kept| match (&job.write, &job.kept) {
             (Some(Write::Put(record)), _) => at_once(records.put_with(record, kept)).map(drop),
@@ -169,6 +171,7 @@ impl World {
             (None, Some(it)) => at_once(lives.keep(it)),
             (None, None) => Ok(()),
         });
+        self.store.hold_up(false);
         if done.is_ok() && stands != Some(term.0) {
             self.fail("fence", format!("node {node} wrote in term {term}, lead is {stands:?}"));
         }

@@ -204,6 +204,9 @@ impl World {
     pub(crate) fn mend(&mut self, number: u64) {
         let Some(fault) = self.checks.active.remove(&number) else { return };
         self.checks.quiet_since = self.now;
+        // Another line may be open again long before.
+        let wait = self.chance.time(0, 6 * SECOND);
+        self.later(wait, Event::Arrive);
         match fault {
             Fault::NodeDead(node) => {
                 let (life, site, now) = (self.number(), self.nodes[node].site, self.now);

@@ -52,7 +52,7 @@ const FOUND: [(u64, &str); 5] = [
 ];
 
 /// Seeds after the one that has found a planted fault, should runs have become others since.
-const TRIES: u64 = 40;
+const TRIES: u64 = 120;
 
 /// Runs one seed from its beginning to its end.
 fn run(seed: u64, template: &Template, planted: Option<Planted>) -> (Result<(), Violation>, World) {

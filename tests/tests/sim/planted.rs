@@ -24,7 +24,7 @@ pub(crate) enum Planted {
 impl Planted {
     /// Each, a seed that has found it, and the promises that it breaks.
     pub(crate) const ALL: [(Self, u64, &'static [&'static str]); 6] = [
-        (Self::NoTerms, 12, &["terms"]),
+        (Self::NoTerms, 173, &["terms"]),
         (Self::NoSuspension, 1, &["suspension"]),
         (Self::NoFence, 18, &["fence"]),
         (Self::SealsAgain, 1, &["nonce"]),

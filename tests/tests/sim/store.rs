@@ -28,12 +28,15 @@ struct State {
     contents: Contents,
     /// Whether whoever asks now has a majority behind it.
     away: bool,
+    /// Whether what is written meanwhile waits in a line for the majority to be back.
+    holds_up: bool,
+    held_up: Vec<Transaction>,
 }
 
 impl SimStore {
     /// Begins anew with these entries.
     pub(crate) fn reset(&self, contents: &Contents) {
-        *self.state() = State { contents: contents.clone(), away: false };
+        *self.state() = State { contents: contents.clone(), ..State::default() };
     }
 
     /// What is in it.
@@ -44,6 +47,20 @@ impl SimStore {
     /// Whether whoever asks next reaches a majority of its members.
     pub(crate) fn set_reached(&self, reached: bool) {
         self.state().away = !reached;
+    }
+
+    /// Whether what is written without a majority arrives later, and nobody knows.
+    pub(crate) fn hold_up(&self, on: bool) {
+        self.state().holds_up = on;
+    }
+
+    /// What was held up arrives.
+    pub(crate) fn arrive(&self) {
+        let mut state = self.state();
+        for change in std::mem::take(&mut state.held_up) {
+            // Whoever sent it has been told that this is not known.
+            let _done = state.contents.change(&change);
+        }
     }
 
     /// The revision that last changed a key.
@@ -134,6 +151,12 @@ impl Store for SimStore {
     }
 
     fn transact(&self, transaction: Transaction) -> Pending<'_, Revision> {
+        let mut state = self.state();
+        if state.away && state.holds_up {
+            state.held_up.push(transaction);
+            return ready(Err(StoreError::Unsure { what: "held up".into() }));
+        }
+        drop(state);
         ready(self.reached().and_then(|mut state| state.contents.change(&transaction)))
     }
 

@@ -79,6 +79,8 @@ pub(crate) enum Event {
     AskAgain(u64),
     Fault,
     Mend(u64),
+    /// What a line to the store held up arrives there.
+    Arrive,
 }
 
 /// What was counted.
@@ -286,6 +288,7 @@ impl World {
             Event::AskAgain(ask) => self.ask_again(ask),
             Event::Fault => self.fault(),
             Event::Mend(fault) => self.mend(fault),
+            Event::Arrive => self.store.arrive(),
             event => self.happen_at_node(event),
         }
     }
@@ -364,7 +367,8 @@ impl World {
             | Event::Operate
             | Event::AskAgain(_)
             | Event::Fault
-            | Event::Mend(_) => None,
+            | Event::Mend(_)
+            | Event::Arrive => None,
         }
     }
 

@@ -148,7 +148,7 @@ pub(crate) static DRILLS: [Drill; 15] = [
         Course::Suspension { partition: false },
         &[Measure::StopP99.most(2_000.0), NO_PACKET, NO_CALL, NO_WRITE],
     )
-    .runs(300, 5),
+    .runs(60, 1),
     Drill::new(
         "suspension-partition",
         Course::Suspension { partition: true },

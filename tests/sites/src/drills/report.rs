@@ -13,8 +13,8 @@ use serde::Serialize;
 pub(crate) struct Outcome {
     /// What listeners and sessions noticed.
     pub(crate) effect: Effect,
-    /// From an acknowledged suspension to the last packet.
-    pub(crate) stop: Option<Duration>,
+    /// From each acknowledged suspension to the last packet.
+    pub(crate) stops: Vec<Duration>,
     /// From the return of the store until a call came about.
     pub(crate) normal_again: Option<Duration>,
     /// Requests that were refused with a reason and a time.
@@ -61,11 +61,13 @@ pub(crate) struct DrillReport {
     pub(crate) unclear: u64,
     /// From the return of the store until a call came about, the longest.
     pub(crate) normal_again_max_ms: f64,
-    /// From an acknowledged suspension to the last packet, of half of the runs at most.
+    /// Suspensions, of all runs.
+    pub(crate) suspensions: usize,
+    /// From an acknowledged suspension to the last packet, of half of them at most.
     pub(crate) stop_p50_ms: f64,
-    /// The same, of 99 % of the runs.
+    /// The same, of 99 % of them.
     pub(crate) stop_p99_ms: f64,
-    /// The same, of all runs.
+    /// The same, of all.
     pub(crate) stop_max_ms: f64,
 }
 
@@ -81,7 +83,7 @@ impl DrillReport {
         let in_turn: Vec<Duration> = effects().map(Effect::longest).collect();
         let gaps = sorted(in_turn.clone());
         let back = sorted(effects().flat_map(|effect| effect.back.clone()).collect());
-        let stops = sorted(outcomes.iter().filter_map(|outcome| outcome.stop).collect());
+        let stops = sorted(outcomes.iter().flat_map(|outcome| outcome.stops.clone()).collect());
         let normal = sorted(outcomes.iter().filter_map(|outcome| outcome.normal_again).collect());
         Self {
             drill,
@@ -101,6 +103,7 @@ impl DrillReport {
             refused_clearly: outcomes.iter().map(|outcome| outcome.refused).sum(),
             unclear: outcomes.iter().map(|outcome| outcome.unclear).sum(),
             normal_again_max_ms: percentile_ms(&normal, 100),
+            suspensions: stops.len(),
             stop_p50_ms: percentile_ms(&stops, 50),
             stop_p99_ms: percentile_ms(&stops, 99),
             stop_max_ms: percentile_ms(&stops, 100),
