@@ -42,7 +42,7 @@ struct Turn {
 struct UnderWay<'a>(&'a AtomicU64);
 
 impl UnderWay<'_> {
-    fn is_known(self) {
+    fn answered(self) {
         core::mem::forget(self);
     }
 }
@@ -114,9 +114,9 @@ impl Fenced {
             let done = self.store.transact(self.guarded(transaction.clone(), turn)).await;
             match done {
                 Err(StoreError::Unsure { .. }) => return done,
-                Err(StoreError::Conflict) => under_way.is_known(),
+                Err(StoreError::Conflict) => under_way.answered(),
                 done => {
-                    under_way.is_known();
+                    under_way.answered();
                     return done;
                 }
             }
