@@ -289,6 +289,9 @@ pub const STORE_VALUE_BYTES_MAX: usize = 64 * 1024;
 /// limit of each (`--max-txn-ops`).
 pub const STORE_OPERATIONS_MAX: usize = 128;
 
+/// Of these compares, those that whoever writes alone needs: of the fence and of the turn.
+pub const FENCE_COMPARES: usize = 2;
+
 /// Bytes of keys and values of one transaction: two thirds of what etcd takes as one request by
 /// default (`--max-request-bytes`, 1.5 MiB), which leaves a third for how it spells them.
 pub const STORE_TRANSACTION_BYTES_MAX: usize = 1024 * 1024;
@@ -542,9 +545,9 @@ pub const CALL_RECORDS_PRUNE_EVERY: u32 = 256;
 pub const RECORDS_SHIP_EVERY: Duration = Duration::from_secs(600);
 
 /// Ended calls of one segment of the archive, and at how many of them those in the store need not
-/// wait: each is compared and removed in one transaction, of which the fence has a compare.
+/// wait: each is compared and removed in one fenced transaction.
 pub const RECORDS_PER_SEGMENT_MAX: usize = 120;
-const _: () = assert!(RECORDS_PER_SEGMENT_MAX < STORE_OPERATIONS_MAX);
+const _: () = assert!(RECORDS_PER_SEGMENT_MAX + FENCE_COMPARES <= STORE_OPERATIONS_MAX);
 
 /// Bytes of one segment of the archive: 120 of the longest records, of 32 parties each, are less.
 pub const RECORDS_SEGMENT_BYTES_MAX: usize = 2 * 1024 * 1024;

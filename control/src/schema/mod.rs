@@ -10,7 +10,9 @@
 
 mod calls;
 
-use crate::capacity::{SCHEMA_RETRY, STORE_OPERATIONS_MAX, STORE_TRANSACTION_BYTES_MAX};
+use crate::capacity::{
+    FENCE_COMPARES, SCHEMA_RETRY, STORE_OPERATIONS_MAX, STORE_TRANSACTION_BYTES_MAX,
+};
 use crate::nodes::lead_key;
 use crate::store::{
     Entry, Expected, Fenced, Key, Prefix, Range, Record, Revision, SharedStore, Store, StoreError,
@@ -174,7 +176,7 @@ async fn change_all(store: &dyn Store, step: &Step) -> Result<u64, StoreError> {
             let Some(value) = (step.change)(entry)? else { continue };
             // The key twice: it is compared, too. One compare is the fence's.
             let more = 2 * entry.key.as_str().len() + value.len();
-            let is_full = change.puts().len() + 1 >= STORE_OPERATIONS_MAX;
+            let is_full = change.puts().len() + FENCE_COMPARES >= STORE_OPERATIONS_MAX;
             if is_full || bytes + more > STORE_TRANSACTION_BYTES_MAX / 2 {
                 store.transact(std::mem::take(&mut change)).await?;
                 bytes = 0;
