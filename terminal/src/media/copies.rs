@@ -13,7 +13,8 @@ use std::collections::VecDeque;
 /// replay window and rollover counter stay current.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How far back what is said again reaches: the silence after which a relay is in doubt, and a long way to it.
+/// How far back what is said again reaches: the silence after which a relay is in doubt, and a long
+/// way to it.
 const REACH: Duration = Duration::from_millis(250);
 
 /// A packet as it left.

@@ -1,5 +1,5 @@
-//! Accounts are suspended at one site while their calls' relays are at others: how long media of them
-//! is still heard, from terminals that care for nothing they are told.
+//! Accounts are suspended at one site while their calls' relays are at others: how long media of
+//! them is still heard, from terminals that care for nothing they are told.
 
 use super::exercise::Exercise;
 use super::report::Outcome;
