@@ -57,7 +57,8 @@ impl Fenced {
     /// `store`, for whoever claimed `fence` at revision `claimed`.
     pub fn new(store: SharedStore, fence: Key, claimed: Revision) -> Self {
         // Not below the fence: whoever watches that is told of claims alone.
-        let turn = Key::parse(format!("x/turn/{fence}")).unwrap_or_else(|_| fence.clone());
+        let turn =
+            Key::parse(format!("x/turn/{fence}")).expect("invariant: fences have short keys");
         let (doubts, state) = (AtomicU64::new(0), Mutex::default());
         Self { store, fence, claimed, turn, doubts, state }
     }
@@ -74,6 +75,15 @@ impl Fenced {
     async fn read_turn(&self) -> Result<Expected, StoreError> {
         let found = self.store.get(&self.turn).await?;
         Ok(found.map_or(Expected::Absent, |found| Expected::At(found.revision)))
+    }
+
+    /// The turn as it is now. It is noted before anybody else writes it anew: what is known of it
+    /// never goes back, or a change in doubt could be of a later turn than the one that is ended.
+    async fn read_turn_anew(&self) -> Result<Expected, StoreError> {
+        let mut turn = self.state.lock().await;
+        let at = self.read_turn().await?;
+        turn.at = Some(at);
+        Ok(at)
     }
 
     /// The turn, behind which no change of unknown outcome comes any more.
@@ -124,12 +134,10 @@ impl Fenced {
             if !self.holds().await? {
                 return Err(StoreError::Fenced);
             }
-            let now = self.read_turn().await?;
-            if now == turn {
+            if self.read_turn_anew().await? == turn {
                 return Err(StoreError::Conflict);
             }
             // Another change was in doubt while this one was under way.
-            self.state.lock().await.at = Some(now);
             turn = self.turn().await?;
         }
         Err(StoreError::Unavailable { what: "it answers too few changes in time".to_owned() })
