@@ -211,6 +211,11 @@ impl Election {
         matches!(self.state, State::Following | State::Waiting).then_some(self.until)
     }
 
+    /// What it is now.
+    pub(super) fn state(&self) -> State {
+        self.state
+    }
+
     /// In which term it leads, if it does.
     pub fn leads(&self) -> Option<Term> {
         (self.state == State::Leading).then_some(self.term)

@@ -131,7 +131,12 @@ impl Office {
             };
             if let Some(heard) = heard {
                 let now = self.start.clock.now().since_start;
+                let before = self.election.state();
                 let act = self.election.hear(heard, now);
+                let state = self.election.state();
+                if state != before {
+                    tracing::info!(node = %self.me, ?before, ?state, "its part in who leads");
+                }
                 self.act(act).await;
             }
             self.say_where().await;
