@@ -150,7 +150,63 @@ pub const BACK_OFF_MIN_MS: u64 = 100;
 /// Longest pause between tries to reach control, in milliseconds.
 pub const BACK_OFF_MAX_MS: u64 = 5_000;
 
+/// Destinations a shard may follow at once: the far ends of a full shard, each at an address of its
+/// own, and the old addresses of those that moved a moment ago.
+pub const NEXT_HOPS_MAX: usize = 131_072;
+
+/// Asks for routes that may wait of one shard: what it installs in two milliseconds at its fastest,
+/// many times over.
+pub const ROUTE_ASKS: usize = 4_096;
+
+/// Answers about routes that may wait for one shard, about 60 B each. More wait as names only.
+pub const ROUTES_TOLD: usize = 4_096;
+
+/// Requests of a kind the thread for routes makes in one turn, at 5 to 10 us each: it looks at its
+/// rings and at the kernel's news every few milliseconds even while it looks up everything anew.
+pub const ROUTE_REQUESTS_PER_TURN: usize = 256;
+
+/// Milliseconds after which asks for routes are seen while more may follow. Packets go through the
+/// kernel until then.
+pub const ROUTES_BUSY_MS: u64 = 2;
+
+/// Milliseconds after which they are seen otherwise: 50 wakes a second cost nothing to speak of.
+pub const ROUTES_IDLE_MS: u64 = 20;
+
+/// Milliseconds after an ask in which more may follow: a burst of installs.
+pub const ROUTES_ASKED_MS: u64 = 1_000;
+
+/// Milliseconds in which changes of routes are gathered before all are looked up anew: a routing
+/// daemon changes many at once.
+pub const ROUTES_GATHER_MS: u64 = 5;
+
+/// Milliseconds after a change of a link at which its routes are certainly changed as well.
+pub const ROUTES_AGAIN_MS: u64 = 250;
+
+/// Milliseconds before the kernel is asked again after it failed to answer.
+pub const ROUTES_RETRY_MS: u64 = 1_000;
+
+/// Milliseconds between two times the kernel is told that a neighbour is in use. It takes a
+/// neighbour for reachable 15 to 45 s after it was heard, and needs 8 s to find it gone.
+pub const NEIGHBOUR_ASK_MS: u64 = 15_000;
+
+/// Milliseconds between two such times if the neighbour went missing in between: what a kernel
+/// waits between two of its own requests.
+pub const NEIGHBOUR_PAUSE_MS: u64 = 1_000;
+
+/// Bytes of the longest message of the kernel about its network: it makes none beyond 32 KiB,
+/// except of network cards with hundreds of functions, and those only if they are asked for.
+pub const NETLINK_DATAGRAM_BYTES: usize = 64 * 1_024;
+
+/// Bytes of events of the network that may wait: about 4,000, those of a switch of a site's uplink.
+/// If more come at once, all tables are read anew.
+pub const NETLINK_EVENT_BYTES: usize = 4 << 20;
+
+/// Milliseconds the kernel may take to answer about its network. It answers within the request, so
+/// this passes only if it lost the answer.
+pub const NETLINK_PATIENCE_MS: u64 = 1_000;
+
 const _: () = assert!(OPEN_TRAINS.is_power_of_two());
 const _: () = assert!(LEGS_PER_CALL_MAX + REPAIRS_PER_REQUEST <= TURN_ROOM_HOPS);
 const _: () = assert!(DATAGRAM_BYTES_MAX <= TURN_ROOM_BYTES / TURN_ROOM_HOPS);
 const _: () = assert!(BATCH_DATAGRAMS_MAX <= u16::MAX as usize);
+const _: () = assert!(LEGS_PER_SHARD_MAX <= NEXT_HOPS_MAX);
