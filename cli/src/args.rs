@@ -61,6 +61,7 @@ impl Args {
                 | Command::Control(_)
                 | Command::Relay(RelayArgs { command: None, .. })
                 | Command::Terminal(_)
+                | Command::Doctor(_)
         );
         if is_asked || !args.door.says_something() {
             return Ok(args);
@@ -103,6 +104,34 @@ pub(crate) enum Command {
     Relay(RelayArgs),
     /// Runs a terminal, as `kakehashi-terminal` does.
     Terminal(Box<kakehashi_terminal::program::Args>),
+    /// Says what this machine can do, and what to type where it cannot.
+    Doctor(DoctorArgs),
+}
+
+/// What is to be looked at.
+#[derive(ClapArgs)]
+pub(crate) struct DoctorArgs {
+    /// For what.
+    #[command(subcommand)]
+    pub(crate) command: DoctorCommand,
+}
+
+/// What is to be looked at.
+#[derive(Subcommand)]
+pub(crate) enum DoctorCommand {
+    /// Looks at kernel, rights and NIC as a relay needs them, item by item, and changes nothing:
+    /// what is, whether that will do, and what to type. Exit code 1: no relay runs here.
+    Relay {
+        /// The relay's settings; the defaults if none are named.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// The NIC, in place of `xdp.interface`.
+        #[arg(long, value_name = "NIC")]
+        interface: Option<String>,
+        /// Prints JSON: one object a line.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// The data folder, unless another is named.
@@ -128,6 +157,21 @@ pub(crate) struct CallSettingsArgs {
     /// What one terminal may send into a call, in kbit/s; relays drop what is over. 0: no limit.
     #[arg(long, value_name = "KBPS", default_value_t = LEG_RATE_MAX_KBPS_DEFAULT)]
     pub(crate) leg_rate_max_kbps: u32,
+}
+
+/// How media comes and goes: some of a relay's settings, which `kakehashi-relay --print-config`
+/// explains.
+#[derive(ClapArgs, Clone)]
+pub(crate) struct IoArgs {
+    /// Through the kernel ("uring"), past it over the NIC's own queues ("xdp", as root), or past it
+    /// if that is possible ("auto"). A NIC is one relay's: the first has it, and the others go
+    /// through the kernel.
+    #[arg(long, value_name = "HOW", default_value = "uring",
+          value_parser = ["uring", "xdp", "auto"])]
+    pub(crate) io: String,
+    /// The NIC that terminals are reached through; the one that has --address if none is named.
+    #[arg(long, value_name = "NIC", default_value = "")]
+    pub(crate) interface: String,
 }
 
 /// How to run the platform.
@@ -160,6 +204,9 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) shards: u16,
+    /// How media comes and goes.
+    #[command(flatten)]
+    pub(crate) io: IoArgs,
     /// How calls go.
     #[command(flatten)]
     pub(crate) calls: CallSettingsArgs,
@@ -538,7 +585,7 @@ mod tests {
     const PARTS: [&str; 4] = ["up", "control", "relay", "terminal"];
 
     /// Works on a store without a control that could be asked.
-    const WITHOUT_CONTROL: [&str; 2] = ["store ", "pki "];
+    const WITHOUT_CONTROL: [&str; 3] = ["store ", "pki ", "doctor "];
 
     /// Every command that asks, by its words.
     fn commands(of: &clap::Command, words: &str, found: &mut Vec<(String, clap::Command)>) {

@@ -2,6 +2,7 @@
 
 mod args;
 mod demo;
+mod doctor;
 mod door;
 mod operate;
 mod part;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Control(args) => part::control(&args),
         Command::Relay(args) => relay(&args),
         Command::Terminal(args) => part::terminal(*args),
+        Command::Doctor(args) => doctor::run(&args),
     };
     match outcome {
         Ok(code) => code,

@@ -210,3 +210,5 @@ const _: () = assert!(LEGS_PER_CALL_MAX + REPAIRS_PER_REQUEST <= TURN_ROOM_HOPS)
 const _: () = assert!(DATAGRAM_BYTES_MAX <= TURN_ROOM_BYTES / TURN_ROOM_HOPS);
 const _: () = assert!(BATCH_DATAGRAMS_MAX <= u16::MAX as usize);
 const _: () = assert!(LEGS_PER_SHARD_MAX <= NEXT_HOPS_MAX);
+
+pub mod xdp;

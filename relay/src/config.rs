@@ -1,5 +1,6 @@
 //! Settings of a relay: one TOML file, each key documented here and in `default.toml`.
 
+use crate::capacity::xdp::BUSY_POLL_US_MAX;
 use crate::capacity::{CONTROL_NODES_MAX, GATHER_US_MAX, LEGS_PER_SHARD_MAX, TRAIN_PACKETS_MAX};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use kakehashi_srtp::Provider;
@@ -26,6 +27,8 @@ pub struct Config {
     pub advertise_ip: IpAddr,
     /// UDP port of shard 0; shard N listens on the Nth port after it.
     pub first_port: u16,
+    /// How packets come and go.
+    pub io: IoChoice,
     /// Pinned threads, each with its own port and legs.
     pub shards: u16,
     /// Cores for the shards, in their order; empty for every core this process may use.
@@ -48,8 +51,52 @@ pub struct Config {
     pub log_level: String,
     /// How to log.
     pub log_format: LogFormat,
+    /// What packets go through past the kernel.
+    pub xdp: Xdp,
     /// Whose orders it takes.
     pub control: ControlNodes,
+}
+
+/// How packets come and go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IoChoice {
+    /// Past the kernel if that is possible, through it otherwise.
+    Auto,
+    /// Through the kernel, with io_uring.
+    Uring,
+    /// Past the kernel, with AF_XDP.
+    Xdp,
+}
+
+/// What packets go through past the kernel.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Xdp {
+    /// The NIC; empty for the one that has `listen_ip`.
+    pub interface: String,
+    /// Where the program that sorts packets runs.
+    pub mode: XdpMode,
+    /// Microseconds for which the kernel polls a queue in the relay's own calls.
+    pub busy_poll_us: u32,
+}
+
+impl Default for Xdp {
+    fn default() -> Self {
+        Self { interface: String::new(), mode: XdpMode::Auto, busy_poll_us: 0 }
+    }
+}
+
+/// Where the program that sorts packets runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum XdpMode {
+    /// In the driver if it can, behind it otherwise.
+    Auto,
+    /// In the driver.
+    Driver,
+    /// Behind it: any device can, and it costs more.
+    Generic,
 }
 
 /// The nodes of control.
@@ -76,6 +123,7 @@ impl Default for Config {
             listen_ip: IpAddr::V6(Ipv6Addr::UNSPECIFIED),
             advertise_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             first_port: 40_000,
+            io: IoChoice::Uring,
             shards: 1,
             cores: Vec::new(),
             legs_per_shard_max: 20_000,
@@ -87,6 +135,7 @@ impl Default for Config {
             provider: ProviderChoice::Auto,
             log_level: "info".into(),
             log_format: LogFormat::Text,
+            xdp: Xdp::default(),
             control: ControlNodes::default(),
         }
     }
@@ -206,6 +255,9 @@ impl Config {
         if !(1..=longest).contains(&self.train_packets_max) {
             return bad("train_packets_max", format!("must be 1 to {longest}"));
         }
+        if self.xdp.busy_poll_us > BUSY_POLL_US_MAX {
+            return bad("xdp.busy_poll_us", format!("must be 0 to {BUSY_POLL_US_MAX}"));
+        }
         if self.gather_us > GATHER_US_MAX {
             return bad("gather_us", format!("must be 0 to {GATHER_US_MAX}"));
         }
@@ -259,7 +311,7 @@ mod tests {
             }
         }
         let fields = format!("{:?}", Config::default());
-        assert_eq!(keys, 18, "{fields}");
+        assert_eq!(keys, 22, "{fields}");
     }
 
     #[test]
@@ -286,6 +338,7 @@ mod tests {
             ("legs_per_shard_max = 1000000", "`legs_per_shard_max` must be 1 to 100000"),
             ("train_packets_max = 0", "`train_packets_max` must be 1 to 128"),
             ("gather_us = 5000", "`gather_us` must be 0 to 1000"),
+            ("[xdp]\nbusy_poll_us = 5000", "`xdp.busy_poll_us` must be 0 to 1000"),
             ("[control]\nnodes = []", "`control.nodes` must name 1 to 16"),
             ("[control]\nnodes = [\"a\"]", "`control.nodes` must be host:port, which `a` is not"),
             ("[control]\nnodes = [\"a:1\", \"a:1\"]", "`control.nodes` must not name `a:1`"),

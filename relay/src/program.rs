@@ -1,8 +1,9 @@
 //! A relay as a program: checks the machine, starts shards and link, and stops them together.
 
 use crate::config::{Config, ConfigError, LogFormat};
+use crate::host::routes::{Routes, RoutesEnd};
 use crate::host::{self, HostError};
-use crate::io::{BindError, MediaSocket, bind};
+use crate::io::{BindError, MediaError, MediaSocket, NicQueue, Queues, bind, open_queues};
 use crate::legs::Identity;
 use crate::orders::file::{self, OrderFileError};
 use crate::orders::link::{self, LinkConfig, ShardHandle};
@@ -38,9 +39,9 @@ pub enum RelayError {
     /// The machine lacks something.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// A media port cannot be opened.
+    /// A media port cannot be opened, or the NIC not used as the settings say.
     #[error(transparent)]
-    Bind(#[from] BindError),
+    Media(#[from] MediaError),
     /// A shard does not start, or broke off.
     #[error(transparent)]
     Shard(#[from] ShardError),
@@ -118,9 +119,10 @@ fn run_from(
         let sockets = tokio::select! {
             biased;
             () = &mut stop => return Ok(()),
-            sockets = open_ports(config) => sockets?,
+            sockets = open_ports(config) => sockets.map_err(MediaError::from)?,
         };
-        let relay = Relay::start(config, source, sockets)?;
+        let queues = open_queues(config).map_err(MediaError::from)?;
+        let relay = Relay::start(config, source, (sockets, queues))?;
         tokio::select! {
             () = stop => tracing::info!("stopping"),
             () = relay.ended.notified() => {}
@@ -157,6 +159,13 @@ impl Drop for Ended {
     }
 }
 
+/// What the shards get their packets through, in their order.
+struct Ports {
+    sockets: Vec<MediaSocket>,
+    /// Queues of the NIC; empty if packets go through the kernel.
+    nics: Vec<(NicQueue, RoutesEnd)>,
+}
+
 /// The threads of a running relay.
 struct Relay {
     ended: Arc<Notify>,
@@ -165,13 +174,15 @@ struct Relay {
     shards: Vec<ShardThread>,
     orders: Option<JoinHandle<Result<(), RelayError>>>,
     published: Vec<Arc<Published>>,
+    /// What follows the kernel's tables for the NIC's queues, if they are used.
+    _routes: Option<Routes>,
 }
 
 impl Relay {
     fn start(
         config: &Config,
         source: Source,
-        sockets: Vec<MediaSocket>,
+        (sockets, queues): (Vec<MediaSocket>, Option<Queues>),
     ) -> Result<Self, RelayError> {
         let provider = choose(config);
         let incarnation = match source {
@@ -180,6 +191,8 @@ impl Relay {
             Source::File(_) => Incarnation(0),
         };
         let identity = Identity { relay: RelayId(config.relay_id), incarnation };
+        let (nics, routes) = queues.map(|queues| (queues.shards, queues.routes)).unzip();
+        let ports = Ports { sockets, nics: nics.unwrap_or_default() };
         let mut relay = Self {
             ended: Arc::new(Notify::new()),
             stop_shards: Arc::new(AtomicBool::new(false)),
@@ -187,10 +200,11 @@ impl Relay {
             shards: Vec::new(),
             orders: None,
             published: Vec::new(),
+            _routes: routes,
         };
         let knock = Arc::new(Notify::new());
         let started =
-            relay.start_shards(config, sockets, (provider, identity), &knock).and_then(|handles| {
+            relay.start_shards(config, ports, (provider, identity), &knock).and_then(|handles| {
                 relay.published.extend(handles.iter().map(|shard| Arc::clone(&shard.published)));
                 match source {
                     Source::Control => relay.start_link(config, identity, handles, knock),
@@ -210,13 +224,14 @@ impl Relay {
     fn start_shards(
         &mut self,
         config: &Config,
-        sockets: Vec<MediaSocket>,
+        Ports { sockets, nics }: Ports,
         (provider, identity): (Provider, Identity),
         knock: &Arc<Notify>,
     ) -> Result<Vec<ShardHandle>, RelayError> {
         let cores = host::place(config.shards, config.relay_id, &config.cores)?;
         let clock = Clock::start();
         let mut handles = Vec::with_capacity(cores.len());
+        let mut nics = nics.into_iter();
         for ((number, core), socket) in (0..config.shards).zip(cores).zip(sockets) {
             let index = ShardIndex(number);
             let address = SocketAddr::new(config.advertise_ip, config.first_port + number);
@@ -226,6 +241,7 @@ impl Relay {
                 index,
                 core,
                 socket,
+                nic: nics.next(),
                 mailbox: shard_end,
                 published: Arc::clone(&published),
                 legs_max: usize::try_from(config.legs_per_shard_max).unwrap_or(usize::MAX),

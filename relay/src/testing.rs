@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 
 mod batch;
 mod ear;
+pub(crate) mod namespaces;
 
 pub(crate) use batch::Departure;
 pub(crate) use ear::{Ear, content};

@@ -1,7 +1,7 @@
 //! The configuration files of the parts, written from the command line.
 
 use super::layout::Layout;
-use crate::args::{CallSettingsArgs, UpArgs};
+use crate::args::{CallSettingsArgs, IoArgs, UpArgs};
 use anyhow::{Context, Result};
 use kakehashi_control::pki::Pki;
 use kakehashi_wire::id::RelayId;
@@ -103,7 +103,9 @@ pub(super) fn control(layout: &Layout, ports: &Ports, calls: &CallSettingsArgs) 
 }
 
 /// A relay's configuration; `pki` has issued its certificate.
-pub(super) fn relay(pki: &Pki, ports: &Ports, relay: RelayId) -> String {
+pub(super) fn relay(pki: &Pki, ports: &Ports, io: &IoArgs, relay: RelayId) -> String {
+    // A NIC is one relay's.
+    let kind = if relay == RelayId(1) { io.io.as_str() } else { "uring" };
     let (certificate, key) = pki.relay_paths(relay);
     format!(
         "# Written by `kakehashi up` at every start.\n\
@@ -112,9 +114,12 @@ pub(super) fn relay(pki: &Pki, ports: &Ports, relay: RelayId) -> String {
          advertise_ip = \"{address}\"\n\
          first_port = {first_port}\n\
          shards = {shards}\n\
+         io = {kind:?}\n\
          ca_file = {ca:?}\n\
          certificate_file = {certificate:?}\n\
          key_file = {key:?}\n\
+         [xdp]\n\
+         interface = {interface:?}\n\
          [control]\n\
          nodes = [\"{control}\"]\n\
          name = \"localhost\"\n",
@@ -122,6 +127,7 @@ pub(super) fn relay(pki: &Pki, ports: &Ports, relay: RelayId) -> String {
         address = ports.address,
         first_port = ports.first_media(relay),
         shards = ports.shards,
+        interface = io.interface,
         control = ports.fleet(),
         ca = pki.root_path(),
     )

@@ -3,7 +3,7 @@
 use super::children::Part;
 use super::configs::{self, Ports};
 use super::layout::{CONTROL, Layout};
-use crate::args::{CallSettingsArgs, UpArgs};
+use crate::args::{CallSettingsArgs, IoArgs, UpArgs};
 use anyhow::{Context, Result, bail};
 use core::time::Duration;
 use kakehashi_control::admin::{Answer, RelayRow, Request};
@@ -32,6 +32,7 @@ pub(crate) struct Platform {
     /// Where everything listens.
     pub(crate) ports: Ports,
     calls: CallSettingsArgs,
+    io: IoArgs,
     parts: Vec<Part>,
 }
 
@@ -40,7 +41,7 @@ impl Platform {
     pub(crate) fn new(args: &UpArgs) -> Result<Self> {
         let layout = Layout::open(&args.data)?;
         let (ports, calls) = (Ports::of(args)?, args.calls.clone());
-        Ok(Self { layout, ports, calls, parts: Vec::new() })
+        Ok(Self { layout, ports, calls, io: args.io.clone(), parts: Vec::new() })
     }
 
     /// Starts all parts and waits until the relays have reported to control.
@@ -66,7 +67,7 @@ impl Platform {
         for relay in self.ports.relays() {
             pki.issue_relay(relay, now)?;
             let name = configs::relay_name(relay);
-            let text = configs::relay(&pki, &self.ports, relay);
+            let text = configs::relay(&pki, &self.ports, &self.io, relay);
             let config = self.layout.write_config(&name, &text)?;
             self.parts.push(Part::start(&self.layout, &name, "relay", config)?);
         }

@@ -1,9 +1,13 @@
 //! The machine: what it offers, and which shard runs where.
 
 mod check;
-#[cfg_attr(not(test), expect(dead_code, reason = "no way to send past the kernel uses it yet"))]
+mod doctor;
+mod nic;
 pub(crate) mod routes;
 mod topology;
 
 pub use check::{HostError, check};
+pub use doctor::{Finding, Judgement, examine};
+pub use nic::NicError;
+pub(crate) use nic::{Nic, check_rights, find, forwards};
 pub use topology::place;

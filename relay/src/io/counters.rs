@@ -66,6 +66,29 @@ counters! {
         send_oversize,
         /// Sends that failed for any other reason.
         send_failed_otherwise,
+        /// Packets of those received that came over the NIC's own queue (`io = "xdp"`).
+        packets_received_nic,
+        /// Packets of those sent that left over the NIC's own queue.
+        packets_sent_nic,
+        /// Packets that were copied to leave over the NIC: not the last copy of a received packet,
+        /// or written by the relay.
+        packets_copied,
+        /// Frames dropped because they hold no plain UDP packet: the gate lets none through.
+        dropped_odd_frame,
+        /// Packets the kernel dropped on their way to the NIC's receive ring.
+        nic_dropped,
+        /// Packets dropped because the receive ring was full: the shard does not keep up.
+        nic_receive_ring_full,
+        /// Packets dropped because there was no frame to receive into.
+        nic_no_frame,
+        /// Calls to send over the NIC that the kernel refused.
+        nic_send_failed,
+        /// Media that came on another queue than its shard's and went through the kernel.
+        gate_to_kernel,
+        /// Media dropped in the driver because its lengths contradict each other.
+        gate_malformed,
+        /// UDP dropped in the driver because nobody listens to its port.
+        gate_unknown_port,
         /// System calls made to receive.
         receive_calls,
         /// System calls made to send.

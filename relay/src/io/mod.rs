@@ -5,15 +5,22 @@
 
 mod address;
 mod counters;
+mod media;
 mod socket;
 mod uring;
+mod xdp;
 
 pub use counters::IoCounters;
+pub use media::{MediaError, NicQueueError};
+pub(crate) use media::{Queues, frame_bytes_for, open_queues};
 pub use socket::BindError;
 pub(crate) use socket::{MediaSocket, bind};
 pub(crate) use uring::{Ring, UringIo, trial};
+pub use xdp::GateError;
+pub(crate) use xdp::{NicQueue, XdpIo};
 
-use crate::path::batch::{Outgoing, Received};
+use crate::memory::ReceiveArena;
+use crate::path::batch::{Memory, Outgoing, Place, Received, Slot};
 use std::io;
 
 /// What a receive does if nothing has arrived.
@@ -50,4 +57,25 @@ pub(crate) trait PacketIo {
 
     /// Brings up to date the counters that only the kernel keeps; one system call.
     fn refresh_counters(&mut self);
+}
+
+/// The memory that a batch lies in.
+pub(crate) trait BatchMemory {
+    /// `bytes` bytes of a slot from `start` on; `None` beyond its end.
+    fn bytes(&self, slot: Slot, start: usize, bytes: usize) -> Option<&[u8]>;
+}
+
+impl BatchMemory for ReceiveArena {
+    fn bytes(&self, slot: Slot, start: usize, bytes: usize) -> Option<&[u8]> {
+        self.slot_bytes(usize::from(slot.0), start, bytes)
+    }
+}
+
+/// The bytes at a place.
+fn bytes_at<'a>(place: Place, out: &'a Outgoing, batch: &'a impl BatchMemory) -> Option<&'a [u8]> {
+    let (start, bytes) = (place.start as usize, place.bytes as usize);
+    match place.memory {
+        Memory::Batch(slot) => batch.bytes(slot, start, bytes),
+        Memory::Own => out.own().get(start..start + bytes),
+    }
 }

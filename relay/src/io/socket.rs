@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use thiserror::Error;
 
 /// Wanted room of the kernel's queues: 4 MiB hold 40 ms of 100 Mbit/s and more.
@@ -76,6 +76,11 @@ impl MediaSocket {
     /// Where it listens.
     pub(crate) fn local(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Its descriptor, to wait for it.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 
     /// Its descriptor, valid as long as `self`.

@@ -42,7 +42,7 @@ impl ReceiveArena {
     }
 
     /// `bytes` bytes of a slot from `start` on; `None` beyond its end.
-    pub(crate) fn bytes(&self, slot: usize, start: usize, bytes: usize) -> Option<&[u8]> {
+    pub(crate) fn slot_bytes(&self, slot: usize, start: usize, bytes: usize) -> Option<&[u8]> {
         if slot >= self.count || start.checked_add(bytes)? > RECEIVE_SLOT_BYTES {
             return None;
         }
@@ -63,10 +63,10 @@ mod tests {
         let mut arena = ReceiveArena::new(3).unwrap();
         let bases: Vec<_> = (0..3).map(|slot| arena.base(slot) as usize).collect();
         assert!(bases.windows(2).all(|pair| pair[1] - pair[0] >= RECEIVE_SLOT_BYTES));
-        assert_eq!(arena.bytes(2, 0, RECEIVE_SLOT_BYTES).unwrap().as_ptr() as usize, bases[2]);
-        assert!(arena.bytes(2, 1, RECEIVE_SLOT_BYTES).is_none());
-        assert!(arena.bytes(3, 0, 1).is_none());
-        assert!(arena.bytes(0, usize::MAX, 1).is_none());
+        assert_eq!(arena.slot_bytes(2, 0, RECEIVE_SLOT_BYTES).unwrap().as_ptr() as usize, bases[2]);
+        assert!(arena.slot_bytes(2, 1, RECEIVE_SLOT_BYTES).is_none());
+        assert!(arena.slot_bytes(3, 0, 1).is_none());
+        assert!(arena.slot_bytes(0, usize::MAX, 1).is_none());
     }
 
     #[test]

@@ -12,6 +12,9 @@ pub(crate) struct Mapping {
     bytes: usize,
 }
 
+// SAFETY: the memory belongs to this value alone, whichever thread has it.
+unsafe impl Send for Mapping {}
+
 impl Mapping {
     /// Maps `bytes` bytes and touches each page, so that the packet path never faults one in.
     pub(crate) fn new(bytes: usize) -> io::Result<Self> {

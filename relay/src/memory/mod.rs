@@ -2,10 +2,12 @@
 //! its use.
 
 mod arena;
+mod frames;
 mod mapping;
 mod pages;
 mod prefetch;
 
 pub(crate) use arena::ReceiveArena;
+pub(crate) use frames::{Frame, Frames};
 pub(crate) use pages::in_huge_pages;
 pub(crate) use prefetch::{prefetch, prefetch_part};

@@ -3,7 +3,8 @@
 use super::Shard;
 use super::clock::Clock;
 use super::pace::TICK;
-use crate::io::{MediaSocket, Ring, UringIo};
+use crate::host::routes::RoutesEnd;
+use crate::io::{MediaSocket, NicQueue, PacketIo, Ring, UringIo, XdpIo};
 use crate::legs::{Identity, LegTable};
 use crate::orders::desk::Desk;
 use crate::orders::mailbox::ShardEnd;
@@ -43,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) index: ShardIndex,
     pub(crate) core: usize,
     pub(crate) socket: MediaSocket,
+    /// Its queue of the NIC, and who knows the ways from there.
+    pub(crate) nic: Option<(NicQueue, RoutesEnd)>,
     pub(crate) mailbox: ShardEnd,
     pub(crate) published: Arc<Published>,
     pub(crate) legs_max: usize,
@@ -102,15 +105,34 @@ fn work(plan: Plan, ready: &SyncSender<()>) -> Result<(), ShardError> {
 }
 
 fn shard(plan: Plan, ready: &SyncSender<()>) -> io::Result<()> {
-    let Plan { index, core, socket, mailbox, published, .. } = plan;
+    let Plan { index, core, socket, nic, mailbox, published, .. } = plan;
     let mut ring = Ring::new()?;
     let local = socket.local();
     let io = UringIo::new(&mut ring, socket, Arc::clone(mailbox.bell()), (TICK, plan.gather))?;
     let legs = LegTable::new(plan.legs_max, plan.provider, plan.identity);
     let desk = Desk::new(mailbox);
-    let shard = Shard::new(io, desk, legs, plan.train_packets_max, plan.clock, published);
-    tracing::info!(shard = %index, core, %local, "shard receives");
+    let queue = nic.as_ref().map(|(nic, _)| nic.queue);
+    tracing::info!(shard = %index, core, %local, queue, "shard receives");
+    let (train_packets_max, clock, stop) = (plan.train_packets_max, plan.clock, plan.stop);
+    match nic {
+        None => {
+            let shard = Shard::new(io, desk, legs, train_packets_max, clock, published);
+            receive(shard, ready, &stop)
+        }
+        Some((nic, routes)) => {
+            let io = XdpIo::new(io, nic, routes).map_err(io::Error::other)?;
+            let shard = Shard::new(io, desk, legs, train_packets_max, clock, published);
+            receive(shard, ready, &stop)
+        }
+    }
+}
+
+fn receive<Io: PacketIo>(
+    shard: Shard<Io>,
+    ready: &SyncSender<()>,
+    stop: &AtomicBool,
+) -> io::Result<()> {
     // Nobody waits any more only if the start was given up.
     let _ = ready.send(());
-    shard.run(|| plan.stop.load(Ordering::Relaxed))
+    shard.run(|| stop.load(Ordering::Relaxed))
 }

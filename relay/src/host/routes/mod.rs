@@ -23,8 +23,6 @@ mod agenda;
 mod facts;
 mod links;
 mod message;
-#[cfg(test)]
-mod namespaces;
 mod netlink;
 mod table;
 #[cfg(test)]
@@ -33,7 +31,9 @@ mod thread;
 
 use crate::capacity::{ROUTE_ASKS, ROUTES_TOLD};
 use core::sync::atomic::{AtomicBool, Ordering};
-use links::LinkId;
+use facts::Event;
+use links::{LinkAddress, LinkId};
+use netlink::Requests;
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::collections::BTreeSet;
 use std::io;
@@ -114,6 +114,45 @@ impl RoutesEnd {
     pub(crate) fn told(&mut self) -> Option<Told> {
         self.told.pop().ok()
     }
+}
+
+/// An interface of the machine, as it is now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Interface {
+    /// Its number in the kernel.
+    pub(crate) index: u32,
+    /// Bytes of the longest IP packet.
+    pub(crate) mtu: u32,
+    /// Whether it carries Ethernet and is no VLAN on another.
+    pub(crate) is_device: bool,
+    /// Its addresses, without those of its VLANs.
+    pub(crate) addresses: BTreeSet<IpAddr>,
+}
+
+/// Every interface of the calling thread's network namespace.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn interfaces() -> io::Result<Vec<Interface>> {
+    let mut found: Vec<Interface> = Vec::new();
+    // Links come before their addresses.
+    for event in Requests::open()?.dump()? {
+        match event {
+            Event::Link(LinkId(index), Some(link)) => {
+                let is_device = link.mac.is_some() && link.tag.is_none();
+                let addresses = BTreeSet::new();
+                found.push(Interface { index, mtu: link.mtu, is_device, addresses });
+            }
+            Event::Address(LinkAddress { link, ip, .. }, true) => {
+                let on = found.iter_mut().find(|interface| interface.index == link.0);
+                on.into_iter().for_each(|interface| {
+                    interface.addresses.insert(ip);
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
 }
 
 /// The thread that follows the kernel's tables. Ends when dropped.

@@ -1,9 +1,9 @@
 //! The thread against a real kernel, in network namespaces of its own.
 
-use super::namespaces::{DEVICE, Pair, in_pair, index};
 use super::netlink::{Events, Heard};
 use super::*;
 use crate::shard::Clock;
+use crate::testing::namespaces::{DEVICE, Pair, in_pair, index};
 use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, channel};

@@ -16,15 +16,17 @@ mod wait;
 pub(crate) use setup::{Ring, trial};
 
 use super::socket::MediaSocket;
-use super::{IoCounters, PacketIo, Patience};
+use super::{BatchMemory, IoCounters, PacketIo, Patience, bytes_at};
 use crate::orders::bell::Bell;
-use crate::path::batch::{Outgoing, Received};
+use crate::path::batch::{Outgoing, Place, Received};
 use core::time::Duration;
 use receive::Receiver;
 use send::Sender;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use wait::Waiter;
+pub(in crate::io) use wait::Woken;
+use wait::{Doors, Waiter};
 
 /// Packet I/O of one shard. Lives and dies on the thread that made its [`Ring`].
 pub(crate) struct UringIo<'ring> {
@@ -57,6 +59,45 @@ impl<'ring> UringIo<'ring> {
     }
 }
 
+impl UringIo<'_> {
+    /// What has been counted, to count more.
+    pub(in crate::io) fn counters_mut(&mut self) -> &mut IoCounters {
+        &mut self.counters
+    }
+
+    /// The bytes at a place of this batch, or of what the relay wrote.
+    pub(in crate::io) fn bytes_of<'a>(
+        &'a self,
+        place: Place,
+        out: &'a Outgoing,
+    ) -> Option<&'a [u8]> {
+        bytes_at(place, out, self.receiver.arena())
+    }
+
+    /// Sends the hops with these numbers, which lie in this batch.
+    pub(in crate::io) fn send_own(&mut self, hops: (&Outgoing, impl Iterator<Item = u32>)) {
+        let arena = self.receiver.arena();
+        self.sender.send(&self.socket, hops, arena, &mut self.counters);
+    }
+
+    /// Sends the hops with these numbers, which lie in `batch`.
+    pub(in crate::io) fn send_some(
+        &mut self,
+        hops: (&Outgoing, impl Iterator<Item = u32>),
+        batch: &impl BatchMemory,
+    ) {
+        self.sender.send(&self.socket, hops, batch, &mut self.counters);
+    }
+
+    /// Waits for work at the socket, and at a queue of the NIC if there is one; gives where packets
+    /// have come.
+    pub(in crate::io) fn wait_beside(&mut self, nic: Option<BorrowedFd<'_>>) -> io::Result<Woken> {
+        self.counters.ring_enters += 1;
+        let doors = Doors { socket: self.socket.as_fd(), nic };
+        self.waiter.wait(doors, self.gather)
+    }
+}
+
 impl PacketIo for UringIo<'_> {
     fn receive(&mut self, patience: Patience) -> usize {
         // What is to be gathered is gathered in the ring.
@@ -73,9 +114,9 @@ impl PacketIo for UringIo<'_> {
     }
 
     fn send(&mut self, outgoing: &Outgoing) {
-        if !outgoing.is_empty() {
-            let arena = self.receiver.arena();
-            self.sender.send(&self.socket, outgoing, arena, &mut self.counters);
+        let hops = u32::try_from(outgoing.hops().len()).unwrap_or(0);
+        if hops > 0 {
+            self.send_own((outgoing, 0..hops));
         }
     }
 
@@ -84,8 +125,7 @@ impl PacketIo for UringIo<'_> {
     }
 
     fn wait(&mut self) -> io::Result<()> {
-        self.counters.ring_enters += 1;
-        self.waiter.wait(&self.socket, self.gather)
+        self.wait_beside(None).map(drop)
     }
 
     fn counters(&self) -> &IoCounters {

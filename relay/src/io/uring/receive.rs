@@ -84,7 +84,8 @@ impl Receiver {
     pub(super) fn packets(&self, from: usize) -> impl Iterator<Item = Received<'_>> {
         self.batch.iter().skip(from).filter_map(|arrival| {
             let slot = usize::from(arrival.slot);
-            let bytes = self.arena.bytes(slot, arrival.start as usize, arrival.bytes as usize)?;
+            let bytes =
+                self.arena.slot_bytes(slot, arrival.start as usize, arrival.bytes as usize)?;
             let source = *self.sources.get(slot)?;
             Some(Received { slot: Slot(arrival.slot), start: arrival.start, source, bytes })
         })

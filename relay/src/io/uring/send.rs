@@ -9,11 +9,10 @@
 
 use super::receive::empty_message;
 use crate::capacity::{SENDS_PER_CALL, TURN_HOPS_MAX, TURN_PIECES_MAX};
-use crate::io::IoCounters;
 use crate::io::address::Name;
 use crate::io::socket::MediaSocket;
-use crate::memory::ReceiveArena;
-use crate::path::batch::{Hop, Memory, Outgoing, Place, Slot, Train};
+use crate::io::{BatchMemory, IoCounters, bytes_at};
+use crate::path::batch::{Hop, Outgoing, Train};
 use core::ops::Range;
 use core::ptr::null_mut;
 
@@ -86,16 +85,17 @@ impl Sender {
         self.segments_trains = false;
     }
 
-    /// Sends everything that leaves. What the kernel refuses is counted, not kept.
+    /// Sends the hops with these numbers. What the kernel refuses is counted, not kept.
     pub(super) fn send(
         &mut self,
         socket: &MediaSocket,
-        out: &Outgoing,
-        arena: &ReceiveArena,
+        (out, numbers): (&Outgoing, impl Iterator<Item = u32>),
+        batch: &impl BatchMemory,
         counters: &mut IoCounters,
     ) {
-        self.point_to_trains(out, arena);
-        for (number, hop) in (0_u32..).zip(out.hops()) {
+        self.point_to_trains(out, batch);
+        for number in numbers {
+            let Some(hop) = out.hops().get(number as usize) else { continue };
             let train = out.train(hop.train);
             let Some(span) = self.spans.get(hop.train.position()).cloned() else { continue };
             if train.packets > 1 && !self.segments_trains {
@@ -108,16 +108,16 @@ impl Sender {
             }
         }
         self.flush(socket, counters);
-        self.send_one_by_one(socket, out, arena, counters);
+        self.send_one_by_one(socket, out, batch, counters);
     }
 
     /// One vector for each piece; trains to several addresses share theirs.
-    fn point_to_trains(&mut self, out: &Outgoing, arena: &ReceiveArena) {
+    fn point_to_trains(&mut self, out: &Outgoing, batch: &impl BatchMemory) {
         self.vectors.clear();
         self.spans.clear();
         for train in out.trains() {
             let start = self.vectors.len();
-            let pieces = out.places(train).filter_map(|place| bytes_at(place, out, arena));
+            let pieces = out.places(train).filter_map(|place| bytes_at(place, out, batch));
             self.vectors.extend(pieces.map(vector));
             self.spans.push(start..self.vectors.len());
         }
@@ -209,7 +209,7 @@ impl Sender {
         &mut self,
         socket: &MediaSocket,
         out: &Outgoing,
-        arena: &ReceiveArena,
+        batch: &impl BatchMemory,
         counters: &mut IoCounters,
     ) {
         let refused = core::mem::take(&mut self.refused);
@@ -217,7 +217,7 @@ impl Sender {
             let train = out.train(hop.train);
             counters.trains_sent_singly += 1;
             for place in out.places(train) {
-                let Some(bytes) = bytes_at(place, out, arena) else { continue };
+                let Some(bytes) = bytes_at(place, out, batch) else { continue };
                 for packet in bytes.chunks(usize::from(train.packet_bytes)) {
                     self.line_up_packet(socket, *hop, packet, counters);
                 }
@@ -247,15 +247,6 @@ impl Sender {
         self.vectors.push(vector(packet));
         let single = Train::single(bytes);
         self.line_up(socket, hop, &single, start..start + 1, 0, counters);
-    }
-}
-
-/// The bytes at a place.
-fn bytes_at<'a>(place: Place, out: &'a Outgoing, arena: &'a ReceiveArena) -> Option<&'a [u8]> {
-    let (start, bytes) = (place.start as usize, place.bytes as usize);
-    match place.memory {
-        Memory::Batch(Slot(slot)) => arena.bytes(usize::from(slot), start, bytes),
-        Memory::Own => out.own().get(start..start + bytes),
     }
 }
 

@@ -10,6 +10,8 @@ pub(super) enum Token {
     Bell = 2,
     /// The tick that ends a wait.
     Tick = 3,
+    /// The poll of the NIC's queue.
+    NicArrival = 4,
 }
 
 impl Token {
@@ -20,7 +22,8 @@ impl Token {
 
     /// What `bits` packed; `None` for anything else.
     pub(super) fn from_bits(bits: u64) -> Option<Self> {
-        [Self::Arrival, Self::Bell, Self::Tick].into_iter().find(|token| token.bits() == bits)
+        let all = [Self::Arrival, Self::Bell, Self::Tick, Self::NicArrival];
+        all.into_iter().find(|token| token.bits() == bits)
     }
 }
 
@@ -30,7 +33,7 @@ mod tests {
 
     #[test]
     fn a_token_survives_the_kernel() {
-        for token in [Token::Arrival, Token::Bell, Token::Tick] {
+        for token in [Token::Arrival, Token::Bell, Token::Tick, Token::NicArrival] {
             assert_eq!(Token::from_bits(token.bits()), Some(token));
         }
         assert_eq!(Token::from_bits(0), None);

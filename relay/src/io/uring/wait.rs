@@ -1,7 +1,8 @@
 //! Waiting: for an arrival at the socket, for the bell, or for a tick, in one enter of the ring.
 //!
-//! The socket is polled only while a shard waits. A busy shard finds its packets by asking for
-//! them, and then an armed poll would cost each arriving packet a wake-up's bookkeeping.
+//! The socket, and a queue of the NIC beside it, is polled only while a shard waits. A busy shard
+//! finds its packets by asking for them, and then an armed poll would cost each arriving packet a
+//! wake-up's bookkeeping.
 //!
 //! No wait sets a timer of its own, unless it gathers: on a virtual machine that costs more than
 //! the rest of the wait. One tick under way ends whichever wait it falls into.
@@ -10,7 +11,6 @@
 
 use super::setup;
 use super::token::Token;
-use crate::io::socket::MediaSocket;
 use crate::orders::bell::Bell;
 use core::mem::ManuallyDrop;
 use core::time::Duration;
@@ -21,11 +21,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
 /// Completions a gathering wait would like to see: more than can come, so that it takes its time.
-const GATHER_COMPLETIONS: usize = 4;
+const GATHER_COMPLETIONS: usize = 5;
 
-/// Enters in which the two cancelled operations of a ring complete when it is closed, and how long
-/// each waits for one at most.
-const CLOSING_ENTERS: usize = 2;
+/// Enters in which the cancelled operations of a ring complete when it is closed, and how long each
+/// waits for one at most.
+const CLOSING_ENTERS: usize = 3;
 const CLOSING_WAIT: Duration = Duration::from_millis(5);
 
 /// Everything the kernel may write while an operation is under way.
@@ -36,14 +36,34 @@ struct Lent {
     tick: Timespec,
 }
 
+/// What packets come from: descriptors that stay open as long as the ring.
+#[derive(Clone, Copy)]
+pub(in crate::io) struct Doors<'a> {
+    /// The shard's socket.
+    pub(in crate::io) socket: BorrowedFd<'a>,
+    /// Its queue of the NIC, if it has one.
+    pub(in crate::io) nic: Option<BorrowedFd<'a>>,
+}
+
+/// Where packets have come while a shard waited.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(in crate::io) struct Woken {
+    /// At the socket.
+    pub(in crate::io) socket: bool,
+    /// At the queue of the NIC.
+    pub(in crate::io) nic: bool,
+}
+
 /// The ring, as something to wait with.
-pub(super) struct Waiter<'ring> {
+pub(in crate::io) struct Waiter<'ring> {
     submitter: Submitter<'ring>,
     submissions: SubmissionQueue<'ring>,
     completions: CompletionQueue<'ring>,
     lent: ManuallyDrop<Box<Lent>>,
     can_gather: bool,
-    polling: bool,
+    /// The polls that are under way.
+    polling: Woken,
+    woken: Woken,
     bell_armed: bool,
     ticking: bool,
 }
@@ -65,7 +85,8 @@ impl<'ring> Waiter<'ring> {
             completions,
             lent: ManuallyDrop::new(Box::new(lent)),
             can_gather,
-            polling: false,
+            polling: Woken::default(),
+            woken: Woken::default(),
             bell_armed: false,
             ticking: false,
         };
@@ -77,15 +98,17 @@ impl<'ring> Waiter<'ring> {
         self.lent.bell.as_fd()
     }
 
-    /// Lines up the poll and the bell's read where they are not under way.
-    fn arm(&mut self, socket: &MediaSocket) -> io::Result<()> {
-        if !self.polling {
-            let events = u32::try_from(libc::POLLIN).map_err(io::Error::other)?;
-            let poll = opcode::PollAdd::new(Fd(socket.raw()), events);
-            let poll = poll.build().user_data(Token::Arrival.bits());
-            // SAFETY: a poll points to no memory.
-            unsafe { self.submissions.push(&poll) }.map_err(|_| full())?;
-            self.polling = true;
+    /// Lines up the polls and the bell's read where they are not under way.
+    fn arm(&mut self, doors: Doors<'_>) -> io::Result<()> {
+        if !self.polling.socket {
+            self.arm_poll(doors.socket, Token::Arrival)?;
+            self.polling.socket = true;
+        }
+        if !self.polling.nic
+            && let Some(nic) = doors.nic
+        {
+            self.arm_poll(nic, Token::NicArrival)?;
+            self.polling.nic = true;
         }
         if !self.bell_armed {
             let bell = Fd(self.bell().as_raw_fd());
@@ -98,6 +121,14 @@ impl<'ring> Waiter<'ring> {
         }
         self.submissions.sync();
         Ok(())
+    }
+
+    fn arm_poll(&mut self, door: BorrowedFd<'_>, token: Token) -> io::Result<()> {
+        let events = u32::try_from(libc::POLLIN).map_err(io::Error::other)?;
+        let poll = opcode::PollAdd::new(Fd(door.as_raw_fd()), events);
+        let poll = poll.build().user_data(token.bits());
+        // SAFETY: a poll points to no memory.
+        unsafe { self.submissions.push(&poll) }.map_err(|_| full())
     }
 
     /// Lines up the tick where it is not under way.
@@ -120,7 +151,10 @@ impl<'ring> Waiter<'ring> {
         for entry in self.completions.by_ref() {
             any = true;
             match Token::from_bits(entry.user_data()) {
-                Some(Token::Arrival) => self.polling = false,
+                Some(Token::Arrival) => {
+                    (self.polling.socket, self.woken.socket) = (false, true);
+                }
+                Some(Token::NicArrival) => (self.polling.nic, self.woken.nic) = (false, true),
                 Some(Token::Bell) => self.bell_armed = false,
                 Some(Token::Tick) => self.ticking = false,
                 None => {}
@@ -131,9 +165,9 @@ impl<'ring> Waiter<'ring> {
     }
 
     /// Waits until a packet has arrived, the bell rings or the tick comes; what comes within the
-    /// first `gather` of it is waited for together.
-    pub(super) fn wait(&mut self, socket: &MediaSocket, gather: Duration) -> io::Result<()> {
-        self.arm(socket)?;
+    /// first `gather` of it is waited for together. Gives where packets have come.
+    pub(in crate::io) fn wait(&mut self, doors: Doors<'_>, gather: Duration) -> io::Result<Woken> {
+        self.arm(doors)?;
         self.arm_tick()?;
         let gather = u32::try_from(gather.as_micros()).unwrap_or(u32::MAX);
         let waited = if self.can_gather && gather > 0 {
@@ -150,7 +184,7 @@ impl<'ring> Waiter<'ring> {
             Err(error) => return Err(error),
         }
         self.drain();
-        Ok(())
+        Ok(core::mem::take(&mut self.woken))
     }
 
     #[cfg(test)]

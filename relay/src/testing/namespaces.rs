@@ -14,11 +14,11 @@ use std::process::{Command, Stdio};
 const NAMESPACES: &str = "/run/netns";
 
 /// The device on both sides.
-pub(super) const DEVICE: &str = "kk0";
+pub(crate) const DEVICE: &str = "kk0";
 
 /// Two namespaces. Neither has an address or a route yet; both devices are up, and have the
 /// Ethernet addresses 02:00:00:00:00:01 (near) and :02 (far).
-pub(super) struct Pair {
+pub(crate) struct Pair {
     near: String,
     far: String,
 }
@@ -27,7 +27,7 @@ impl Pair {
     fn new() -> Self {
         static MADE: AtomicUsize = AtomicUsize::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let name = |side| format!("kakehashi-routes-{}-{number}-{side}", std::process::id());
+        let name = |side| format!("kakehashi-relay-{}-{number}-{side}", std::process::id());
         let pair = Self { near: name("near"), far: name("far") };
         for name in [&pair.near, &pair.far] {
             ip(&format!("netns add {name}"), "");
@@ -47,17 +47,22 @@ impl Pair {
     }
 
     /// Runs `ip` on the side of the relay; returns what it printed.
-    pub(super) fn near(&self, arguments: &str) -> String {
+    pub(crate) fn near(&self, arguments: &str) -> String {
         ip(&format!("-n {} {arguments}", self.near), "")
     }
 
     /// Runs `ip` on the other side.
-    pub(super) fn far(&self, arguments: &str) -> String {
+    pub(crate) fn far(&self, arguments: &str) -> String {
         ip(&format!("-n {} {arguments}", self.far), "")
     }
 
+    /// Runs `work` on a thread that sees the other side only: a socket that it opens stays there.
+    pub(crate) fn on_far_side<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        run_in(&self.far, work)
+    }
+
     /// Runs many commands of `ip` on the side of the relay, a line each.
-    pub(super) fn near_batch(&self, lines: &str) {
+    pub(crate) fn near_batch(&self, lines: &str) {
         ip(&format!("-n {} -batch -", self.near), lines);
     }
 }
@@ -72,22 +77,26 @@ impl Drop for Pair {
 }
 
 /// Runs a test on a thread that sees the near side only.
-pub(super) fn in_pair(test: impl FnOnce(&Pair) + Send) {
+pub(crate) fn in_pair(test: impl FnOnce(&Pair) + Send) {
     let pair = Pair::new();
+    run_in(&pair.near, || test(&pair));
+}
+
+/// Runs `work` on a thread that sees one namespace only.
+fn run_in<T: Send>(namespace: &str, work: impl FnOnce() -> T + Send) -> T {
     let outcome = std::thread::scope(|scope| {
         let inside = scope.spawn(|| {
-            let namespace = File::open(Path::new(NAMESPACES).join(&pair.near)).unwrap();
+            let namespace = File::open(Path::new(NAMESPACES).join(namespace)).unwrap();
             move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-            test(&pair);
+            work()
         });
         inside.join()
     });
-    drop(pair);
-    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// The number of a device of the calling thread's namespace.
-pub(super) fn index(device: &str) -> u32 {
+pub(crate) fn index(device: &str) -> u32 {
     let any = UdpSocket::bind("0.0.0.0:0").unwrap();
     name_to_index(&any, device).unwrap()
 }

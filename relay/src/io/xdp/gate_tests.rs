@@ -1,0 +1,191 @@
+//! The program itself, run by the kernel on frames made here.
+
+use super::super::checksum::Sum;
+use super::super::frame::{self, HEADER_BYTES_MAX, Header, TrafficClass};
+use super::*;
+use crate::capacity::xdp::FRAME_BYTES;
+use crate::host::routes::{Mac, NextHop, VlanId};
+use crate::io::xdp::{Copies, XdpPort};
+use crate::testing::namespaces::{DEVICE, Pair, in_pair, index};
+use aya::programs::{TestRun, TestRunOptions};
+use core::net::SocketAddr;
+use std::net::UdpSocket;
+
+const PORT: u16 = 40_000;
+
+/// What a program decides (`linux/bpf.h`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Action {
+    Drop = 1,
+    Pass = 2,
+    Redirect = 4,
+}
+
+impl Gate {
+    /// What it does with a frame on queue 0 of the near device.
+    fn meet(&self, frame: &[u8]) -> Action {
+        // `struct xdp_md`: data, its end, metadata, interface, queue, outgoing interface.
+        let length = u32::try_from(frame.len()).unwrap();
+        let context = [0, length, 0, index(DEVICE), 0, 0].map(u32::to_ne_bytes).concat();
+        let program = self.program.program("gate").unwrap();
+        let program: &Xdp = program.try_into().unwrap();
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            ctx_in: Some(&context),
+            ..TestRunOptions::default()
+        };
+        match program.test_run(options).unwrap().return_value {
+            1 => Action::Drop,
+            2 => Action::Pass,
+            4 => Action::Redirect,
+            other => panic!("action {other}"),
+        }
+    }
+}
+
+/// Runs `test` with a gate on the near device, whose queue 0 has a socket.
+fn with_gate(drop_unknown: bool, test: impl FnOnce(&Gate, &Pair) + Send) {
+    in_pair(|pair| {
+        pair.near(&format!("address add 192.0.2.1/24 dev {DEVICE}"));
+        let rules = Rules { ports: (PORT, 2), drop_unknown };
+        let gate = Gate::put_on(index(DEVICE), Place::Driver, rules).unwrap();
+        let ours = ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse().unwrap());
+        gate.set_addresses(&ours.into_iter().collect());
+        let port = XdpPort::open((index(DEVICE), 0), Copies::Kernel, FRAME_BYTES[0], 0).unwrap();
+        gate.set_socket(0, port.fd()).unwrap();
+        test(&gate, pair);
+    });
+}
+
+fn frame(from: &str, to: &str, vlan: Option<u16>, datagram: &[u8]) -> Vec<u8> {
+    let hop = NextHop { to: Mac([2; 6]), from: Mac([4; 6]), vlan: vlan.map(VlanId), mtu: 1_500 };
+    let (from, to): (SocketAddr, SocketAddr) = (from.parse().unwrap(), to.parse().unwrap());
+    let header = Header { hop, from, to, class: TrafficClass(0) };
+    let mut frame = [&[0; HEADER_BYTES_MAX], datagram].concat();
+    let (room, datagram) = frame.split_at_mut(HEADER_BYTES_MAX);
+    let bytes = header.write(room, datagram.len(), Sum::of(datagram)).unwrap();
+    frame.split_off(HEADER_BYTES_MAX - bytes)
+}
+
+fn media() -> Vec<u8> {
+    frame("192.0.2.2:9", "192.0.2.1:40000", None, b"media")
+}
+
+#[test]
+fn media_goes_to_the_shard_of_its_queue() {
+    with_gate(true, |gate, _| {
+        for vlan in [None, Some(7)] {
+            let v4 = frame("192.0.2.2:9", "192.0.2.1:40000", vlan, b"media");
+            let v6 = frame("[2001:db8::2]:9", "[2001:db8::1]:40000", vlan, b"media");
+            assert_eq!((gate.meet(&v4), gate.meet(&v6)), (Action::Redirect, Action::Redirect));
+        }
+        // Shard 1 has queue 1.
+        let other = frame("192.0.2.2:9", "192.0.2.1:40001", None, b"media");
+        assert_eq!(gate.meet(&other), Action::Pass);
+        assert_eq!(gate.count(0, Gated::ToKernel), Some(1));
+    });
+}
+
+#[test]
+fn what_is_not_media_passes_untouched() {
+    with_gate(true, |gate, _| {
+        let changed = |at: usize, byte: u8| {
+            let mut frame = media();
+            frame[at] = byte;
+            gate.meet(&frame)
+        };
+        for (at, byte, what) in [
+            (13, 0x06, "ARP"),
+            (23, 6, "TCP"),
+            (23, 1, "ICMP"),
+            (33, 9, "another address"),
+            (14, 0x46, "options"),
+            (20, 0x20, "a first fragment"),
+            (21, 0x01, "another fragment"),
+        ] {
+            assert_eq!(changed(at, byte), Action::Pass, "{what}");
+        }
+        let neighbour = frame("[2001:db8::2]:9", "[2001:db8::9]:40000", None, b"media");
+        assert_eq!(gate.meet(&neighbour), Action::Pass);
+        let mut fragment = frame("[2001:db8::2]:9", "[2001:db8::1]:40000", None, b"media");
+        fragment[20] = 44;
+        assert_eq!(gate.meet(&fragment), Action::Pass);
+        for what in [Gated::ToKernel, Gated::Malformed, Gated::UnknownPort] {
+            assert_eq!(gate.count(0, what), Some(0), "{what:?}");
+        }
+    });
+}
+
+#[test]
+fn media_that_contradicts_itself_is_dropped_and_counted() {
+    with_gate(true, |gate, _| {
+        let cases =
+            [(35, 0, "source port 0"), (39, 8, "empty"), (39, 14, "longer than its packet")];
+        for ((at, byte, what), counted) in cases.into_iter().zip(1..) {
+            let mut frame = media();
+            (frame[34], frame[at]) = (0, byte);
+            assert_eq!(gate.meet(&frame), Action::Drop, "{what}");
+            assert_eq!(gate.count(0, Gated::Malformed), Some(counted), "{what}");
+        }
+    });
+}
+
+#[test]
+fn a_port_that_nobody_listens_to_is_dropped_unless_the_machine_forwards() {
+    for drop_unknown in [true, false] {
+        with_gate(drop_unknown, |gate, _| {
+            let unknown = frame("192.0.2.2:9", "192.0.2.1:5000", None, b"anyone?");
+            let wanted = if drop_unknown { Action::Drop } else { Action::Pass };
+            assert_eq!(gate.meet(&unknown), wanted);
+            assert_eq!(gate.count(0, Gated::UnknownPort), Some(drop_unknown.into()));
+            let _listening = UdpSocket::bind("192.0.2.1:5000").unwrap();
+            assert_eq!(gate.meet(&unknown), Action::Pass);
+        });
+    }
+}
+
+#[test]
+fn addresses_follow() {
+    with_gate(true, |gate, _| {
+        gate.set_addresses(&BTreeSet::from(["192.0.2.7".parse().unwrap()]));
+        assert_eq!(gate.meet(&media()), Action::Pass);
+        let to_new = frame("192.0.2.2:9", "192.0.2.7:40000", None, b"media");
+        assert_eq!(gate.meet(&to_new), Action::Redirect);
+    });
+}
+
+#[test]
+fn whatever_a_shard_is_given_it_can_read() {
+    with_gate(true, |gate, _| {
+        bolero::check!().with_iterations(2_000).for_each(|noise: &[u8]| {
+            // Noise over a frame that would be taken, so that some of it still is.
+            let mut frame = media();
+            for pair in noise.chunks_exact(2).take(4) {
+                let at = 12 + usize::from(pair[0]) % (frame.len() - 12);
+                frame[at] = pair[1];
+            }
+            if gate.meet(&frame) == Action::Redirect {
+                assert!(frame::read(&frame).is_some(), "{frame:02x?}");
+            }
+        });
+    });
+}
+
+#[test]
+fn a_second_program_on_the_nic_is_refused_and_the_first_leaves_with_its_gate() {
+    with_gate(true, |_gate, pair| {
+        let rules = Rules { ports: (PORT, 1), drop_unknown: true };
+        let error = Gate::put_on(index(DEVICE), Place::Driver, rules).err().unwrap().to_string();
+        assert!(error.contains("`xdp.interface`"), "{error}");
+        assert!(pair.near(&format!("link show {DEVICE}")).contains("prog/xdp"));
+    });
+    in_pair(|pair| {
+        let rules = Rules { ports: (PORT, 1), drop_unknown: true };
+        for place in [Place::Driver, Place::Generic] {
+            let gate = Gate::put_on(index(DEVICE), place, rules).unwrap();
+            assert!(pair.near(&format!("link show {DEVICE}")).contains("prog/xdp"));
+            drop(gate);
+            assert!(!pair.near(&format!("link show {DEVICE}")).contains("prog/xdp"));
+        }
+    });
+}
