@@ -224,6 +224,51 @@ fn costs(
     Ok(())
 }
 
+/// What the relay past the kernel is compared with: row, workload, peers with their targets.
+type PastKernel = (&'static str, Workload, &'static [(Kind, &'static str, Option<f64>)]);
+
+const PAST_KERNEL: [PastKernel; 2] = [
+    (
+        "xdp_voice",
+        VOICE,
+        &[(Kind::Relay, "uring", Some(0.55)), (Kind::Rtpengine, "rtpengine", Some(0.20))],
+    ),
+    ("xdp_train", VIDEO, &[(Kind::Relay, "uring", None)]),
+];
+
+/// Measures the relay past the kernel beside the one through it, and rtpengine, over virtual
+/// Ethernet: each at the share of its own highest rate that it would be run at. To be called on the
+/// load's side.
+///
+/// # Errors
+/// As for [`run`].
+pub fn run_past_kernel(run: &Run<'_>) -> Result<Results> {
+    let medium = Medium::Veth;
+    let mut results = Results { medium, comparisons: Vec::new(), highest: Vec::new() };
+    for (row, workload, others) in PAST_KERNEL.iter().filter(|row| row.0.starts_with(run.only)) {
+        eprintln!("{}, past the kernel: {}", medium.name(), workload.name);
+        let mut subjects = Vec::new();
+        for kind in [Kind::RelayXdp].into_iter().chain(others.iter().map(|other| other.0)) {
+            let mut subject = Subject::start(kind, *workload, run.with)?;
+            let highest = highest(&mut subject, run.effort)?;
+            results.highest.push((*workload, highest));
+            subjects.push((subject, highest.rate * BUSY_SHARE));
+        }
+        let mut sides: Vec<_> = subjects.iter_mut().map(|(it, rate)| (it, *rate)).collect();
+        let mut measured = compare(&mut sides, run.effort, run.with)?.into_iter();
+        let relay = measured.next().context("the relay was measured")?;
+        let named = others.iter().zip(measured);
+        results.comparisons.extend(named.map(|((_, name, target), other)| Comparison {
+            name: format!("{row}_vs_{name}"),
+            target: *target,
+            quantity: Quantity::Cost,
+            relay: relay.clone(),
+            other,
+        }));
+    }
+    Ok(results)
+}
+
 /// Costs and delays at shares of the lower of both highest rates.
 fn against_the_floor(
     run: &Run<'_>,

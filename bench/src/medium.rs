@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result, bail};
 use core::net::Ipv4Addr;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use rustix::process::getuid;
 use rustix::thread::{CpuSet, LinkNameSpaceType, move_into_link_name_space, sched_setaffinity};
 use std::fs::File;
@@ -16,6 +17,16 @@ const NAMESPACES: &str = "/run/netns";
 /// Addresses of the pair: a block for documentation (RFC 5737), which no one routes.
 const LOAD_SIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const SUBJECT_SIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+
+/// The device of the pair, and of another for a relay past the kernel: its program would make the
+/// others' packets dearer.
+const PAIRS: [(&str, Ipv4Addr, Ipv4Addr); 2] =
+    [("kk0", LOAD_SIDE, SUBJECT_SIDE), (BESIDE, BESIDE_LOAD, BESIDE_SUBJECT)];
+
+/// The device of the other pair.
+pub const BESIDE: &str = "kk1";
+const BESIDE_LOAD: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+const BESIDE_SUBJECT: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
 
 /// What packets travel over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,7 +113,9 @@ impl Link {
             let (load, subject) = (side(None, here, load_core), side(None, here, subject_core));
             return Ok(Self { load, subject, namespaces: Vec::new() });
         }
-        let name = |end| format!("kakehashi-{}-{end}", std::process::id());
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = |end| format!("kakehashi-{}-{end}-{number}", std::process::id());
         let names: Vec<_> = match medium {
             Medium::Loopback => vec![name("lo")],
             Medium::Veth => vec![name("load"), name("subject")],
@@ -119,16 +132,33 @@ impl Link {
         Ok(link)
     }
 
+    /// What `ip link show` says of a device on the subject's side.
+    ///
+    /// # Errors
+    /// What `ip` said.
+    pub fn show(&self, device: &str) -> Result<String> {
+        let namespace = self.subject.namespace.as_deref().context("there is no namespace")?;
+        ip(&format!("-n {namespace} link show {device}"))
+    }
+
+    /// The addresses of load and subject over the device for a relay past the kernel.
+    pub fn beside(&self) -> (Ipv4Addr, Ipv4Addr) {
+        (BESIDE_LOAD, BESIDE_SUBJECT)
+    }
+
     fn make(&self, medium: Medium) -> Result<()> {
         for name in &self.namespaces {
             ip(&format!("netns add {name}"))?;
             ip(&format!("-n {name} link set lo up"))?;
         }
         if let (Medium::Veth, [load, subject]) = (medium, self.namespaces.as_slice()) {
-            ip(&format!("-n {load} link add kk0 type veth peer name kk0 netns {subject}"))?;
-            for (name, address) in [(load, LOAD_SIDE), (subject, SUBJECT_SIDE)] {
-                ip(&format!("-n {name} address add {address}/30 dev kk0"))?;
-                ip(&format!("-n {name} link set kk0 up"))?;
+            for (device, load_ip, subject_ip) in PAIRS {
+                let peer = format!("peer name {device} netns {subject}");
+                ip(&format!("-n {load} link add {device} type veth {peer}"))?;
+                for (name, address) in [(load, load_ip), (subject, subject_ip)] {
+                    ip(&format!("-n {name} address add {address}/30 dev {device}"))?;
+                    ip(&format!("-n {name} link set {device} up"))?;
+                }
             }
         }
         Ok(())
@@ -144,11 +174,12 @@ impl Drop for Link {
     }
 }
 
-fn ip(arguments: &str) -> Result<()> {
+/// Runs `ip`; gives what it printed.
+fn ip(arguments: &str) -> Result<String> {
     let output = Command::new("ip").args(arguments.split(' ')).output().context("ip")?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("`ip {arguments}`: {}", said.trim());
     }
-    Ok(())
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

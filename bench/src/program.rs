@@ -2,13 +2,13 @@
 //! what it needs and starts it.
 
 use crate::chart;
-use crate::contest::{Results, Run, run as run_contest};
+use crate::contest::{Results, Run, run as run_contest, run_past_kernel};
 use crate::measure::Effort;
 use crate::medium::{Link, Medium, may_make_namespaces};
 use crate::report::{self, Circumstances};
 use crate::subject::{Programs, Starter};
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use core::time::Duration;
 use kakehashi_loadgen::clock::Clock;
 use std::fs;
@@ -21,6 +21,10 @@ struct Args {
     /// Few and short rounds: a look, not a result.
     #[arg(long)]
     quick: bool,
+    /// How the relay's packets come and go: "uring" compares it with the floor and its peers, "xdp"
+    /// the relay past the kernel with the one through it.
+    #[arg(long, value_enum, default_value_t = Io::Uring)]
+    io: Io,
     /// Only comparisons whose name begins so, as `voice_pass`.
     #[arg(long, value_name = "NAME", default_value = "")]
     only: String,
@@ -48,6 +52,15 @@ struct Args {
     /// The day, as it stands in the results.
     #[arg(long, default_value = "unknown")]
     date: String,
+}
+
+/// What is compared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Io {
+    /// The relay through the kernel.
+    Uring,
+    /// The relay past the kernel.
+    Xdp,
 }
 
 /// A few minutes in all.
@@ -95,7 +108,9 @@ pub fn run() -> Result<()> {
 fn measure_all(args: &Args, programs: &Programs) -> Result<Vec<Results>> {
     let effort = if args.quick { QUICK } else { FULL };
     let clock = Clock::start();
-    let media = if may_make_namespaces() {
+    let media = if args.io == Io::Xdp {
+        vec![Medium::Veth]
+    } else if may_make_namespaces() {
         vec![Medium::Loopback, Medium::Veth]
     } else {
         eprintln!("NOT MEASURED over veth: making network namespaces needs root, and iproute2");
@@ -105,7 +120,10 @@ fn measure_all(args: &Args, programs: &Programs) -> Result<Vec<Results>> {
         let link = Link::new(medium, args.load_core, args.subject_core)?;
         let with = Starter { link: &link, programs, clock };
         let run = Run { with, effort, only: &args.only };
-        let results = link.load.run(|| run_contest(&run, medium))?;
+        let results = link.load.run(|| match args.io {
+            Io::Uring => run_contest(&run, medium),
+            Io::Xdp => run_past_kernel(&run),
+        })?;
         println!("{}\n{}", report::table(&results), report::highest_table(&results));
         Ok(results)
     };

@@ -45,6 +45,7 @@ pub struct Platform {
     up: Child,
     output: Lines,
     data: Option<tempfile::TempDir>,
+    address: Ipv4Addr,
     control_port: u16,
     media_port: u16,
 }
@@ -87,18 +88,30 @@ impl Platform {
     /// Starts a platform of so many relays with one shard each, with more options of `up`.
     pub fn start_with(relays: u16, options: &[&str]) -> Self {
         let data = tempfile::tempdir().expect("a temporary folder can be made");
-        Self::start_as(data, relays, 1, options)
+        Self::start_as(data, Ipv4Addr::LOCALHOST, (relays, 1), options)
+    }
+
+    /// The same at another address of the network that the calling thread sees.
+    pub fn start_at(address: Ipv4Addr, relays: u16, options: &[&str]) -> Self {
+        let data = tempfile::tempdir().expect("a temporary folder can be made");
+        Self::start_as(data, address, (relays, 1), options)
     }
 
     /// The same as the first with a data folder that may have been used before.
     pub fn start_in(data: tempfile::TempDir, shards: u16) -> Self {
-        Self::start_as(data, 2, shards, &[])
+        Self::start_as(data, Ipv4Addr::LOCALHOST, (2, shards), &[])
     }
 
-    fn start_as(data: tempfile::TempDir, relays: u16, shards: u16, options: &[&str]) -> Self {
+    fn start_as(
+        data: tempfile::TempDir,
+        address: Ipv4Addr,
+        (relays, shards): (u16, u16),
+        options: &[&str],
+    ) -> Self {
         let (control_port, fleet_port, media_port) = free_ports(shards * relays);
         let mut command = Command::new(program("kakehashi"));
         command.arg("up").arg("--data").arg(data.path());
+        command.arg("--address").arg(address.to_string());
         for (option, value) in [
             ("--control-port", control_port),
             ("--fleet-port", fleet_port),
@@ -120,7 +133,8 @@ impl Platform {
             .spawn()
             .expect("kakehashi starts");
         let output = Lines::of(up.stdout.take().expect("its output is piped"));
-        let platform = Self { up, output, data: Some(data), control_port, media_port };
+        let data = Some(data);
+        let platform = Self { up, output, data, address, control_port, media_port };
         platform.output.until("ready", READY_WITHIN);
         platform
     }
@@ -144,7 +158,7 @@ impl Platform {
 
     /// Where terminals find control.
     pub fn control(&self) -> String {
-        format!("127.0.0.1:{}", self.control_port)
+        format!("{}:{}", self.address, self.control_port)
     }
 
     /// The first media port: shard 0 of relay 1.

@@ -37,6 +37,8 @@ pub enum Kind {
     FloorTrains,
     /// Kakehashi's relay.
     Relay,
+    /// The same past the kernel, over a device of its own.
+    RelayXdp,
     /// rtpengine, which opens and seals anew.
     Rtpengine,
     /// coturn, which looks into nothing.
@@ -50,6 +52,7 @@ impl Kind {
             Self::FloorSingles => "floor",
             Self::FloorTrains => "GRO/GSO floor",
             Self::Relay => "relay",
+            Self::RelayXdp => "relay (xdp)",
             Self::Rtpengine => "rtpengine",
             Self::Coturn => "coturn",
         }
@@ -148,12 +151,14 @@ impl Subject {
     /// If it does not start, or does not forward.
     pub fn start(kind: Kind, workload: Workload, with: Starter<'_>) -> Result<Self> {
         let Starter { link, programs, clock } = with;
-        let mut ends = Ends::open(&workload, link.load.ip)?;
+        let load_ip = if kind == Kind::RelayXdp { link.beside().0 } else { link.load.ip };
+        let mut ends = Ends::open(&workload, load_ip)?;
         let set_up = SetUp { workload: &workload, link, programs, ends: &mut ends };
         let (process, routes) = match kind {
             Kind::FloorSingles => floor::start(set_up, floor::Mode::Singles),
             Kind::FloorTrains => floor::start(set_up, floor::Mode::Trains),
-            Kind::Relay => relay::start(set_up),
+            Kind::Relay => relay::start(set_up, relay::Io::Kernel),
+            Kind::RelayXdp => relay::start(set_up, relay::Io::Xdp),
             Kind::Rtpengine => rtpengine::start(set_up),
             Kind::Coturn => coturn::start(set_up),
         }

@@ -1,6 +1,7 @@
 //! Kakehashi's relay, with its orders in a file instead of a link to control.
 
 use super::{Ends, PROVIDER, Process, Route, SetUp, spawn};
+use crate::medium::BESIDE;
 use crate::workload::Workload;
 use anyhow::{Context, Result, bail};
 use core::net::{Ipv4Addr, SocketAddr};
@@ -26,13 +27,28 @@ const PORT: u16 = 40_000;
 const BIND_TRIES: usize = 100;
 const BIND_WAIT: Duration = Duration::from_millis(100);
 
-pub(super) fn start(set_up: SetUp<'_>) -> Result<(Process, Vec<Route>)> {
+/// How the relay's packets come and go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Io {
+    /// Through the kernel.
+    Kernel,
+    /// Past it, over a device of its own.
+    Xdp,
+}
+
+pub(super) fn start(set_up: SetUp<'_>, io: Io) -> Result<(Process, Vec<Route>)> {
     let SetUp { workload, link, programs, ends } = set_up;
-    let at = Place { ip: link.subject.ip, port: PORT, core: Some(link.subject.core) };
-    let prepared = prepare(workload, at, &programs.folder)?;
+    let (ip, name) = match io {
+        Io::Kernel => (link.subject.ip, "relay"),
+        Io::Xdp => (link.beside().1, "relay-xdp"),
+    };
+    let at = Place { ip, port: PORT, core: Some(link.subject.core), io };
+    let folder = programs.folder.join(name);
+    fs::create_dir_all(&folder)?;
+    let prepared = prepare(workload, at, &folder)?;
     let mut command = Command::new(&programs.relay);
     command.arg("--config").arg(&prepared.config).arg("--orders").arg(&prepared.orders);
-    let process = spawn(link, &programs.folder, "relay", command)?;
+    let process = spawn(link, &programs.folder, name, command)?;
     Ok((process, prepared.bind(ends)?))
 }
 
@@ -45,7 +61,7 @@ pub(super) fn start_here(
     let ip = Ipv4Addr::LOCALHOST;
     // A port that is free now: nobody else draws one between.
     let port = UdpSocket::bind((ip, 0))?.local_addr()?.port();
-    let prepared = prepare(workload, Place { ip, port, core: None }, folder)?;
+    let prepared = prepare(workload, Place { ip, port, core: None, io: Io::Kernel }, folder)?;
     let (config, orders) = (prepared.config.clone(), prepared.orders.clone());
     thread::Builder::new().name("relay".into()).spawn(move || {
         if let Err(error) = run_file(&config, Some(&orders)) {
@@ -61,6 +77,7 @@ struct Place {
     ip: Ipv4Addr,
     port: u16,
     core: Option<usize>,
+    io: Io,
 }
 
 /// What a relay reads when it starts, and its legs: of each call the sender first.
@@ -114,13 +131,17 @@ fn route(members: &[Member]) -> Result<Route> {
 
 /// The settings that are not the defaults.
 fn settings(at: Place) -> String {
-    let Place { ip, port, core } = at;
+    let Place { ip, port, core, io } = at;
+    let io = match io {
+        Io::Kernel => String::new(),
+        Io::Xdp => format!("io = \"xdp\"\n[xdp]\ninterface = \"{BESIDE}\"\n"),
+    };
     let cores = core.map_or(String::new(), |core| core.to_string());
     // In another program's process it is only to speak of what is wrong.
     let log_level = if core.is_some() { "info" } else { "warn" };
     format!(
         "listen_ip = \"{ip}\"\nadvertise_ip = \"{ip}\"\nfirst_port = {port}\n\
-         shards = 1\ncores = [{cores}]\nlog_level = \"{log_level}\"\n"
+         shards = 1\ncores = [{cores}]\nlog_level = \"{log_level}\"\n{io}"
     )
 }
 
@@ -163,7 +184,7 @@ mod tests {
     #[test]
     fn every_call_has_a_sender_and_its_receivers() {
         let folder = tempfile::tempdir().unwrap();
-        let at = Place { ip: Ipv4Addr::LOCALHOST, port: 9, core: Some(1) };
+        let at = Place { ip: Ipv4Addr::LOCALHOST, port: 9, core: Some(1), io: Io::Kernel };
         let prepared = prepare(&FAN_OUT, at, folder.path()).unwrap();
         assert_eq!(prepared.calls.len(), 8);
         for members in &prepared.calls {

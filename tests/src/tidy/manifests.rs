@@ -15,7 +15,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("kakehashi-loadgen", &["kakehashi-wire", "kakehashi-srtp", "kakehashi-terminal"]),
     ("kakehashi", &PRODUCTS),
     ("bench", &PRODUCTS),
-    ("kakehashi-tests", &PRODUCTS),
+    ("kakehashi-tests", &TESTS),
     ("kakehashi-sites", &SITES),
 ];
 
@@ -26,6 +26,17 @@ const SITES: [&str; 5] = [
     "kakehashi-terminal",
     "kakehashi-loadgen",
     "kakehashi-tests",
+];
+
+/// Tests make networks as benches do.
+const TESTS: [&str; 7] = [
+    "kakehashi-wire",
+    "kakehashi-srtp",
+    "kakehashi-relay",
+    "kakehashi-control",
+    "kakehashi-terminal",
+    "kakehashi-loadgen",
+    "kakehashi-bench",
 ];
 
 const PRODUCTS: [&str; 6] = [
