@@ -75,12 +75,12 @@ counters! {
         packets_copied,
         /// Frames dropped because they hold no plain UDP packet: the gate lets none through.
         dropped_odd_frame,
-        /// Packets the kernel dropped on their way to the NIC's receive ring.
+        /// Packets the kernel dropped because it had no frame for them, or none that is so long.
         nic_dropped,
         /// Packets dropped because the receive ring was full: the shard does not keep up.
         nic_receive_ring_full,
-        /// Packets dropped because there was no frame to receive into.
-        nic_no_frame,
+        /// Times the kernel found no frame to receive into; packets lost by that are counted above.
+        nic_fill_ring_empty,
         /// Calls to send over the NIC that the kernel refused.
         nic_send_failed,
         /// Media that came on another queue than its shard's and went through the kernel.

@@ -7,6 +7,8 @@ mod address;
 mod counters;
 mod media;
 mod socket;
+#[cfg(test)]
+mod suite;
 mod uring;
 mod xdp;
 

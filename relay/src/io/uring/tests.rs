@@ -1,4 +1,4 @@
-//! The ring against real sockets on loopback.
+//! What only the kernel's own path does, on loopback; what both back ends do is in `suite`.
 
 use super::*;
 use crate::capacity::BATCH_DATAGRAMS_MAX;
@@ -93,40 +93,6 @@ fn read_all(client: &UdpSocket, count: usize) -> BTreeSet<Vec<u8>> {
             buffer[..length].to_vec()
         })
         .collect()
-}
-
-#[test]
-fn a_batch_comes_back_byte_for_byte_over_both_families() {
-    with_io("[::]:0", |io, port, _| {
-        for (from, to) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "[::1]")] {
-            let client = client(from);
-            client.connect(format!("{to}:{port}")).unwrap();
-            let sent: BTreeSet<Vec<u8>> =
-                (0..100_u8).map(|i| vec![i; 40 + usize::from(i) * 13]).collect();
-            for packet in &sent {
-                client.send(packet).unwrap();
-            }
-            assert_eq!(echo(io), 100);
-            assert_eq!(read_all(&client, 100), sent);
-        }
-        let counters = io.counters();
-        assert_eq!((counters.packets_received, counters.packets_sent), (200, 200));
-        assert_eq!(counters.bytes_received, counters.bytes_sent);
-        assert_eq!(counters.sends_failed(), 0);
-    });
-}
-
-#[test]
-fn sources_are_plain_addresses() {
-    with_io("[::]:0", |io, port, _| {
-        let clients = [client("127.0.0.1:0"), client("[::1]:0")];
-        clients[0].send_to(b"four", ("127.0.0.1", port)).unwrap();
-        clients[1].send_to(b"six", ("::1", port)).unwrap();
-        io.wait().unwrap();
-        assert_eq!(io.receive(Patience::None), 2);
-        let sources: Vec<SocketAddr> = io.packets(0).map(|packet| packet.source).collect();
-        assert_eq!(sources, clients.map(|client| client.local_addr().unwrap()));
-    });
 }
 
 #[test]
@@ -338,34 +304,6 @@ fn more_hops_than_one_call_takes_all_leave() {
         }
         assert_eq!(io.counters().packets_sent + io.counters().sends_failed(), sent);
         assert_eq!(sent, 1_000);
-    });
-}
-
-#[test]
-fn answers_are_copied_and_sent() {
-    with_io("[::]:0", |io, _, _| {
-        let client = client("[::1]:0");
-        let mut leaving = outgoing();
-        let destination = client.local_addr().unwrap();
-        for text in [&b"one"[..], b"two"] {
-            assert!(leaving.answer(text, destination));
-        }
-        io.send(&leaving);
-        let got = read_all(&client, 2);
-        assert_eq!(got, BTreeSet::from([b"one".to_vec(), b"two".to_vec()]));
-    });
-}
-
-#[test]
-fn the_mailbox_ends_a_wait_again_and_again() {
-    with_io("127.0.0.1:0", |io, _, mailbox| {
-        for _ in 0..5 {
-            mailbox.ring();
-            let start = crate::shard::Clock::start();
-            io.wait().unwrap();
-            assert!(start.now().0 < PATIENCE);
-            assert_eq!(io.receive(Patience::None), 0);
-        }
     });
 }
 

@@ -268,7 +268,7 @@ impl PacketIo for XdpIo<'_> {
         if let Some(losses) = losses {
             counters.nic_dropped = losses.dropped;
             counters.nic_receive_ring_full = losses.receive_full;
-            counters.nic_no_frame = losses.no_frame;
+            counters.nic_fill_ring_empty = losses.fill_empty;
         }
         for (what, counter) in [
             (Gated::ToKernel, &mut counters.gate_to_kernel),

@@ -34,12 +34,12 @@ pub(super) struct Arrived {
 /// What the kernel has counted of one socket (`XDP_STATISTICS`).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct Losses {
-    /// Packets dropped, for other reasons than the next.
+    /// Packets dropped, but for those of the next.
     pub(super) dropped: u64,
     /// Packets for which the receive ring had no place.
     pub(super) receive_full: u64,
-    /// Packets for which there was no frame.
-    pub(super) no_frame: u64,
+    /// Times there was no frame.
+    pub(super) fill_empty: u64,
 }
 
 /// One shard's way to its queue. Fields are dropped in order: the socket first, which the frames
@@ -229,7 +229,7 @@ impl XdpPort {
         Some(Losses {
             dropped: counted.rx_dropped,
             receive_full: counted.rx_ring_full,
-            no_frame: counted.rx_fill_ring_empty_descs,
+            fill_empty: counted.rx_fill_ring_empty_descs,
         })
     }
 

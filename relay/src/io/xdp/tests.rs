@@ -1,103 +1,16 @@
-//! The NIC's own queue against the kernel's stack: a pair of virtual Ethernet devices in two
-//! network namespaces, with AF_XDP on the near side and ordinary sockets on the far one.
+//! What only the way past the kernel does; what both do is in `suite`.
 
 use super::*;
-use crate::config::{Config, IoChoice, Xdp, XdpMode};
-use crate::host::routes::Routes;
-use crate::io::{Queues, Ring, bind, open_queues};
-use crate::orders::bell::Bell;
-use crate::shard::Clock;
+use crate::io::suite::{
+    FAR, NEAR, PATIENCE, Waiting, address, echo_until, far_socket, turn, warm_up, with_xdp,
+};
 use crate::testing::namespaces::{DEVICE, Pair, in_pair};
 use core::time::Duration;
 use std::net::UdpSocket;
 
-const PORT: u16 = 40_000;
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Both sides have addresses of both families.
-fn address(pair: &Pair) {
-    pair.near(&format!("address add 192.0.2.1/24 dev {DEVICE}"));
-    pair.far(&format!("address add 192.0.2.2/24 dev {DEVICE}"));
-    pair.near(&format!("address add 2001:db8::1/64 dev {DEVICE} nodad"));
-    pair.far(&format!("address add 2001:db8::2/64 dev {DEVICE} nodad"));
-}
-
-fn config(shards: u16) -> Config {
-    let xdp = Xdp { interface: DEVICE.to_owned(), mode: XdpMode::Driver, busy_poll_us: 0 };
-    Config { io: IoChoice::Xdp, first_port: PORT, shards, xdp, ..Config::default() }
-}
-
-/// Runs `test` with packet I/O of shard 0 over the near device.
+/// Runs `test` with packet I/O over the near device.
 fn with_io(pair: &Pair, test: impl FnOnce(&mut XdpIo<'_>, &Pair)) {
-    let mut ring = Ring::new().unwrap();
-    let socket = bind(SocketAddr::new("::".parse().unwrap(), PORT)).unwrap();
-    let bell = Arc::new(Bell::new().unwrap());
-    let pace = (Duration::from_millis(20), Duration::ZERO);
-    let kernel = UringIo::new(&mut ring, socket, bell, pace).unwrap();
-    let Queues { mut shards, routes } = open_queues(&config(1)).unwrap().unwrap();
-    let (nic, end) = shards.remove(0);
-    let mut io = XdpIo::new(kernel, nic, end).unwrap();
-    test(&mut io, pair);
-    let _until_here: Routes = routes;
-}
-
-/// How long a test waits for what must happen.
-struct Waiting(Clock);
-
-impl Waiting {
-    fn new() -> Self {
-        Self(Clock::start())
-    }
-
-    fn check(&self, what: &str) {
-        assert!(self.0.now().0 < PATIENCE, "{what}");
-    }
-}
-
-/// A turn that sends each packet back to where it came from.
-fn turn(io: &mut XdpIo<'_>) {
-    let (mut out, packets) = (Outgoing::new(16), io.receive(Patience::Linger));
-    let mut taken = 0;
-    while taken < packets {
-        for packet in io.packets(taken) {
-            let train = out.alone(packet.place()).unwrap();
-            assert!(out.hop(train, packet.source));
-            taken += 1;
-            if !out.has_room() {
-                break;
-            }
-        }
-        io.send(&out);
-        out.clear();
-    }
-}
-
-/// Such turns until `done` or the test's patience is over.
-fn echo_until(io: &mut XdpIo<'_>, mut done: impl FnMut(&IoCounters) -> bool) {
-    let patience = Waiting::new();
-    while !done(io.counters()) {
-        patience.check(&format!("nothing happens: {:?}", io.counters()));
-        turn(io);
-    }
-}
-
-/// Sends packets from the far side until one has come back past the kernel both ways.
-fn warm_up(io: &mut XdpIo<'_>, far: &UdpSocket, to: &str) {
-    let patience = Waiting::new();
-    let before = io.counters().packets_sent_nic;
-    while io.counters().packets_sent_nic == before {
-        patience.check(&format!("no way past the kernel: {:?}", io.counters()));
-        far.send_to(b"warm", to).unwrap();
-        let received = io.counters().packets_received;
-        echo_until(io, |counters| counters.packets_received > received);
-        far.recv(&mut [0; 16]).unwrap();
-    }
-}
-
-fn far_socket(pair: &Pair, address: &str) -> UdpSocket {
-    let socket = pair.on_far_side(|| UdpSocket::bind(address).unwrap());
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    socket
+    with_xdp(|mut io, _| test(&mut io, pair));
 }
 
 #[test]
@@ -105,9 +18,7 @@ fn packets_come_and_go_past_the_kernel_over_both_families() {
     in_pair(|pair| {
         address(pair);
         with_io(pair, |io, pair| {
-            for (far, near) in
-                [("192.0.2.2:0", "192.0.2.1:40000"), ("[2001:db8::2]:0", "[2001:db8::1]:40000")]
-            {
+            for (far, near) in FAR.into_iter().zip(NEAR) {
                 let far = far_socket(pair, far);
                 warm_up(io, &far, near);
                 for bytes in [1, 2, 3, 160, 1_400] {
@@ -121,30 +32,6 @@ fn packets_come_and_go_past_the_kernel_over_both_families() {
                 }
             }
             assert_eq!(io.counters().packets_copied, 0, "each left in its own frame");
-        });
-    });
-}
-
-#[test]
-fn a_burst_comes_back_whole() {
-    in_pair(|pair| {
-        address(pair);
-        with_io(pair, |io, pair| {
-            let far = far_socket(pair, "192.0.2.2:0");
-            warm_up(io, &far, "192.0.2.1:40000");
-            let before = io.counters().packets_sent_nic;
-            for round in 0..20_u16 {
-                for number in 0..100_u16 {
-                    far.send_to(&(100 * round + number).to_be_bytes(), "192.0.2.1:40000").unwrap();
-                }
-                let wanted = before + u64::from(round + 1) * 100;
-                echo_until(io, |counters| counters.packets_sent_nic >= wanted);
-                for number in 0..100_u16 {
-                    let mut back = [0; 2];
-                    far.recv(&mut back).unwrap();
-                    assert_eq!(u16::from_be_bytes(back), 100 * round + number);
-                }
-            }
         });
     });
 }
@@ -299,6 +186,37 @@ fn a_link_that_goes_down_and_comes_back_heals() {
                 far.set_read_timeout(Some(PATIENCE)).unwrap();
                 warm_up(io, &far, "192.0.2.1:40000");
             }
+        });
+    });
+}
+
+#[test]
+fn a_flood_of_what_nobody_wants_does_not_reach_the_shard() {
+    const FLOOD: u64 = 20_000;
+    in_pair(|pair| {
+        address(pair);
+        with_io(pair, |io, pair| {
+            let (far, hostile) = (far_socket(pair, FAR[0]), far_socket(pair, FAR[0]));
+            warm_up(io, &far, NEAR[0]);
+            io.refresh_counters();
+            let before = *io.counters();
+            let mut media = 0;
+            std::thread::scope(|scope| {
+                let flood = scope.spawn(|| {
+                    for _ in 0..FLOOD {
+                        hostile.send_to(&[0; 200], "192.0.2.1:9").unwrap();
+                    }
+                });
+                while !flood.is_finished() {
+                    assert!(there_and_back(io, &far));
+                    media += 1;
+                }
+            });
+            io.refresh_counters();
+            let counters = io.counters();
+            assert_eq!(counters.packets_received - before.packets_received, media);
+            assert_eq!(counters.gate_unknown_port - before.gate_unknown_port, FLOOD);
+            assert_eq!(counters.receive_queue_overflowed, before.receive_queue_overflowed);
         });
     });
 }
