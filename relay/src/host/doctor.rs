@@ -156,7 +156,11 @@ fn neighbours() -> Finding {
     let finding = Finding::good("neighbours", XDP, is);
     match limit {
         Some(limit) if limit >= NEIGHBOURS_WANTED => finding,
-        _ => finding.otherwise(
+        None => finding.otherwise(
+            Judgement::Lesser,
+            "only the machine's own network namespace shows the limit: look there",
+        ),
+        Some(_) => finding.otherwise(
             Judgement::Lesser,
             format!(
                 "more terminals in the relay's own network go through the kernel: `sysctl -w \
