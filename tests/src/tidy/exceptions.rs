@@ -89,6 +89,11 @@ pub const IGNORED_TESTS: &[Ignored] = &[
         reason: "for machines whose kernel has VLANs; `message` tests what such a kernel says",
     },
     Ignored {
+        path: "relay/src/io/xdp/frame_tests.rs",
+        name: "measure_headers",
+        reason: "prints a measurement",
+    },
+    Ignored {
         path: "relay/src/shard/tests.rs",
         name: "measure_steady_load",
         reason: "a measurement for strace or perf, which asserts nothing",

@@ -140,3 +140,22 @@ proptest! {
         }
     }
 }
+
+/// Prints what a header costs, its checksum over the whole datagram included. For
+/// `cargo test --release -p kakehashi-relay measure_headers -- --ignored --nocapture`.
+#[test]
+#[ignore = "prints a measurement"]
+fn measure_headers() {
+    const TIMES: u32 = 1_000_000;
+    let header = header("192.0.2.1:40000", "198.51.100.7:9", None, 0);
+    for bytes in [160, 1_200] {
+        let mut frame = vec![7; HEADER_BYTES_MAX + bytes];
+        let clock = crate::shard::Clock::start();
+        for _ in 0..TIMES {
+            let (room, datagram) = frame.split_at_mut(HEADER_BYTES_MAX);
+            let sum = Sum::of(core::hint::black_box(datagram));
+            core::hint::black_box(header.write(room, bytes, sum));
+        }
+        println!("{bytes} B: {:?} a packet", clock.now().0 / TIMES);
+    }
+}

@@ -4,11 +4,13 @@ use super::super::checksum::Sum;
 use super::super::frame::{self, HEADER_BYTES_MAX, Header, TrafficClass};
 use super::*;
 use crate::capacity::xdp::FRAME_BYTES;
+use crate::host::check_rights;
 use crate::host::routes::{Mac, NextHop, VlanId};
 use crate::io::xdp::{Copies, XdpPort};
 use crate::testing::namespaces::{DEVICE, Pair, in_pair, index};
 use aya::programs::{TestRun, TestRunOptions};
 use core::net::SocketAddr;
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 use std::net::UdpSocket;
 
 const PORT: u16 = 40_000;
@@ -186,6 +188,31 @@ fn a_second_program_on_the_nic_is_refused_and_the_first_leaves_with_its_gate() {
             assert!(pair.near(&format!("link show {DEVICE}")).contains("prog/xdp"));
             drop(gate);
             assert!(!pair.near(&format!("link show {DEVICE}")).contains("prog/xdp"));
+        }
+    });
+}
+
+#[test]
+fn three_rights_are_enough_and_each_is_needed() {
+    let needed = CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW | CapabilitySet::BPF;
+    // Rights are a thread's own, and `in_pair` has one for each test.
+    let keep = |kept| {
+        let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: kept };
+        set_capabilities(None, sets).unwrap();
+    };
+    in_pair(|_| {
+        let nic = index(DEVICE);
+        keep(needed);
+        check_rights().unwrap();
+        let gate = Gate::put_on(nic, Place::Driver, Rules { ports: (PORT, 1), drop_unknown: true });
+        drop(gate.unwrap());
+        for (lost, name) in [
+            (CapabilitySet::NET_RAW, "CAP_NET_RAW"),
+            (CapabilitySet::BPF, "CAP_NET_RAW and CAP_BPF"),
+        ] {
+            keep(capabilities(None).unwrap().effective - lost);
+            let text = check_rights().unwrap_err().to_string();
+            assert!(text.starts_with(&format!("this process lacks {name}: ")), "{text}");
         }
     });
 }

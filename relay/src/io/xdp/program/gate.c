@@ -105,9 +105,12 @@ static __always_inline struct address mapped(__be32 v4)
 	return address;
 }
 
-/* A UDP packet for an address of ours, at `udp`; the IP header says that `room` bytes are UDP's. */
-static __always_inline int meet(struct xdp_md *context, const struct settings *settings,
-				const struct udphdr *udp, int room,
+/* A UDP packet for an address of ours, at `udp`, with `before` bytes of the frame before it; the IP
+ * header says that `room` bytes are UDP's. Lengths are compared as numbers: a pointer moved by one
+ * asks for more rights than the relay has (CAP_PERFMON).
+ */
+static __always_inline int meet(struct xdp_md *context, struct settings settings,
+				const struct udphdr *udp, int before, int room,
 				struct bpf_sock_tuple *tuple, __u32 tuple_bytes)
 {
 	void *end = (void *)(long)context->data_end;
@@ -119,9 +122,9 @@ static __always_inline int meet(struct xdp_md *context, const struct settings *s
 	if ((void *)(udp + 1) > end)
 		return XDP_PASS;
 	port = bpf_ntohs(udp->dest);
-	shard = port - settings->first_port;
-	if (shard >= settings->ports) {
-		if (!settings->drop_unknown)
+	shard = port - settings.first_port;
+	if (shard >= settings.ports) {
+		if (!settings.drop_unknown)
 			return XDP_PASS;
 		socket = bpf_sk_lookup_udp(context, tuple, tuple_bytes, BPF_F_CURRENT_NETNS, 0);
 		if (!socket)
@@ -130,7 +133,8 @@ static __always_inline int meet(struct xdp_md *context, const struct settings *s
 		return XDP_PASS;
 	}
 	bytes = bpf_ntohs(udp->len);
-	if (bytes <= (int)sizeof(*udp) || bytes > room || (void *)udp + bytes > end || !udp->source)
+	if (bytes <= (int)sizeof(*udp) || bytes > room || before + bytes > (int)bpf_xdp_get_buff_len(context) ||
+	    !udp->source)
 		return count(context, MALFORMED, XDP_DROP);
 	/* Shard N has queue N. */
 	if (shard != queue || !bpf_map_lookup_elem(&SOCKETS, &queue))
@@ -138,8 +142,8 @@ static __always_inline int meet(struct xdp_md *context, const struct settings *s
 	return bpf_redirect_map(&SOCKETS, queue, XDP_PASS);
 }
 
-static __always_inline int meet_v4(struct xdp_md *context, const struct settings *settings,
-				   const struct iphdr *ip)
+static __always_inline int meet_v4(struct xdp_md *context, struct settings settings,
+				   const struct iphdr *ip, int before)
 {
 	void *end = (void *)(long)context->data_end;
 	struct address destination;
@@ -162,11 +166,13 @@ static __always_inline int meet_v4(struct xdp_md *context, const struct settings
 		return XDP_PASS;
 	tuple.ipv4.sport = udp->source;
 	tuple.ipv4.dport = udp->dest;
-	return meet(context, settings, udp, bytes - (int)sizeof(*ip), &tuple, sizeof(tuple.ipv4));
+	before += sizeof(*ip);
+	return meet(context, settings, udp, before, bytes - (int)sizeof(*ip), &tuple,
+		    sizeof(tuple.ipv4));
 }
 
-static __always_inline int meet_v6(struct xdp_md *context, const struct settings *settings,
-				   const struct ipv6hdr *ip)
+static __always_inline int meet_v6(struct xdp_md *context, struct settings settings,
+				   const struct ipv6hdr *ip, int before)
 {
 	void *end = (void *)(long)context->data_end;
 	struct address destination;
@@ -185,7 +191,9 @@ static __always_inline int meet_v6(struct xdp_md *context, const struct settings
 		return XDP_PASS;
 	tuple.ipv6.sport = udp->source;
 	tuple.ipv6.dport = udp->dest;
-	return meet(context, settings, udp, bpf_ntohs(ip->payload_len), &tuple, sizeof(tuple.ipv6));
+	before += sizeof(*ip);
+	return meet(context, settings, udp, before, bpf_ntohs(ip->payload_len), &tuple,
+		    sizeof(tuple.ipv6));
 }
 
 SEC("xdp")
@@ -193,16 +201,19 @@ int gate(struct xdp_md *context)
 {
 	void *data = (void *)(long)context->data, *end = (void *)(long)context->data_end;
 	struct ethhdr *ethernet = data;
-	struct settings *settings;
+	struct settings *told, settings;
 	__u32 zero = 0;
+	int before = sizeof(*ethernet);
 	__be16 kind;
 	void *at;
 
 	if ((void *)(ethernet + 1) > end)
 		return XDP_PASS;
-	settings = bpf_map_lookup_elem(&SETTINGS, &zero);
-	if (!settings)
+	told = bpf_map_lookup_elem(&SETTINGS, &zero);
+	if (!told)
 		return XDP_PASS;
+	/* As numbers: a pointer that has to be put aside asks for more rights as well. */
+	settings = *told;
 	kind = ethernet->h_proto;
 	at = ethernet + 1;
 	if (kind == bpf_htons(ETH_P_8021Q) || kind == bpf_htons(ETH_P_8021AD)) {
@@ -212,11 +223,12 @@ int gate(struct xdp_md *context)
 			return XDP_PASS;
 		kind = tag->next;
 		at = tag + 1;
+		before += sizeof(*tag);
 	}
 	if (kind == bpf_htons(ETH_P_IP))
-		return meet_v4(context, settings, at);
+		return meet_v4(context, settings, at, before);
 	if (kind == bpf_htons(ETH_P_IPV6))
-		return meet_v6(context, settings, at);
+		return meet_v6(context, settings, at, before);
 	return XDP_PASS;
 }
 
