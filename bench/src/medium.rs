@@ -132,23 +132,6 @@ impl Link {
         Ok(link)
     }
 
-    /// Has the load's core receive what the subject sends, as it would on a machine of its own: a
-    /// packet over virtual Ethernet is otherwise received on the core that sent it.
-    ///
-    /// # Errors
-    /// What the kernel said.
-    pub fn receive_on_load_core(&self) -> Result<()> {
-        let namespace = self.load.namespace.as_deref().context("there is no namespace")?;
-        for (device, ..) in PAIRS {
-            let file = format!("/sys/class/net/{device}/queues/rx-0/rps_cpus");
-            let mask = format!("{:x}", 1_u32 << self.load.core);
-            // Only `ip netns exec` shows a namespace its own devices there.
-            let write = format!("echo {mask} > {file}");
-            run_ip(&["netns", "exec", namespace, "sh", "-c", &write])?;
-        }
-        Ok(())
-    }
-
     /// What `ip link show` says of a device on the subject's side.
     ///
     /// # Errors
@@ -191,16 +174,12 @@ impl Drop for Link {
     }
 }
 
-/// Runs `ip` with words that are a space apart; gives what it printed.
+/// Runs `ip`; gives what it printed.
 fn ip(arguments: &str) -> Result<String> {
-    run_ip(&arguments.split(' ').collect::<Vec<_>>())
-}
-
-fn run_ip(arguments: &[&str]) -> Result<String> {
-    let output = Command::new("ip").args(arguments).output().context("ip")?;
+    let output = Command::new("ip").args(arguments.split(' ')).output().context("ip")?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("`ip {}`: {}", arguments.join(" "), said.trim());
+        bail!("`ip {arguments}`: {}", said.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

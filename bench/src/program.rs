@@ -122,10 +122,7 @@ fn measure_all(args: &Args, programs: &Programs) -> Result<Vec<Results>> {
         let run = Run { with, effort, only: &args.only };
         let results = link.load.run(|| match args.io {
             Io::Uring => run_contest(&run, medium),
-            Io::Xdp => {
-                link.receive_on_load_core()?;
-                run_past_kernel(&run)
-            }
+            Io::Xdp => run_past_kernel(&run),
         })?;
         println!("{}\n{}", report::table(&results), report::highest_table(&results));
         Ok(results)
