@@ -255,16 +255,8 @@ pub fn run_past_kernel(run: &Run<'_>) -> Result<Results> {
             subjects.push((subject, highest.rate * BUSY_SHARE));
         }
         let mut sides: Vec<_> = subjects.iter_mut().map(|(it, rate)| (it, *rate)).collect();
-        let mut measured = compare(&mut sides, run.effort, run.with)?.into_iter();
-        let relay = measured.next().context("the relay was measured")?;
-        let named = others.iter().zip(measured);
-        results.comparisons.extend(named.map(|((_, name, target), other)| Comparison {
-            name: format!("{row}_vs_{name}"),
-            target: *target,
-            quantity: Quantity::Cost,
-            relay: relay.clone(),
-            other,
-        }));
+        let names = others.iter().map(|(_, name, target)| (*name, *target));
+        costs(run, row, names, "", &mut sides, &mut results)?;
     }
     Ok(results)
 }

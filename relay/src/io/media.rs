@@ -2,7 +2,7 @@
 //! settings ask for it and the machine can.
 
 use super::socket::BindError;
-use super::xdp::{Copies, Gate, GateError, NicQueue, Place, Rules, XdpPort};
+use super::xdp::{Copies, Gate, GateError, Hook, NicQueue, Rules, XdpPort};
 use crate::capacity::xdp::{FRAME_BYTES, KERNEL_HEADROOM_BYTES};
 use crate::config::{Config, IoChoice, XdpMode};
 use crate::host::routes::{Routes, RoutesEnd};
@@ -105,8 +105,7 @@ fn queues(config: &Config) -> Result<Queues, NicQueueError> {
         ?copies,
         ?rules,
         ?addresses,
-        "packets go past the \
-        kernel (AF_XDP)"
+        "packets go past the kernel (AF_XDP)"
     );
     let shards = (0_u16..).zip(ports).zip(ends).map(|((number, port), end)| {
         let local = (only, config.first_port + number);
@@ -125,15 +124,15 @@ pub(crate) fn frame_bytes_for(nic: &Nic) -> Result<usize, NicError> {
 
 /// Puts the first gate where the settings say; in the driver if it can, and behind it otherwise, if
 /// they leave it open.
-fn put_on(nic: &Nic, mode: XdpMode, rules: Rules) -> Result<(Arc<Gate>, Place), GateError> {
+fn put_on(nic: &Nic, mode: XdpMode, rules: Rules) -> Result<(Arc<Gate>, Hook), GateError> {
     let put = |place| Gate::put_on(nic.index, place, rules).map(|gate| (gate, place));
     match mode {
-        XdpMode::Driver => put(Place::Driver),
-        XdpMode::Generic => put(Place::Generic),
-        XdpMode::Auto => put(Place::Driver).or_else(|error| match error {
+        XdpMode::Driver => put(Hook::Driver),
+        XdpMode::Generic => put(Hook::Generic),
+        XdpMode::Auto => put(Hook::Driver).or_else(|error| match error {
             GateError::Attach(why) => {
                 tracing::info!(nic = nic.name, why, "the driver takes no program: behind it then");
-                put(Place::Generic)
+                put(Hook::Generic)
             }
             other => Err(other),
         }),

@@ -21,7 +21,7 @@ static PROGRAM: &[u8] = aya::include_bytes_aligned!("program/gate.o");
 
 /// Where on the way of a packet the program runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Place {
+pub(crate) enum Hook {
     /// In the driver, before the kernel makes a packet of its own of it.
     Driver,
     /// Behind it, on any device: dearer.
@@ -115,7 +115,7 @@ impl Gate {
     /// kernel until it is told of addresses.
     pub(crate) fn put_on(
         interface: u32,
-        place: Place,
+        place: Hook,
         rules: Rules,
     ) -> Result<Arc<Self>, GateError> {
         let mut program = Ebpf::load(PROGRAM).map_err(load_error)?;
@@ -131,8 +131,8 @@ impl Gate {
         let xdp: &mut Xdp = xdp.try_into().map_err(|error| odd(&error))?;
         xdp.load().map_err(|error| GateError::Load(chain(&error)))?;
         let mode = match place {
-            Place::Driver => XdpMode::Driver,
-            Place::Generic => XdpMode::Skb,
+            Hook::Driver => XdpMode::Driver,
+            Hook::Generic => XdpMode::Skb,
         };
         let id = xdp.attach_to_if_index(interface, mode).map_err(|error| attach_error(&error))?;
         let link = xdp.take_link(id).map_err(|error| odd(&error))?;

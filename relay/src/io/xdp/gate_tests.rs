@@ -50,7 +50,7 @@ fn with_gate(drop_unknown: bool, test: impl FnOnce(&Gate, &Pair) + Send) {
     in_pair(|pair| {
         pair.near(&format!("address add 192.0.2.1/24 dev {DEVICE}"));
         let rules = Rules { ports: (PORT, 2), drop_unknown };
-        let gate = Gate::put_on(index(DEVICE), Place::Driver, rules).unwrap();
+        let gate = Gate::put_on(index(DEVICE), Hook::Driver, rules).unwrap();
         let ours = ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse().unwrap());
         gate.set_addresses(&ours.into_iter().collect());
         let port = XdpPort::open((index(DEVICE), 0), Copies::Kernel, FRAME_BYTES[0], 0).unwrap();
@@ -177,13 +177,13 @@ fn whatever_a_shard_is_given_it_can_read() {
 fn a_second_program_on_the_nic_is_refused_and_the_first_leaves_with_its_gate() {
     with_gate(true, |_gate, pair| {
         let rules = Rules { ports: (PORT, 1), drop_unknown: true };
-        let error = Gate::put_on(index(DEVICE), Place::Driver, rules).err().unwrap().to_string();
+        let error = Gate::put_on(index(DEVICE), Hook::Driver, rules).err().unwrap().to_string();
         assert!(error.contains("`xdp.interface`"), "{error}");
         assert!(pair.near(&format!("link show {DEVICE}")).contains("prog/xdp"));
     });
     in_pair(|pair| {
         let rules = Rules { ports: (PORT, 1), drop_unknown: true };
-        for place in [Place::Driver, Place::Generic] {
+        for place in [Hook::Driver, Hook::Generic] {
             let gate = Gate::put_on(index(DEVICE), place, rules).unwrap();
             assert!(pair.near(&format!("link show {DEVICE}")).contains("prog/xdp"));
             drop(gate);
@@ -204,7 +204,7 @@ fn three_rights_are_enough_and_each_is_needed() {
         let nic = index(DEVICE);
         keep(needed);
         check_rights().unwrap();
-        let gate = Gate::put_on(nic, Place::Driver, Rules { ports: (PORT, 1), drop_unknown: true });
+        let gate = Gate::put_on(nic, Hook::Driver, Rules { ports: (PORT, 1), drop_unknown: true });
         drop(gate.unwrap());
         for (lost, name) in [
             (CapabilitySet::NET_RAW, "CAP_NET_RAW"),

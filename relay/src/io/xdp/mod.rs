@@ -23,19 +23,19 @@ mod send;
 mod ways;
 
 pub use gate::GateError;
-pub(crate) use gate::{Gate, Gated, Place, Rules};
+pub(crate) use gate::{Gate, Gated, Hook, Rules};
 pub(crate) use port::{Copies, XdpPort};
 
 use super::uring::{UringIo, Woken};
 use super::{BatchMemory, IoCounters, PacketIo, Patience};
 use crate::capacity::xdp::{SOCKET_EVERY_TURNS, WAYS_ROUND_LOOKS};
 use crate::capacity::{BATCH_DATAGRAMS_MAX, TURN_HOPS_MAX};
-use crate::host::routes::{NextHop, RoutesEnd};
+use crate::host::routes::RoutesEnd;
 use crate::memory::{Frame, Frames};
 use crate::path::batch::{Outgoing, Received, Slot};
 use checksum::Sum;
 use core::net::{IpAddr, SocketAddr};
-use frame::TrafficClass;
+use frame::{Header, TrafficClass};
 use std::io;
 use std::sync::Arc;
 use ways::Ways;
@@ -65,17 +65,12 @@ struct Arrival {
     readers: u32,
 }
 
-/// The packets that came from the NIC in one turn.
-struct Batch {
-    arrivals: Vec<Arrival>,
-}
-
 /// A batch with the frames it lies in.
-struct InFrames<'a>(&'a Batch, &'a Frames);
+struct InFrames<'a>(&'a [Arrival], &'a Frames);
 
 impl BatchMemory for InFrames<'_> {
     fn bytes(&self, slot: Slot, start: usize, bytes: usize) -> Option<&[u8]> {
-        let arrival = self.0.arrivals.get(usize::from(slot.0))?;
+        let arrival = self.0.get(usize::from(slot.0))?;
         let start = arrival.start.checked_add(start)?;
         self.1.bytes(arrival.frame.as_ref()?, start..start.checked_add(bytes)?)
     }
@@ -93,10 +88,11 @@ pub(crate) struct XdpIo<'ring> {
     kernel: UringIo<'ring>,
     nic: NicQueue,
     ways: Ways,
-    batch: Batch,
+    /// The packets that came from the NIC in this turn.
+    arrivals: Vec<Arrival>,
     came: Came,
-    /// Of each hop of the turn: how it leaves over the NIC.
-    leaving: Vec<Option<(NextHop, IpAddr)>>,
+    /// Of each hop of the turn: its header, if it leaves over the NIC.
+    leaving: Vec<Option<Header>>,
     /// The others.
     through_kernel: Vec<u32>,
     /// Packets may wait at the socket.
@@ -119,7 +115,7 @@ impl<'ring> XdpIo<'ring> {
             kernel,
             nic,
             ways: Ways::new(routes),
-            batch: Batch { arrivals: Vec::with_capacity(BATCH_DATAGRAMS_MAX) },
+            arrivals: Vec::with_capacity(BATCH_DATAGRAMS_MAX),
             came: Came::FromNic,
             leaving: Vec::with_capacity(TURN_HOPS_MAX),
             through_kernel: Vec::with_capacity(TURN_HOPS_MAX),
@@ -133,7 +129,7 @@ impl<'ring> XdpIo<'ring> {
     /// Takes in what the NIC has brought.
     fn receive_from_nic(&mut self) -> usize {
         let counters = self.kernel.counters_mut();
-        while self.batch.arrivals.len() < BATCH_DATAGRAMS_MAX
+        while self.arrivals.len() < BATCH_DATAGRAMS_MAX
             && let Some(port::Arrived { frame, start, bytes }) = self.nic.port.next()
         {
             let read = self.nic.port.frames().bytes(&frame, start..start + bytes);
@@ -146,7 +142,7 @@ impl<'ring> XdpIo<'ring> {
             counters.datagrams_received += 1;
             counters.packets_received_nic += 1;
             counters.bytes_received += framed.datagram.len() as u64;
-            self.batch.arrivals.push(Arrival {
+            self.arrivals.push(Arrival {
                 frame: Some(frame),
                 source: framed.source,
                 start: start + framed.datagram.start,
@@ -157,10 +153,10 @@ impl<'ring> XdpIo<'ring> {
             });
         }
         self.nic.port.taken();
-        if !self.batch.arrivals.is_empty() {
+        if !self.arrivals.is_empty() {
             counters.batches += 1;
         }
-        self.batch.arrivals.len()
+        self.arrivals.len()
     }
 
     fn receive_from_kernel(&mut self) -> usize {
@@ -172,7 +168,7 @@ impl<'ring> XdpIo<'ring> {
 
     fn packets_of_nic(&self, from: usize) -> impl Iterator<Item = Received<'_>> {
         let frames = self.nic.port.frames();
-        (0_u16..).zip(&self.batch.arrivals).skip(from).filter_map(|(slot, arrival)| {
+        (0_u16..).zip(&self.arrivals).skip(from).filter_map(|(slot, arrival)| {
             let range = arrival.start..arrival.start + arrival.bytes;
             let bytes = frames.bytes(arrival.frame.as_ref()?, range)?;
             Some(Received { slot: Slot(slot), start: 0, source: arrival.source, bytes })
@@ -181,7 +177,7 @@ impl<'ring> XdpIo<'ring> {
 
     /// Gives back the frames of the batch that did not leave.
     fn end_batch(&mut self) {
-        for arrival in self.batch.arrivals.drain(..) {
+        for arrival in self.arrivals.drain(..) {
             if let Some(frame) = arrival.frame {
                 self.nic.port.give_back(frame);
             }
@@ -262,7 +258,6 @@ impl PacketIo for XdpIo<'_> {
         if self.looks.is_multiple_of(WAYS_ROUND_LOOKS) {
             self.ways.next_round();
         }
-        let (queue, gate) = (self.nic.queue, Arc::clone(&self.nic.gate));
         let losses = self.nic.port.losses();
         let counters = self.kernel.counters_mut();
         if let Some(losses) = losses {
@@ -275,7 +270,7 @@ impl PacketIo for XdpIo<'_> {
             (Gated::Malformed, &mut counters.gate_malformed),
             (Gated::UnknownPort, &mut counters.gate_unknown_port),
         ] {
-            *counter = gate.count(queue, what).unwrap_or(*counter);
+            *counter = self.nic.gate.count(self.nic.queue, what).unwrap_or(*counter);
         }
     }
 }

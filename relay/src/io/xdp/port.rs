@@ -94,9 +94,11 @@ impl XdpPort {
             frames,
             socket,
         };
+        // In copy mode a call sends 32 packets otherwise; older kernels do not know this.
+        let _older = set(port.fd(), libc::SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &TRANSMIT_BUDGET);
         port.poll_busily(busy_poll_us);
         port.refill();
-        bind(port.socket.as_fd(), (interface, queue), copies)?;
+        bind(port.fd(), (interface, queue), copies)?;
         Ok(port)
     }
 
@@ -236,15 +238,12 @@ impl XdpPort {
     /// Lets the kernel poll the queue inside our calls instead of by interrupts. A kernel or driver
     /// that cannot goes on with interrupts.
     fn poll_busily(&self, microseconds: u32) {
-        let fd = self.socket.as_fd();
-        // In copy mode a call sends 32 packets otherwise; older kernels do not know this.
-        let _older = set(fd, libc::SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &TRANSMIT_BUDGET);
         if microseconds == 0 {
             return;
         }
         let options = [(libc::SO_PREFER_BUSY_POLL, 1), (libc::SO_BUSY_POLL, microseconds)];
         for (option, value) in options {
-            if let Err(error) = set(fd, libc::SOL_SOCKET, option, &value) {
+            if let Err(error) = set(self.fd(), libc::SOL_SOCKET, option, &value) {
                 tracing::warn!(%error, "no busy polling: it needs CAP_NET_ADMIN and Linux 5.11");
                 return;
             }

@@ -27,13 +27,10 @@ impl XdpIo<'_> {
         self.find_ways(out);
         // First, while every packet still lies where it came in.
         self.send_through_kernel(out);
-        for at in 0..out.hops().len() {
-            let Some((hop, source)) = self.leaving.get(at).copied().flatten() else { continue };
-            let Hop { train, destination } = out.hops()[at];
-            let from = SocketAddr::new(source, self.nic.local.1);
-            let class = TrafficClass::default();
-            let header = Header { hop, from, to: destination, class };
-            self.send_train(&header, out.train(train), out);
+        for (at, Hop { train, .. }) in out.hops().iter().enumerate() {
+            if let Some(header) = self.leaving.get(at).copied().flatten() {
+                self.send_train(&header, out.train(*train), out);
+            }
         }
         self.kick();
     }
@@ -44,27 +41,33 @@ impl XdpIo<'_> {
         self.through_kernel.clear();
         for (number, hop) in (0_u32..).zip(out.hops()) {
             let train = out.train(hop.train);
-            let way = if self.is_gone { None } else { self.ways.to(hop.destination.ip()) };
-            let way = way.map(|(next, source)| (next, self.nic.local.0.unwrap_or(source)));
-            let way = way.filter(|(next, source)| {
-                let from = SocketAddr::new(*source, self.nic.local.1);
-                let class = TrafficClass::default();
-                let header = Header { hop: *next, from, to: hop.destination, class };
-                header.bytes().is_some() && header.fits(usize::from(train.packet_bytes))
-            });
-            self.leaving.push(way);
-            if way.is_none() {
+            let header = self.header_to(hop.destination);
+            let header = header.filter(|it| it.fits(usize::from(train.packet_bytes)));
+            self.leaving.push(header);
+            if header.is_none() {
                 self.through_kernel.push(number);
             } else if self.came == Came::FromNic {
                 for place in out.places(train) {
                     if let Memory::Batch(Slot(slot)) = place.memory
-                        && let Some(arrival) = self.batch.arrivals.get_mut(usize::from(slot))
+                        && let Some(arrival) = self.arrivals.get_mut(usize::from(slot))
                     {
                         arrival.readers += 1;
                     }
                 }
             }
         }
+    }
+
+    /// The header of packets that go to `to` over the NIC, if there is a way.
+    fn header_to(&mut self, to: SocketAddr) -> Option<Header> {
+        if self.is_gone {
+            return None;
+        }
+        let (hop, source) = self.ways.to(to.ip())?;
+        let (only, port) = self.nic.local;
+        let from = SocketAddr::new(only.unwrap_or(source), port);
+        let header = Header { hop, from, to, class: TrafficClass::default() };
+        header.bytes().map(|_| header)
     }
 
     fn send_through_kernel(&mut self, out: &Outgoing) {
@@ -74,7 +77,7 @@ impl XdpIo<'_> {
         let numbers = self.through_kernel.iter().copied();
         match self.came {
             Came::FromNic => {
-                let batch = InFrames(&self.batch, self.nic.port.frames());
+                let batch = InFrames(&self.arrivals, self.nic.port.frames());
                 self.kernel.send_some((out, numbers), &batch);
             }
             Came::FromKernel => self.kernel.send_own((out, numbers)),
@@ -99,7 +102,7 @@ impl XdpIo<'_> {
     fn send_packet(&mut self, mut header: Header, place: Place, out: &Outgoing) {
         let lined_up = match (place.memory, self.came) {
             (Memory::Batch(slot), Came::FromNic) => {
-                let Some(arrival) = self.batch.arrivals.get_mut(usize::from(slot.0)) else {
+                let Some(arrival) = self.arrivals.get_mut(usize::from(slot.0)) else {
                     return;
                 };
                 header.class = arrival.class;
@@ -126,7 +129,7 @@ impl XdpIo<'_> {
 
     /// Sends a received packet from where it lies.
     fn send_in_place(&mut self, header: &Header, slot: Slot) -> Result<(), NotSent> {
-        let arrival = self.batch.arrivals.get_mut(usize::from(slot.0)).ok_or(NotSent::Odd)?;
+        let arrival = self.arrivals.get_mut(usize::from(slot.0)).ok_or(NotSent::Odd)?;
         let frame = arrival.frame.take().ok_or(NotSent::Odd)?;
         let (start, bytes) = (arrival.start, arrival.bytes);
         let frames = self.nic.port.frames_mut();
@@ -166,7 +169,7 @@ impl XdpIo<'_> {
         let bytes = place.bytes as usize;
         let sum = match (place.memory, self.came) {
             (Memory::Batch(slot), Came::FromNic) => {
-                let arrival = self.batch.arrivals.get_mut(usize::from(slot.0))?;
+                let arrival = self.arrivals.get_mut(usize::from(slot.0))?;
                 let from = arrival.start + place.start as usize;
                 let (frame, frames) = (arrival.frame.as_ref()?, self.nic.port.frames_mut());
                 let copy = frames.copy((frame, from..from + bytes), (to, COPY_AT))?;
