@@ -4,6 +4,7 @@ use criterion::Criterion;
 use kakehashi_wire::datagram::DatagramKind;
 use kakehashi_wire::frame::FrameHeader;
 use kakehashi_wire::id::{CallId, Generation, LegId, RequestId, ShardIndex, Term};
+use kakehashi_wire::media::Host;
 use kakehashi_wire::media::{Codec, StreamKind, StreamOffer};
 use kakehashi_wire::relay::{InstallLeg, LegLane, LegStream, Order, Orders, ToRelay};
 use kakehashi_wire::rtp::{RtpHeader, RtpView, Ssrc};
@@ -80,6 +81,7 @@ fn order(number: u32) -> Order {
         receives: None,
         rate_kbps: 0,
         lifetime_ms: 60_000,
+        seen_at: Host::UNKNOWN,
     })
 }
 

@@ -7,6 +7,7 @@ use kakehashi_relay::path::verdict::{PathCounters, Verdict};
 use kakehashi_relay::tick::Tick;
 use kakehashi_srtp::{Provider, RTP_OVERHEAD_BYTES, SessionKeys, StreamSealer};
 use kakehashi_wire::id::{CallId, Generation, Incarnation, LegId, RelayId, ShardIndex};
+use kakehashi_wire::media::Host;
 use kakehashi_wire::relay::{InstallLeg, LegLane, LegStream, Order, Outcome, SealLane};
 use kakehashi_wire::rtp::{RtpHeader, Ssrc};
 use kakehashi_wire::secret::{DownlinkSecret, IcePassword, MasterKey, Suite};
@@ -171,6 +172,7 @@ fn install(leg: u32, call_legs: u32, is_sealed: bool) -> Order {
         receives: None,
         rate_kbps: 0,
         lifetime_ms: 60_000,
+        seen_at: Host::UNKNOWN,
     })
 }
 

@@ -172,6 +172,9 @@ pub(crate) struct IoArgs {
     /// The NIC that terminals are reached through; the one that has --address if none is named.
     #[arg(long, value_name = "NIC", default_value = "")]
     pub(crate) interface: String,
+    /// Whether the NIC drops media unless it comes from where control sees a terminal in a call.
+    #[arg(long)]
+    pub(crate) signed_in_only: bool,
 }
 
 /// How to run the platform.

@@ -8,6 +8,7 @@ use kakehashi_wire::id::{
     CallId, Epoch, Generation, Incarnation, LegId, RelayId, ShardIndex, Term,
 };
 use kakehashi_wire::limits::{LEGS_PER_CALL_MAX, ORDERS_PER_BATCH_MAX, SHARDS_PER_RELAY_MAX};
+use kakehashi_wire::media::Host;
 use kakehashi_wire::media::SealedDownlink;
 use kakehashi_wire::relay::{InstallLeg, LegLane, LegStream, Order, Orders, SealLane, ToRelay};
 use kakehashi_wire::rtp::Ssrc;
@@ -157,6 +158,7 @@ impl Direct {
             receives: None,
             rate_kbps: 0,
             lifetime_ms: LIFETIME_MS,
+            seen_at: Host::UNKNOWN,
         }
     }
 }

@@ -79,11 +79,18 @@ pub struct Xdp {
     pub mode: XdpMode,
     /// Microseconds for which the kernel polls a queue in the relay's own calls.
     pub busy_poll_us: u32,
+    /// Whether media is dropped in the driver unless a terminal with a leg is seen at its source.
+    pub signed_in_only: bool,
 }
 
 impl Default for Xdp {
     fn default() -> Self {
-        Self { interface: String::new(), mode: XdpMode::Auto, busy_poll_us: 0 }
+        Self {
+            interface: String::new(),
+            mode: XdpMode::Auto,
+            busy_poll_us: 0,
+            signed_in_only: false,
+        }
     }
 }
 
@@ -258,6 +265,9 @@ impl Config {
         if self.xdp.busy_poll_us > BUSY_POLL_US_MAX {
             return bad("xdp.busy_poll_us", format!("must be 0 to {BUSY_POLL_US_MAX}"));
         }
+        if self.xdp.signed_in_only && self.io == IoChoice::Uring {
+            return bad("xdp.signed_in_only", "needs `io = \"xdp\"`, or \"auto\"".into());
+        }
         if self.gather_us > GATHER_US_MAX {
             return bad("gather_us", format!("must be 0 to {GATHER_US_MAX}"));
         }
@@ -311,7 +321,7 @@ mod tests {
             }
         }
         let fields = format!("{:?}", Config::default());
-        assert_eq!(keys, 22, "{fields}");
+        assert_eq!(keys, 23, "{fields}");
     }
 
     #[test]
@@ -339,6 +349,7 @@ mod tests {
             ("train_packets_max = 0", "`train_packets_max` must be 1 to 128"),
             ("gather_us = 5000", "`gather_us` must be 0 to 1000"),
             ("[xdp]\nbusy_poll_us = 5000", "`xdp.busy_poll_us` must be 0 to 1000"),
+            ("[xdp]\nsigned_in_only = true", "`xdp.signed_in_only` needs `io = \"xdp\"`"),
             ("[control]\nnodes = []", "`control.nodes` must name 1 to 16"),
             ("[control]\nnodes = [\"a\"]", "`control.nodes` must be host:port, which `a` is not"),
             ("[control]\nnodes = [\"a:1\", \"a:1\"]", "`control.nodes` must not name `a:1`"),

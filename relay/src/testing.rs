@@ -10,6 +10,7 @@ use kakehashi_srtp::{
     seal_rtp_at,
 };
 use kakehashi_wire::id::{CallId, Generation, Incarnation, LegId, RelayId, ShardIndex};
+use kakehashi_wire::media::Host;
 use kakehashi_wire::relay::{InstallLeg, LegLane, LegStream, Order, Outcome, SealLane};
 use kakehashi_wire::rtp::{RtpHeader, Ssrc};
 use kakehashi_wire::secret::{DownlinkSecret, IcePassword, MasterKey, Suite};
@@ -147,6 +148,7 @@ impl Phone {
             receives: None,
             rate_kbps: self.rate_kbps,
             lifetime_ms: LIFETIME_MS,
+            seen_at: Host::UNKNOWN,
         }
     }
 

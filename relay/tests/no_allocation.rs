@@ -16,6 +16,7 @@ use kakehashi_relay::tick::Tick;
 use kakehashi_srtp::{Provider, RtcpPrivacy, SessionKeys, StreamSealer};
 use kakehashi_wire::feedback::{NackEntry, PacketMetric};
 use kakehashi_wire::id::{CallId, Generation, Incarnation, LegId, RelayId, ShardIndex};
+use kakehashi_wire::media::Host;
 use kakehashi_wire::relay::{
     InstallLeg, LegLane, LegStream, Order, Outcome, RemoveLeg, SealLane, SubscribeLeg, Subscription,
 };
@@ -84,6 +85,7 @@ fn leg_order(leg: u64) -> InstallLeg {
         receives: None,
         rate_kbps: 0,
         lifetime_ms: 60_000,
+        seen_at: Host::UNKNOWN,
     }
 }
 

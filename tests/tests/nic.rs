@@ -7,6 +7,7 @@ use kakehashi_bench::medium::{Link, Medium, Side};
 use kakehashi_tests::children::{Lines, Program, pause};
 use kakehashi_tests::platform::{Account, Platform};
 use serde_json::Value;
+use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -20,9 +21,14 @@ const NIC: &str = "kk0";
 /// Runs `test` with a platform on one side of a pair of virtual Ethernet devices, and the other
 /// side, where terminals are.
 fn with_platform(io: &str, test: impl FnOnce(&Platform, &Link) + Send) {
+    with_options(&["--io", io], test);
+}
+
+/// The same, with options of `kakehashi up`.
+fn with_options(options: &[&str], test: impl FnOnce(&Platform, &Link) + Send) {
     let link = Link::new(Medium::Veth, 0, 1).unwrap();
     let tested = link.subject.run(|| {
-        let options = ["--io", io, "--interface", NIC];
+        let options = [options, &["--interface", NIC]].concat();
         test(&Platform::start_at(link.subject.ip, 2, &options), &link);
         Ok(())
     });
@@ -83,6 +89,56 @@ fn a_call_goes_past_the_kernel() {
         // Either relay may be the call's primary; the other gets a packet a second, and bindings.
         assert!(past("packets_received_nic") > 10, "{counters:?}");
         assert!(past("packets_sent_nic") > 10, "{counters:?}");
+    });
+}
+
+/// Sends so many datagrams to the first relay's media port.
+fn knock(link: &Link, platform: &Platform, datagrams: u64) {
+    let at = (link.subject.ip, platform.media_port());
+    let sent = link.load.run(|| {
+        let socket = UdpSocket::bind((link.load.ip, 0))?;
+        for _ in 0..datagrams {
+            socket.send_to(b"is anybody there?", at)?;
+        }
+        Ok(())
+    });
+    sent.unwrap();
+}
+
+/// Waits until a counter of the relays stands at this, or above.
+fn counted(platform: &Platform, name: &str, least: u64) -> u64 {
+    let value = || platform.counters().get(name).copied().unwrap_or(0);
+    for _ in 0..100 {
+        if value() >= least {
+            break;
+        }
+        pause(Duration::from_millis(100));
+    }
+    value()
+}
+
+#[test]
+fn the_gate_is_open_to_a_terminal_while_it_is_in_a_call() {
+    const KNOCKS: u64 = 100;
+    with_options(&["--io", "xdp", "--signed-in-only"], |platform, link| {
+        let shut = "gate_unknown_source";
+        knock(link, platform, KNOCKS);
+        assert_eq!(counted(platform, shut, KNOCKS), KNOCKS, "nobody has called yet");
+        let both = call(platform, &link.load, || {
+            pause(Duration::from_secs(1));
+            // From the terminals' address: the path tells it from theirs, not the gate.
+            knock(link, platform, KNOCKS);
+        });
+        for received in &both {
+            assert_eq!(received["lost"].as_u64(), Some(0), "{received}");
+        }
+        pause(Duration::from_secs(2));
+        let during = counted(platform, shut, KNOCKS);
+        // Bindings that were on their way when the call was over, and no knock.
+        assert!(during < 2 * KNOCKS, "{during}");
+        knock(link, platform, KNOCKS);
+        let after = counted(platform, shut, during + KNOCKS);
+        assert!(after >= during + KNOCKS, "{after}");
     });
 }
 

@@ -3,7 +3,7 @@
 use crate::id::{Epoch, LegId, MemberId, RelayId};
 use crate::rtp::Ssrc;
 use crate::secret::{DownlinkSecret, IcePassword, MasterKey, Suite};
-use core::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use rkyv::{Archive, Deserialize, Serialize};
 
 /// What a stream shows or sounds.
@@ -75,31 +75,56 @@ pub struct StreamPlan {
     pub rollover: u32,
 }
 
-/// A UDP address; IPv4 is carried as an IPv4-mapped IPv6 address.
+/// An IP address without a port; IPv4 is carried as an IPv4-mapped IPv6 address.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Archive, Serialize, Deserialize,
+)]
+pub struct Host([u8; 16]);
+
+impl Host {
+    /// Nobody knows which.
+    pub const UNKNOWN: Self = Self([0; 16]);
+
+    /// Its bytes, in network order.
+    pub const fn octets(self) -> [u8; 16] {
+        self.0
+    }
+}
+
+impl From<IpAddr> for Host {
+    fn from(from: IpAddr) -> Self {
+        match from {
+            IpAddr::V4(v4) => Self(v4.to_ipv6_mapped().octets()),
+            IpAddr::V6(v6) => Self(v6.octets()),
+        }
+    }
+}
+
+impl From<Host> for IpAddr {
+    /// IPv4-mapped addresses come back as IPv4.
+    fn from(from: Host) -> Self {
+        let v6 = Ipv6Addr::from(from.0);
+        v6.to_ipv4_mapped().map_or(Self::V6(v6), Self::V4)
+    }
+}
+
+/// A UDP address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Archive, Serialize, Deserialize)]
 pub struct Address {
-    ip: [u8; 16],
+    host: Host,
     port: u16,
 }
 
 impl From<SocketAddr> for Address {
     fn from(from: SocketAddr) -> Self {
-        let ip = match from {
-            SocketAddr::V4(v4) => v4.ip().to_ipv6_mapped(),
-            SocketAddr::V6(v6) => *v6.ip(),
-        };
-        Self { ip: ip.octets(), port: from.port() }
+        Self { host: from.ip().into(), port: from.port() }
     }
 }
 
 impl From<Address> for SocketAddr {
     /// IPv4-mapped addresses come back as IPv4.
     fn from(from: Address) -> Self {
-        let ip = Ipv6Addr::from(from.ip);
-        match ip.to_ipv4_mapped() {
-            Some(v4) => Self::from((v4, from.port)),
-            None => Self::V6(SocketAddrV6::new(ip, from.port, 0, 0)),
-        }
+        Self::new(from.host.into(), from.port)
     }
 }
 

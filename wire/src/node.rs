@@ -15,6 +15,7 @@ pub use whom::{AccountKey, Epochs, Revocation, Whom};
 
 use crate::id::{CallId, DeviceId, RelayId, RequestId, SessionId, TenantId, Term};
 use crate::limits::{NODE_NAME_BYTES_MAX, ROWS_BYTES_MAX, SAID_BYTES_MAX, SESSIONS_PER_PUSH_MAX};
+use crate::media::Host;
 use crate::message::{Check, at_most, name};
 use crate::secret::{ResumeToken, SaidBytes};
 use crate::terminal::{Refusal, Role, SessionEnd, ToTerminal};
@@ -115,6 +116,8 @@ pub struct Arrival {
     pub is_handed_over: bool,
     /// Nobody sits there, as it was said last.
     pub is_away: bool,
+    /// Where the node sees its terminal.
+    pub seen_at: Host,
     /// What that lead had the node [`Remember`], with what is left of the time in it.
     pub agent: Option<AgentOrder>,
 }

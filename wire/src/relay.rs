@@ -17,7 +17,7 @@ use crate::limits::{
     COUNTERS_PER_REPORT_MAX, NAME_BYTES_MAX, ORDERS_PER_BATCH_MAX, ROLLOVERS_PER_REPORT_MAX,
     SHARDS_PER_RELAY_MAX, STREAMS_PER_LEG_MAX, SUBSCRIPTIONS_PER_LEG_MAX,
 };
-use crate::media::Address;
+use crate::media::{Address, Host};
 use crate::message::{Check, at_most, name};
 use crate::rtp::Ssrc;
 use crate::secret::{DownlinkSecret, IcePassword, MasterKey, Suite};
@@ -107,7 +107,7 @@ pub struct Orders {
 #[derive(Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum Order {
     /// Holds this leg from now on. Of an equal one that it holds already, the relay takes over
-    /// generation, rate, lifetime and what it receives, and its life goes on; any other is
+    /// generation, rate, lifetime, address and what it receives, and its life goes on; any other is
     /// replaced.
     Install(InstallLeg),
     /// Keeps a leg for another lifetime.
@@ -145,6 +145,10 @@ pub struct InstallLeg {
     pub rate_kbps: u32,
     /// How long the relay keeps the leg without hearing of it again, in milliseconds.
     pub lifetime_ms: u32,
+    /// Where control sees its terminal: a relay that lets only terminals through its first gate
+    /// lets this address through while it holds the leg. [`Host::UNKNOWN`]: none; a leg that is
+    /// there already keeps the one it has.
+    pub seen_at: Host,
 }
 
 /// A stream a leg may send.
@@ -205,6 +209,8 @@ pub struct RenewLeg {
     pub generation: Generation,
     /// The new lifetime from now, in milliseconds.
     pub lifetime_ms: u32,
+    /// Where control sees its terminal now; [`Host::UNKNOWN`]: the leg keeps the address it has.
+    pub seen_at: Host,
 }
 
 /// Ends a leg.

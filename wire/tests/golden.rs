@@ -16,7 +16,7 @@ use kakehashi_wire::id::{
     RequestId, SessionId, ShardIndex, TenantId, Term,
 };
 use kakehashi_wire::media::{
-    Codec, RelayPath, RelayRole, SealedDownlink, Sender, StreamKind, StreamOffer, StreamPlan,
+    Codec, Host, RelayPath, RelayRole, SealedDownlink, Sender, StreamKind, StreamOffer, StreamPlan,
 };
 use kakehashi_wire::node::{FromNode, ToNode};
 use kakehashi_wire::relay::{
@@ -69,6 +69,10 @@ fn key(suite: Suite) -> MasterKey {
 
 fn password(seed: u8) -> IcePassword {
     IcePassword::from_random([seed; 24])
+}
+
+fn host(last: u8) -> Host {
+    std::net::IpAddr::from([192, 0, 2, last]).into()
 }
 
 fn epoch() -> Epoch {
@@ -293,8 +297,14 @@ fn to_relay() -> Vec<ToRelay> {
         receives: Some(vec![Subscription { source: Ssrc(6), shown_as: Ssrc(7) }]),
         rate_kbps: 4_000,
         lifetime_ms: 3_600_000,
+        seen_at: host(7),
     };
-    let renew = RenewLeg { leg: LegId(5), generation: Generation(0x32), lifetime_ms: 60_000 };
+    let renew = RenewLeg {
+        leg: LegId(5),
+        generation: Generation(0x32),
+        lifetime_ms: 60_000,
+        seen_at: host(8),
+    };
     let remove = RemoveLeg { leg: LegId(5), generation: Generation(0x33) };
     vec![
         Welcome { heartbeat_ms: 200, lost_after_ms: 600 }.into(),
@@ -449,8 +459,8 @@ fn a_full_batch_of_the_longest_orders_fits_a_message() {
     let full =
         |order: Order| ToRelay::from(Orders { term: TERM, orders: vec![order; 32] }).encode();
     let length = |order| full(order).map(|bytes| bytes.len());
-    assert_eq!(length(Order::Install(leg.clone())), Ok(12 + 16 + 32 * (179 + 128 * 8)));
-    assert_eq!(length(subscribe(124)), Ok(12 + 16 + 32 * (179 + 124 * 8)));
+    assert_eq!(length(Order::Install(leg.clone())), Ok(12 + 16 + 32 * (195 + 128 * 8)));
+    assert_eq!(length(subscribe(124)), Ok(12 + 16 + 32 * (195 + 124 * 8)));
     assert_eq!(full(subscribe(125)).unwrap_err().field, "streams");
     let mut over = leg.clone();
     over.receives.get_or_insert_default().push(Subscription { source: Ssrc(1), shown_as: Ssrc(1) });

@@ -14,9 +14,9 @@ use super::{
 use crate::clock::{Now, UnixMs};
 use crate::fleet::WantedLeg;
 use crate::records::{CallRecord, RecordState};
-use crate::sessions::{AccountKey, Session};
+use crate::sessions::{AccountKey, Registry, Session};
 use kakehashi_wire::id::{CallId, LegId, MemberId, RelayId, RequestId, SessionId, TenantId};
-use kakehashi_wire::media::StreamOffer;
+use kakehashi_wire::media::{Host, StreamOffer};
 use kakehashi_wire::relay::Subscription;
 use kakehashi_wire::terminal::{Members, Refusal, ReportQuality};
 use rkyv::rancor::Source;
@@ -425,11 +425,11 @@ impl Call {
 
     /// All its legs as the relays should hold them, each told explicitly what it receives: what was
     /// said last is not known for sure.
-    pub fn wanted_again(&self) -> Vec<(RelayId, WantedLeg)> {
+    pub fn wanted_again(&self, sessions: &Registry) -> Vec<(RelayId, WantedLeg)> {
         let mut wanted = Vec::new();
         for (call, media) in self.all_media() {
             for (place, seat) in media.seats().enumerate() {
-                for (nth, mut leg) in media.wanted_at(place) {
+                for (nth, mut leg) in call.seen_at(sessions, media.wanted_at(place)) {
                     leg.subscriptions = Some(subscriptions(&call.members, media, nth));
                     wanted.push((seat.relay, leg));
                 }
@@ -456,11 +456,11 @@ impl Call {
     }
 
     /// All legs of the coming round as the relays should hold them.
-    pub fn wanted(&self) -> Vec<(RelayId, WantedLeg)> {
+    pub fn wanted(&self, sessions: &Registry) -> Vec<(RelayId, WantedLeg)> {
         let Some(media) = self.rounds.coming() else { return Vec::new() };
         let mut wanted = Vec::new();
         for (place, seat) in media.seats().enumerate() {
-            for (nth, mut leg) in media.wanted_at(place) {
+            for (nth, mut leg) in self.seen_at(sessions, media.wanted_at(place)) {
                 leg.subscriptions = limits(&self.members, media, nth);
                 wanted.push((seat.relay, leg));
             }
@@ -469,14 +469,36 @@ impl Call {
     }
 
     /// The legs of the round in force at its `place`th relay as that should hold them.
-    pub fn wanted_at(&self, place: usize) -> Vec<WantedLeg> {
+    pub fn wanted_at(&self, place: usize, sessions: &Registry) -> Vec<WantedLeg> {
         let Some(media) = self.rounds.current() else { return Vec::new() };
-        let wanted = media.wanted_at(place).into_iter();
-        let limited = wanted.map(|(nth, leg)| {
+        let limited = self.seen_at(sessions, media.wanted_at(place)).map(|(nth, leg)| {
             let subscriptions = limits(&self.members, media, nth);
             WantedLeg { subscriptions, ..leg }
         });
         limited.collect()
+    }
+
+    /// Legs of members, with where the terminals of their sessions are seen.
+    fn seen_at(
+        &self,
+        sessions: &Registry,
+        legs: Vec<(usize, WantedLeg)>,
+    ) -> impl Iterator<Item = (usize, WantedLeg)> {
+        let session = |nth: usize| self.members.get(nth)?.session();
+        let seen_at = move |nth| sessions.get(session(nth)?).map(|session| session.seen_at);
+        legs.into_iter().map(move |(nth, leg)| {
+            let seen_at = seen_at(nth).unwrap_or(Host::UNKNOWN);
+            (nth, WantedLeg { seen_at, ..leg })
+        })
+    }
+
+    /// The legs of the member that takes part in `session`, at all its relays.
+    pub fn legs_of(&self, session: &Session) -> Vec<(RelayId, LegId)> {
+        let theirs = self.all_media().flat_map(|(call, media)| {
+            let part = call.standing(session).filter(|(_, it)| *it == Standing::Takes);
+            part.map(|(nth, _)| media.legs_of(nth)).unwrap_or_default()
+        });
+        theirs.collect()
     }
 
     /// What each member receives, in the round in force and in the coming one.

@@ -31,7 +31,7 @@ macro_rules! archive {
 }
 
 /// The version of what [`Kept`] says.
-pub const LIVE_VERSION: u8 = 2;
+pub const LIVE_VERSION: u8 = 3;
 
 /// Bytes of the ages and of the length.
 const AGES: usize = 3 * size_of::<u64>();
@@ -185,6 +185,7 @@ mod tests {
             device: DeviceId(number),
             epochs: Epochs { tenant: 1, account: 2, devices: 3 },
             since: UnixMs(4),
+            seen_at: kakehashi_wire::media::Host::UNKNOWN,
         }
     }
 

@@ -9,7 +9,8 @@ use crate::placement::{Placement, Seat};
 use crate::policy::MediaTerms;
 use kakehashi_wire::id::{CallId, Epoch, LegId, MemberId, RelayId};
 use kakehashi_wire::media::{
-    Address, RelayPath, RelayRole, SealedDownlink, Sender, StreamKind, StreamOffer, StreamPlan,
+    Address, Host, RelayPath, RelayRole, SealedDownlink, Sender, StreamKind, StreamOffer,
+    StreamPlan,
 };
 use kakehashi_wire::relay::{LegLane, LegStream, SealLane};
 use kakehashi_wire::rtp::Ssrc;
@@ -225,6 +226,7 @@ impl CallMedia {
                 lane: leg.lane(self.terms.suite),
                 rate_kbps: self.terms.rate_kbps,
                 subscriptions: None,
+                seen_at: Host::UNKNOWN,
             };
             Some((at, wanted))
         };

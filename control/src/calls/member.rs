@@ -574,6 +574,7 @@ Left    -       -
             device: DeviceId(3),
             epochs: crate::sessions::Epochs { tenant: 1, account: 1, devices: 1 },
             since: UnixMs(0),
+            seen_at: kakehashi_wire::media::Host::UNKNOWN,
         };
         let phase = |member: &Member| member.seen(MemberId(0)).map(|seen| seen.phase);
         let mut table = String::from("\n");

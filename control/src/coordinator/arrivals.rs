@@ -17,9 +17,10 @@ impl Coordinator {
             return self.turn_away(id, reason);
         }
         let is_handed_over = arrival.is_handed_over;
-        let Arrival { login, display, role, software, agent, is_away, .. } = arrival;
+        let Arrival { login, display, role, software, agent, is_away, seen_at, .. } = arrival;
         let (first, since) = (resumes.unwrap_or(id), now.wall);
-        let session = Session { id, first, account, login, display, role, device, epochs, since };
+        let session =
+            Session { id, first, account, login, display, role, device, epochs, since, seen_at };
         let older = self.sessions.of(account).find(|older| older.device == device).cloned();
         let older = older.filter(|_| resumes.is_some());
         if older.as_ref().is_some_and(|older| older.first != first) {

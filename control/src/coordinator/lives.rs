@@ -127,7 +127,7 @@ impl Coordinator {
         }
         let lives: HashMap<_, _> =
             around.lives.iter().map(|life| ((life.relay, life.leg), life.epoch)).collect();
-        for (relay, leg) in call.wanted_again() {
+        for (relay, leg) in call.wanted_again(&self.sessions) {
             let epoch = lives.get(&(relay, leg.leg)).copied();
             self.fleet.adopt(relay, (leg, epoch), now.since_start + LEGS_TIMEOUT);
         }

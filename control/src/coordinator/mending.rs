@@ -233,7 +233,7 @@ impl Coordinator {
         let Some(call) = self.calls.get_mut(id) else { return false };
         let Some(media) = call.rounds_mut().current_mut() else { return false };
         let nth = media.join(place, now.since_start, &self.entropy);
-        for leg in call.wanted_at(nth) {
+        for leg in call.wanted_at(nth, &self.sessions) {
             self.fleet.want(place.0.relay, leg);
         }
         self.mending.at(now.since_start + LEGS_TIMEOUT, id);

@@ -79,6 +79,7 @@ impl Coordinator {
             Request::EndWrapUp(ask) => self.end_wrap_up(&session, ask),
             Request::Away(ask) => self.set_away(&session, ask),
             Request::Missed(ask) => self.missed(&session, ask),
+            Request::Moved(seen_at) => self.moved(id, seen_at),
         }
     }
 

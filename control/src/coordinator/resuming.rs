@@ -10,6 +10,7 @@ use crate::calls::{Call, Event, Standing, State};
 use crate::clock::Now;
 use crate::sessions::{Admission, Session};
 use kakehashi_wire::id::{CallId, RequestId, SessionId};
+use kakehashi_wire::media::Host;
 use kakehashi_wire::secret::ResumeToken;
 use kakehashi_wire::terminal::{CallEnded, Merged, Refusal, Resumed, SessionEnd};
 
@@ -114,7 +115,28 @@ impl Coordinator {
                 back.push(id);
             }
         }
+        if older.seen_at != session.seen_at {
+            self.tell_where(session);
+        }
         (over, back)
+    }
+
+    /// The terminal of a session is seen at another address.
+    pub(super) fn moved(&mut self, id: SessionId, seen_at: Host) {
+        if self.sessions.see(id, seen_at)
+            && let Some(session) = self.sessions.get(id).cloned()
+        {
+            self.tell_where(&session);
+        }
+    }
+
+    /// The relays that hold legs of `session` are to know where its terminal is seen.
+    fn tell_where(&mut self, session: &Session) {
+        for call in self.calls.all_of(session.account) {
+            for (relay, leg) in call.legs_of(session) {
+                self.fleet.see(relay, leg, session.seen_at);
+            }
+        }
     }
 
     /// All that the terminal of `session` must know of a call it takes part in: what was said of it

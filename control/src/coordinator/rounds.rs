@@ -59,7 +59,7 @@ impl Coordinator {
         });
         let Some(media) = media else { return false };
         call.rounds_mut().begin(media, now.since_start, now.since_start + STANDBY_TIMEOUT);
-        for (relay, leg) in call.wanted() {
+        for (relay, leg) in call.wanted(&self.sessions) {
             self.fleet.want(relay, leg);
         }
         self.calls.note_round(round);

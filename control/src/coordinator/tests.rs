@@ -31,8 +31,7 @@ use crate::sessions::{AccountKey, Epochs};
 use kakehashi_wire::id::{
     AccountId, DeviceId, Generation, Incarnation, RelayId, ShardIndex, TenantId,
 };
-use kakehashi_wire::media::StreamOffer;
-use kakehashi_wire::media::{Codec, StreamKind};
+use kakehashi_wire::media::{Codec, Host, StreamKind, StreamOffer};
 use kakehashi_wire::relay::{
     InstallLeg, Order, OrderResult, OrdersDone, Outcome, Outdated, RelayHeartbeat, ShardOffer,
     Subscription, ToRelay,
@@ -59,6 +58,11 @@ pub(super) const GRACE: Duration = Duration::from_secs(20);
 /// What seals live calls.
 pub(super) fn sealer() -> Sealer {
     Sealer::new(&CellSecret::new([5; 32]), Entropy::system())
+}
+
+/// An address for each number.
+pub(super) fn host(number: u64) -> Host {
+    std::net::IpAddr::from([10, 0, (number >> 8) as u8, number as u8]).into()
 }
 
 /// A played relay: holds what it is told to hold, answers when asked to.
@@ -419,6 +423,7 @@ impl World {
             resumes,
             is_handed_over,
             is_away: is_handed_over && self.noted.away.contains(&first),
+            seen_at: host(session.0),
             agent,
         };
         self.input(Input::Arrived(arrival));
@@ -517,7 +522,10 @@ impl PlayedRelay {
                 self.receives.insert(leg.0, it.streams.clone());
                 Outcome::Applied
             }
-            (Order::Renew(_), _) if self.held.contains_key(&leg.0) => Outcome::Applied,
+            (Order::Renew(it), _) if self.held.contains_key(&leg.0) => {
+                self.held.entry(leg.0).and_modify(|held| held.seen_at = it.seen_at);
+                Outcome::Applied
+            }
             (Order::Renew(_) | Order::Subscribe(_), _) => Outcome::NoSuchLeg,
             (Order::Remove(_), _) => {
                 self.held.remove(&leg.0);

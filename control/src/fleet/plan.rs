@@ -9,9 +9,9 @@ use super::{Generations, Standing, WantedLeg};
 use crate::capacity::{BATCHES_FOR_REMOVALS, BATCHES_IN_FLIGHT_MAX};
 use kakehashi_wire::id::{CallId, Epoch, Generation, Incarnation, LegId, ShardIndex, Term};
 use kakehashi_wire::limits::ORDERS_PER_BATCH_MAX;
+use kakehashi_wire::media::Host;
 use kakehashi_wire::relay::{
-    LegStream, Order, OrderResult, Outcome, RESYNC_LEGS_MAX, RemoveLeg, RenewLeg, Resync,
-    Subscription,
+    LegStream, Order, OrderResult, Outcome, RESYNC_LEGS_MAX, RemoveLeg, Resync, Subscription,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -70,6 +70,8 @@ struct Entry {
     epoch: Option<Epoch>,
     /// In this life the relay has been told what the leg receives.
     subscribed: bool,
+    /// Where its relay was told last that its terminal is seen.
+    told: Host,
     /// When its life there is to be extended.
     renew_at: Duration,
 }
@@ -81,13 +83,18 @@ impl Entry {
             phase: Phase::Missing,
             epoch: None,
             subscribed: false,
+            told: Host::UNKNOWN,
             renew_at: Duration::ZERO,
         }
     }
 
-    /// Where a leg goes that the relay holds and that is not due for renewal.
+    /// Where a leg goes that the relay holds and that is not due for renewal for its age.
     fn settled(&self) -> Phase {
-        if self.subscribed { Phase::InForce(self.renew_at) } else { Phase::Unsubscribed }
+        match self.subscribed {
+            false => Phase::Unsubscribed,
+            true if self.told != self.leg.seen_at => Phase::Ageing,
+            true => Phase::InForce(self.renew_at),
+        }
     }
 }
 
@@ -166,6 +173,17 @@ impl Plan {
             Phase::Missing | Phase::Installing(_) | Phase::Unsubscribed => {}
             Phase::Refused(_) | Phase::Unfit(_) | Phase::Discarding(..) => {}
             Phase::Unwanted | Phase::Removing(_) => {}
+        }
+    }
+
+    /// The terminal of a leg is seen there now: the next renewal, which is due at once, says so.
+    pub fn see(&mut self, leg: LegId, seen_at: Host) {
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
+        entry.leg.seen_at = seen_at;
+        // Any other leg is told with what comes next, or when it has settled.
+        if let Phase::InForce(_) | Phase::Renewing(_) = entry.phase {
+            let phase = entry.settled();
+            self.enter(leg, phase);
         }
     }
 
@@ -298,15 +316,15 @@ impl Plan {
         let entry = self.legs.get_mut(&leg)?;
         let (phase, order) = match entry.phase {
             Phase::Missing => {
-                entry.subscribed = true;
+                (entry.subscribed, entry.told) = (true, entry.leg.seen_at);
                 (Phase::Installing(generation), entry.leg.install(generation, lifetime_ms))
             }
             Phase::Unsubscribed => {
                 (Phase::Subscribing(generation), entry.leg.subscribe(generation))
             }
             Phase::Ageing => {
-                let order = Order::Renew(RenewLeg { leg, generation, lifetime_ms });
-                (Phase::Renewing(generation), order)
+                entry.told = entry.leg.seen_at;
+                (Phase::Renewing(generation), entry.leg.renew(generation, lifetime_ms))
             }
             Phase::Unwanted => {
                 (Phase::Removing(generation), Order::Remove(RemoveLeg { leg, generation }))

@@ -21,6 +21,7 @@ fn wanted(leg: u64) -> WantedLeg {
         lane: LegLane::Pass,
         rate_kbps: 0,
         subscriptions: subscriptions(leg),
+        seen_at: Host::UNKNOWN,
     }
 }
 
@@ -380,6 +381,37 @@ fn a_leg_is_told_what_it_receives_with_its_order_and_again_when_that_changes() {
         assert!(!world.exchange());
         world.act(&Act::Restart);
     }
+}
+
+#[test]
+fn where_a_terminal_is_seen_is_told_at_once_and_holds_up_nothing() {
+    let leg = LegId(2);
+    let host = |last| Host::from(std::net::IpAddr::from([192, 0, 2, last]));
+    let told = |orders: &[Order]| match orders {
+        [Order::Install(install)] => install.seen_at,
+        [Order::Renew(renew)] => renew.seen_at,
+        _ => panic!("one install or renewal"),
+    };
+    let mut world = World::new();
+    world.plan.want(WantedLeg { seen_at: host(1), ..wanted(2) });
+    // It moves while it is installed, and while it is renewed for that.
+    for at in 1..=3 {
+        let batch = world.plan.orders(world.now, &mut world.generations);
+        assert_eq!(told(&batch), host(at));
+        world.plan.see(leg, host(at + 1));
+        let results = world.model.apply(&batch, world.now);
+        world.plan.answered(&results, world.now);
+        assert_eq!(world.plan.standing(leg), Standing::InForce);
+    }
+    assert_eq!(told(&world.plan.orders(world.now, &mut world.generations)), host(4));
+    // Told once more only because the answer to that is lost.
+    world.act(&Act::LoseAnswer);
+    assert!(world.exchange());
+    assert!(!world.exchange());
+    world.plan.see(leg, host(4));
+    assert!(!world.exchange(), "no news");
+    world.plan.see(LegId(9), host(1));
+    assert!(!world.exchange(), "no leg of this relay");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::{Generations, LinkId, Relay, Standing, WantedLeg};
 use crate::capacity::{ORDERS_ANSWER_TIMEOUT, RELAYS_MAX};
 use crate::placement::{Candidate, Standbys};
 use kakehashi_wire::id::{CallId, Epoch, LegId, RelayId, ShardIndex, Term};
-use kakehashi_wire::media::Address;
+use kakehashi_wire::media::{Address, Host};
 use kakehashi_wire::relay::{FromRelay, Hello, LegStream, Orders, Subscription, ToRelay};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -145,6 +145,13 @@ impl Fleet {
     pub fn resubscribe(&mut self, relay: RelayId, leg: LegId, subscriptions: Vec<Subscription>) {
         if let Some(relay) = self.relays.get_mut(&relay) {
             relay.plan.resubscribe(leg, subscriptions);
+        }
+    }
+
+    /// The terminal of a leg is seen there now.
+    pub fn see(&mut self, relay: RelayId, leg: LegId, seen_at: Host) {
+        if let Some(relay) = self.relays.get_mut(&relay) {
+            relay.plan.see(leg, seen_at);
         }
     }
 

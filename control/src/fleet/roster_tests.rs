@@ -2,6 +2,7 @@
 
 use super::*;
 use kakehashi_wire::id::{Generation, Incarnation};
+use kakehashi_wire::media::Host;
 use kakehashi_wire::relay::{
     LegLane, Order, OrderResult, OrdersDone, Outcome, Outdated, RelayHeartbeat, ShardOffer,
 };
@@ -55,6 +56,7 @@ fn want(fleet: &mut Fleet, relay: u32, leg: u64) {
         lane: LegLane::Pass,
         rate_kbps: 0,
         subscriptions: None,
+        seen_at: Host::UNKNOWN,
     };
     fleet.want(RelayId(relay), wanted);
 }

@@ -1,8 +1,9 @@
 //! A leg as a relay should hold it, and as what order it is told so.
 
 use kakehashi_wire::id::{CallId, Generation, LegId, ShardIndex};
+use kakehashi_wire::media::Host;
 use kakehashi_wire::relay::{
-    InstallLeg, LegLane, LegStream, Order, Outcome, SubscribeLeg, Subscription,
+    InstallLeg, LegLane, LegStream, Order, Outcome, RenewLeg, SubscribeLeg, Subscription,
 };
 use kakehashi_wire::secret::{IcePassword, MasterKey};
 
@@ -29,6 +30,8 @@ pub struct WantedLeg {
     pub rate_kbps: u32,
     /// Which streams of the others the leg receives; `None` for all.
     pub subscriptions: Option<Vec<Subscription>>,
+    /// Where its terminal is seen.
+    pub seen_at: Host,
 }
 
 /// How a wanted leg stands at the relay.
@@ -60,7 +63,13 @@ impl WantedLeg {
             receives: self.subscriptions.clone(),
             rate_kbps: self.rate_kbps,
             lifetime_ms,
+            seen_at: self.seen_at,
         })
+    }
+
+    /// The order that keeps it for `lifetime_ms` milliseconds more.
+    pub(super) fn renew(&self, generation: Generation, lifetime_ms: u32) -> Order {
+        Order::Renew(RenewLeg { leg: self.leg, generation, lifetime_ms, seen_at: self.seen_at })
     }
 
     /// The order that says what it receives.

@@ -20,6 +20,7 @@ use crate::policy::{Act, Rank};
 use crate::seldom::Seldom;
 use crate::sessions::{AccountKey, TokenClaims};
 use kakehashi_wire::id::RequestId;
+use kakehashi_wire::media::Host;
 use kakehashi_wire::terminal::{
     FromTerminal, Refusal, SessionEnd, SessionEnded, ToTerminal, TokenRenewed,
 };
@@ -138,14 +139,18 @@ async fn turn_away(connection: &Connection, send: &mut SendStream, failure: &NoS
 async fn talk(
     connection: &Connection,
     (send, recv): (&mut SendStream, &mut RecvStream),
-    SignedIn { seat, claims, role, mut waiting }: SignedIn,
+    SignedIn { seat, claims, role, seen_at, mut waiting }: SignedIn,
     gate: &Gate,
 ) {
     let session = seat.session();
     let overflow = waiting.overflow();
     let ended = {
         let mut writing = pin!(write_all(send, &mut waiting, (claims, gate)));
-        let reading = read_all(recv, |(message, over_limit)| async move {
+        let reading = read_all((connection, seen_at), recv, |heard, moved| async move {
+            let (message, over_limit) = heard;
+            if let Some(seen_at) = moved {
+                gate.helm.asked(session, Request::Moved(seen_at)).await;
+            }
             if let FromTerminal::Ping(_) = message {
                 // The transport has acknowledged it already.
                 return;
@@ -227,19 +232,27 @@ async fn write_all(
     }
 }
 
-/// Hands every message to `take`, with the name of a field that is over its limit, until none can
-/// be read.
+/// A message, and the name of a field that is over its limit.
+type Heard = (FromTerminal, Option<&'static str>);
+
+/// Hands every message to `take` until none can be read, and with it where the terminal is now if
+/// it speaks from another address (RFC 9000, 9). It was `seen_at` that one when it was let in. In a
+/// call it says something several times a second.
 async fn read_all<T: Future<Output = ()>>(
+    (connection, mut seen_at): (&Connection, Host),
     recv: &mut RecvStream,
-    take: impl Fn((FromTerminal, Option<&'static str>)) -> T,
+    take: impl Fn(Heard, Option<Host>) -> T,
 ) -> ReadFailure {
     let mut pace = Pace::new();
     loop {
         pace.wait().await;
-        match framing::read(recv, FromTerminal::decode_any).await {
-            Ok(message) => take(message).await,
+        let heard = match framing::read(recv, FromTerminal::decode_any).await {
+            Ok(heard) => heard,
             Err(failure) => return failure,
-        }
+        };
+        let now_at = Host::from(connection.remote_address().ip());
+        let before = core::mem::replace(&mut seen_at, now_at);
+        take(heard, (now_at != before).then_some(now_at)).await;
     }
 }
 

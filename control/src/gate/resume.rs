@@ -4,8 +4,7 @@
 
 use super::audited::{noted, of, resumed};
 use super::connection::Gate;
-use super::outbox::Outbox;
-use super::sign_in::{Begun, Caller, NoSession, SignedIn};
+use super::sign_in::{Begun, Caller, NoSession, arrive};
 use crate::accounts::{ProvenDevice, ResumeRefusal, Verified};
 use crate::coordinator::{Arrival, Rejection, rejected};
 use crate::sessions::TokenClaims;
@@ -31,16 +30,16 @@ pub(super) async fn attempt(
     match gate.accounts.resume(&claims, now).await {
         Ok(verified) => {
             let entry = of(entry, &verified);
-            noted(entry, arrive(&ask, verified, claims, gate).await, gate).await
+            noted(entry, go_on(&ask, verified, (claims, caller), gate).await, gate).await
         }
         Err(refusal) => noted(entry, Ok(Err(rejection(refusal))), gate).await,
     }
 }
 
-async fn arrive(
+async fn go_on(
     ask: &Resume,
     verified: Verified,
-    claims: TokenClaims,
+    (claims, caller): (TokenClaims, &Caller),
     gate: &Gate,
 ) -> Result<Result<Begun, Rejection>, NoSession> {
     let claims = gate.tokens.from(claims, gate.clock.now().wall);
@@ -59,11 +58,10 @@ async fn arrive(
         resumes: Some(claims.session),
         is_handed_over: false,
         is_away: false,
+        seen_at: caller.address.ip().into(),
         agent: None,
     };
-    let (outbox, waiting) = Outbox::new();
-    let verdict = gate.helm.arrive(arrival, outbox).await.ok_or(NoSession::NodeStopping)?;
-    Ok(verdict.map(|seat| Begun::Session(SignedIn { seat, role, claims, waiting })))
+    arrive(arrival, claims, gate).await
 }
 
 fn rejection(refusal: ResumeRefusal) -> Rejection {

@@ -13,6 +13,7 @@ use crate::framing::{self, ReadFailure, WriteFailure};
 use crate::sessions::TokenClaims;
 use kakehashi_wire::device::{EXPORT_LABEL, EXPORTED_BYTES};
 use kakehashi_wire::id::{RequestId, SessionId};
+use kakehashi_wire::media::Host;
 use kakehashi_wire::terminal::{FromTerminal, Refusal, Refused, Role, SignIn, ToTerminal};
 use quinn::{Connection, RecvStream, SendStream};
 use std::net::SocketAddr;
@@ -39,6 +40,8 @@ pub(super) struct SignedIn {
     pub(super) role: Role,
     /// What its resume tokens say.
     pub(super) claims: TokenClaims,
+    /// Where its terminal is seen.
+    pub(super) seen_at: Host,
     pub(super) waiting: Waiting,
 }
 
@@ -128,11 +131,22 @@ pub(super) async fn decide(
         resumes: None,
         is_handed_over: false,
         is_away: false,
+        seen_at: from.into(),
         agent: None,
     };
+    arrive(arrival, claims, gate).await
+}
+
+/// Asks the core to let a session in whose terminal has proved to be let in.
+pub(super) async fn arrive(
+    arrival: Arrival,
+    claims: TokenClaims,
+    gate: &Gate,
+) -> Result<Result<Begun, Rejection>, NoSession> {
+    let (role, seen_at) = (arrival.role, arrival.seen_at);
     let (outbox, waiting) = Outbox::new();
     let verdict = gate.helm.arrive(arrival, outbox).await.ok_or(NoSession::NodeStopping)?;
-    Ok(verdict.map(|seat| Begun::Session(SignedIn { seat, role, claims, waiting })))
+    Ok(verdict.map(|seat| Begun::Session(SignedIn { seat, role, claims, seen_at, waiting })))
 }
 
 fn rejection(refusal: SignInRefusal) -> Rejection {
@@ -224,6 +238,7 @@ mod tests {
             resumes: None,
             is_handed_over: false,
             is_away: false,
+            seen_at: Host::UNKNOWN,
             agent: None,
         }
     }

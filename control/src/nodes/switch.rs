@@ -208,6 +208,9 @@ impl Switch {
     fn asked(&mut self, session: SessionId, request: Request) {
         let is_given_up = self.is_given_up();
         let Some(held) = self.held.get_mut(&session) else { return };
+        if let Request::Moved(seen_at) = request {
+            held.see(seen_at);
+        }
         if matches!(request, Request::SignOut) && self.route.is_none() {
             return self.end(session, SessionEnd::SignedOut, false);
         }

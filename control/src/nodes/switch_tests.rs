@@ -10,6 +10,7 @@ use crate::store::{
     StoreError, Transaction, Watch,
 };
 use kakehashi_wire::id::{AccountId, CallId, DeviceId, TenantId, Term};
+use kakehashi_wire::media::Host;
 use kakehashi_wire::node::{AgentOrder, OfferedAt, Turn};
 use kakehashi_wire::secret::{ResumeToken, SaidBytes};
 use kakehashi_wire::terminal::{Done, HangUp, Presence, Role, SetAway, ToTerminal};
@@ -52,6 +53,7 @@ fn arrival(session: u64) -> Arrival {
         resumes: None,
         is_handed_over: false,
         is_away: false,
+        seen_at: Host::UNKNOWN,
         agent: None,
     }
 }
@@ -241,6 +243,33 @@ async fn who_is_away_is_so_for_the_next_lead_until_it_is_back() {
     let at_lead = played.switch.held[&session].number_at_lead();
     assert_eq!(at_lead, None);
     assert_eq!(away(&played.heard(&mut fourth)), [false]);
+}
+
+#[tokio::test]
+async fn a_lead_is_told_where_a_terminal_is_seen_now() {
+    let mut played = played();
+    let mut first = played.lead(1);
+    let (_waiting, decided) = played.arrive(1);
+    played.heard(&mut first);
+    played.take(Event::Said(1, Verdict { session: SessionId(1), refused: None }.into()));
+    let session = decided.await.unwrap().ok().unwrap().session();
+    let host = |last| Host::from(std::net::IpAddr::from([192, 0, 2, last]));
+    played.take(Event::Asked(session, Request::Moved(host(1))));
+    let asked = |message: &FromNode| match message {
+        FromNode::Asked(Asked { request: Request::Moved(seen_at), .. }) => Some(*seen_at),
+        _ => None,
+    };
+    let heard: Vec<_> = played.heard(&mut first).iter().filter_map(asked).collect();
+    assert_eq!(heard, [host(1)]);
+    // Nobody leads meanwhile.
+    played.take(Event::Route(None));
+    played.take(Event::Asked(session, Request::Moved(host(2))));
+    let mut second = played.lead(2);
+    let handed_over = played.heard(&mut second).iter().find_map(|message| match message {
+        FromNode::Arrival(arrival) => Some(arrival.seen_at),
+        _ => None,
+    });
+    assert_eq!(handed_over, Some(host(2)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 use super::{AccountKey, Epochs, Tally, Whom};
 use crate::capacity::{SESSIONS_MAX, SESSIONS_PER_ACCOUNT_MAX};
 use kakehashi_wire::id::{DeviceId, SessionId};
+use kakehashi_wire::media::Host;
 use kakehashi_wire::terminal::Role;
 use std::collections::HashMap;
 
@@ -27,6 +28,8 @@ pub struct Session {
     pub epochs: Epochs,
     /// When it began.
     pub since: crate::clock::UnixMs,
+    /// Where its terminal is seen.
+    pub seen_at: Host,
 }
 
 /// What becomes of a sign-in whose password was right.
@@ -95,6 +98,12 @@ impl Registry {
         self.by_id.get(&id)
     }
 
+    /// The terminal of a session is seen there now; `true` if that is news.
+    pub fn see(&mut self, id: SessionId, seen_at: Host) -> bool {
+        let Some(session) = self.by_id.get_mut(&id) else { return false };
+        core::mem::replace(&mut session.seen_at, seen_at) != seen_at
+    }
+
     /// An account's sessions, the oldest first.
     pub fn of(&self, account: AccountKey) -> impl Iterator<Item = &Session> {
         let sessions = self.by_account.get(&account).into_iter().flatten();
@@ -136,6 +145,7 @@ mod tests {
             device: DeviceId(device),
             epochs: Epochs { tenant: 1, account: 1, devices: 1 },
             since: crate::clock::UnixMs(0),
+            seen_at: Host::UNKNOWN,
         }
     }
 

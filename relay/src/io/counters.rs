@@ -89,6 +89,9 @@ counters! {
         gate_malformed,
         /// UDP dropped in the driver because nobody listens to its port.
         gate_unknown_port,
+        /// Media dropped in the driver because no terminal is seen where it comes from
+        /// (`xdp.signed_in_only`).
+        gate_unknown_source,
         /// System calls made to receive.
         receive_calls,
         /// System calls made to send.

@@ -2,7 +2,7 @@
 //! settings ask for it and the machine can.
 
 use super::socket::BindError;
-use super::xdp::{Copies, Gate, GateError, Hook, NicQueue, Rules, XdpPort};
+use super::xdp::{Admission, Copies, Gate, GateError, Hook, NicQueue, Rules, XdpPort};
 use crate::capacity::xdp::{FRAME_BYTES, KERNEL_HEADROOM_BYTES};
 use crate::config::{Config, IoChoice, XdpMode};
 use crate::host::routes::{Routes, RoutesEnd};
@@ -70,6 +70,9 @@ pub(crate) fn open_queues(config: &Config) -> Result<Option<Queues>, NicQueueErr
             Ok(queues) => Ok(Some(queues)),
             Err(why) => {
                 tracing::info!(%why, "packets go through the kernel (io_uring)");
+                if config.xdp.signed_in_only {
+                    tracing::warn!("media of strangers is not kept out (xdp.signed_in_only)");
+                }
                 Ok(None)
             }
         },
@@ -84,7 +87,8 @@ fn queues(config: &Config) -> Result<Queues, NicQueueError> {
         return Err(NicError::Queues { name, queues, shards }.into());
     }
     let frame_bytes = frame_bytes_for(&nic)?;
-    let rules = Rules { ports: (config.first_port, config.shards), drop_unknown: !forwards() };
+    let ports = (config.first_port, config.shards);
+    let rules = Rules { ports, drop_unknown: !forwards(), sources_max: sources_max(config) };
     let (gate, place) = put_on(&nic, config.xdp.mode, rules)?;
     let ports = (0..u32::from(config.shards)).map(|queue| open(&nic, queue, frame_bytes, config));
     let ports = ports.collect::<Result<Vec<_>, _>>()?;
@@ -96,6 +100,7 @@ fn queues(config: &Config) -> Result<Queues, NicQueueError> {
         let media = addresses.iter().copied().filter(|ip| only.is_none_or(|only| only == *ip));
         fed.set_addresses(&media.collect());
     };
+    let admission = config.xdp.signed_in_only.then(|| Arc::new(Admission::new(Arc::clone(&gate))));
     let (routes, ends) =
         Routes::start(nic.index, ports.len(), on_addresses).map_err(NicQueueError::Routes)?;
     let addresses = routes.addresses();
@@ -109,9 +114,16 @@ fn queues(config: &Config) -> Result<Queues, NicQueueError> {
     );
     let shards = (0_u16..).zip(ports).zip(ends).map(|((number, port), end)| {
         let local = (only, config.first_port + number);
-        (NicQueue { queue: u32::from(number), port, gate: Arc::clone(&gate), local }, end)
+        let (gate, admission) = (Arc::clone(&gate), admission.clone());
+        (NicQueue { queue: u32::from(number), port, gate, admission, local }, end)
     });
     Ok(Queues { shards: shards.collect(), routes })
+}
+
+/// How many addresses are let in at most, if not all are: each has a leg here.
+fn sources_max(config: &Config) -> Option<u32> {
+    let legs = config.legs_per_shard_max.saturating_mul(u32::from(config.shards));
+    config.xdp.signed_in_only.then_some(legs.max(1))
 }
 
 /// Bytes of the frames that the NIC's packets fit into.

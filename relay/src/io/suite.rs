@@ -1,7 +1,7 @@
 //! What both back ends must do alike, against the kernel's own sockets on the other side of a pair
 //! of virtual Ethernet devices.
 
-use super::xdp::XdpIo;
+use super::xdp::{Admission, XdpIo};
 use super::{IoCounters, PacketIo, Patience, Queues, Ring, UringIo, bind, open_queues};
 use crate::capacity::BATCH_DATAGRAMS_MAX;
 use crate::config::{Config, IoChoice, Xdp, XdpMode};
@@ -92,7 +92,8 @@ pub(super) fn address(pair: &Pair) {
 
 /// The settings of a relay that has the near device.
 pub(super) fn config(shards: u16) -> Config {
-    let xdp = Xdp { interface: DEVICE.to_owned(), mode: XdpMode::Driver, busy_poll_us: 0 };
+    let interface = DEVICE.to_owned();
+    let xdp = Xdp { interface, mode: XdpMode::Driver, ..Xdp::default() };
     Config { io: IoChoice::Xdp, first_port: PORT, shards, xdp, ..Config::default() }
 }
 
@@ -107,10 +108,19 @@ pub(super) fn with_uring(test: impl FnOnce(UringIo<'_>, &Arc<Bell>)) {
 
 /// The same past the kernel, over the near device.
 pub(super) fn with_xdp(test: impl FnOnce(XdpIo<'_>, &Arc<Bell>)) {
-    let Queues { mut shards, routes } = open_queues(&config(1)).unwrap().unwrap();
+    with_xdp_as(&config(1), |io, bell, _| test(io, bell));
+}
+
+/// The same with these settings, and who is let in if they say that not all are.
+pub(super) fn with_xdp_as(
+    config: &Config,
+    test: impl FnOnce(XdpIo<'_>, &Arc<Bell>, Option<Arc<Admission>>),
+) {
+    let Queues { mut shards, routes } = open_queues(config).unwrap().unwrap();
     with_uring(|kernel, bell| {
         let (nic, end) = shards.remove(0);
-        test(XdpIo::new(kernel, nic, end).unwrap(), bell);
+        let admission = nic.admission.clone();
+        test(XdpIo::new(kernel, nic, end).unwrap(), bell, admission);
     });
     drop(routes);
 }

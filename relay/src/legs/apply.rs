@@ -12,8 +12,8 @@
 //!
 //! An installation is a whole statement of what is wanted. If the leg is there and is equal in
 //! call, keys, streams and lane, its life goes on: address, replay windows and everything sealed
-//! stay as they are, and only generation, rate, lifetime and what it receives follow the order. So
-//! whoever begins to order can state every leg without harm to any.
+//! stay as they are, and only generation, rate, lifetime, where its terminal is seen and what it
+//! receives follow the order. So whoever begins to order can state every leg without harm to any.
 //!
 //! A removal is remembered even if there was nothing to remove: it may have overtaken the order
 //! that installs. A removal under the very generation that installed the leg contradicts it. A leg
@@ -37,6 +37,7 @@ use core::cmp::Ordering;
 use kakehashi_srtp::SessionKeys;
 use kakehashi_wire::id::{Epoch, Generation, LegId};
 use kakehashi_wire::limits::STREAMS_PER_LEG_MAX;
+use kakehashi_wire::media::Host;
 use kakehashi_wire::relay::{
     InstallLeg, LegLane, LegStream, Order, OrderResult, Outcome, RemoveLeg, RenewLeg, SealLane,
     SubscribeLeg, Subscription,
@@ -168,6 +169,7 @@ impl LegTable {
             leg.subscriptions = receives;
             self.connect_senders(slot);
         }
+        self.see(slot, order.seen_at);
         Some(())
     }
 
@@ -191,6 +193,7 @@ impl LegTable {
         leg.hot.ends = now.after_ms(u64::from(order.lifetime_ms));
         leg.hot.bucket.set_rate(order.rate_kbps, now);
         leg.downlink = downlink;
+        self.see(slot, order.seen_at);
         self.connect(slot);
         Some(())
     }
@@ -218,10 +221,12 @@ impl LegTable {
             passwords: Passwords { relay: order.relay_password, terminal: order.terminal_password },
             downlink,
             subscriptions: order.receives.map(Vec::into_boxed_slice),
+            seen_at: Host::UNKNOWN,
         };
         let placed = self.legs.insert(leg);
         debug_assert_eq!(placed, Some(slot), "nothing came between next_slot and insert");
         self.places.insert(id, slot);
+        self.see(slot, order.seen_at);
         self.connect(slot);
         Some(())
     }
@@ -281,7 +286,7 @@ impl LegTable {
         if let Some(outcome) = self.check_age(slot, order.leg, order.generation) {
             return outcome;
         }
-        let Some(leg) = slot.and_then(|slot| self.legs.get_mut(slot)) else {
+        let Some((slot, leg)) = slot.and_then(|slot| Some((slot, self.legs.get_mut(slot)?))) else {
             return Outcome::NoSuchLeg;
         };
         if order.lifetime_ms == 0 {
@@ -289,6 +294,7 @@ impl LegTable {
         }
         leg.generation = order.generation;
         leg.hot.ends = now.after_ms(u64::from(order.lifetime_ms));
+        self.see(slot, order.seen_at);
         Outcome::Applied
     }
 

@@ -7,6 +7,7 @@ use crate::path::verdict::Verdict;
 use crate::testing::{LIFETIME_MS, Phone, World, address, master_key, stream};
 use kakehashi_wire::id::{CallId, Generation, LegId, Term};
 use kakehashi_wire::limits::LEGS_PER_CALL_MAX;
+use kakehashi_wire::media::Host;
 use kakehashi_wire::relay::{
     LegLane, Order, Outcome, RemoveLeg, RenewLeg, Resync, SubscribeLeg, Subscription,
 };
@@ -19,7 +20,12 @@ fn order(kind: &str, phone: &Phone, generation: u64) -> Order {
     let generation = Generation(generation);
     match kind {
         "install" => Order::Install(phone.install(generation.0)),
-        "renew" => Order::Renew(RenewLeg { leg, generation, lifetime_ms: LIFETIME_MS }),
+        "renew" => Order::Renew(RenewLeg {
+            leg,
+            generation,
+            lifetime_ms: LIFETIME_MS,
+            seen_at: Host::UNKNOWN,
+        }),
         "subscribe" => {
             let streams = vec![Subscription { source: Ssrc(7), shown_as: Ssrc(7) }];
             Order::Subscribe(SubscribeLeg { leg, generation, streams })

@@ -11,6 +11,7 @@ use core::mem::offset_of;
 use core::net::SocketAddr;
 use core::ops::Range;
 use kakehashi_wire::id::{Generation, LegId};
+use kakehashi_wire::media::Host;
 use kakehashi_wire::relay::{SealLane, Subscription};
 use kakehashi_wire::secret::IcePassword;
 
@@ -35,6 +36,8 @@ pub struct Leg {
     pub(super) downlink: Option<Box<Downlink>>,
     /// What the leg wants of the others; `None`: everything.
     pub(super) subscriptions: Option<Box<[Subscription]>>,
+    /// Where control sees its terminal.
+    pub(super) seen_at: Host,
 }
 
 /// The part of a leg that every packet touches.

@@ -5,6 +5,7 @@ pub mod bucket;
 mod calls;
 pub mod downlink;
 mod expiry;
+mod guests;
 mod hash;
 mod index;
 pub mod latch;
@@ -23,6 +24,7 @@ mod snapshot;
 
 pub use apply::subject;
 pub use calls::{Members, Position, Receivers};
+pub use guests::Guest;
 pub use resync::{ResyncCursor, Wanted};
 pub use slots::Slot;
 pub use table::{Identity, LegTable};

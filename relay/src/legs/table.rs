@@ -5,6 +5,7 @@
 
 use super::calls::{Calls, Members, Position, Receivers};
 use super::downlink::Births;
+use super::guests::Guest;
 use super::hash::{NumberMap, number_map};
 use super::index::SsrcIndex;
 use super::leg::Leg;
@@ -40,6 +41,8 @@ pub struct LegTable {
     pub(super) calls: Calls,
     pub(super) tombstones: Tombstones,
     pub(super) births: Births,
+    /// What [`guests`](Self::guests) tells next.
+    pub(super) guests: Vec<Guest>,
     /// Where the next sweep for ended legs begins.
     pub(super) sweep: u32,
     scratch: Scratch,
@@ -58,6 +61,7 @@ impl LegTable {
             calls: Calls::new(legs_max),
             tombstones: Tombstones::new(TOMBSTONES),
             births: Births::default(),
+            guests: Vec::new(),
             sweep: 0,
             scratch: Scratch::new(),
             repairs: RepairCache::new(REPAIR_BYTES),
@@ -307,6 +311,7 @@ impl LegTable {
     /// Drops a leg, all ways to find it, and its keys.
     pub(super) fn remove(&mut self, slot: Slot) {
         let Some(leg) = self.legs.get(slot) else { return };
+        let seen_at = leg.seen_at;
         for (_, ssrc) in leg.streams.ssrcs() {
             self.streams.remove(ssrc);
         }
@@ -317,5 +322,6 @@ impl LegTable {
             self.tombstones.set(leg.id, leg.generation);
         }
         self.legs.remove(slot);
+        self.unsee(seen_at);
     }
 }

@@ -12,6 +12,7 @@ use crate::tick::Tick;
 use kakehashi_srtp::Provider;
 use kakehashi_wire::frame::{ALPN_RELAY, FrameHeader};
 use kakehashi_wire::id::{Generation, Incarnation, LegId, RelayId, ShardIndex, Term};
+use kakehashi_wire::media::Host;
 use kakehashi_wire::relay::{
     FromRelay, Hello, NodeHeartbeat, Order, Orders, OrdersDone, Outcome, RemoveLeg, RenewLeg,
     Resync, ShardLoad, ToRelay, Welcome,
@@ -251,7 +252,7 @@ fn install(n: u16, shard: u16, generation: u64) -> Order {
 
 fn renew(n: u16, generation: u64) -> Order {
     let (leg, generation) = (Phone::new(0, n).leg, Generation(generation));
-    Order::Renew(RenewLeg { leg, generation, lifetime_ms: 1_000 })
+    Order::Renew(RenewLeg { leg, generation, lifetime_ms: 1_000, seen_at: Host::UNKNOWN })
 }
 
 fn remove(n: u16, generation: u64) -> Order {

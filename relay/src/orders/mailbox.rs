@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 pub struct Ticket(pub u64);
 
 /// What the link asks of a shard.
+#[expect(clippy::large_enum_variant, reason = "nearly all commands are orders")]
 pub enum ShardCommand {
     /// Apply this order.
     Order(Ticket, Order),

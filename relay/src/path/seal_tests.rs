@@ -7,6 +7,7 @@ use crate::testing::{Ear, IDENTITY, LIFETIME_MS, Phone, World, content};
 use kakehashi_srtp::{PacketIndex, Provider, SessionKeys, SrtpError};
 use kakehashi_wire::feedback::{ArrivalOffset, IntraRequest, NackEntry, PacketMetric};
 use kakehashi_wire::id::{Generation, Incarnation, RelayId};
+use kakehashi_wire::media::Host;
 use kakehashi_wire::relay::{
     LegStream, Order, Outcome, RemoveLeg, RenewLeg, SubscribeLeg, Subscription,
 };
@@ -450,7 +451,12 @@ fn a_sealed_leg_receives_nothing_from_the_millisecond_its_time_is_over() {
         world.now = world.now.after_ms(after_ms);
         let (leg, generation) = (phones[0].leg, Generation(1 + after_ms));
         let lifetime_ms = LIFETIME_MS;
-        world.apply(Order::Renew(RenewLeg { leg, generation, lifetime_ms }));
+        world.apply(Order::Renew(RenewLeg {
+            leg,
+            generation,
+            lifetime_ms,
+            seen_at: Host::UNKNOWN,
+        }));
         for packet in [phones[0].rtp(), phones[0].rtcp()] {
             assert_eq!(world.send(phones[0].address, &packet).answers.len(), receives);
         }

@@ -16,7 +16,7 @@ pub use spawn::ShardError;
 pub(crate) use spawn::{Plan, ShardThread, spawn};
 
 use crate::capacity::SWEEPS_PER_HOUSEKEEPING;
-use crate::io::{PacketIo, Patience};
+use crate::io::{Admission, PacketIo, Patience};
 use crate::legs::LegTable;
 use crate::orders::desk::Desk;
 use crate::orders::report::Published;
@@ -44,6 +44,8 @@ pub(crate) struct Shard<Io> {
     random: StdRng,
     clock: Clock,
     published: Arc<Published>,
+    /// Who is to know where terminals are seen.
+    admission: Option<Arc<Admission>>,
 }
 
 impl<Io: PacketIo> Shard<Io> {
@@ -65,7 +67,13 @@ impl<Io: PacketIo> Shard<Io> {
             random: rand::make_rng(),
             clock,
             published,
+            admission: None,
         }
+    }
+
+    /// The same; `admission` hears where the terminals of its legs are seen.
+    pub(crate) fn admitting(self, admission: Option<Arc<Admission>>) -> Self {
+        Self { admission, ..self }
     }
 
     /// Works until `stopped` says so, which is asked at least every [`TICK`].
@@ -118,13 +126,25 @@ impl<Io: PacketIo> Shard<Io> {
             self.io.send(&self.outgoing);
             self.outgoing.clear();
         }
-        packets + self.desk.turn(&mut self.legs, now.tick())
+        let orders = self.desk.turn(&mut self.legs, now.tick());
+        if orders > 0 {
+            self.tell_guests();
+        }
+        packets + orders
+    }
+
+    fn tell_guests(&mut self) {
+        let guests = self.legs.guests();
+        if let Some(admission) = &self.admission {
+            admission.note(guests);
+        }
     }
 
     fn keep_house(&mut self, now: Moment) {
         for _ in 0..SWEEPS_PER_HOUSEKEEPING {
             self.legs.sweep(now.tick(), |stream| self.published.tell_wrapped(stream));
         }
+        self.tell_guests();
         self.io.refresh_counters();
         let used = (self.legs.len(), clock::thread_time());
         counters::publish(&self.published, used, self.io.counters(), &self.path);

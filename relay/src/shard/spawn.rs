@@ -120,9 +120,10 @@ fn shard(plan: Plan, ready: &SyncSender<()>) -> io::Result<()> {
             receive(shard, ready, &stop)
         }
         Some((nic, routes)) => {
+            let admission = nic.admission.clone();
             let io = XdpIo::new(io, nic, routes).map_err(io::Error::other)?;
             let shard = Shard::new(io, desk, legs, train_packets_max, clock, published);
-            receive(shard, ready, &stop)
+            receive(shard.admitting(admission), ready, &stop)
         }
     }
 }

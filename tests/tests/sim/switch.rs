@@ -106,6 +106,7 @@ impl World {
             resumes: token.map(|token| token.first),
             is_handed_over: false,
             is_away: false,
+            seen_at: kakehashi_wire::media::Host::UNKNOWN,
             agent: None,
         };
         let held = Held {

@@ -3,7 +3,7 @@
 use super::Revocation;
 use crate::id::{AccountId, RequestId};
 use crate::limits::STREAMS_PER_LEG_MAX;
-use crate::media::StreamOffer;
+use crate::media::{Host, StreamOffer};
 use crate::message::{Check, at_most};
 use crate::terminal::{
     Accept, AddDesk, AddMember, Cancel, ChooseLayer, EndWrapUp, HangUp, Hold, InviteDesk, Listen,
@@ -81,13 +81,15 @@ pub enum Request {
     EndWrapUp(EndWrapUp) = 21,
     /// To bring somebody of a desk into a call.
     AddDesk(AddDesk) = 22,
+    /// Nothing; its terminal is seen at another address.
+    Moved(Host) = 23,
 }
 
 impl Request {
     /// The number its answer has; none if nothing answers it but the end of the session.
     pub fn number(&self) -> Option<RequestId> {
         match self {
-            Self::SignOut | Self::Report(_) => None,
+            Self::SignOut | Self::Report(_) | Self::Moved(_) => None,
             Self::Watch(request, _)
             | Self::Invite(request, ..)
             | Self::PasswordChanged(request, _)

@@ -1,6 +1,6 @@
 //! Samples of what nodes say to each other.
 
-use super::{CALL, REQUEST, offers, token};
+use super::{CALL, REQUEST, host, offers, token};
 use kakehashi_wire::id::{AccountId, DeviceId, RelayId, SessionId, TenantId, Term};
 use kakehashi_wire::limits::{DESKS_PER_AGENT_MAX, NAME_BYTES_MAX};
 use kakehashi_wire::node::{
@@ -55,6 +55,7 @@ fn requests() -> Vec<Request> {
         Request::InviteDesk(InviteDesk { request, desk, streams: offers() }),
         Request::EndWrapUp(EndWrapUp { request }),
         Request::AddDesk(AddDesk { request, call, desk: "reception".into(), then_leave: true }),
+        Request::Moved(host(10)),
     ]
 }
 
@@ -88,6 +89,7 @@ pub(super) fn from_node() -> Vec<FromNode> {
             resumes: Some(SESSION),
             is_handed_over: true,
             is_away: true,
+            seen_at: host(9),
             agent: Some(agent(1)),
         }
         .into(),

@@ -25,6 +25,8 @@ enum Act {
     /// The last one once more, as if an answer had been lost.
     Again,
     Leave(usize),
+    /// Its terminal is seen elsewhere.
+    Move(usize, u64),
     /// Its connection is lost.
     Lose(usize),
     /// It comes back, if it was ever there.
@@ -99,6 +101,7 @@ fn act() -> impl Strategy<Value = Act> {
         10 => slot.clone().prop_map(Act::SignIn),
         15 => Just(Act::Again),
         2 => slot.clone().prop_map(Act::Leave),
+        6 => (slot.clone(), 0_u64..4).prop_map(|(slot, to)| Act::Move(slot, 40_000 + to)),
         8 => slot.clone().prop_map(Act::Lose),
         12 => slot.clone().prop_map(Act::Resume),
         10 => slot.clone().prop_map(Act::Deafen),
@@ -234,6 +237,11 @@ impl Life {
             Act::Leave(slot) => {
                 if let Some(session) = self.sessions[slot].take() {
                     self.world.input(Input::Gone(SessionId(session)));
+                }
+            }
+            Act::Move(slot, to) => {
+                if let Some(session) = self.sessions[slot] {
+                    self.world.ask(session, Request::Moved(host(to)));
                 }
             }
             Act::Suspend(slot, what) => self.suspend(slot, what),
@@ -497,7 +505,8 @@ impl Life {
         Ok(())
     }
 
-    /// Relays that have answered everything were told what each member receives now.
+    /// Relays that have answered everything were told what each member receives now, and where its
+    /// terminal is seen.
     fn check_received(&self) -> Result<(), TestCaseError> {
         let relays = &self.world.relays;
         if relays.values().any(|relay| !relay.unanswered.is_empty()) {
@@ -518,6 +527,10 @@ impl Life {
                     let Some(relay) = relay.filter(|it| it.held.contains_key(&leg.0)) else {
                         continue;
                     };
+                    let session = call.members()[nth].session();
+                    let session = session.and_then(|it| self.world.core.sessions.get(it));
+                    let seen_at = session.map_or(Host::UNKNOWN, |session| session.seen_at);
+                    prop_assert_eq!(relay.held[&leg.0].seen_at, seen_at, "let in elsewhere");
                     match relay.receives.get(&leg.0) {
                         // Of a leg that is gone nothing comes, whatever is subscribed.
                         Some(told) => {

@@ -99,6 +99,34 @@ fn a_call_goes_on_while_a_member_reconnects() {
     world.assert_clean();
 }
 
+/// Where each relay lets in media of a call's members.
+fn let_in(world: &World) -> Vec<BTreeSet<Host>> {
+    let at = |relay| world.relay(relay).held.values().map(|leg| leg.seen_at).collect();
+    (1..=2).map(at).collect()
+}
+
+#[test]
+fn relays_know_where_terminals_are_seen() {
+    let mut world = two_and_a_watcher();
+    connected(&mut world);
+    let both = |one, two| vec![BTreeSet::from([host(one), host(two)]); 2];
+    assert_eq!(let_in(&world), both(1, 2));
+    // It goes on over another network: with its connection, and with a new one.
+    world.ask(1, Request::Moved(host(77)));
+    assert_eq!(let_in(&world), both(77, 2));
+    lose(&mut world, 2);
+    assert_eq!(let_in(&world), both(77, 2), "its media may go on");
+    world.resume(10, TWO, 2);
+    assert_eq!(let_in(&world), both(77, 10));
+    // It moves while a relay does not answer, and moves again.
+    world.relays_are.answer = false;
+    world.ask(1, Request::Moved(host(78)));
+    world.ask(1, Request::Moved(host(79)));
+    world.relays_are.answer = true;
+    world.input(Input::Tick);
+    assert_eq!(let_in(&world), both(79, 10));
+}
+
 #[test]
 fn who_does_not_come_back_in_time_leaves_and_begins_anew() {
     let mut world = two_and_a_watcher();

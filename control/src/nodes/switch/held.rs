@@ -8,6 +8,7 @@ use crate::gate::{Outbox, Overflow, Said};
 use crate::sessions::{AccountKey, Epochs};
 use kakehashi_wire::frame::FrameHeader;
 use kakehashi_wire::id::{DeviceId, RequestId, SessionId};
+use kakehashi_wire::media::Host;
 use kakehashi_wire::node::{AgentOrder, Request};
 use kakehashi_wire::secret::{ResumeToken, SaidBytes};
 use kakehashi_wire::terminal::{Refusal, Refused, ToTerminal};
@@ -111,6 +112,11 @@ impl Held {
 
     pub(super) fn take_asked(&mut self) -> Vec<Request> {
         self.asked.drain(..).map(|(request, _)| request).collect()
+    }
+
+    /// Its terminal is seen there now.
+    pub(super) fn see(&mut self, seen_at: Host) {
+        self.arrival.seen_at = seen_at;
     }
 
     /// Keeps a request until it is answered; `false` if too many are.

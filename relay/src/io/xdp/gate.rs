@@ -9,8 +9,9 @@
 use aya::maps::{Array, HashMap, MapData, MapError, XskMap};
 use aya::programs::links::FdLink;
 use aya::programs::{ProgramError, Xdp, XdpMode};
-use aya::{Ebpf, EbpfError, Pod};
-use core::net::{IpAddr, Ipv6Addr};
+use aya::{Ebpf, EbpfError, EbpfLoader, Pod};
+use core::net::IpAddr;
+use kakehashi_wire::media::Host;
 use std::collections::BTreeSet;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,10 +40,12 @@ pub(crate) enum Gated {
     Malformed,
     /// Dropped: nobody listens to its port.
     UnknownPort,
+    /// Media dropped: no terminal is seen where it comes from.
+    UnknownSource,
 }
 
 impl Gated {
-    const COUNT: u32 = 3;
+    const COUNT: u32 = 4;
 }
 
 /// `struct settings` of the program.
@@ -52,7 +55,8 @@ struct Settings {
     first_port: u16,
     ports: u16,
     drop_unknown: u8,
-    _padding: [u8; 3],
+    signed_in_only: u8,
+    _padding: [u8; 2],
 }
 
 // SAFETY: integers without gaps between them; any bytes are a value.
@@ -71,6 +75,9 @@ pub(crate) struct Rules {
     /// Whether UDP for our addresses that nobody listens to is dropped. Not on a machine that
     /// forwards for others: it has ports without sockets.
     pub(crate) drop_unknown: bool,
+    /// The number of addresses of terminals that are let in, at most, if media of others is
+    /// dropped.
+    pub(crate) sources_max: Option<u32>,
 }
 
 /// Why there is no gate.
@@ -97,6 +104,7 @@ pub enum GateError {
 struct Told {
     settings: Array<MapData, Settings>,
     addresses: HashMap<MapData, Address, u8>,
+    sources: HashMap<MapData, Address, u8>,
     sockets: XskMap<MapData>,
 }
 
@@ -118,13 +126,16 @@ impl Gate {
         place: Hook,
         rules: Rules,
     ) -> Result<Arc<Self>, GateError> {
-        let mut program = Ebpf::load(PROGRAM).map_err(load_error)?;
+        let mut loader = EbpfLoader::new();
+        let loader = loader.map_max_entries("SOURCES", rules.sources_max.unwrap_or(1));
+        let mut program = loader.load(PROGRAM).map_err(load_error)?;
         let odd = |error: &dyn core::fmt::Display| GateError::Program(error.to_string());
         let mut take = |name| program.take_map(name).ok_or_else(|| odd(&name));
         let counts = Array::try_from(take("COUNTS")?).map_err(|error| odd(&error))?;
         let told = Told {
             settings: Array::try_from(take("SETTINGS")?).map_err(|error| odd(&error))?,
             addresses: HashMap::try_from(take("ADDRESSES")?).map_err(|error| odd(&error))?,
+            sources: HashMap::try_from(take("SOURCES")?).map_err(|error| odd(&error))?,
             sockets: XskMap::try_from(take("SOCKETS")?).map_err(|error| odd(&error))?,
         };
         let xdp = program.program_mut("gate").ok_or_else(|| odd(&"gate"))?;
@@ -154,14 +165,16 @@ impl Gate {
             first_port: rules.ports.0,
             ports: rules.ports.1,
             drop_unknown: rules.drop_unknown.into(),
-            _padding: [0; 3],
+            signed_in_only: rules.sources_max.is_some().into(),
+            _padding: [0; 2],
         };
         self.told().settings.set(0, settings, 0)
     }
 
     /// Media is received at these addresses, and at no others any more.
     pub(crate) fn set_addresses(&self, addresses: &BTreeSet<IpAddr>) {
-        let wanted: BTreeSet<_> = addresses.iter().copied().map(address).collect();
+        let wanted: BTreeSet<_> =
+            addresses.iter().map(|address| Host::from(*address).octets()).collect();
         let mut told = self.told();
         let known: Vec<_> = told.addresses.keys().filter_map(Result::ok).collect();
         for gone in known.iter().filter(|known| !wanted.contains(*known)) {
@@ -172,6 +185,16 @@ impl Gate {
                 tracing::error!(%error, "an address of this machine is left to the kernel");
             }
         }
+    }
+
+    /// Media from this address is let in.
+    pub(crate) fn let_in(&self, source: Host) -> Result<(), MapError> {
+        self.told().sources.insert(source.octets(), 1, 0)
+    }
+
+    /// Media from this address is let in no more.
+    pub(crate) fn shut_out(&self, source: Host) -> Result<(), MapError> {
+        self.told().sources.remove(&source.octets())
     }
 
     /// What comes on `queue` for its shard goes to `socket`.
@@ -189,13 +212,6 @@ impl Gate {
     /// How often this has happened on a queue; one system call.
     pub(crate) fn count(&self, queue: u32, what: Gated) -> Option<u64> {
         self.counts.get(&(queue * Gated::COUNT + what as u32), 0).ok()
-    }
-}
-
-fn address(ip: IpAddr) -> Address {
-    match ip {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
-        IpAddr::V6(ip) => Ipv6Addr::octets(&ip),
     }
 }
 

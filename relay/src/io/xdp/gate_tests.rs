@@ -6,7 +6,8 @@ use super::*;
 use crate::capacity::xdp::FRAME_BYTES;
 use crate::host::check_rights;
 use crate::host::routes::{Mac, NextHop, VlanId};
-use crate::io::xdp::{Copies, XdpPort};
+use crate::io::xdp::{Admission, Copies, XdpPort};
+use crate::legs::Guest;
 use crate::testing::namespaces::{DEVICE, Pair, in_pair, index};
 use aya::programs::{TestRun, TestRunOptions};
 use core::net::SocketAddr;
@@ -47,9 +48,15 @@ impl Gate {
 
 /// Runs `test` with a gate on the near device, whose queue 0 has a socket.
 fn with_gate(drop_unknown: bool, test: impl FnOnce(&Gate, &Pair) + Send) {
+    with_rules(Rules { drop_unknown, ..RULES }, |gate, pair| test(gate, pair));
+}
+
+const RULES: Rules = Rules { ports: (PORT, 2), drop_unknown: true, sources_max: None };
+
+/// The same under other rules.
+fn with_rules(rules: Rules, test: impl FnOnce(&Arc<Gate>, &Pair) + Send) {
     in_pair(|pair| {
         pair.near(&format!("address add 192.0.2.1/24 dev {DEVICE}"));
-        let rules = Rules { ports: (PORT, 2), drop_unknown };
         let gate = Gate::put_on(index(DEVICE), Hook::Driver, rules).unwrap();
         let ours = ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse().unwrap());
         gate.set_addresses(&ours.into_iter().collect());
@@ -112,7 +119,7 @@ fn what_is_not_media_passes_untouched() {
         let mut fragment = frame("[2001:db8::2]:9", "[2001:db8::1]:40000", None, b"media");
         fragment[20] = 44;
         assert_eq!(gate.meet(&fragment), Action::Pass);
-        for what in [Gated::ToKernel, Gated::Malformed, Gated::UnknownPort] {
+        for what in [Gated::ToKernel, Gated::Malformed, Gated::UnknownPort, Gated::UnknownSource] {
             assert_eq!(gate.count(0, what), Some(0), "{what:?}");
         }
     });
@@ -147,6 +154,48 @@ fn a_port_that_nobody_listens_to_is_dropped_unless_the_machine_forwards() {
 }
 
 #[test]
+fn media_comes_in_from_where_terminals_are_seen_and_from_nowhere_else() {
+    use Guest::{Comes, Goes};
+    let host = |ip: &str| Host::from(ip.parse::<IpAddr>().unwrap());
+    with_rules(Rules { sources_max: Some(2), ..RULES }, |gate, _| {
+        let admission = Admission::new(Arc::clone(gate));
+        let note = |guests: &[Guest]| admission.note(guests.iter().copied());
+        let met = || {
+            let v4 = frame("192.0.2.2:9", "192.0.2.1:40000", None, b"media");
+            let v6 = frame("[2001:db8::2]:9", "[2001:db8::1]:40000", Some(7), b"media");
+            [gate.meet(&v4), gate.meet(&v6)]
+        };
+        assert_eq!(met(), [Action::Drop; 2]);
+        note(&[Comes(host("192.0.2.2")), Comes(host("2001:db8::2")), Comes(host("192.0.2.2"))]);
+        assert_eq!(met(), [Action::Redirect; 2]);
+        note(&[Goes(host("192.0.2.2")), Goes(host("2001:db8::2"))]);
+        assert_eq!(met(), [Action::Redirect, Action::Drop], "one of two legs is left");
+        note(&[Comes(host("192.0.2.3")), Goes(host("192.0.2.2"))]);
+        assert_eq!(met(), [Action::Drop; 2]);
+        assert_eq!(gate.count(0, Gated::UnknownSource), Some(5));
+        // Only media: whatever else the machine serves has its own rules.
+        let other = frame("192.0.2.2:9", "192.0.2.7:40000", None, b"media");
+        assert_eq!(gate.meet(&other), Action::Pass);
+    });
+}
+
+#[test]
+fn an_address_for_which_there_is_no_room_is_let_in_when_there_is() {
+    let host = |last| Host::from(IpAddr::from([192, 0, 2, last]));
+    with_rules(Rules { sources_max: Some(1), ..RULES }, |gate, _| {
+        let admission = Admission::new(Arc::clone(gate));
+        let note = |guest| admission.note([guest].into_iter());
+        note(Guest::Comes(host(9)));
+        note(Guest::Comes(host(2)));
+        assert_eq!(gate.meet(&media()), Action::Drop);
+        note(Guest::Goes(host(2)));
+        note(Guest::Goes(host(9)));
+        note(Guest::Comes(host(2)));
+        assert_eq!(gate.meet(&media()), Action::Redirect);
+    });
+}
+
+#[test]
 fn addresses_follow() {
     with_gate(true, |gate, _| {
         gate.set_addresses(&BTreeSet::from(["192.0.2.7".parse().unwrap()]));
@@ -176,15 +225,13 @@ fn whatever_a_shard_is_given_it_can_read() {
 #[test]
 fn a_second_program_on_the_nic_is_refused_and_the_first_leaves_with_its_gate() {
     with_gate(true, |_gate, pair| {
-        let rules = Rules { ports: (PORT, 1), drop_unknown: true };
-        let error = Gate::put_on(index(DEVICE), Hook::Driver, rules).err().unwrap().to_string();
+        let error = Gate::put_on(index(DEVICE), Hook::Driver, RULES).err().unwrap().to_string();
         assert!(error.contains("`xdp.interface`"), "{error}");
         assert!(pair.near(&format!("link show {DEVICE}")).contains("prog/xdp"));
     });
     in_pair(|pair| {
-        let rules = Rules { ports: (PORT, 1), drop_unknown: true };
         for place in [Hook::Driver, Hook::Generic] {
-            let gate = Gate::put_on(index(DEVICE), place, rules).unwrap();
+            let gate = Gate::put_on(index(DEVICE), place, RULES).unwrap();
             assert!(pair.near(&format!("link show {DEVICE}")).contains("prog/xdp"));
             drop(gate);
             assert!(!pair.near(&format!("link show {DEVICE}")).contains("prog/xdp"));
@@ -204,8 +251,8 @@ fn three_rights_are_enough_and_each_is_needed() {
         let nic = index(DEVICE);
         keep(needed);
         check_rights().unwrap();
-        let gate = Gate::put_on(nic, Hook::Driver, Rules { ports: (PORT, 1), drop_unknown: true });
-        drop(gate.unwrap());
+        let rules = Rules { sources_max: Some(9), ..RULES };
+        drop(Gate::put_on(nic, Hook::Driver, rules).unwrap());
         for (lost, name) in [
             (CapabilitySet::NET_RAW, "CAP_NET_RAW"),
             (CapabilitySet::BPF, "CAP_NET_RAW and CAP_BPF"),

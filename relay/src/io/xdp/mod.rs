@@ -14,6 +14,7 @@
 //! destinations whose neighbour is not known yet, queues that are not the shard's. So a packet is
 //! never lost because the fast way does not suit it; it is only dearer, and counted.
 
+mod admission;
 mod checksum;
 mod frame;
 mod gate;
@@ -22,6 +23,7 @@ mod ring;
 mod send;
 mod ways;
 
+pub(crate) use admission::Admission;
 pub use gate::GateError;
 pub(crate) use gate::{Gate, Gated, Hook, Rules};
 pub(crate) use port::{Copies, XdpPort};
@@ -48,6 +50,8 @@ pub(crate) struct NicQueue {
     pub(crate) port: XdpPort,
     /// The program that feeds it.
     pub(crate) gate: Arc<Gate>,
+    /// Whom it lets in, if not everybody.
+    pub(crate) admission: Option<Arc<Admission>>,
     /// The shard's UDP port, and its address if it has only one.
     pub(crate) local: (Option<IpAddr>, u16),
 }
@@ -269,6 +273,7 @@ impl PacketIo for XdpIo<'_> {
             (Gated::ToKernel, &mut counters.gate_to_kernel),
             (Gated::Malformed, &mut counters.gate_malformed),
             (Gated::UnknownPort, &mut counters.gate_unknown_port),
+            (Gated::UnknownSource, &mut counters.gate_unknown_source),
         ] {
             *counter = self.nic.gate.count(self.nic.queue, what).unwrap_or(*counter);
         }

@@ -2,10 +2,13 @@
 
 use super::*;
 use crate::io::suite::{
-    FAR, NEAR, PATIENCE, Waiting, address, echo_until, far_socket, turn, warm_up, with_xdp,
+    FAR, NEAR, PATIENCE, Waiting, address, config, echo_until, far_socket, turn, warm_up, with_xdp,
+    with_xdp_as,
 };
+use crate::legs::Guest;
 use crate::testing::namespaces::{DEVICE, Pair, in_pair};
 use core::time::Duration;
+use kakehashi_wire::media::Host;
 use std::net::UdpSocket;
 
 /// Runs `test` with packet I/O over the near device.
@@ -190,33 +193,58 @@ fn a_link_that_goes_down_and_comes_back_heals() {
     });
 }
 
+const FLOOD: u64 = 20_000;
+
+/// Has media go there and back while `hostile` floods an address of the relay; gives the counters
+/// before and after. No packet of the flood reaches the shard.
+fn flooded(io: &mut XdpIo<'_>, far: &UdpSocket, hostile: &UdpSocket, at: &str) -> [IoCounters; 2] {
+    warm_up(io, far, NEAR[0]);
+    io.refresh_counters();
+    let before = *io.counters();
+    let mut media = 0;
+    std::thread::scope(|scope| {
+        let flood = scope.spawn(|| {
+            for _ in 0..FLOOD {
+                hostile.send_to(&[0; 200], at).unwrap();
+            }
+        });
+        while !flood.is_finished() {
+            assert!(there_and_back(io, far));
+            media += 1;
+        }
+    });
+    io.refresh_counters();
+    let after = *io.counters();
+    assert_eq!(after.packets_received - before.packets_received, media);
+    assert_eq!(after.receive_queue_overflowed, before.receive_queue_overflowed);
+    [before, after]
+}
+
 #[test]
 fn a_flood_of_what_nobody_wants_does_not_reach_the_shard() {
-    const FLOOD: u64 = 20_000;
     in_pair(|pair| {
         address(pair);
         with_io(pair, |io, pair| {
             let (far, hostile) = (far_socket(pair, FAR[0]), far_socket(pair, FAR[0]));
-            warm_up(io, &far, NEAR[0]);
-            io.refresh_counters();
-            let before = *io.counters();
-            let mut media = 0;
-            std::thread::scope(|scope| {
-                let flood = scope.spawn(|| {
-                    for _ in 0..FLOOD {
-                        hostile.send_to(&[0; 200], "192.0.2.1:9").unwrap();
-                    }
-                });
-                while !flood.is_finished() {
-                    assert!(there_and_back(io, &far));
-                    media += 1;
-                }
-            });
-            io.refresh_counters();
-            let counters = io.counters();
-            assert_eq!(counters.packets_received - before.packets_received, media);
-            assert_eq!(counters.gate_unknown_port - before.gate_unknown_port, FLOOD);
-            assert_eq!(counters.receive_queue_overflowed, before.receive_queue_overflowed);
+            let [before, after] = flooded(io, &far, &hostile, "192.0.2.1:9");
+            assert_eq!(after.gate_unknown_port - before.gate_unknown_port, FLOOD);
+        });
+    });
+}
+
+#[test]
+fn a_flood_of_media_from_strangers_does_not_reach_the_shard() {
+    in_pair(|pair| {
+        address(pair);
+        pair.far(&format!("address add 192.0.2.66/24 dev {DEVICE}"));
+        let mut config = config(1);
+        config.xdp.signed_in_only = true;
+        with_xdp_as(&config, |mut io, _, admission| {
+            let (far, hostile) = (far_socket(pair, FAR[0]), far_socket(pair, "192.0.2.66:0"));
+            let terminal = Host::from(far.local_addr().unwrap().ip());
+            admission.unwrap().note([Guest::Comes(terminal)].into_iter());
+            let [before, after] = flooded(&mut io, &far, &hostile, NEAR[0]);
+            assert_eq!(after.gate_unknown_source - before.gate_unknown_source, FLOOD);
         });
     });
 }

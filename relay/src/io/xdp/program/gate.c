@@ -1,6 +1,7 @@
 /* The first gate: runs in the network driver on every packet that a queue of the NIC receives.
  *
  *     for another address, ARP, ND, TCP, a fragment, options ... -> the kernel, untouched
+ *     media, from where no terminal is seen, if the relay says so -> dropped, counted
  *     media, but its lengths contradict each other               -> dropped, counted
  *     media, and a shard has this queue                          -> the shard, without a copy
  *     media, but no shard has this queue or it is another's      -> the kernel, whose socket hands
@@ -8,7 +9,7 @@
  *     UDP for our address that nobody listens to                 -> dropped, counted
  *
  * It decides nothing that the path decides: keys, legs and rates are not its business. What it
- * passes is as unproven as before.
+ * passes is as unproven as before: who can send from a terminal's address passes, too.
  *
  * Built by ./build into gate.o, which is committed.
  */
@@ -26,6 +27,9 @@
 
 /* Addresses of the relay on one NIC (`MEDIA_ADDRESSES_MAX`). */
 #define ADDRESSES_MAX 64
+
+/* Addresses of terminals; the relay asks for as many as it has room for legs. */
+#define SOURCES_MAX 1
 
 /* An 802.1Q or 802.1ad tag behind the addresses. */
 struct tag {
@@ -45,7 +49,9 @@ struct settings {
 	__u16 ports;
 	/* Whether UDP for our address that no socket takes is dropped. */
 	__u8 drop_unknown;
-	__u8 padding[3];
+	/* Whether media is dropped unless its source is in `SOURCES`. */
+	__u8 signed_in_only;
+	__u8 padding[2];
 };
 
 struct {
@@ -63,6 +69,15 @@ struct {
 	__type(value, __u8);
 } ADDRESSES SEC(".maps");
 
+/* Where terminals with a leg are seen. Memory is taken for those that are there. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SOURCES_MAX);
+	__type(key, struct address);
+	__type(value, __u8);
+} SOURCES SEC(".maps");
+
 /* The socket of each queue. */
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);
@@ -76,6 +91,7 @@ enum counter {
 	TO_KERNEL,
 	MALFORMED,
 	UNKNOWN_PORT,
+	UNKNOWN_SOURCE,
 	COUNTERS,
 };
 
@@ -105,13 +121,13 @@ static __always_inline struct address mapped(__be32 v4)
 	return address;
 }
 
-/* A UDP packet for an address of ours, at `udp`, with `before` bytes of the frame before it; the IP
- * header says that `room` bytes are UDP's. Lengths are compared as numbers: a pointer moved by one
+/* A UDP packet from `source` for an address of ours, at `udp`, with `before` bytes of the frame
+ * before it; the IP header says that `room` bytes are UDP's. Lengths are compared as numbers: a pointer moved by one
  * asks for more rights than the relay has (CAP_PERFMON).
  */
 static __always_inline int meet(struct xdp_md *context, struct settings settings,
-				const struct udphdr *udp, int before, int room,
-				struct bpf_sock_tuple *tuple, __u32 tuple_bytes)
+				const struct address *source, const struct udphdr *udp,
+				int before, int room, struct bpf_sock_tuple *tuple, __u32 tuple_bytes)
 {
 	void *end = (void *)(long)context->data_end;
 	__u16 port, shard;
@@ -132,6 +148,8 @@ static __always_inline int meet(struct xdp_md *context, struct settings settings
 		bpf_sk_release(socket);
 		return XDP_PASS;
 	}
+	if (settings.signed_in_only && !bpf_map_lookup_elem(&SOURCES, source))
+		return count(context, UNKNOWN_SOURCE, XDP_DROP);
 	bytes = bpf_ntohs(udp->len);
 	if (bytes <= (int)sizeof(*udp) || bytes > room || before + bytes > (int)bpf_xdp_get_buff_len(context) ||
 	    !udp->source)
@@ -146,13 +164,14 @@ static __always_inline int meet_v4(struct xdp_md *context, struct settings setti
 				   const struct iphdr *ip, int before)
 {
 	void *end = (void *)(long)context->data_end;
-	struct address destination;
+	struct address destination, source;
 	struct bpf_sock_tuple tuple = {};
 	__u16 bytes;
 
 	if ((void *)(ip + 1) > end || ip->version != 4 || ip->protocol != IPPROTO_UDP)
 		return XDP_PASS;
 	destination = mapped(ip->daddr);
+	source = mapped(ip->saddr);
 	if (!bpf_map_lookup_elem(&ADDRESSES, &destination))
 		return XDP_PASS;
 	/* Options and fragments are for the kernel to sort out: IHL is 5, MF and offset are 0. */
@@ -167,7 +186,7 @@ static __always_inline int meet_v4(struct xdp_md *context, struct settings setti
 	tuple.ipv4.sport = udp->source;
 	tuple.ipv4.dport = udp->dest;
 	before += sizeof(*ip);
-	return meet(context, settings, udp, before, bytes - (int)sizeof(*ip), &tuple,
+	return meet(context, settings, &source, udp, before, bytes - (int)sizeof(*ip), &tuple,
 		    sizeof(tuple.ipv4));
 }
 
@@ -175,13 +194,14 @@ static __always_inline int meet_v6(struct xdp_md *context, struct settings setti
 				   const struct ipv6hdr *ip, int before)
 {
 	void *end = (void *)(long)context->data_end;
-	struct address destination;
+	struct address destination, source;
 	struct bpf_sock_tuple tuple = {};
 
 	/* Extension headers, a fragment's among them, are for the kernel to sort out. */
 	if ((void *)(ip + 1) > end || ip->version != 6 || ip->nexthdr != IPPROTO_UDP)
 		return XDP_PASS;
 	__builtin_memcpy(&destination, &ip->daddr, sizeof(destination));
+	__builtin_memcpy(&source, &ip->saddr, sizeof(source));
 	if (!bpf_map_lookup_elem(&ADDRESSES, &destination))
 		return XDP_PASS;
 	__builtin_memcpy(tuple.ipv6.saddr, &ip->saddr, sizeof(tuple.ipv6.saddr));
@@ -192,7 +212,7 @@ static __always_inline int meet_v6(struct xdp_md *context, struct settings setti
 	tuple.ipv6.sport = udp->source;
 	tuple.ipv6.dport = udp->dest;
 	before += sizeof(*ip);
-	return meet(context, settings, udp, before, bpf_ntohs(ip->payload_len), &tuple,
+	return meet(context, settings, &source, udp, before, bpf_ntohs(ip->payload_len), &tuple,
 		    sizeof(tuple.ipv6));
 }
 
