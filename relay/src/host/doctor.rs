@@ -137,16 +137,19 @@ fn nic(config: &Config) -> Vec<Finding> {
 }
 
 /// What the NIC's driver says it can.
-fn driver(can: &NetdevCapabilities) -> [Finding; 2] {
+fn driver(can: &NetdevCapabilities) -> Vec<Finding> {
     let dear = "it costs more; an upgrade of kernel or driver, or another NIC, is the only remedy";
     let rate = |item, is_able: bool, able: &str, unable: &str| match is_able {
         true => Finding::good(item, XDP, able),
         false => Finding::good(item, XDP, unable).otherwise(Judgement::Lesser, dear),
     };
     let runs_it = can.xdp_features.basic() && can.xdp_features.redirect();
-    [
+    let is_copied = !can.zero_copy.is_available();
+    let sums = is_copied || can.tx_metadata.checksum();
+    vec![
         rate("program", runs_it, "runs in the driver", "runs behind the driver"),
-        rate("copies", can.zero_copy.is_available(), "none", "the kernel copies each packet"),
+        rate("copies", !is_copied, "none", "the kernel copies each packet"),
+        rate("checksums", sums, "added up on the way", "added up by the relay"),
     ]
 }
 
@@ -193,6 +196,7 @@ mod tests {
             assert!(text.contains("`ethtool -L kk0 combined 2`"), "{text}");
             assert_eq!(of(&found, "program").0, Judgement::Good);
             assert_eq!(of(&found, "copies").0, Judgement::Lesser);
+            assert_eq!(of(&found, "checksums").0, Judgement::Good);
             for finding in &found {
                 let is_good = finding.judgement == Judgement::Good;
                 assert_eq!(is_good, finding.advice.is_empty(), "{finding:?}");

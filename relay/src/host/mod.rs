@@ -9,5 +9,5 @@ mod topology;
 pub use check::{HostError, check};
 pub use doctor::{Finding, Judgement, examine};
 pub use nic::NicError;
-pub(crate) use nic::{Nic, check_rights, find, forwards};
+pub(crate) use nic::{Nic, check_rights, find, forwards, offers_checksums};
 pub use topology::place;

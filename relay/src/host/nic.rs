@@ -156,6 +156,12 @@ pub(crate) fn forwards() -> bool {
     switches.iter().any(|file| switch(file).map_or(true, |value| value != "0"))
 }
 
+/// Whether the driver adds up checksums of what it sends without a copy.
+pub(crate) fn offers_checksums(nic: &Nic) -> bool {
+    let can = NicIndex::new(nic.index).query_capabilities();
+    can.is_ok_and(|can| can.tx_metadata.checksum())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

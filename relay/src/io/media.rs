@@ -2,11 +2,11 @@
 //! settings ask for it and the machine can.
 
 use super::socket::BindError;
-use super::xdp::{Admission, Copies, Gate, GateError, Hook, NicQueue, Rules, XdpPort};
+use super::xdp::{Admission, Copies, Gate, GateError, Hook, NicQueue, Rules, Sums, XdpPort};
 use crate::capacity::xdp::{FRAME_BYTES, KERNEL_HEADROOM_BYTES};
 use crate::config::{Config, IoChoice, XdpMode};
 use crate::host::routes::{Routes, RoutesEnd};
-use crate::host::{Nic, NicError, check_rights, find, forwards};
+use crate::host::{Nic, NicError, check_rights, find, forwards, offers_checksums};
 use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
@@ -94,6 +94,7 @@ fn queues(config: &Config) -> Result<Queues, NicQueueError> {
     let ports = ports.collect::<Result<Vec<_>, _>>()?;
     let copies = ports.iter().all(|port| port.copies() == Copies::None);
     let copies = if copies { Copies::None } else { Copies::Kernel };
+    let checksums = ports.first().map(XdpPort::sums);
     let only = Some(config.listen_ip).filter(|ip| !ip.is_unspecified());
     let fed = Arc::clone(&gate);
     let on_addresses = move |addresses: &BTreeSet<IpAddr>| {
@@ -108,6 +109,7 @@ fn queues(config: &Config) -> Result<Queues, NicQueueError> {
         nic = nic.name,
         ?place,
         ?copies,
+        ?checksums,
         ?rules,
         ?addresses,
         "packets go past the kernel (AF_XDP)"
@@ -160,7 +162,12 @@ fn open(
 ) -> Result<XdpPort, NicQueueError> {
     let open = |copies| {
         let place = (nic.index, queue);
-        XdpPort::open(place, copies, frame_bytes, config.xdp.busy_poll_us)
+        // Where the kernel copies, it adds up for a NIC that does not.
+        let sums = match copies {
+            Copies::None if !offers_checksums(nic) => Sums::Ours,
+            _ => Sums::Theirs,
+        };
+        XdpPort::open(place, (copies, sums), frame_bytes, config.xdp.busy_poll_us)
     };
     let opened = open(Copies::None).or_else(|error| match error.raw_os_error() {
         Some(libc::EOPNOTSUPP | libc::EINVAL) => open(Copies::Kernel),

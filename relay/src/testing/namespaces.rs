@@ -61,6 +61,11 @@ impl Pair {
         run_in(&self.far, work)
     }
 
+    /// Runs `ethtool` on the side of the relay.
+    pub(crate) fn near_ethtool(&self, arguments: &str) {
+        ip(&format!("netns exec {} ethtool {arguments}", self.near), "");
+    }
+
     /// Runs many commands of `ip` on the side of the relay, a line each.
     pub(crate) fn near_batch(&self, lines: &str) {
         ip(&format!("-n {} -batch -", self.near), lines);
@@ -105,7 +110,7 @@ fn ip(arguments: &str, input: &str) -> String {
     let mut command = Command::new("ip");
     command.args(arguments.split_whitespace()).stdin(Stdio::piped());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("these tests need `ip` (iproute2) and root");
+    let mut child = command.spawn().expect("these tests need iproute2, ethtool and root");
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

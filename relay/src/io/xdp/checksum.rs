@@ -33,12 +33,20 @@ impl Sum {
 
     /// The checksum that makes the whole add up, as its two bytes in a header.
     pub(super) fn finish(self) -> [u8; 2] {
+        (!self.folded()).to_ne_bytes()
+    }
+
+    /// The sum itself, as its two bytes in a header: whoever adds the rest up goes on from there.
+    pub(super) fn unfinished(self) -> [u8; 2] {
+        self.folded().to_ne_bytes()
+    }
+
+    fn folded(self) -> u16 {
         let mut sum = self.0;
         while sum > 0xffff {
             sum = (sum & 0xffff) + (sum >> 16);
         }
-        let folded = u16::try_from(sum).unwrap_or(u16::MAX);
-        (!folded).to_ne_bytes()
+        u16::try_from(sum).unwrap_or(u16::MAX)
     }
 }
 
@@ -64,6 +72,7 @@ mod tests {
         let halves = Sum::of(&bytes[..6]).and(Sum::of(&bytes[6..]));
         assert_eq!(halves.finish(), (!0xddf2_u16).to_be_bytes());
         assert_eq!(Sum::of_u16(0x1234).finish(), (!0x1234_u16).to_be_bytes());
+        assert_eq!(halves.unfinished(), 0xddf2_u16.to_be_bytes());
     }
 
     #[test]

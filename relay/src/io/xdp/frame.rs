@@ -16,7 +16,10 @@ const ETHERNET_BYTES: usize = 14;
 const TAG_BYTES: usize = 4;
 const IPV4_BYTES: usize = 20;
 const IPV6_BYTES: usize = 40;
-const UDP_BYTES: usize = 8;
+pub(super) const UDP_BYTES: usize = 8;
+
+/// Where in a UDP header its checksum stands.
+pub(super) const UDP_CHECKSUM_AT: usize = 6;
 
 /// The longest header that is written: with a tag, and IPv6.
 pub(super) const HEADER_BYTES_MAX: usize = ETHERNET_BYTES + TAG_BYTES + IPV6_BYTES + UDP_BYTES;
@@ -94,6 +97,16 @@ fn be16(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
+/// Who adds up a datagram's checksum.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Summed {
+    /// We have: its bytes sum up to this.
+    Here(Sum),
+    /// The NIC, or the kernel for it, will: from the UDP header on, in which the sum of the
+    /// pseudo-header stands.
+    OnTheWay,
+}
+
 /// What a header says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Header {
@@ -121,10 +134,9 @@ impl Header {
         ip + UDP_BYTES + bytes <= usize::from(self.hop.mtu)
     }
 
-    /// Writes it in front of a datagram of `bytes` bytes that sum up to `sum`: into the last bytes
-    /// of `room`. Gives how many; `None` if the room is too small or its addresses do not fit
-    /// together.
-    pub(super) fn write(&self, room: &mut [u8], bytes: usize, sum: Sum) -> Option<usize> {
+    /// Writes it in front of a datagram of `bytes` bytes: into the last bytes of `room`. Gives how
+    /// many; `None` if the room is too small or its addresses do not fit together.
+    pub(super) fn write(&self, room: &mut [u8], bytes: usize, summed: Summed) -> Option<usize> {
         let length = self.bytes()?;
         let start = room.len().checked_sub(length)?;
         let udp_bytes = u16::try_from(UDP_BYTES + bytes).ok()?;
@@ -145,15 +157,18 @@ impl Header {
         udp[..2].copy_from_slice(&self.from.port().to_be_bytes());
         udp[2..4].copy_from_slice(&self.to.port().to_be_bytes());
         udp[4..6].copy_from_slice(&udp_bytes.to_be_bytes());
-        udp[6..].fill(0);
+        udp[UDP_CHECKSUM_AT..].fill(0);
         let pseudo = Sum::of_u16(u16::from(PROTOCOL_UDP)).and(Sum::of_u16(udp_bytes));
-        let whole = sum.and(pseudo).and(addresses(self.from.ip(), self.to.ip()));
-        let sum = match whole.and(Sum::of(udp)).finish() {
-            // Zero would say that there is no checksum (RFC 768).
-            [0, 0] => [0xff, 0xff],
-            sum => sum,
+        let pseudo = pseudo.and(addresses(self.from.ip(), self.to.ip()));
+        let sum = match summed {
+            Summed::OnTheWay => pseudo.unfinished(),
+            Summed::Here(sum) => match sum.and(pseudo).and(Sum::of(udp)).finish() {
+                // Zero would say that there is no checksum (RFC 768).
+                [0, 0] => [0xff, 0xff],
+                sum => sum,
+            },
         };
-        udp[6..].copy_from_slice(&sum);
+        udp[UDP_CHECKSUM_AT..].copy_from_slice(&sum);
         Some(length)
     }
 

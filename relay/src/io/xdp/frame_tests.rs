@@ -17,7 +17,7 @@ fn frame(header: &Header, datagram: &[u8]) -> Vec<u8> {
     let mut frame = vec![0xee; HEADER_BYTES_MAX];
     frame.extend(datagram);
     let (room, datagram) = frame.split_at_mut(HEADER_BYTES_MAX);
-    let bytes = header.write(room, datagram.len(), Sum::of(datagram)).unwrap();
+    let bytes = header.write(room, datagram.len(), Summed::Here(Sum::of(datagram))).unwrap();
     frame.split_off(HEADER_BYTES_MAX - bytes)
 }
 
@@ -65,10 +65,10 @@ fn a_tag_and_ipv6_are_written_and_read() {
 fn addresses_of_two_families_and_short_rooms_are_refused() {
     let mixed = header("192.0.2.1:1", "[2001:db8::2]:7", None, 0);
     assert_eq!(mixed.bytes(), None);
-    assert_eq!(mixed.write(&mut [0; 100], 3, Sum::default()), None);
+    assert_eq!(mixed.write(&mut [0; 100], 3, Summed::OnTheWay), None);
     let header = header("192.0.2.1:1", "192.0.2.2:2", None, 0);
-    assert_eq!(header.write(&mut [0; 41], 3, Sum::default()), None);
-    assert_eq!(header.write(&mut [0; 42], 3, Sum::default()), Some(42));
+    assert_eq!(header.write(&mut [0; 41], 3, Summed::OnTheWay), None);
+    assert_eq!(header.write(&mut [0; 42], 3, Summed::OnTheWay), Some(42));
     assert!(header.fits(1_472) && !header.fits(1_473));
 }
 
@@ -138,6 +138,13 @@ proptest! {
         if v4 {
             prop_assert_eq!(sum(&[&frame[udp - IPV4_BYTES..udp]]), 0xffff);
         }
+        // What a NIC would make of it that adds up from the UDP header on.
+        let mut asked = frame.clone();
+        header.write(&mut asked[..udp + UDP_BYTES], datagram.len(), Summed::OnTheWay).unwrap();
+        let added = Sum::of(&asked[udp..]).finish();
+        let added = if added == [0, 0] { [0xff, 0xff] } else { added };
+        asked[udp + UDP_CHECKSUM_AT..udp + UDP_BYTES].copy_from_slice(&added);
+        prop_assert_eq!(asked, frame);
     }
 }
 
@@ -154,7 +161,7 @@ fn measure_headers() {
         for _ in 0..TIMES {
             let (room, datagram) = frame.split_at_mut(HEADER_BYTES_MAX);
             let sum = Sum::of(core::hint::black_box(datagram));
-            core::hint::black_box(header.write(room, bytes, sum));
+            core::hint::black_box(header.write(room, bytes, Summed::Here(sum)));
         }
         println!("{bytes} B: {:?} a packet", clock.now().0 / TIMES);
     }

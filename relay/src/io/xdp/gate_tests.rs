@@ -1,12 +1,12 @@
 //! The program itself, run by the kernel on frames made here.
 
 use super::super::checksum::Sum;
-use super::super::frame::{self, HEADER_BYTES_MAX, Header, TrafficClass};
+use super::super::frame::{self, HEADER_BYTES_MAX, Header, Summed, TrafficClass};
 use super::*;
 use crate::capacity::xdp::FRAME_BYTES;
 use crate::host::check_rights;
 use crate::host::routes::{Mac, NextHop, VlanId};
-use crate::io::xdp::{Admission, Copies, XdpPort};
+use crate::io::xdp::{Admission, Copies, Sums, XdpPort};
 use crate::legs::Guest;
 use crate::testing::namespaces::{DEVICE, Pair, in_pair, index};
 use aya::programs::{TestRun, TestRunOptions};
@@ -60,7 +60,9 @@ fn with_rules(rules: Rules, test: impl FnOnce(&Arc<Gate>, &Pair) + Send) {
         let gate = Gate::put_on(index(DEVICE), Hook::Driver, rules).unwrap();
         let ours = ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse().unwrap());
         gate.set_addresses(&ours.into_iter().collect());
-        let port = XdpPort::open((index(DEVICE), 0), Copies::Kernel, FRAME_BYTES[0], 0).unwrap();
+        let port =
+            XdpPort::open((index(DEVICE), 0), (Copies::Kernel, Sums::Ours), FRAME_BYTES[0], 0);
+        let port = port.unwrap();
         gate.set_socket(0, port.fd()).unwrap();
         test(&gate, pair);
     });
@@ -72,7 +74,7 @@ fn frame(from: &str, to: &str, vlan: Option<u16>, datagram: &[u8]) -> Vec<u8> {
     let header = Header { hop, from, to, class: TrafficClass(0) };
     let mut frame = [&[0; HEADER_BYTES_MAX], datagram].concat();
     let (room, datagram) = frame.split_at_mut(HEADER_BYTES_MAX);
-    let bytes = header.write(room, datagram.len(), Sum::of(datagram)).unwrap();
+    let bytes = header.write(room, datagram.len(), Summed::Here(Sum::of(datagram))).unwrap();
     frame.split_off(HEADER_BYTES_MAX - bytes)
 }
 

@@ -26,7 +26,7 @@ mod ways;
 pub(crate) use admission::Admission;
 pub use gate::GateError;
 pub(crate) use gate::{Gate, Gated, Hook, Rules};
-pub(crate) use port::{Copies, XdpPort};
+pub(crate) use port::{Copies, Sums, XdpPort};
 
 use super::uring::{UringIo, Woken};
 use super::{BatchMemory, IoCounters, PacketIo, Patience};

@@ -6,6 +6,7 @@
 
 #![expect(unsafe_code, reason = "AF_XDP has no safe form")]
 
+use super::frame::UDP_CHECKSUM_AT;
 use super::ring::{Consumer, Layout, Producer};
 use crate::capacity::xdp::{FRAMES, FRAMES_TO_SEND, RING_ENTRIES, TRANSMIT_BUDGET, WAKES_PER_SEND};
 use crate::memory::{Frame, Frames};
@@ -23,6 +24,18 @@ pub(crate) enum Copies {
     /// The kernel copies: works on every device.
     Kernel,
 }
+
+/// Who adds up the checksums of what is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Sums {
+    /// We do.
+    Ours,
+    /// The NIC, or the kernel for a NIC that does not.
+    Theirs,
+}
+
+/// Bytes in front of a packet in which its checksum is asked for (`struct xsk_tx_metadata`).
+pub(super) const ASKED_BYTES: usize = 24;
 
 /// Where a received packet lies.
 pub(super) struct Arrived {
@@ -52,25 +65,27 @@ pub(crate) struct XdpPort {
     completion: Consumer<u64>,
     free: Vec<Frame>,
     copies: Copies,
+    sums: Sums,
     frames: Frames,
 }
 
 impl XdpPort {
     /// A socket on queue `queue` of the interface with number `interface`, bound and with frames to
     /// receive into. `busy_poll_us` other than 0 lets the kernel poll the queue in our calls.
+    /// Checksums are left to the kernel if `sums` says so and it can: Linux 6.11.
     ///
     /// # Errors
     /// The kernel's: no right to it, no such queue, another has it, no support for `copies`.
     pub(crate) fn open(
         (interface, queue): (u32, u32),
-        copies: Copies,
+        (copies, sums): (Copies, Sums),
         frame_bytes: usize,
         busy_poll_us: u32,
     ) -> io::Result<Self> {
         let (frames, free) = Frames::new(FRAMES, frame_bytes)?;
         let socket = socket()?;
         let fd = socket.as_fd();
-        register(fd, &frames)?;
+        let sums = register(fd, &frames, sums)?;
         for ring in [
             libc::XDP_UMEM_FILL_RING,
             libc::XDP_UMEM_COMPLETION_RING,
@@ -91,6 +106,7 @@ impl XdpPort {
             completion: Consumer::map(fd, layout(page(completion)?, offsets.cr))?,
             free,
             copies,
+            sums,
             frames,
             socket,
         };
@@ -105,6 +121,11 @@ impl XdpPort {
     /// How the socket is bound.
     pub(crate) fn copies(&self) -> Copies {
         self.copies
+    }
+
+    /// Who adds up checksums.
+    pub(crate) fn sums(&self) -> Sums {
+        self.sums
     }
 
     /// The frames.
@@ -189,8 +210,23 @@ impl XdpPort {
         bytes: usize,
     ) -> Result<(), Frame> {
         let len = u32::try_from(bytes).unwrap_or(0);
-        let entry = libc::xdp_desc { addr: self.frames.address(&frame, start), len, options: 0 };
+        let options = if self.sums == Sums::Theirs { libc::XDP_TX_METADATA } else { 0 };
+        let entry = libc::xdp_desc { addr: self.frames.address(&frame, start), len, options };
         self.transmit.push(entry).map_err(|_full| frame)
+    }
+
+    /// Asks for the checksum of the packet that begins at `start` and whose UDP header is `udp`
+    /// bytes further on; `None` if there is no room for it.
+    pub(super) fn ask_for_sum(&mut self, frame: &Frame, start: usize, udp: usize) -> Option<()> {
+        let room = self.frames.bytes_mut(frame, start.checked_sub(ASKED_BYTES)?..start)?;
+        let (flags, rest) = room.split_first_chunk_mut()?;
+        *flags = u64::from(libc::XDP_TXMD_FLAGS_CHECKSUM).to_ne_bytes();
+        let (first, rest) = rest.split_first_chunk_mut()?;
+        *first = u16::try_from(udp).ok()?.to_ne_bytes();
+        let (field, rest) = rest.split_first_chunk_mut()?;
+        *field = u16::try_from(UDP_CHECKSUM_AT).ok()?.to_ne_bytes();
+        rest.fill(0);
+        Some(())
     }
 
     /// Sends what was lined up. What the kernel cannot take now stays in the ring for the next
@@ -261,19 +297,20 @@ fn socket() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Lends the kernel our frames for as long as the socket is open.
-fn register(socket: BorrowedFd<'_>, frames: &Frames) -> io::Result<()> {
+/// Lends the kernel our frames for as long as the socket is open; says who adds up checksums.
+fn register(socket: BorrowedFd<'_>, frames: &Frames, sums: Sums) -> io::Result<Sums> {
     let (addr, len) = frames.region();
     let narrow = |bytes: usize| u32::try_from(bytes).map_err(io::Error::other);
-    let region = libc::xdp_umem_reg {
-        addr,
-        len,
-        chunk_size: narrow(frames.frame_bytes())?,
-        headroom: 0,
-        flags: 0,
-        tx_metadata_len: 0,
+    let chunk_size = narrow(frames.frame_bytes())?;
+    let lend = |flags, tx_metadata_len| {
+        let region =
+            libc::xdp_umem_reg { addr, len, chunk_size, headroom: 0, flags, tx_metadata_len };
+        set(socket, libc::SOL_XDP, libc::XDP_UMEM_REG, &region)
     };
-    set(socket, libc::SOL_XDP, libc::XDP_UMEM_REG, &region)
+    if sums == Sums::Theirs && lend(libc::XDP_UMEM_TX_METADATA_LEN, narrow(ASKED_BYTES)?).is_ok() {
+        return Ok(Sums::Theirs);
+    }
+    lend(0, 0).map(|()| Sums::Ours)
 }
 
 fn bind(socket: BorrowedFd<'_>, (interface, queue): (u32, u32), copies: Copies) -> io::Result<()> {

@@ -1,14 +1,16 @@
 //! Sending over the NIC: each packet in a frame of its own, in the one it came in if it can.
 
 use super::checksum::Sum;
-use super::frame::{HEADER_BYTES_MAX, Header, TrafficClass};
+use super::frame::{HEADER_BYTES_MAX, Header, Summed, TrafficClass, UDP_BYTES};
+use super::port::{ASKED_BYTES, Sums};
 use super::{Came, InFrames, XdpIo};
 use crate::memory::Frame;
 use crate::path::batch::{Hop, Memory, Outgoing, Place, Slot, Train};
 use core::net::SocketAddr;
 
-/// Where a copied packet begins in its frame: behind the longest header.
-const COPY_AT: usize = HEADER_BYTES_MAX;
+/// Where a copied packet begins in its frame: behind the longest header, and what may stand before
+/// that.
+const COPY_AT: usize = ASKED_BYTES + HEADER_BYTES_MAX;
 
 /// Why a packet did not leave.
 enum NotSent {
@@ -132,17 +134,14 @@ impl XdpIo<'_> {
         let arrival = self.arrivals.get_mut(usize::from(slot.0)).ok_or(NotSent::Odd)?;
         let frame = arrival.frame.take().ok_or(NotSent::Odd)?;
         let (start, bytes) = (arrival.start, arrival.bytes);
+        let sums = self.nic.port.sums();
         let frames = self.nic.port.frames_mut();
         let written = frames.bytes_mut(&frame, 0..start + bytes).and_then(|whole| {
             let (room, datagram) = whole.split_at_mut_checked(start)?;
-            let sum = *arrival.sum.get_or_insert_with(|| Sum::of(datagram));
-            header.write(room, bytes, sum)
+            let summed = summed(sums, datagram, Some(&mut arrival.sum));
+            header.write(room, bytes, summed)
         });
-        let Some(header_bytes) = written else {
-            self.nic.port.give_back(frame);
-            return Err(NotSent::Odd);
-        };
-        self.line_up(frame, start - header_bytes, header_bytes + bytes)
+        self.line_up(frame, (start, written), bytes)
     }
 
     /// Sends a copy of a packet.
@@ -154,44 +153,58 @@ impl XdpIo<'_> {
                 self.nic.port.take_free().ok_or(NotSent::NoFrame)?
             }
         };
-        let bytes = place.bytes as usize;
         let copied = self.copy(header, place, &frame, out);
-        let Some(header_bytes) = copied else {
-            self.nic.port.give_back(frame);
-            return Err(NotSent::Odd);
-        };
-        self.kernel.counters_mut().packets_copied += 1;
-        self.line_up(frame, COPY_AT - header_bytes, header_bytes + bytes)
+        self.kernel.counters_mut().packets_copied += u64::from(copied.is_some());
+        self.line_up(frame, (COPY_AT, copied), place.bytes as usize)
     }
 
     /// Copies a packet into a frame and writes its header; gives the header's length.
     fn copy(&mut self, header: &Header, place: Place, to: &Frame, out: &Outgoing) -> Option<usize> {
-        let bytes = place.bytes as usize;
-        let sum = match (place.memory, self.came) {
+        let (bytes, sums) = (place.bytes as usize, self.nic.port.sums());
+        let summed = match (place.memory, self.came) {
             (Memory::Batch(slot), Came::FromNic) => {
                 let arrival = self.arrivals.get_mut(usize::from(slot.0))?;
                 let from = arrival.start + place.start as usize;
                 let (frame, frames) = (arrival.frame.as_ref()?, self.nic.port.frames_mut());
                 let copy = frames.copy((frame, from..from + bytes), (to, COPY_AT))?;
-                if bytes == arrival.bytes {
-                    *arrival.sum.get_or_insert_with(|| Sum::of(copy))
-                } else {
-                    Sum::of(copy)
-                }
+                let is_whole = bytes == arrival.bytes;
+                summed(sums, copy, is_whole.then_some(&mut arrival.sum))
             }
             _ => {
                 let packet = self.kernel.bytes_of(place, out)?;
                 let range = COPY_AT..COPY_AT + bytes;
                 let room = self.nic.port.frames_mut().bytes_mut(to, range)?;
                 room.copy_from_slice(packet);
-                Sum::of(room)
+                summed(sums, room, None)
             }
         };
         let room = self.nic.port.frames_mut().bytes_mut(to, 0..COPY_AT)?;
-        header.write(room, bytes, sum)
+        header.write(room, bytes, summed)
     }
 
-    fn line_up(&mut self, frame: Frame, start: usize, bytes: usize) -> Result<(), NotSent> {
+    /// Has a datagram of `bytes` bytes sent that begins at `start`; `written` is the length of its
+    /// header, if that could be written.
+    fn line_up(
+        &mut self,
+        frame: Frame,
+        (start, written): (usize, Option<usize>),
+        bytes: usize,
+    ) -> Result<(), NotSent> {
+        let port = &mut self.nic.port;
+        let begins = written.and_then(|header| {
+            let begins = start.checked_sub(header)?;
+            match port.sums() {
+                Sums::Ours => Some(begins),
+                Sums::Theirs => {
+                    port.ask_for_sum(&frame, begins, header - UDP_BYTES).map(|()| begins)
+                }
+            }
+        });
+        let Some(begins) = begins else {
+            port.give_back(frame);
+            return Err(NotSent::Odd);
+        };
+        let (bytes, start) = (start - begins + bytes, begins);
         let Err(frame) = self.nic.port.transmit(frame, start, bytes) else { return Ok(()) };
         // What is lined up already is sent, and makes room.
         self.kick();
@@ -199,5 +212,14 @@ impl XdpIo<'_> {
             self.nic.port.give_back(frame);
             NotSent::RingFull
         })
+    }
+}
+
+/// How the checksum of a datagram comes about; one that was added up before is `known`.
+fn summed(sums: Sums, datagram: &[u8], known: Option<&mut Option<Sum>>) -> Summed {
+    match (sums, known) {
+        (Sums::Theirs, _) => Summed::OnTheWay,
+        (Sums::Ours, None) => Summed::Here(Sum::of(datagram)),
+        (Sums::Ours, Some(known)) => Summed::Here(*known.get_or_insert_with(|| Sum::of(datagram))),
     }
 }

@@ -1,12 +1,14 @@
 //! What only the way past the kernel does; what both do is in `suite`.
 
 use super::*;
+use crate::capacity::xdp::FRAME_BYTES;
 use crate::io::suite::{
-    FAR, NEAR, PATIENCE, Waiting, address, config, echo_until, far_socket, turn, warm_up, with_xdp,
-    with_xdp_as,
+    FAR, NEAR, PATIENCE, Waiting, address, config, echo_until, far_socket, turn, warm_up,
+    with_uring, with_xdp, with_xdp_as,
 };
+use crate::io::{Queues, open_queues};
 use crate::legs::Guest;
-use crate::testing::namespaces::{DEVICE, Pair, in_pair};
+use crate::testing::namespaces::{DEVICE, Pair, in_pair, index};
 use core::time::Duration;
 use kakehashi_wire::media::Host;
 use std::net::UdpSocket;
@@ -37,6 +39,56 @@ fn packets_come_and_go_past_the_kernel_over_both_families() {
             assert_eq!(io.counters().packets_copied, 0, "each left in its own frame");
         });
     });
+}
+
+/// Runs `test` with packet I/O over the near device that has its checksums added up so.
+fn with_sums(sums: Sums, test: impl FnOnce(&mut XdpIo<'_>)) {
+    let Queues { mut shards, routes } = open_queues(&config(1)).unwrap().unwrap();
+    let (NicQueue { queue, port, gate, admission, local }, end) = shards.remove(0);
+    drop(port);
+    let place = (index(DEVICE), queue);
+    let patience = Waiting::new();
+    // The kernel gives a queue back a little later than its socket.
+    let port = loop {
+        match XdpPort::open(place, (Copies::Kernel, sums), FRAME_BYTES[0], 0) {
+            Ok(port) => break port,
+            Err(error) => patience.check(&format!("the queue stays taken: {error}")),
+        }
+    };
+    assert_eq!(port.sums(), sums, "this needs Linux 6.11");
+    let nic = NicQueue { queue, port, gate, admission, local };
+    with_uring(|kernel, _| test(&mut XdpIo::new(kernel, nic, end).unwrap()));
+    drop(routes);
+}
+
+#[test]
+fn checksums_are_right_whoever_adds_them_up() {
+    for (sums, by_device) in [(Sums::Ours, true), (Sums::Theirs, true), (Sums::Theirs, false)] {
+        in_pair(|pair| {
+            address(pair);
+            if !by_device {
+                // The kernel adds up instead, and the other side's checks what it did.
+                pair.near_ethtool(&format!("-K {DEVICE} tx off"));
+            }
+            with_sums(sums, |io| {
+                for (far, near) in FAR.into_iter().zip(NEAR) {
+                    let far = far_socket(pair, far);
+                    warm_up(io, &far, near);
+                    let sent = io.counters().packets_sent_nic;
+                    for bytes in [1, 2, 3, 160, 161, 1_400] {
+                        let packet: Vec<u8> = (0..bytes).map(|byte| byte as u8).collect();
+                        far.send_to(&packet, near).unwrap();
+                        let before = io.counters().packets_sent;
+                        echo_until(io, |counters| counters.packets_sent > before);
+                        let mut back = [0; 2_000];
+                        let length = far.recv(&mut back).unwrap();
+                        assert_eq!(back[..length], packet, "{sums:?}");
+                    }
+                    assert_eq!(io.counters().packets_sent_nic - sent, 6, "{sums:?}");
+                }
+            });
+        });
+    }
 }
 
 #[test]
