@@ -8,7 +8,7 @@ mod counters;
 mod media;
 mod socket;
 #[cfg(test)]
-mod suite;
+pub(crate) mod suite;
 mod uring;
 mod xdp;
 

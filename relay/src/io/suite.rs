@@ -19,9 +19,9 @@ use std::sync::Arc;
 pub(super) const PORT: u16 = 40_000;
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// Where the relay is, seen from the other side.
-pub(super) const NEAR: [&str; 2] = ["192.0.2.1:40000", "[2001:db8::1]:40000"];
+pub(crate) const NEAR: [&str; 2] = ["192.0.2.1:40000", "[2001:db8::1]:40000"];
 /// Where sockets of the other side are.
-pub(super) const FAR: [&str; 2] = ["192.0.2.2:0", "[2001:db8::2]:0"];
+pub(crate) const FAR: [&str; 2] = ["192.0.2.2:0", "[2001:db8::2]:0"];
 
 /// Either back end.
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
@@ -83,7 +83,7 @@ impl PacketIo for AnyIo<'_> {
 }
 
 /// Gives both sides addresses of both families.
-pub(super) fn address(pair: &Pair) {
+pub(crate) fn address(pair: &Pair) {
     pair.near(&format!("address add 192.0.2.1/24 dev {DEVICE}"));
     pair.far(&format!("address add 192.0.2.2/24 dev {DEVICE}"));
     pair.near(&format!("address add 2001:db8::1/64 dev {DEVICE} nodad"));
@@ -91,7 +91,7 @@ pub(super) fn address(pair: &Pair) {
 }
 
 /// The settings of a relay that has the near device.
-pub(super) fn config(shards: u16) -> Config {
+pub(crate) fn config(shards: u16) -> Config {
     let interface = DEVICE.to_owned();
     let xdp = Xdp { interface, mode: XdpMode::Driver, ..Xdp::default() };
     Config { io: IoChoice::Xdp, first_port: PORT, shards, xdp, ..Config::default() }
@@ -197,7 +197,7 @@ pub(super) fn warm_up(io: &mut impl PacketIo, far: &UdpSocket, to: &str) {
     }
 }
 
-pub(super) fn far_socket(pair: &Pair, address: &str) -> UdpSocket {
+pub(crate) fn far_socket(pair: &Pair, address: &str) -> UdpSocket {
     let socket = pair.on_far_side(|| UdpSocket::bind(address).unwrap());
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket
