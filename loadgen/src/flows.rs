@@ -240,7 +240,8 @@ mod tests {
 
     fn members() -> Vec<Member> {
         let lane = Lane::Pass;
-        let direct = Direct { legs: 5, legs_per_call: 3, shards: 1, seed: 1, lane };
+        let seen_at = kakehashi_wire::media::Host::UNKNOWN;
+        let direct = Direct { legs: 5, legs_per_call: 3, shards: 1, seed: 1, lane, seen_at };
         direct.members("127.0.0.1:9".parse().unwrap())
     }
 

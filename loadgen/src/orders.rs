@@ -8,8 +8,7 @@ use kakehashi_wire::id::{
     CallId, Epoch, Generation, Incarnation, LegId, RelayId, ShardIndex, Term,
 };
 use kakehashi_wire::limits::{LEGS_PER_CALL_MAX, ORDERS_PER_BATCH_MAX, SHARDS_PER_RELAY_MAX};
-use kakehashi_wire::media::Host;
-use kakehashi_wire::media::SealedDownlink;
+use kakehashi_wire::media::{Host, SealedDownlink};
 use kakehashi_wire::relay::{InstallLeg, LegLane, LegStream, Order, Orders, SealLane, ToRelay};
 use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::{DownlinkSecret, IcePassword, MasterKey, Suite};
@@ -46,6 +45,8 @@ pub struct Direct {
     pub seed: u64,
     /// How legs receive what the others send.
     pub lane: Lane,
+    /// The address they all send from, for a relay that lets in no others.
+    pub seen_at: Host,
 }
 
 /// How legs receive what the others send.
@@ -158,7 +159,7 @@ impl Direct {
             receives: None,
             rate_kbps: 0,
             lifetime_ms: LIFETIME_MS,
-            seen_at: Host::UNKNOWN,
+            seen_at: self.seen_at,
         }
     }
 }
@@ -169,8 +170,14 @@ mod tests {
     use kakehashi_wire::frame::Reader;
     use std::collections::HashSet;
 
-    const DIRECT: Direct =
-        Direct { legs: 100, legs_per_call: 3, shards: 2, seed: 9, lane: Lane::Seal };
+    const DIRECT: Direct = Direct {
+        legs: 100,
+        legs_per_call: 3,
+        shards: 2,
+        seed: 9,
+        lane: Lane::Seal,
+        seen_at: Host::UNKNOWN,
+    };
 
     fn orders(mut bytes: &[u8]) -> Vec<InstallLeg> {
         let (mut reader, mut orders) = (Reader::new(), Vec::new());

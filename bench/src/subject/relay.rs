@@ -11,6 +11,7 @@ use kakehashi_loadgen::member::Member;
 use kakehashi_loadgen::orders::Direct;
 use kakehashi_relay::program::run_file;
 use kakehashi_srtp::SessionKeys;
+use kakehashi_wire::media::Host;
 use kakehashi_wire::secret::MasterKey;
 use kakehashi_wire::stun::{StunKind, StunMessage, StunView, TransactionId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -95,6 +96,7 @@ fn prepare(workload: &Workload, at: Place, folder: &Path) -> Result<Prepared> {
         shards: 1,
         seed: rand::random(),
         lane: workload.lane,
+        seen_at: Host::UNKNOWN,
     };
     let (config, orders) = (folder.join("relay.toml"), folder.join("relay.orders"));
     fs::write(&config, settings(at))?;

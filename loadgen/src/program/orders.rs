@@ -3,6 +3,8 @@
 use crate::local_relay::write_private;
 use crate::orders::{Direct, Lane};
 use anyhow::Result;
+use kakehashi_wire::media::Host;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// What stands in the file.
@@ -23,6 +25,10 @@ pub(super) struct OrdersArgs {
     /// What the keys are drawn from: whoever knows it knows them.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// The address the load will come from, for a relay that lets in no others
+    /// (`xdp.signed_in_only`).
+    #[arg(long, value_name = "IP")]
+    seen_at: Option<IpAddr>,
     /// The file to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -32,7 +38,8 @@ pub(super) struct OrdersArgs {
 pub(super) fn run(args: &OrdersArgs) -> Result<()> {
     let (legs, legs_per_call) = (args.legs, args.calls_of);
     let (shards, seed, lane) = (args.shards, args.seed, args.lane);
-    let direct = Direct { legs, legs_per_call, shards, seed, lane };
+    let seen_at = args.seen_at.map_or(Host::UNKNOWN, Host::from);
+    let direct = Direct { legs, legs_per_call, shards, seed, lane, seen_at };
     write_private(&args.out, &direct.file()?)?;
     println!(
         "{legs} legs in {}. Start the relay with it, then: kakehashi-loadgen media --relay IP:PORT \

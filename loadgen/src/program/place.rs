@@ -70,6 +70,7 @@ impl PlaceArgs {
             shards: self.shards,
             seed: mix.seed,
             lane: self.lane,
+            seen_at: kakehashi_wire::media::Host::UNKNOWN,
         };
         if self.start_relay.is_none() && self.relay.is_none() {
             ensure!(
