@@ -212,3 +212,18 @@ const _: () = assert!(BATCH_DATAGRAMS_MAX <= u16::MAX as usize);
 const _: () = assert!(LEGS_PER_SHARD_MAX <= NEXT_HOPS_MAX);
 
 pub mod xdp;
+
+/// Milliseconds for which an address stays in the packet filter's sets without the relay.
+pub const FIREWALL_TIMEOUT_MS: u64 = 60_000;
+
+/// Milliseconds after which all are put in anew: twice more before the time is over.
+pub const FIREWALL_REFRESH_MS: u64 = 20_000;
+
+/// Milliseconds before a change that failed is tried again.
+pub const FIREWALL_RETRY_MS: u64 = 1_000;
+
+/// Milliseconds nftables may take to answer; another program's rules may be loaded meanwhile.
+pub const FIREWALL_PATIENCE_MS: u64 = 5_000;
+
+/// Addresses of one transaction: 44 bytes each in an attribute of 64 KiB.
+pub const FIREWALL_ELEMENTS_PER_CHANGE: usize = 1_000;

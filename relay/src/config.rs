@@ -53,6 +53,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What packets go through past the kernel.
     pub xdp: Xdp,
+    /// The machine's own packet filter.
+    pub firewall: FirewallTable,
     /// Whose orders it takes.
     pub control: ControlNodes,
 }
@@ -92,6 +94,14 @@ impl Default for Xdp {
             signed_in_only: false,
         }
     }
+}
+
+/// What the relay keeps of the machine's packet filter.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FirewallTable {
+    /// The table of nftables, family inet, whose sets it keeps; empty for none.
+    pub table: String,
 }
 
 /// Where the program that sorts packets runs.
@@ -143,6 +153,7 @@ impl Default for Config {
             log_level: "info".into(),
             log_format: LogFormat::Text,
             xdp: Xdp::default(),
+            firewall: FirewallTable::default(),
             control: ControlNodes::default(),
         }
     }
@@ -268,6 +279,9 @@ impl Config {
         if self.xdp.signed_in_only && self.io == IoChoice::Uring {
             return bad("xdp.signed_in_only", "needs `io = \"xdp\"`, or \"auto\"".into());
         }
+        if self.firewall.table.len() > NAME_BYTES_MAX {
+            return bad("firewall.table", format!("must be at most {NAME_BYTES_MAX} bytes"));
+        }
         if self.gather_us > GATHER_US_MAX {
             return bad("gather_us", format!("must be 0 to {GATHER_US_MAX}"));
         }
@@ -321,7 +335,7 @@ mod tests {
             }
         }
         let fields = format!("{:?}", Config::default());
-        assert_eq!(keys, 23, "{fields}");
+        assert_eq!(keys, 24, "{fields}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, ConfigError, LogFormat};
 use crate::host::routes::{Routes, RoutesEnd};
-use crate::host::{self, HostError};
+use crate::host::{self, Admission, Firewall, FirewallError, HostError};
 use crate::io::{BindError, MediaError, MediaSocket, NicQueue, Queues, bind, open_queues};
 use crate::legs::Identity;
 use crate::orders::file::{self, OrderFileError};
@@ -42,6 +42,9 @@ pub enum RelayError {
     /// A media port cannot be opened, or the NIC not used as the settings say.
     #[error(transparent)]
     Media(#[from] MediaError),
+    /// The packet filter's sets cannot be kept.
+    #[error(transparent)]
+    Firewall(#[from] FirewallError),
     /// A shard does not start, or broke off.
     #[error(transparent)]
     Shard(#[from] ShardError),
@@ -164,6 +167,8 @@ struct Ports {
     sockets: Vec<MediaSocket>,
     /// Queues of the NIC; empty if packets go through the kernel.
     nics: Vec<(NicQueue, RoutesEnd)>,
+    /// Who lets media in, if not all is.
+    admission: Option<Arc<Admission>>,
 }
 
 /// The threads of a running relay.
@@ -176,6 +181,8 @@ struct Relay {
     published: Vec<Arc<Published>>,
     /// What follows the kernel's tables for the NIC's queues, if they are used.
     _routes: Option<Routes>,
+    /// What keeps the packet filter's sets, if it does.
+    _firewall: Option<Firewall>,
 }
 
 impl Relay {
@@ -191,8 +198,19 @@ impl Relay {
             Source::File(_) => Incarnation(0),
         };
         let identity = Identity { relay: RelayId(config.relay_id), incarnation };
-        let (nics, routes) = queues.map(|queues| (queues.shards, queues.routes)).unzip();
-        let ports = Ports { sockets, nics: nics.unwrap_or_default() };
+        let firewall = match config.firewall.table.as_str() {
+            "" => None,
+            table => Some(Firewall::start(table)?),
+        };
+        let mut doors: Vec<_> = firewall.iter().map(Firewall::door).collect();
+        let (nics, routes) = match queues {
+            None => (Vec::new(), None),
+            Some(Queues { shards, routes, door }) => {
+                doors.extend(door);
+                (shards, Some(routes))
+            }
+        };
+        let ports = Ports { sockets, nics, admission: Admission::new(doors) };
         let mut relay = Self {
             ended: Arc::new(Notify::new()),
             stop_shards: Arc::new(AtomicBool::new(false)),
@@ -201,6 +219,7 @@ impl Relay {
             orders: None,
             published: Vec::new(),
             _routes: routes,
+            _firewall: firewall,
         };
         let knock = Arc::new(Notify::new());
         let started =
@@ -224,7 +243,7 @@ impl Relay {
     fn start_shards(
         &mut self,
         config: &Config,
-        Ports { sockets, nics }: Ports,
+        Ports { sockets, nics, admission }: Ports,
         (provider, identity): (Provider, Identity),
         knock: &Arc<Notify>,
     ) -> Result<Vec<ShardHandle>, RelayError> {
@@ -242,6 +261,7 @@ impl Relay {
                 core,
                 socket,
                 nic: nics.next(),
+                admission: admission.clone(),
                 mailbox: shard_end,
                 published: Arc::clone(&published),
                 legs_max: usize::try_from(config.legs_per_shard_max).unwrap_or(usize::MAX),

@@ -105,8 +105,8 @@ pub(super) fn control(layout: &Layout, ports: &Ports, calls: &CallSettingsArgs) 
 /// A relay's configuration; `pki` has issued its certificate.
 pub(super) fn relay(pki: &Pki, ports: &Ports, io: &IoArgs, relay: RelayId) -> String {
     // A NIC is one relay's.
-    let has_nic = relay == RelayId(1);
-    let kind = if has_nic { io.io.as_str() } else { "uring" };
+    let is_first = relay == RelayId(1);
+    let kind = if is_first { io.io.as_str() } else { "uring" };
     let (certificate, key) = pki.relay_paths(relay);
     format!(
         "# Written by `kakehashi up` at every start.\n\
@@ -122,6 +122,8 @@ pub(super) fn relay(pki: &Pki, ports: &Ports, io: &IoArgs, relay: RelayId) -> St
          [xdp]\n\
          interface = {interface:?}\n\
          signed_in_only = {signed_in_only}\n\
+         [firewall]\n\
+         table = {firewall:?}\n\
          [control]\n\
          nodes = [\"{control}\"]\n\
          name = \"localhost\"\n",
@@ -130,7 +132,8 @@ pub(super) fn relay(pki: &Pki, ports: &Ports, io: &IoArgs, relay: RelayId) -> St
         first_port = ports.first_media(relay),
         shards = ports.shards,
         interface = io.interface,
-        signed_in_only = has_nic && io.signed_in_only,
+        signed_in_only = is_first && io.signed_in_only,
+        firewall = if is_first { io.firewall.as_str() } else { "" },
         control = ports.fleet(),
         ca = pki.root_path(),
     )

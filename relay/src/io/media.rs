@@ -2,11 +2,11 @@
 //! settings ask for it and the machine can.
 
 use super::socket::BindError;
-use super::xdp::{Admission, Copies, Gate, GateError, Hook, NicQueue, Rules, Sums, XdpPort};
+use super::xdp::{Copies, Gate, GateError, Hook, NicQueue, Rules, Sums, XdpPort};
 use crate::capacity::xdp::{FRAME_BYTES, KERNEL_HEADROOM_BYTES};
 use crate::config::{Config, IoChoice, XdpMode};
 use crate::host::routes::{Routes, RoutesEnd};
-use crate::host::{Nic, NicError, check_rights, find, forwards, offers_checksums};
+use crate::host::{Door, Nic, NicError, check_rights, find, forwards, offers_checksums};
 use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
@@ -58,6 +58,8 @@ pub(crate) struct Queues {
     pub(crate) shards: Vec<(NicQueue, RoutesEnd)>,
     /// Follows the kernel's tables until it is dropped.
     pub(crate) routes: Routes,
+    /// The first gate, if it does not let everybody in.
+    pub(crate) door: Option<Arc<dyn Door>>,
 }
 
 /// Queues of the NIC, if the settings ask for them; none if they only ask whether it is possible,
@@ -101,7 +103,6 @@ fn queues(config: &Config) -> Result<Queues, NicQueueError> {
         let media = addresses.iter().copied().filter(|ip| only.is_none_or(|only| only == *ip));
         fed.set_addresses(&media.collect());
     };
-    let admission = config.xdp.signed_in_only.then(|| Arc::new(Admission::new(Arc::clone(&gate))));
     let (routes, ends) =
         Routes::start(nic.index, ports.len(), on_addresses).map_err(NicQueueError::Routes)?;
     let addresses = routes.addresses();
@@ -116,10 +117,11 @@ fn queues(config: &Config) -> Result<Queues, NicQueueError> {
     );
     let shards = (0_u16..).zip(ports).zip(ends).map(|((number, port), end)| {
         let local = (only, config.first_port + number);
-        let (gate, admission) = (Arc::clone(&gate), admission.clone());
-        (NicQueue { queue: u32::from(number), port, gate, admission, local }, end)
+        (NicQueue { queue: u32::from(number), port, gate: Arc::clone(&gate), local }, end)
     });
-    Ok(Queues { shards: shards.collect(), routes })
+    let shards = shards.collect();
+    let door = config.xdp.signed_in_only.then_some(gate as Arc<dyn Door>);
+    Ok(Queues { shards, routes, door })
 }
 
 /// How many addresses are let in at most, if not all are: each has a leg here.

@@ -19,7 +19,7 @@ pub use socket::BindError;
 pub(crate) use socket::{MediaSocket, bind};
 pub(crate) use uring::{Ring, UringIo, trial};
 pub use xdp::GateError;
-pub(crate) use xdp::{Admission, NicQueue, XdpIo};
+pub(crate) use xdp::{NicQueue, XdpIo};
 
 use crate::memory::ReceiveArena;
 use crate::path::batch::{Memory, Outgoing, Place, Received, Slot};

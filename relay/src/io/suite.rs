@@ -1,10 +1,11 @@
 //! What both back ends must do alike, against the kernel's own sockets on the other side of a pair
 //! of virtual Ethernet devices.
 
-use super::xdp::{Admission, XdpIo};
+use super::xdp::XdpIo;
 use super::{IoCounters, PacketIo, Patience, Queues, Ring, UringIo, bind, open_queues};
 use crate::capacity::BATCH_DATAGRAMS_MAX;
 use crate::config::{Config, IoChoice, Xdp, XdpMode};
+use crate::host::Door;
 use crate::orders::bell::Bell;
 use crate::path::batch::{Outgoing, Place, Received, TrainFlow};
 use crate::shard::Clock;
@@ -111,16 +112,15 @@ pub(super) fn with_xdp(test: impl FnOnce(XdpIo<'_>, &Arc<Bell>)) {
     with_xdp_as(&config(1), |io, bell, _| test(io, bell));
 }
 
-/// The same with these settings, and who is let in if they say that not all are.
+/// The same with these settings, and the first gate if they say that not all are let in.
 pub(super) fn with_xdp_as(
     config: &Config,
-    test: impl FnOnce(XdpIo<'_>, &Arc<Bell>, Option<Arc<Admission>>),
+    test: impl FnOnce(XdpIo<'_>, &Arc<Bell>, Option<Arc<dyn Door>>),
 ) {
-    let Queues { mut shards, routes } = open_queues(config).unwrap().unwrap();
+    let Queues { mut shards, routes, door } = open_queues(config).unwrap().unwrap();
     with_uring(|kernel, bell| {
         let (nic, end) = shards.remove(0);
-        let admission = nic.admission.clone();
-        test(XdpIo::new(kernel, nic, end).unwrap(), bell, admission);
+        test(XdpIo::new(kernel, nic, end).unwrap(), bell, door);
     });
     drop(routes);
 }

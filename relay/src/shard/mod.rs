@@ -16,7 +16,8 @@ pub use spawn::ShardError;
 pub(crate) use spawn::{Plan, ShardThread, spawn};
 
 use crate::capacity::SWEEPS_PER_HOUSEKEEPING;
-use crate::io::{Admission, PacketIo, Patience};
+use crate::host::Admission;
+use crate::io::{PacketIo, Patience};
 use crate::legs::LegTable;
 use crate::orders::desk::Desk;
 use crate::orders::report::Published;

@@ -3,6 +3,7 @@
 use super::Shard;
 use super::clock::Clock;
 use super::pace::TICK;
+use crate::host::Admission;
 use crate::host::routes::RoutesEnd;
 use crate::io::{MediaSocket, NicQueue, PacketIo, Ring, UringIo, XdpIo};
 use crate::legs::{Identity, LegTable};
@@ -46,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) socket: MediaSocket,
     /// Its queue of the NIC, and who knows the ways from there.
     pub(crate) nic: Option<(NicQueue, RoutesEnd)>,
+    /// Who is to know where its legs' terminals are seen.
+    pub(crate) admission: Option<Arc<Admission>>,
     pub(crate) mailbox: ShardEnd,
     pub(crate) published: Arc<Published>,
     pub(crate) legs_max: usize,
@@ -105,7 +108,7 @@ fn work(plan: Plan, ready: &SyncSender<()>) -> Result<(), ShardError> {
 }
 
 fn shard(plan: Plan, ready: &SyncSender<()>) -> io::Result<()> {
-    let Plan { index, core, socket, nic, mailbox, published, .. } = plan;
+    let Plan { index, core, socket, nic, mailbox, published, admission, .. } = plan;
     let mut ring = Ring::new()?;
     let local = socket.local();
     let io = UringIo::new(&mut ring, socket, Arc::clone(mailbox.bell()), (TICK, plan.gather))?;
@@ -117,10 +120,9 @@ fn shard(plan: Plan, ready: &SyncSender<()>) -> io::Result<()> {
     match nic {
         None => {
             let shard = Shard::new(io, desk, legs, train_packets_max, clock, published);
-            receive(shard, ready, &stop)
+            receive(shard.admitting(admission), ready, &stop)
         }
         Some((nic, routes)) => {
-            let admission = nic.admission.clone();
             let io = XdpIo::new(io, nic, routes).map_err(io::Error::other)?;
             let shard = Shard::new(io, desk, legs, train_packets_max, clock, published);
             receive(shard.admitting(admission), ready, &stop)

@@ -56,7 +56,7 @@ fn start(pair: &Pair, back_end: BackEnd) -> Running<'_> {
     let (nic, routes) = match back_end {
         BackEnd::Uring => (None, None),
         BackEnd::Xdp => {
-            let Queues { mut shards, routes } = open_queues(&config).unwrap().unwrap();
+            let Queues { mut shards, routes, .. } = open_queues(&config).unwrap().unwrap();
             (Some(shards.remove(0)), Some(routes))
         }
     };
@@ -70,6 +70,7 @@ fn start(pair: &Pair, back_end: BackEnd) -> Running<'_> {
         core,
         socket,
         nic,
+        admission: None,
         mailbox: end,
         published: Arc::clone(&published),
         legs_max: 100,
@@ -276,6 +277,7 @@ fn a_core_that_does_not_exist_is_an_error() {
         core: 100_000,
         socket,
         nic: None,
+        admission: None,
         mailbox,
         published: Arc::new(board()),
         legs_max: 1,

@@ -6,6 +6,7 @@
 
 #![expect(unsafe_code, reason = "what crosses to the program crosses as bytes")]
 
+use crate::host::Door;
 use aya::maps::{Array, HashMap, MapData, MapError, XskMap};
 use aya::programs::links::FdLink;
 use aya::programs::{ProgramError, Xdp, XdpMode};
@@ -13,6 +14,7 @@ use aya::{Ebpf, EbpfError, EbpfLoader, Pod};
 use core::net::IpAddr;
 use kakehashi_wire::media::Host;
 use std::collections::BTreeSet;
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
@@ -187,16 +189,6 @@ impl Gate {
         }
     }
 
-    /// Media from this address is let in.
-    pub(crate) fn let_in(&self, source: Host) -> Result<(), MapError> {
-        self.told().sources.insert(source.octets(), 1, 0)
-    }
-
-    /// Media from this address is let in no more.
-    pub(crate) fn shut_out(&self, source: Host) -> Result<(), MapError> {
-        self.told().sources.remove(&source.octets())
-    }
-
     /// What comes on `queue` for its shard goes to `socket`.
     pub(crate) fn set_socket(&self, queue: u32, socket: BorrowedFd<'_>) -> Result<(), GateError> {
         let set = self.told().sockets.set(queue, socket.as_raw_fd(), 0);
@@ -215,6 +207,16 @@ impl Gate {
     }
 }
 
+impl Door for Gate {
+    fn let_in(&self, host: Host) -> io::Result<()> {
+        self.told().sources.insert(host.octets(), 1, 0).map_err(io::Error::other)
+    }
+
+    fn shut_out(&self, host: Host) -> io::Result<()> {
+        self.told().sources.remove(&host.octets()).map_err(io::Error::other)
+    }
+}
+
 /// An error with what is behind it: the library's own texts stop at the first step.
 fn chain(error: &(dyn core::error::Error + 'static)) -> String {
     let causes = core::iter::successors(Some(error), |error| error.source());
@@ -223,7 +225,7 @@ fn chain(error: &(dyn core::error::Error + 'static)) -> String {
 
 fn errno(error: &(dyn core::error::Error + 'static)) -> Option<i32> {
     let mut causes = core::iter::successors(Some(error), |error| error.source());
-    causes.find_map(|error| error.downcast_ref::<std::io::Error>()?.raw_os_error())
+    causes.find_map(|error| error.downcast_ref::<io::Error>()?.raw_os_error())
 }
 
 fn load_error(error: EbpfError) -> GateError {

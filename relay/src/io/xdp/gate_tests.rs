@@ -4,9 +4,9 @@ use super::super::checksum::Sum;
 use super::super::frame::{self, HEADER_BYTES_MAX, Header, Summed, TrafficClass};
 use super::*;
 use crate::capacity::xdp::FRAME_BYTES;
-use crate::host::check_rights;
 use crate::host::routes::{Mac, NextHop, VlanId};
-use crate::io::xdp::{Admission, Copies, Sums, XdpPort};
+use crate::host::{Admission, check_rights};
+use crate::io::xdp::{Copies, Sums, XdpPort};
 use crate::legs::Guest;
 use crate::testing::namespaces::{DEVICE, Pair, in_pair, index};
 use aya::programs::{TestRun, TestRunOptions};
@@ -160,7 +160,7 @@ fn media_comes_in_from_where_terminals_are_seen_and_from_nowhere_else() {
     use Guest::{Comes, Goes};
     let host = |ip: &str| Host::from(ip.parse::<IpAddr>().unwrap());
     with_rules(Rules { sources_max: Some(2), ..RULES }, |gate, _| {
-        let admission = Admission::new(Arc::clone(gate));
+        let admission = Admission::new(vec![Arc::clone(gate) as Arc<dyn Door>]).unwrap();
         let note = |guests: &[Guest]| admission.note(guests.iter().copied());
         let met = || {
             let v4 = frame("192.0.2.2:9", "192.0.2.1:40000", None, b"media");
@@ -185,7 +185,7 @@ fn media_comes_in_from_where_terminals_are_seen_and_from_nowhere_else() {
 fn an_address_for_which_there_is_no_room_is_let_in_when_there_is() {
     let host = |last| Host::from(IpAddr::from([192, 0, 2, last]));
     with_rules(Rules { sources_max: Some(1), ..RULES }, |gate, _| {
-        let admission = Admission::new(Arc::clone(gate));
+        let admission = Admission::new(vec![Arc::clone(gate) as Arc<dyn Door>]).unwrap();
         let note = |guest| admission.note([guest].into_iter());
         note(Guest::Comes(host(9)));
         note(Guest::Comes(host(2)));

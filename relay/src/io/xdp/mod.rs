@@ -14,7 +14,6 @@
 //! destinations whose neighbour is not known yet, queues that are not the shard's. So a packet is
 //! never lost because the fast way does not suit it; it is only dearer, and counted.
 
-mod admission;
 mod checksum;
 mod frame;
 mod gate;
@@ -23,7 +22,6 @@ mod ring;
 mod send;
 mod ways;
 
-pub(crate) use admission::Admission;
 pub use gate::GateError;
 pub(crate) use gate::{Gate, Gated, Hook, Rules};
 pub(crate) use port::{Copies, Sums, XdpPort};
@@ -50,8 +48,6 @@ pub(crate) struct NicQueue {
     pub(crate) port: XdpPort,
     /// The program that feeds it.
     pub(crate) gate: Arc<Gate>,
-    /// Whom it lets in, if not everybody.
-    pub(crate) admission: Option<Arc<Admission>>,
     /// The shard's UDP port, and its address if it has only one.
     pub(crate) local: (Option<IpAddr>, u16),
 }

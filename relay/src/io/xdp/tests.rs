@@ -7,7 +7,6 @@ use crate::io::suite::{
     with_uring, with_xdp, with_xdp_as,
 };
 use crate::io::{Queues, open_queues};
-use crate::legs::Guest;
 use crate::testing::namespaces::{DEVICE, Pair, in_pair, index};
 use core::time::Duration;
 use kakehashi_wire::media::Host;
@@ -43,8 +42,8 @@ fn packets_come_and_go_past_the_kernel_over_both_families() {
 
 /// Runs `test` with packet I/O over the near device that has its checksums added up so.
 fn with_sums(sums: Sums, test: impl FnOnce(&mut XdpIo<'_>)) {
-    let Queues { mut shards, routes } = open_queues(&config(1)).unwrap().unwrap();
-    let (NicQueue { queue, port, gate, admission, local }, end) = shards.remove(0);
+    let Queues { mut shards, routes, .. } = open_queues(&config(1)).unwrap().unwrap();
+    let (NicQueue { queue, port, gate, local }, end) = shards.remove(0);
     drop(port);
     let place = (index(DEVICE), queue);
     let patience = Waiting::new();
@@ -56,7 +55,7 @@ fn with_sums(sums: Sums, test: impl FnOnce(&mut XdpIo<'_>)) {
         }
     };
     assert_eq!(port.sums(), sums, "this needs Linux 6.11");
-    let nic = NicQueue { queue, port, gate, admission, local };
+    let nic = NicQueue { queue, port, gate, local };
     with_uring(|kernel, _| test(&mut XdpIo::new(kernel, nic, end).unwrap()));
     drop(routes);
 }
@@ -291,10 +290,10 @@ fn a_flood_of_media_from_strangers_does_not_reach_the_shard() {
         pair.far(&format!("address add 192.0.2.66/24 dev {DEVICE}"));
         let mut config = config(1);
         config.xdp.signed_in_only = true;
-        with_xdp_as(&config, |mut io, _, admission| {
+        with_xdp_as(&config, |mut io, _, door| {
             let (far, hostile) = (far_socket(pair, FAR[0]), far_socket(pair, "192.0.2.66:0"));
             let terminal = Host::from(far.local_addr().unwrap().ip());
-            admission.unwrap().note([Guest::Comes(terminal)].into_iter());
+            door.unwrap().let_in(terminal).unwrap();
             let [before, after] = flooded(&mut io, &far, &hostile, NEAR[0]);
             assert_eq!(after.gate_unknown_source - before.gate_unknown_source, FLOOD);
         });
