@@ -30,10 +30,10 @@ impl Forwarder {
     /// Starts forwarding between `relay` and local programs; packets of an SSRC of `outputs` go
     /// to that local port.
     pub fn start(relay: SocketAddr, outputs: &[(Ssrc, u16)]) -> Self {
-        let bind = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback socket");
-        let relay_side = bind();
-        relay_side.connect(relay).expect("the relay is on the loopback address");
-        let local_side = bind();
+        let bind = |ip| UdpSocket::bind((ip, 0)).expect("a socket");
+        let relay_side = bind(Ipv4Addr::UNSPECIFIED);
+        relay_side.connect(relay).expect("there is a way to the relay");
+        let local_side = bind(Ipv4Addr::LOCALHOST);
         for socket in [&relay_side, &local_side] {
             socket.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
         }

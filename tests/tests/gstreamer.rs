@@ -5,9 +5,10 @@
 
 use kakehashi_loadgen::signed_in;
 use kakehashi_tests::children::{Program, pause};
+use kakehashi_tests::ethernet::{run_on, with_media};
 use kakehashi_tests::forwarder::Forwarder;
 use kakehashi_tests::gstreamer::{self, pipeline};
-use kakehashi_tests::platform::{Platform, key_and_salt};
+use kakehashi_tests::platform::{Account, Platform, key_and_salt};
 use kakehashi_wire::media::{Codec, StreamPlan};
 use kakehashi_wire::secret::MasterKey;
 use sha2::{Digest, Sha256};
@@ -23,12 +24,26 @@ const HEIGHT: usize = 240;
 /// I420: a byte of luma a pixel, two of chroma for four.
 const FRAME_BYTES: usize = WIDTH * HEIGHT * 3 / 2;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn gstreamer_frames_pass_the_relay_unchanged() {
+#[test]
+fn gstreamer_frames_pass_the_relay_unchanged_through_the_kernel() {
+    frames_pass_the_relay_unchanged("uring");
+}
+
+#[test]
+fn gstreamer_frames_pass_the_relay_unchanged_past_the_kernel() {
+    frames_pass_the_relay_unchanged("xdp");
+}
+
+fn frames_pass_the_relay_unchanged(io: &str) {
     gstreamer::require();
-    let platform = Platform::start(1);
-    let (store, concierge) = platform.add_pair();
-    let call = signed_in::call(platform.settings(&store), platform.settings(&concierge));
+    with_media(io, |platform, link| {
+        let (store, concierge) = platform.add_pair();
+        run_on(&link.load, async || film_and_talk(platform, &store, &concierge).await);
+    });
+}
+
+async fn film_and_talk(platform: &Platform, store: &Account, concierge: &Account) {
+    let call = signed_in::call(platform.settings(store), platform.settings(concierge));
     let call = call.await.unwrap();
     let (sender, receiver) = (&call.caller.ready, &call.callee.ready);
     let (voice, camera) = (sender.streams[0], sender.streams[1]);

@@ -8,7 +8,8 @@ use kakehashi_terminal::files::ogg::OpusReader;
 use kakehashi_terminal::samples;
 use kakehashi_terminal::{Event, Events, Terminal};
 use kakehashi_tests::children::{Lines, Program};
-use kakehashi_tests::platform::{Platform, key_and_salt};
+use kakehashi_tests::ethernet::{run_on, with_media};
+use kakehashi_tests::platform::{Account, Platform, key_and_salt};
 use kakehashi_tests::python::script;
 use kakehashi_wire::terminal::CallReady;
 use serde_json::{Value, json};
@@ -22,17 +23,31 @@ use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(30);
 
-#[tokio::test(flavor = "multi_thread")]
-async fn libsrtp_and_our_terminal_understand_each_other() {
-    let platform = Platform::start(1);
-    let (store, concierge) = platform.add_pair();
-    let (terminal, mut events) = Terminal::start(platform.settings(&concierge)).unwrap();
+#[test]
+fn libsrtp_and_our_terminal_understand_each_other_through_the_kernel() {
+    understand_each_other("uring");
+}
+
+#[test]
+fn libsrtp_and_our_terminal_understand_each_other_past_the_kernel() {
+    understand_each_other("xdp");
+}
+
+fn understand_each_other(io: &str) {
+    with_media(io, |platform, link| {
+        let (store, concierge) = platform.add_pair();
+        run_on(&link.load, async || converse(platform, &store, &concierge).await);
+    });
+}
+
+async fn converse(platform: &Platform, store: &Account, concierge: &Account) {
+    let (terminal, mut events) = Terminal::start(platform.settings(concierge)).unwrap();
     wait_for(&mut events, |event| matches!(event, Event::SignedIn(_)).then_some(())).await;
 
     let recordings = platform.data().join("recordings");
     let speech =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../terminal/samples").join("speech.opus");
-    let mut caller = platform.terminal(&store);
+    let mut caller = platform.terminal(store);
     caller.args(["--json", "call", "concierge-1", "--audio"]).arg(&speech);
     caller.arg("--record").arg(&recordings);
     let mut caller = Program::start(caller.stdout(Stdio::piped()));
