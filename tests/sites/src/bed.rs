@@ -4,6 +4,7 @@
 use crate::clock::now;
 use crate::configs::{self, Sites};
 use crate::network::Network;
+use crate::nic::{self, Counted, Io};
 use crate::operator::Operator;
 use crate::part::{Part, Recipe};
 use crate::wan::{Place, Wan, Weather};
@@ -45,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) delay: Duration,
     /// What losses are drawn from.
     pub(crate) seed: u64,
+    /// How relays move packets.
+    pub(crate) io: Io,
     /// Where everything is kept.
     pub(crate) folder: PathBuf,
 }
@@ -154,6 +157,7 @@ impl Bed {
             networks: self.networks.get(..count).unwrap_or_default(),
             nodes: usize::from(self.plan.nodes),
             delay: self.plan.delay,
+            io: self.plan.io,
         }
     }
 
@@ -170,7 +174,8 @@ impl Bed {
             self.site(site)?.add_address(configs::STORE_HOST)?;
             let (nth, folder) = (usize::from(site - 1), self.folder(site));
             let arguments = self.sites().store(nth, &folder);
-            self.add(&format!("store-{site}"), site, ETCD.into(), arguments)?;
+            let place = (site, self.site(site)?.clone());
+            self.add(&format!("store-{site}"), place, ETCD.into(), arguments);
         }
         for site in 1..=self.plan.nodes {
             self.site(site)?.add_address(configs::NODE_HOST)?;
@@ -179,15 +184,23 @@ impl Bed {
             self.operators.push(Operator::of(runtime.handle().clone(), folder));
             self.runtimes.push(runtime);
             let text = self.sites().node(usize::from(site - 1), &self.folder(site));
-            self.add_ours(&format!("node-{site}"), site, "control", &text)?;
+            let place = (site, self.site(site)?.clone());
+            self.add_ours(&format!("node-{site}"), place, "control", &text)?;
         }
         let relays = self.plan.relays;
         for (site, nth) in sites.flat_map(|site| (1..=relays).map(move |nth| (site, nth))) {
             let id = RelayId(u32::from(site) * 10 + u32::from(nth));
             pki.issue_relay(id, UnixMs::now())?;
-            let address = self.site(site)?.add_address(configs::RELAY_HOST + nth)?;
-            let text = self.sites().relay(&pki, (id, site), address);
-            self.add_ours(&format!("relay-{}", id.0), site, "relay", &text)?;
+            let (name, host) = (format!("relay-{}", id.0), configs::RELAY_HOST + nth);
+            let network = match self.plan.io {
+                Io::Uring => {
+                    self.site(site)?.add_address(host)?;
+                    self.site(site)?.clone()
+                }
+                Io::Xdp => nic::behind(self.site(site)?, &name, host)?,
+            };
+            let text = self.sites().relay(&pki, (id, site), network.address(host));
+            self.add_ours(&name, (site, network), "relay", &text)?;
         }
         Ok(())
     }
@@ -212,24 +225,24 @@ impl Bed {
         Ok(pki)
     }
 
-    fn add_ours(&mut self, name: &str, site: u8, command: &str, config: &str) -> Result<()> {
+    fn add_ours(
+        &mut self,
+        name: &str,
+        (site, network): (u8, Network),
+        command: &str,
+        config: &str,
+    ) -> Result<()> {
         let file = self.folder(site).join(format!("{name}.toml"));
         fs::write(&file, config).with_context(|| format!("cannot write {}", file.display()))?;
         let config = file.to_str().context("the folder's name is no text")?.to_owned();
         let arguments = vec![command.to_owned(), "--config".to_owned(), config];
-        self.add(name, site, kakehashi()?, arguments)
+        self.add(name, (site, network), kakehashi()?, arguments);
+        Ok(())
     }
 
-    fn add(
-        &mut self,
-        name: &str,
-        site: u8,
-        program: PathBuf,
-        arguments: Vec<String>,
-    ) -> Result<()> {
-        let recipe = Recipe { program, arguments, folder: self.folder(site) };
-        self.parts.push(Part::new(name.to_owned(), self.site(site)?.clone(), recipe));
-        Ok(())
+    fn add(&mut self, name: &str, place: (u8, Network), program: PathBuf, arguments: Vec<String>) {
+        let recipe = Recipe { program, arguments, folder: self.folder(place.0) };
+        self.parts.push(Part::new(name.to_owned(), place, recipe));
     }
 
     /// The operators of all nodes.
@@ -253,6 +266,14 @@ impl Bed {
             rows.iter().filter(|row| row.connected && !row.drained).count()
         };
         self.operators.iter().map(in_use).collect()
+    }
+
+    /// What each relay has counted in its life.
+    ///
+    /// # Errors
+    /// If the node of the first site does not say.
+    pub(crate) fn counted(&self) -> Result<Counted> {
+        Ok(Counted::of(&self.operator(1)?.relays()?))
     }
 
     /// The site of the member that leads the store.

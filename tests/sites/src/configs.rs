@@ -1,6 +1,7 @@
 //! What is where at a site, and the configuration files of the parts.
 
 use crate::network::Network;
+use crate::nic::Io;
 use core::time::Duration;
 use kakehashi_control::pki::Pki;
 use kakehashi_wire::id::RelayId;
@@ -37,6 +38,8 @@ pub(crate) struct Sites<'a> {
     pub(crate) nodes: usize,
     /// How long a packet is under way between them.
     pub(crate) delay: Duration,
+    /// How their relays move packets.
+    pub(crate) io: Io,
 }
 
 impl Sites<'_> {
@@ -136,6 +139,7 @@ impl Sites<'_> {
              advertise_ip = \"{address}\"\n\
              first_port = 5000\n\
              shards = 1\n\
+             {io}\
              ca_file = {ca:?}\n\
              certificate_file = {certificate:?}\n\
              key_file = {key:?}\n\
@@ -143,6 +147,7 @@ impl Sites<'_> {
              nodes = {nodes:?}\n\
              name = \"{NODES_NAME}\"\n",
             id = id.0,
+            io = self.io.settings(),
             ca = pki.root_path(),
             nodes = self.at_nodes(4434),
         )

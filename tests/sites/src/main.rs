@@ -7,6 +7,7 @@ mod clock;
 mod configs;
 mod drills;
 mod network;
+mod nic;
 mod operator;
 mod part;
 mod voices;
@@ -20,6 +21,7 @@ use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use core::time::Duration;
 use drills::{DRILLS, Drill, DrillReport, Exercise, heading, plot, table};
+use nic::Io;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
@@ -56,6 +58,10 @@ struct UpArgs {
     /// What losses are drawn from.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// How relays move packets: through the kernel, or past it, each over a virtual Ethernet device
+    /// of its own.
+    #[arg(long, value_enum, default_value_t = Io::Uring)]
+    io: Io,
     /// Where everything is kept; drills take a folder that is not there yet, or one that goes with
     /// them if none is given [default: kakehashi-sites].
     #[arg(long)]
@@ -103,7 +109,7 @@ impl UpArgs {
     fn plan(&self, folder: &Path) -> Result<Plan> {
         let folder = std::path::absolute(folder).context("the folder has no path")?;
         let (sites, relays, delay, seed) = (self.sites, self.relays, self.delay, self.seed);
-        Ok(Plan { sites, nodes: sites, relays, delay, seed, folder })
+        Ok(Plan { sites, nodes: sites, relays, delay, seed, io: self.io, folder })
     }
 }
 

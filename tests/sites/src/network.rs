@@ -10,6 +10,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use tokio::runtime::{Builder, Runtime};
 
+/// Last byte of the address that a network has where others reach it.
+pub(crate) const GATEWAY_HOST: u8 = 1;
+
 /// Work for the thread inside a network.
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -27,7 +30,7 @@ struct Inner {
 
 impl Network {
     /// Makes the namespace `name`, number `number` of the test bed; one that an earlier run has
-    /// left behind is removed first. Its first address ends in 1.
+    /// left behind is removed first. It has no address yet.
     ///
     /// # Errors
     /// Without root's rights, or without `ip`.
@@ -42,13 +45,17 @@ impl Network {
             .with_context(|| format!("cannot open the namespace {}", network.name()))?;
         std::thread::spawn(move || serve(&file, &queue));
         network.ip(&["link", "set", "lo", "up"])?;
-        network.add_address(1)?;
         Ok(network)
     }
 
     /// The namespace's name, as `ip netns` shows it.
     pub(crate) fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// The third byte of its addresses.
+    pub(crate) fn number(&self) -> u8 {
+        self.0.number
     }
 
     /// An address of this network.

@@ -28,6 +28,7 @@ pub(crate) struct Recipe {
 /// One process.
 pub(crate) struct Part {
     name: String,
+    site: u8,
     network: Network,
     recipe: Recipe,
     /// None if it is the machine's.
@@ -36,14 +37,19 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// A part that does not run yet.
-    pub(crate) fn new(name: String, network: Network, recipe: Recipe) -> Self {
-        Self { name, network, recipe, clock: None, child: None }
+    /// A part of a site that does not run yet, and its network.
+    pub(crate) fn new(name: String, (site, network): (u8, Network), recipe: Recipe) -> Self {
+        Self { name, site, network, recipe, clock: None, child: None }
     }
 
     /// Its name: `relay-11`, `node-1`, `etcd-1`.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its site, from 1.
+    pub(crate) fn site(&self) -> u8 {
+        self.site
     }
 
     /// Where it runs.

@@ -6,6 +6,7 @@ use super::writers::Writers;
 use super::{Course, Drill, clock_jump, quorum, suspension, upgrade};
 use crate::bed::Bed;
 use crate::clock::now;
+use crate::nic::{Counted, Io, Packets};
 use crate::voices::{Calls, Effect, Pair, Terminals};
 use anyhow::{Context, Result, ensure};
 use core::time::Duration;
@@ -88,6 +89,7 @@ impl Exercise {
 
     fn once(&mut self, course: Course) -> Result<Outcome> {
         ensure!(self.until_calm()? == 0, "no calm: {}", self.calls.how_they_are());
+        let counted = self.counted()?;
         self.calls.turn_page();
         pause(BEFORE);
         let fault = now();
@@ -117,7 +119,22 @@ impl Exercise {
             eprintln!("lost: {why}");
         }
         outcome.effect.calls_lost = outcome.effect.calls_lost.max(unwell);
+        outcome.past_kernel = counted.map(|before| self.past_kernel_since(&before)).transpose()?;
         Ok(outcome)
+    }
+
+    /// What relays have counted, if they are to go past the kernel.
+    fn counted(&self) -> Result<Option<Counted>> {
+        let goes_past = self.bed.plan().io == Io::Xdp;
+        goes_past.then(|| self.bed.counted()).transpose()
+    }
+
+    /// What relays have moved since `before`.
+    ///
+    /// # Errors
+    /// If it went through the kernel.
+    fn past_kernel_since(&self, before: &Counted) -> Result<Packets> {
+        self.bed.counted()?.past_kernel_since(before)
     }
 
     /// Waits until everybody is heard, every session has its connection and every call its two

@@ -2,6 +2,7 @@
 
 use super::Drill;
 use super::writers::Writes;
+use crate::nic::Packets;
 use crate::voices::Effect;
 use core::fmt::Write;
 use core::time::Duration;
@@ -21,6 +22,8 @@ pub(crate) struct Outcome {
     pub(crate) refused: u64,
     /// Requests that should have been, or should have been done, and were not.
     pub(crate) unclear: u64,
+    /// What the relays moved, if they had to go past the kernel.
+    pub(crate) past_kernel: Option<Packets>,
 }
 
 /// One drill.
@@ -69,6 +72,9 @@ pub(crate) struct DrillReport {
     pub(crate) stop_p99_ms: f64,
     /// The same, of all.
     pub(crate) stop_max_ms: f64,
+    /// What the relays moved, if they had to go past the kernel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) past_kernel: Option<Packets>,
 }
 
 impl DrillReport {
@@ -107,6 +113,7 @@ impl DrillReport {
             stop_p50_ms: percentile_ms(&stops, 50),
             stop_p99_ms: percentile_ms(&stops, 99),
             stop_max_ms: percentile_ms(&stops, 100),
+            past_kernel: outcomes.iter().filter_map(|it| it.past_kernel).reduce(Packets::and),
         }
     }
 }
@@ -139,6 +146,9 @@ pub(crate) fn table(reports: &[(&Drill, DrillReport)]) -> String {
                 measure.shown(verdict.measured),
             );
             head.clear();
+        }
+        if let Some(moved) = report.past_kernel {
+            let _never = writeln!(out, "{:<34}{moved}", "");
         }
     }
     let _never = writeln!(out, "{} of {promises} promises met", promises - missed);

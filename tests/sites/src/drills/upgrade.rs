@@ -23,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// If one does not come back.
 pub(super) fn restart_all(exercise: &mut Exercise) -> Result<Outcome> {
     let site = exercise.dice.random_range(1..=exercise.bed.plan().sites);
-    for name in names(&mut exercise.bed, &format!("kakehashi-site-{site}")) {
+    for name in names(&mut exercise.bed, Some(site)) {
         restart(exercise, &name)?;
     }
     Ok(Outcome::default())
@@ -35,7 +35,7 @@ pub(super) fn restart_all(exercise: &mut Exercise) -> Result<Outcome> {
 /// # Errors
 /// If a part does not come back, or a relay is not left.
 pub(super) fn rolling(exercise: &mut Exercise) -> Result<Outcome> {
-    let all = names(&mut exercise.bed, "");
+    let all = names(&mut exercise.bed, None);
     let of = |kind: &'static str| all.iter().filter(move |name| name.starts_with(kind)).cloned();
     for name in of("relay-").collect::<Vec<_>>() {
         let relay = name.trim_start_matches("relay-").parse().map(RelayId);
@@ -52,10 +52,10 @@ pub(super) fn rolling(exercise: &mut Exercise) -> Result<Outcome> {
     Ok(Outcome::default())
 }
 
-/// The parts in a network, or in all, in the order they are started again.
-fn names(bed: &mut Bed, network: &str) -> Vec<String> {
+/// The parts of a site, or of all, in the order they are started again.
+fn names(bed: &mut Bed, site: Option<u8>) -> Vec<String> {
     let parts = bed.parts().iter();
-    let here = parts.filter(|part| network.is_empty() || part.network().name() == network);
+    let here = parts.filter(|part| site.is_none_or(|site| part.site() == site));
     here.map(|part| part.name().to_owned()).collect()
 }
 

@@ -9,7 +9,7 @@ mod weather;
 pub(crate) use weather::{Place, Way, Weather};
 
 use crate::clock::now;
-use crate::network::Network;
+use crate::network::{GATEWAY_HOST, Network};
 use anyhow::{Context, Result};
 use core::time::Duration;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -136,7 +136,7 @@ fn device(network: &Network) -> Result<SyncDevice> {
     })?;
     let device = made.with_context(|| format!("no TUN device in {}", network.name()))?;
     network.ip(&["link", "set", DEVICE, "up"])?;
-    let source = network.address(1).to_string();
+    let source = network.add_address(GATEWAY_HOST)?.to_string();
     network.ip(&["route", "add", "10.77.0.0/16", "dev", DEVICE, "src", &source])?;
     Ok(device)
 }
