@@ -175,7 +175,8 @@ pub(crate) struct IoArgs {
     /// Whether the NIC drops media unless it comes from where control sees a terminal in a call.
     #[arg(long)]
     pub(crate) signed_in_only: bool,
-    /// The table of nftables, family inet, whose sets of terminals' addresses the first relay keeps.
+    /// The table of nftables, family inet, whose sets of terminals' addresses the first relay
+    /// keeps.
     #[arg(long, value_name = "TABLE", default_value = "")]
     pub(crate) firewall: String,
 }

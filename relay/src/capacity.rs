@@ -1,5 +1,6 @@
 //! Every limit of a relay, with the sum or the reason behind it.
 
+use core::time::Duration;
 use kakehashi_wire::limits::LEGS_PER_CALL_MAX;
 
 /// Bytes of the longest datagram taken in; what is longer is dropped and counted.
@@ -213,17 +214,18 @@ const _: () = assert!(LEGS_PER_SHARD_MAX <= NEXT_HOPS_MAX);
 
 pub mod xdp;
 
-/// Milliseconds for which an address stays in the packet filter's sets without the relay.
-pub const FIREWALL_TIMEOUT_MS: u64 = 60_000;
+/// For how long an address stays in the packet filter's sets without the relay.
+pub const FIREWALL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Milliseconds after which all are put in anew: twice more before the time is over.
-pub const FIREWALL_REFRESH_MS: u64 = 20_000;
+/// After which it is looked whether the sets are still there and hold what they should, and what
+/// failed is tried again: rules that are loaded anew empty them.
+pub const FIREWALL_LOOK: Duration = Duration::from_millis(500);
 
-/// Milliseconds before a change that failed is tried again.
-pub const FIREWALL_RETRY_MS: u64 = 1_000;
+/// Looks after which everything is put in anew: twice more before its time is over.
+pub const FIREWALL_LOOKS_PER_REFRESH: u32 = 40;
 
-/// Milliseconds nftables may take to answer; another program's rules may be loaded meanwhile.
-pub const FIREWALL_PATIENCE_MS: u64 = 5_000;
+/// How long nftables may take to answer; another program's rules may be loaded meanwhile.
+pub const FIREWALL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Addresses of one transaction: 44 bytes each in an attribute of 64 KiB.
 pub const FIREWALL_ELEMENTS_PER_CHANGE: usize = 1_000;

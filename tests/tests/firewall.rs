@@ -1,5 +1,5 @@
-//! The rules of `tuning/nftables`, with the gate shut, around a platform: terminals on one side of a
-//! pair of virtual devices, everything else on the other.
+//! The rules of `tuning/nftables`, with the gate shut, around a platform: terminals on one side of
+//! a pair of virtual devices, everything else on the other.
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 

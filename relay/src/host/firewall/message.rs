@@ -1,7 +1,8 @@
 //! The messages to nftables (`linux/netfilter/nf_tables.h`), byte by byte.
 //!
 //! ```text
-//! | length 4 | type 2 | flags 2 | sequence 4 | port 4 | family 1 | version 1 | resource 2 | attributes |
+//! | length 4 | type 2 | flags 2 | sequence 4 | port 4 |
+//! | family 1 | version 1 | resource 2 | attributes ... |
 //! ```
 //! Numbers of netlink are in the machine's order, those of nftables in network order.
 
@@ -57,13 +58,6 @@ impl Family {
     }
 }
 
-/// What is to be done with elements.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Verb {
-    Add,
-    Delete,
-}
-
 /// Asks whether a set is there. Answered with the set, or an error; and with an acknowledgement.
 pub(super) fn ask_for_set(table: &str, family: Family, sequence: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -71,6 +65,18 @@ pub(super) fn ask_for_set(table: &str, family: Family, sequence: u32) -> Vec<u8>
     message(&mut bytes, (libc::NFT_MSG_GETSET, flags), sequence, |bytes| {
         text(bytes, TABLE, table);
         text(bytes, SET, family.set());
+    });
+    bytes
+}
+
+/// Asks whether an address is in its set. Answered in the same way.
+pub(super) fn ask_for_element(table: &str, host: Host, sequence: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let flags = libc::NLM_F_REQUEST | libc::NLM_F_ACK;
+    message(&mut bytes, (libc::NFT_MSG_GETSETELEM, flags), sequence, |bytes| {
+        text(bytes, TABLE, table);
+        text(bytes, SET, Family::of(host).set());
+        nested(bytes, ELEMENTS, |bytes| element(bytes, host, None));
     });
     bytes
 }
@@ -87,27 +93,22 @@ pub(super) fn change(
 ) -> (Vec<u8>, usize) {
     let mut bytes = Vec::new();
     batch(&mut bytes, libc::NFNL_MSG_BATCH_BEGIN, sequence);
-    let steps = [
-        (Verb::Add, delete),
-        (Verb::Add, add),
-        (Verb::Delete, delete),
-        (Verb::Delete, add),
-        (Verb::Add, add),
-    ];
+    let (lives, goes) = (Some(timeout), None);
+    let steps = [(lives, delete), (lives, add), (goes, delete), (goes, add), (lives, add)];
     let steps = steps.into_iter().filter(|(_, hosts)| !hosts.is_empty());
     let mut messages = 0;
-    for (verb, hosts) in steps {
+    for (timeout, hosts) in steps {
         messages += 1;
-        let (kind, flags) = match verb {
-            Verb::Add => (libc::NFT_MSG_NEWSETELEM, libc::NLM_F_CREATE),
-            Verb::Delete => (libc::NFT_MSG_DELSETELEM, 0),
+        let (kind, flags) = match timeout {
+            Some(_) => (libc::NFT_MSG_NEWSETELEM, libc::NLM_F_CREATE),
+            None => (libc::NFT_MSG_DELSETELEM, 0),
         };
         let flags = flags | libc::NLM_F_REQUEST | libc::NLM_F_ACK;
         message(&mut bytes, (kind, flags), sequence, |bytes| {
             text(bytes, TABLE, table);
             text(bytes, SET, family.set());
             nested(bytes, ELEMENTS, |bytes| {
-                hosts.iter().for_each(|host| element(bytes, *host, (verb, timeout)));
+                hosts.iter().for_each(|host| element(bytes, *host, timeout));
             });
         });
     }
@@ -115,13 +116,13 @@ pub(super) fn change(
     (bytes, messages)
 }
 
-fn element(bytes: &mut Vec<u8>, host: Host, (verb, timeout): (Verb, Duration)) {
+fn element(bytes: &mut Vec<u8>, host: Host, timeout: Option<Duration>) {
     nested(bytes, ELEMENT, |bytes| {
         nested(bytes, KEY, |bytes| match IpAddr::from(host) {
             IpAddr::V4(ip) => attribute(bytes, VALUE, &ip.octets()),
             IpAddr::V6(ip) => attribute(bytes, VALUE, &ip.octets()),
         });
-        if verb == Verb::Add {
+        if let Some(timeout) = timeout {
             let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
             attribute(bytes, TIMEOUT, &ms.to_be_bytes());
         }

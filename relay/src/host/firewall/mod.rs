@@ -3,8 +3,8 @@
 //! reach the media ports (`tuning/nftables`).
 //!
 //! Elements have a time-out and are put in again before it ends: a relay that is no more leaves
-//! nothing open for long, and rules that are loaded anew have their addresses back soon. A thread of
-//! its own speaks to the kernel; shards only leave word.
+//! nothing open for long. Rules that are loaded anew have their addresses back within a moment. A
+//! thread of its own speaks to the kernel; shards only leave word.
 
 mod message;
 #[cfg(test)]
@@ -12,12 +12,12 @@ mod tests;
 
 use super::admission::Door;
 use crate::capacity::{
-    FIREWALL_ELEMENTS_PER_CHANGE, FIREWALL_PATIENCE_MS, FIREWALL_REFRESH_MS, FIREWALL_RETRY_MS,
-    FIREWALL_TIMEOUT_MS,
+    FIREWALL_ELEMENTS_PER_CHANGE, FIREWALL_LOOK, FIREWALL_LOOKS_PER_REFRESH, FIREWALL_PATIENCE,
+    FIREWALL_TIMEOUT,
 };
 use core::time::Duration;
 use kakehashi_wire::media::Host;
-use message::{ALIGNMENT, Family, ask_for_set, change};
+use message::{ALIGNMENT, Family, ask_for_element, ask_for_set, change};
 use netlink_packet_core::NetlinkBuffer;
 use netlink_sys::protocols::NETLINK_NETFILTER;
 use netlink_sys::{Socket, SocketAddr};
@@ -80,23 +80,30 @@ impl Shared {
         self.left.notify_one();
     }
 
-    /// Waits for word, but no longer than `pause`: who is to be let in, and who no more; everybody
-    /// if there was no word. And whether it is over, with everybody to be kept out.
-    fn next(&self, pause: Duration) -> (Vec<Host>, Vec<Host>, bool) {
+    /// Waits for word, but no longer than `pause`.
+    fn next(&self, pause: Duration) -> Next {
         let is_idle = |word: &mut Word| word.changed.is_empty() && !word.is_over;
         let waited = self.left.wait_timeout_while(self.word(), pause, is_idle);
         let (mut word, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        let changed = core::mem::take(&mut word.changed);
-        if word.is_over {
-            return (Vec::new(), word.open_to.union(&changed).copied().collect(), true);
+        let (changed, is_over) = (core::mem::take(&mut word.changed), word.is_over);
+        if is_over {
+            let delete = word.open_to.union(&changed).copied().collect();
+            return Next { add: Vec::new(), delete, is_idle: false, is_over };
         }
-        let (add, delete): (Vec<_>, Vec<_>) =
-            changed.into_iter().partition(|host| word.open_to.contains(host));
-        match waited.timed_out() {
-            true => (word.open_to.iter().copied().collect(), delete, false),
-            false => (add, delete, false),
-        }
+        let (add, delete) = changed.into_iter().partition(|host| word.open_to.contains(host));
+        Next { add, delete, is_idle: waited.timed_out(), is_over }
     }
+}
+
+/// What the thread is to do next.
+struct Next {
+    /// Who is to be let in.
+    add: Vec<Host>,
+    /// Who no more; everybody at the end.
+    delete: Vec<Host>,
+    /// There was no word.
+    is_idle: bool,
+    is_over: bool,
 }
 
 /// The packet filter's sets, kept as long as this lives; emptied then.
@@ -156,28 +163,43 @@ impl Drop for Firewall {
     }
 }
 
-/// Carries out what word was left of, and puts everything in anew before its time is over.
+/// Carries out what word was left of. Puts everything in anew before its time is over, and when
+/// somebody has loaded the rules anew.
 fn keep(sets: &mut Sets, shared: &Shared) {
-    let mut has_failed = false;
+    let (mut has_failed, mut looks, mut owed) = (false, 0, BTreeSet::new());
     loop {
-        let pause = if has_failed { FIREWALL_RETRY_MS } else { FIREWALL_REFRESH_MS };
-        let (add, delete, is_over) = shared.next(Duration::from_millis(pause));
+        let Next { mut add, mut delete, is_idle, is_over } = shared.next(FIREWALL_LOOK);
+        if is_idle {
+            looks += 1;
+            let first = shared.word().open_to.first().copied();
+            let is_kept = first.is_none_or(|first| matches!(sets.has(first), Ok(true)));
+            if is_kept && !has_failed && looks < FIREWALL_LOOKS_PER_REFRESH {
+                continue;
+            }
+            let word = shared.word();
+            delete.extend(owed.difference(&word.open_to));
+            owed.clear();
+            (looks, add) = (0, word.open_to.iter().copied().collect());
+        }
         let done = sets.change(&add, &delete);
         if is_over {
             return;
         }
         match &done {
-            Ok(()) if has_failed => tracing::info!("nftables lets in whom it should again"),
+            Ok(()) if has_failed && is_idle => {
+                tracing::info!("nftables lets in whom it should again")
+            }
             Err(error) if !has_failed => {
                 tracing::error!(%error, "nftables lets in others than it should: are the rules \
                     still loaded? It is tried again");
             }
             Ok(()) | Err(_) => {}
         }
-        has_failed = done.is_err();
-        if has_failed {
-            shared.word().changed.extend(delete);
+        if done.is_err() {
+            owed.extend(delete);
         }
+        // Only then was everything put in that should be.
+        has_failed = done.is_err() || has_failed && !is_idle;
     }
 }
 
@@ -193,8 +215,7 @@ impl Sets {
         let mut socket = Socket::new(NETLINK_NETFILTER)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
-        let patience = Duration::from_millis(FIREWALL_PATIENCE_MS);
-        SockRef::from(&socket).set_read_timeout(Some(patience))?;
+        SockRef::from(&socket).set_read_timeout(Some(FIREWALL_PATIENCE))?;
         Ok(Self { table: table.to_owned(), socket, sequence: 0 })
     }
 
@@ -220,6 +241,16 @@ impl Sets {
         Ok(())
     }
 
+    /// Whether an address is let in.
+    fn has(&mut self, host: Host) -> io::Result<bool> {
+        let sequence = self.next();
+        match self.exchange(&ask_for_element(&self.table, host, sequence), 1) {
+            Ok(()) => Ok(true),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Lets some in and others no more. The first error is returned when everything was tried.
     fn change(&mut self, add: &[Host], delete: &[Host]) -> io::Result<()> {
         let mut done = Ok(());
@@ -232,9 +263,8 @@ impl Sets {
             let deletes = delete.chunks(FIREWALL_ELEMENTS_PER_CHANGE).map(|it| (&[][..], it));
             // Whoever is to be kept out first.
             for hosts in deletes.chain(adds) {
-                let timeout = Duration::from_millis(FIREWALL_TIMEOUT_MS);
-                let sequence = self.next();
-                let (request, answers) = change(&self.table, family, hosts, (timeout, sequence));
+                let times = (FIREWALL_TIMEOUT, self.next());
+                let (request, answers) = change(&self.table, family, hosts, times);
                 let exchanged = self.exchange(&request, answers);
                 done = done.and(exchanged);
             }

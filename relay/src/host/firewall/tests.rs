@@ -120,12 +120,23 @@ fn rules_that_are_loaded_anew_have_their_addresses_back() {
             sets.change(&add, &delete).unwrap();
             assert!(holds(&["192.0.2.2"]));
         }
+        assert!(sets.has(add[0]).unwrap() && !sets.has(delete[0]).unwrap());
         nft(&["delete", "table", "inet", "gate"], "");
+        assert!(!sets.has(add[0]).unwrap());
         let error = sets.change(&add, &delete).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
         nft(&["-f", "-"], RULES);
         sets.change(&add, &[]).unwrap();
         assert!(holds(&["192.0.2.2"]));
+        // A relay sees to it by itself.
+        let firewall = Firewall::start("gate").unwrap();
+        firewall.door().let_in(add[0]).unwrap();
+        assert!(holds(&["192.0.2.2"]));
+        nft(&["delete", "table", "inet", "gate"], "");
+        firewall.door().let_in(delete[0]).unwrap();
+        pause(Duration::from_millis(50));
+        nft(&["-f", "-"], RULES);
+        assert!(holds(&["192.0.2.2", "192.0.2.9"]));
     });
 }
 
