@@ -75,8 +75,7 @@ mod tests {
 
     #[test]
     fn a_picture_without_results_is_still_one() {
-        let results =
-            Results { medium: Medium::Veth, comparisons: Vec::new(), highest: Vec::new() };
+        let results = Results::new(Medium::Veth);
         let svg = svg(&[results]);
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
         assert!(svg.contains("over veth (ns)"));

@@ -1,5 +1,6 @@
 //! Who is compared with whom, at what rate, and what the relay may cost at most.
 
+use crate::flooded::{self, Flooded};
 use crate::measure::{Effort, Highest, Measured, Turn, compare, highest, median, ratio};
 use crate::medium::Medium;
 use crate::subject::{Kind, Starter, Subject};
@@ -82,6 +83,15 @@ pub struct Results {
     pub comparisons: Vec<Comparison>,
     /// The highest rates, each with its workload.
     pub highest: Vec<(Workload, Highest)>,
+    /// What a flood did, if there was one.
+    pub flooded: Option<Flooded>,
+}
+
+impl Results {
+    /// Nothing yet.
+    pub fn new(medium: Medium) -> Self {
+        Self { medium, comparisons: Vec::new(), highest: Vec::new(), flooded: None }
+    }
 }
 
 /// How a run is made.
@@ -153,7 +163,7 @@ const DELAYS: [(&str, f64, f64); 3] = [("p50", 0.5, 1.2), ("p99", 0.99, 1.2), ("
 /// # Errors
 /// If a subject does not start or forward, or counts do not add up.
 pub fn run(run: &Run<'_>, medium: Medium) -> Result<Results> {
-    let mut results = Results { medium, comparisons: Vec::new(), highest: Vec::new() };
+    let mut results = Results::new(medium);
     for row in ROWS.iter().filter(|row| row.name.starts_with(run.only)) {
         eprintln!("{}: {}", medium.name(), row.workload.name);
         measure_row(run, row, &mut results)
@@ -237,14 +247,14 @@ const PAST_KERNEL: [PastKernel; 2] = [
 ];
 
 /// Measures the relay past the kernel beside the one through it, and rtpengine, over virtual
-/// Ethernet: each at the share of its own highest rate that it would be run at. To be called on the
-/// load's side.
+/// Ethernet served as a NIC is: each at the share of its own highest rate that it would be run at,
+/// and all at one rate; then in a flood. To be called on the load's side.
 ///
 /// # Errors
 /// As for [`run`].
 pub fn run_past_kernel(run: &Run<'_>) -> Result<Results> {
-    let medium = Medium::Veth;
-    let mut results = Results { medium, comparisons: Vec::new(), highest: Vec::new() };
+    let medium = Medium::Nic;
+    let mut results = Results::new(medium);
     for (row, workload, others) in PAST_KERNEL.iter().filter(|row| row.0.starts_with(run.only)) {
         eprintln!("{}, past the kernel: {}", medium.name(), workload.name);
         let mut subjects = Vec::new();
@@ -257,6 +267,13 @@ pub fn run_past_kernel(run: &Run<'_>) -> Result<Results> {
         let mut sides: Vec<_> = subjects.iter_mut().map(|(it, rate)| (it, *rate)).collect();
         let names = others.iter().map(|(_, name, target)| (*name, *target));
         costs(run, row, names, "", &mut sides, &mut results)?;
+        let mut sides: Vec<_> = subjects.iter_mut().map(|(it, _)| (it, COMMON_RATE)).collect();
+        let names = others.iter().map(|(_, name, _)| (*name, None));
+        costs(run, row, names, "_at_common_rate", &mut sides, &mut results)?;
+    }
+    if "flood".starts_with(run.only) {
+        eprintln!("{}, past the kernel: a flood", medium.name());
+        results.flooded = Some(flooded::measure(run)?);
     }
     Ok(results)
 }

@@ -10,30 +10,40 @@ use anyhow::{Context, Result};
 use core::time::Duration;
 use rustix::param::clock_ticks_per_second;
 use std::fs;
-use std::path::Path;
 
 /// CPU time used so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CpuTime {
-    /// By all threads of the process, and by the thread of its core that takes over softirqs.
+    /// By all threads of the process, by the thread of its core that takes over softirqs, and by
+    /// those that receive from its device.
     pub process: Duration,
+    /// The part of it of those that receive from its device.
+    pub receiving: Duration,
     /// By anything on the core, as the tick samples it: user, system, irq and softirq.
     pub core: Duration,
 }
 
 /// Where to read the CPU time of one subject.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CpuProbe {
     process: u32,
-    softirq_thread: Option<u32>,
+    /// Of the kernel: what takes over softirqs.
+    softirqs: Vec<u32>,
+    /// Of the kernel: what receives from the subject's device.
+    receiving: Vec<u32>,
     core: usize,
 }
 
 impl CpuProbe {
-    /// Watches a process that is pinned to `core`.
-    pub fn new(process: u32, core: usize) -> Self {
-        let softirq_thread = process_named(&format!("ksoftirqd/{core}"));
-        Self { process, softirq_thread, core }
+    /// Watches a process that is pinned to `core`, and the kernel's threads that receive for it.
+    pub fn new(process: u32, core: usize, receiving: &[u32]) -> Self {
+        let softirqs = processes(|name| name == format!("ksoftirqd/{core}"));
+        Self { process, softirqs, receiving: receiving.to_vec(), core }
+    }
+
+    /// Whether its device has threads of its own to receive.
+    pub fn knows_receiving(&self) -> bool {
+        !self.receiving.is_empty()
     }
 
     /// CPU time used so far.
@@ -42,11 +52,13 @@ impl CpuProbe {
     /// If the process is gone.
     pub fn read(&self) -> Result<CpuTime> {
         let process = run_time(self.process).context("the subject has ended; see its log")?;
-        let softirqs = self.softirq_thread.map_or(Ok(Duration::ZERO), run_time)?;
+        let of = |threads: &[u32]| threads.iter().map(|it| run_time(*it)).sum::<Result<Duration>>();
+        let receiving = of(&self.receiving)?;
+        let process = process + of(&self.softirqs)? + receiving;
         let stat = fs::read_to_string("/proc/stat")?;
         let ticks = core_ticks(&stat, self.core).context("/proc/stat lacks the subject's core")?;
         let core = Duration::from_nanos(ticks * (1_000_000_000 / clock_ticks_per_second()));
-        Ok(CpuTime { process: process + softirqs, core })
+        Ok(CpuTime { process, receiving, core })
     }
 }
 
@@ -76,13 +88,14 @@ fn core_ticks(stat: &str, core: usize) -> Option<u64> {
     Some(user + nice + system + irq + softirq)
 }
 
-fn process_named(name: &str) -> Option<u32> {
-    let processes = fs::read_dir("/proc").ok()?;
-    processes.flatten().find_map(|entry| {
+/// Processes, and threads of the kernel, by name.
+pub(crate) fn processes(is_wanted: impl Fn(&str) -> bool) -> Vec<u32> {
+    let number = |entry: fs::DirEntry| {
         let number = entry.file_name().to_str()?.parse().ok()?;
-        let comm = fs::read_to_string(entry.path().join(Path::new("comm"))).ok()?;
-        (comm.trim_end() == name).then_some(number)
-    })
+        let comm = fs::read_to_string(entry.path().join("comm")).ok()?;
+        is_wanted(comm.trim_end()).then_some(number)
+    };
+    fs::read_dir("/proc").map_or_else(|_| vec![], |all| all.flatten().filter_map(number).collect())
 }
 
 #[cfg(test)]
@@ -99,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_own_process_has_used_time() {
-        let probe = CpuProbe::new(std::process::id(), 0);
+        let probe = CpuProbe::new(std::process::id(), 0, &[]);
         let before = probe.read().unwrap();
         let mut sum = 0_u64;
         while probe.read().unwrap().process <= before.process {
@@ -110,6 +123,6 @@ mod tests {
 
     #[test]
     fn a_process_that_is_gone_is_an_error() {
-        assert!(CpuProbe::new(u32::MAX, 0).read().is_err());
+        assert!(CpuProbe::new(u32::MAX, 0, &[]).read().is_err());
     }
 }

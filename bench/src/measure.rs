@@ -3,7 +3,7 @@
 use crate::cpu::CpuTime;
 use crate::subject::{Kind, Starter, Subject};
 use crate::traffic::Outcome;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use core::time::Duration;
 
 /// The most that may be lost in a run that counts: above it a subject is not coping, and its cost
@@ -228,8 +228,13 @@ fn turn(subject: &mut Subject, rate: f64, length: Duration, background: f64) -> 
     let idle = outcome.sending.mul_f64(background);
     let cpu = CpuTime {
         process: after.process.saturating_sub(before.process),
+        receiving: after.receiving.saturating_sub(before.receiving),
         core: after.core.saturating_sub(before.core).saturating_sub(idle),
     };
+    // Work that escaped to the load's core would make a subject look cheaper than it is.
+    if subject.cpu.knows_receiving() && outcome.delivered > 0 && cpu.receiving.is_zero() {
+        bail!("the device of {} is not served on its core", subject.kind.name());
+    }
     let expected = subject.traffic.workload().expected(outcome.sent);
     Ok(Turn { outcome, expected, cpu })
 }
@@ -244,7 +249,7 @@ fn background(sides: &[(&mut Subject, f64)], with: Starter<'_>) -> Result<f64> {
     Ok(busy.as_secs_f64() / (clock.now() - started).as_secs_f64())
 }
 
-fn loss(delivered: u64, expected: u64) -> f64 {
+pub(crate) fn loss(delivered: u64, expected: u64) -> f64 {
     1.0 - as_f64(delivered) / as_f64(expected.max(1))
 }
 

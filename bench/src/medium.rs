@@ -1,6 +1,9 @@
 //! Between what the packets travel: the loopback device or a pair of virtual Ethernet devices,
 //! each in network namespaces made here, so that no port and no route of the machine is touched.
 
+use crate::frame::Mac;
+use crate::frames::FrameWay;
+use crate::nic;
 use anyhow::{Context, Result, bail};
 use core::net::Ipv4Addr;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -14,19 +17,49 @@ use std::process::{Command, Stdio};
 /// Where `ip netns` keeps the namespaces it made.
 const NAMESPACES: &str = "/run/netns";
 
-/// Addresses of the pair: a block for documentation (RFC 5737), which no one routes.
-const LOAD_SIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-const SUBJECT_SIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+/// A pair of devices, one on either side, of one name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pair {
+    /// Of the floor, the relay through the kernel, and coturn.
+    First,
+    /// Of the relay past the kernel: its program would make the others' packets dearer.
+    PastKernel,
+    /// Of rtpengine, so that frames for it and for a relay are told apart.
+    Rtpengine,
+}
 
-/// The device of the pair, and of another for a relay past the kernel: its program would make the
-/// others' packets dearer.
-const PAIRS: [(&str, Ipv4Addr, Ipv4Addr); 2] =
-    [("kk0", LOAD_SIDE, SUBJECT_SIDE), (BESIDE, BESIDE_LOAD, BESIDE_SUBJECT)];
+impl Pair {
+    const ALL: [Self; 3] = [Self::First, Self::PastKernel, Self::Rtpengine];
 
-/// The device of the other pair.
-pub const BESIDE: &str = "kk1";
-const BESIDE_LOAD: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
-const BESIDE_SUBJECT: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
+    /// The name of both devices.
+    pub const fn device(self) -> &'static str {
+        match self {
+            Self::First => "kk0",
+            Self::PastKernel => "kk1",
+            Self::Rtpengine => "kk2",
+        }
+    }
+
+    /// In its network: a block for documentation (RFC 5737), which no one routes.
+    const fn address(self, host: u8) -> Ipv4Addr {
+        match self {
+            Self::First => Ipv4Addr::new(192, 0, 2, host),
+            Self::PastKernel => Ipv4Addr::new(198, 51, 100, host),
+            Self::Rtpengine => Ipv4Addr::new(203, 0, 113, host),
+        }
+    }
+
+    /// Ends past the kernel of the load's side.
+    const fn frame_way(self) -> FrameWay {
+        let (mac, subject) = (MAC_OF_ENDS, MAC_OF_SUBJECT);
+        FrameWay { device: self.device(), ip: self.address(3), mac, subject }
+    }
+}
+
+/// Addresses of our own on the pairs (locally administered: the second bit).
+const MAC_OF_LOAD: Mac = [2, 0x4b, 0x4b, 0, 0, 1];
+const MAC_OF_SUBJECT: Mac = [2, 0x4b, 0x4b, 0, 0, 2];
+const MAC_OF_ENDS: Mac = [2, 0x4b, 0x4b, 0, 0, 3];
 
 /// What packets travel over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +68,9 @@ pub enum Medium {
     Loopback,
     /// Two namespaces joined by virtual Ethernet devices.
     Veth,
+    /// The same, each device served by its own side's core, as a NIC is, and the load past its
+    /// kernel.
+    Nic,
 }
 
 impl Medium {
@@ -43,6 +79,7 @@ impl Medium {
         match self {
             Self::Loopback => "loopback",
             Self::Veth => "veth",
+            Self::Nic => "veth as a NIC",
         }
     }
 }
@@ -51,8 +88,6 @@ impl Medium {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Side {
     namespace: Option<String>,
-    /// Its address.
-    pub ip: Ipv4Addr,
     /// The core its threads run on.
     pub core: usize,
 }
@@ -91,7 +126,10 @@ pub struct Link {
     pub load: Side,
     /// Where the subject is.
     pub subject: Side,
+    medium: Medium,
     namespaces: Vec<String>,
+    /// The kernel's threads that receive on the subject's side, of each pair.
+    interrupts: Vec<(Pair, Vec<u32>)>,
 }
 
 /// Whether namespaces can be made here.
@@ -106,59 +144,81 @@ impl Link {
     /// # Errors
     /// What `ip` said.
     pub fn new(medium: Medium, load_core: usize, subject_core: usize) -> Result<Self> {
-        let side =
-            |namespace: Option<&String>, ip, core| Side { namespace: namespace.cloned(), ip, core };
-        let here = Ipv4Addr::LOCALHOST;
+        let side = |namespace: Option<&String>, core| Side { namespace: namespace.cloned(), core };
         if medium == Medium::Loopback && !may_make_namespaces() {
-            let (load, subject) = (side(None, here, load_core), side(None, here, subject_core));
-            return Ok(Self { load, subject, namespaces: Vec::new() });
+            let (load, subject) = (side(None, load_core), side(None, subject_core));
+            let (namespaces, interrupts) = (Vec::new(), Vec::new());
+            return Ok(Self { load, subject, medium, namespaces, interrupts });
         }
         static MADE: AtomicUsize = AtomicUsize::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let name = |end| format!("kakehashi-{}-{end}-{number}", std::process::id());
         let names: Vec<_> = match medium {
             Medium::Loopback => vec![name("lo")],
-            Medium::Veth => vec![name("load"), name("subject")],
+            Medium::Veth | Medium::Nic => vec![name("load"), name("subject")],
         };
         let (first, last) = (names.first(), names.last());
-        let (load_ip, subject_ip) = match medium {
-            Medium::Loopback => (here, here),
-            Medium::Veth => (LOAD_SIDE, SUBJECT_SIDE),
-        };
-        let load = side(first, load_ip, load_core);
-        let subject = side(last, subject_ip, subject_core);
-        let link = Self { load, subject, namespaces: names };
-        link.make(medium)?;
+        let load = side(first, load_core);
+        let subject = side(last, subject_core);
+        let interrupts = Vec::new();
+        let mut link = Self { load, subject, medium, namespaces: names, interrupts };
+        link.make()?;
         Ok(link)
     }
 
-    /// What `ip link show` says of a device on the subject's side.
+    /// The addresses of the load and of the subject over a pair.
+    pub fn addresses(&self, pair: Pair) -> (Ipv4Addr, Ipv4Addr) {
+        match self.medium {
+            Medium::Loopback => (Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST),
+            Medium::Veth | Medium::Nic => (pair.address(1), pair.address(2)),
+        }
+    }
+
+    /// The ends over a pair, if they are past the kernel.
+    pub fn frame_way(&self, pair: Pair) -> Option<FrameWay> {
+        (self.medium == Medium::Nic).then(|| pair.frame_way())
+    }
+
+    /// The kernel's threads that receive from the subject's device of a pair, if it has some.
+    pub fn interrupts(&self, pair: Pair) -> &[u32] {
+        let of_pair = self.interrupts.iter().find(|(it, _)| *it == pair);
+        of_pair.map_or(&[], |(_, threads)| threads)
+    }
+
+    /// Packets that the subject's device of a pair has received so far.
     ///
     /// # Errors
     /// What `ip` said.
-    pub fn show(&self, device: &str) -> Result<String> {
+    pub fn received(&self, pair: Pair) -> Result<u64> {
         let namespace = self.subject.namespace.as_deref().context("there is no namespace")?;
-        ip(&format!("-n {namespace} link show {device}"))
+        let shown = ip(&format!("-n {namespace} -s -j link show {}", pair.device()))?;
+        let shown: serde_json::Value = serde_json::from_str(&shown)?;
+        shown.pointer("/0/stats64/rx/packets").and_then(|it| it.as_u64()).context("no counter")
     }
 
-    /// The addresses of load and subject over the device for a relay past the kernel.
-    pub fn beside(&self) -> (Ipv4Addr, Ipv4Addr) {
-        (BESIDE_LOAD, BESIDE_SUBJECT)
-    }
-
-    fn make(&self, medium: Medium) -> Result<()> {
+    fn make(&mut self) -> Result<()> {
         for name in &self.namespaces {
             ip(&format!("netns add {name}"))?;
             ip(&format!("-n {name} link set lo up"))?;
         }
-        if let (Medium::Veth, [load, subject]) = (medium, self.namespaces.as_slice()) {
-            for (device, load_ip, subject_ip) in PAIRS {
-                let peer = format!("peer name {device} netns {subject}");
-                ip(&format!("-n {load} link add {device} type veth {peer}"))?;
-                for (name, address) in [(load, load_ip), (subject, subject_ip)] {
-                    ip(&format!("-n {name} address add {address}/30 dev {device}"))?;
-                    ip(&format!("-n {name} link set {device} up"))?;
-                }
+        let [load, subject] = self.namespaces.as_slice() else { return Ok(()) };
+        for pair in Pair::ALL {
+            let (device, macs) = (pair.device(), [MAC_OF_LOAD, MAC_OF_SUBJECT].map(written));
+            ip(&format!(
+                "-n {load} link add {device} address {} type veth \
+                 peer name {device} address {} netns {subject}",
+                macs[0], macs[1]
+            ))?;
+            for (name, address) in [(load, pair.address(1)), (subject, pair.address(2))] {
+                ip(&format!("-n {name} address add {address}/24 dev {device}"))?;
+                ip(&format!("-n {name} link set {device} up"))?;
+            }
+            if self.medium == Medium::Nic {
+                let FrameWay { ip: ends, mac, .. } = pair.frame_way();
+                let mac = written(mac);
+                ip(&format!("-n {subject} neigh add {ends} lladdr {mac} dev {device}"))?;
+                nic::serve(load, device, self.load.core)?;
+                self.interrupts.push((pair, nic::serve(subject, device, self.subject.core)?));
             }
         }
         Ok(())
@@ -176,10 +236,19 @@ impl Drop for Link {
 
 /// Runs `ip`; gives what it printed.
 fn ip(arguments: &str) -> Result<String> {
-    let output = Command::new("ip").args(arguments.split(' ')).output().context("ip")?;
+    say("ip", &arguments.split(' ').collect::<Vec<_>>())
+}
+
+/// Runs a program; gives what it printed.
+pub(crate) fn say(program: &'static str, arguments: &[&str]) -> Result<String> {
+    let output = Command::new(program).args(arguments).output().context(program)?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("`ip {arguments}`: {}", said.trim());
+        bail!("`{program} {}`: {}", arguments.join(" "), said.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn written(mac: Mac) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
 }

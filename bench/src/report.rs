@@ -1,6 +1,7 @@
 //! Results as a table for people, as JSON for programs, and as the page that is kept.
 
 use crate::contest::{Comparison, Quantity, Results};
+use crate::flooded::{FloodTurn, Flooded};
 use crate::measure::{LOSS_MAX, Measured};
 use core::fmt::Write;
 use serde_json::{Map, Value, json};
@@ -60,6 +61,21 @@ pub fn highest_table(results: &Results) -> String {
     out
 }
 
+/// What a flood did.
+pub fn flood_table(it: &Flooded) -> String {
+    format!(
+        "| flood at the media port | capacity | wanted | sent | taken off the queue | calls lost |\n\
+         |:--|--:|--:|--:|--:|--:|\n\
+         | signed-in sources only: {} | {:.0} pkt/s | {:.0} | {:.0} | {:.1} % | {:.3} % |\n",
+        it.signed_in_only,
+        it.capacity.rate,
+        it.wanted,
+        it.reached(),
+        it.taken() * 100.0,
+        it.loss() * 100.0
+    )
+}
+
 /// A comparison is only one if neither side lost packets.
 fn verdict(it: &Comparison) -> &'static str {
     let lost = it.relay.loss().max(it.other.loss());
@@ -90,6 +106,10 @@ pub fn json(all: &[Results], circumstances: &Circumstances) -> Value {
         });
         let mut here: Map<_, _> = named.collect();
         here.insert("highest_rates".into(), rates.collect());
+        if let Some(flooded) = &results.flooded {
+            here.insert("flood_legit_loss".into(), json!(flooded.loss()));
+            here.insert("flood".into(), flood(flooded));
+        }
         if number == 0 {
             out.extend(here.clone());
         }
@@ -118,6 +138,7 @@ fn side(side: &Measured, quantity: Quantity) -> Value {
                 "delivered": turn.outcome.delivered,
                 "expected": turn.expected,
                 "cpu_seconds": turn.cpu.process.as_secs_f64(),
+                "receiving_cpu_seconds": turn.cpu.receiving.as_secs_f64(),
                 "core_cpu_seconds": turn.cpu.core.as_secs_f64(),
                 "seconds": turn.outcome.sending.as_secs_f64(),
             })
@@ -131,6 +152,7 @@ fn side(side: &Measured, quantity: Quantity) -> Value {
         "delivered": side.sum(|turn| turn.outcome.delivered),
         "loss": side.loss(),
         "cpu_seconds": side.seconds(|turn| turn.cpu.process),
+        "receiving_cpu_seconds": side.seconds(|turn| turn.cpu.receiving),
         "core_cpu_seconds": side.seconds(|turn| turn.cpu.core),
         "ns_per_delivered_packet": side.nanos_per_packet(),
         "delay_us": {
@@ -141,6 +163,25 @@ fn side(side: &Measured, quantity: Quantity) -> Value {
         "compared": value,
         "unit": unit,
         "rounds": rounds,
+    })
+}
+
+fn flood(it: &Flooded) -> Value {
+    let turn = |turn: &FloodTurn| {
+        json!({
+            "sent": turn.sent,
+            "delivered": turn.delivered,
+            "garbage_per_second": turn.rate,
+            "taken_off_the_queue": turn.taken,
+        })
+    };
+    json!({
+        "signed_in_only": it.signed_in_only,
+        "capacity_packets_per_second": it.capacity.rate,
+        "garbage_wanted_per_second": it.wanted,
+        "garbage_per_second": it.reached(),
+        "taken_off_the_queue": it.taken(),
+        "rounds": it.turns.iter().map(turn).collect::<Vec<_>>(),
     })
 }
 
@@ -210,7 +251,11 @@ mod tests {
                 delay,
             };
             let process = Duration::from_millis(*millis);
-            Turn { outcome, expected: 1_000, cpu: CpuTime { process, core: process } }
+            Turn {
+                outcome,
+                expected: 1_000,
+                cpu: CpuTime { process, receiving: Duration::ZERO, core: process },
+            }
         };
         Measured { kind, rate: 1_000.0, turns: millis.iter().map(turn).collect() }
     }
@@ -230,6 +275,7 @@ mod tests {
                 compared("voice_pass_delay_p50_vs_coturn", Quantity::Delay(0.5)),
             ],
             highest: vec![(VOICE, Highest { kind: Kind::Relay, rate: 7.0, is_generators: true })],
+            flooded: None,
         }
     }
 

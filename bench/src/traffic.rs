@@ -3,23 +3,18 @@
 //!
 //! **Every packet is counted where it arrives, and counts only if it is authentic and new there.**
 
+use crate::ends::{Arrived, Ends};
+use crate::flood::Flood;
 use crate::turn::{CHANNEL_HEADER_BYTES, Channel};
 use crate::workload::{STAMP_BYTES, Workload};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use core::net::SocketAddr;
 use core::time::Duration;
 use hdrhistogram::Histogram;
-use kakehashi_loadgen::batch_socket::BatchSocket;
 use kakehashi_loadgen::clock::Clock;
 use kakehashi_srtp::{Scratch, SessionKeys, SrtpError, StreamOpener, StreamSealer};
 use kakehashi_wire::datagram::DatagramKind;
 use kakehashi_wire::rtp::{FIXED_HEADER_BYTES, RtpHeader};
-use rustix::buffer::spare_capacity;
-use rustix::event::{Timespec, epoll};
-use std::os::fd::OwnedFd;
-
-/// Trains sent before the sinks are looked at again: 16 x 8 packets are a few hundred microseconds.
-const TRAINS_A_TURN: usize = 16;
 
 /// Silence after which what has not arrived counts as lost.
 const DRAIN: Duration = Duration::from_millis(200);
@@ -35,8 +30,6 @@ const DELAY_NANOS_MAX: u64 = 1_000_000_000;
 
 /// One sender.
 pub struct Sender {
-    /// Where it sends from.
-    pub socket: BatchSocket,
     /// Where it sends to.
     pub to: SocketAddr,
     /// Set if every packet is wrapped in a `ChannelData` message.
@@ -49,8 +42,6 @@ pub struct Sender {
 
 /// One receiver of one sender.
 pub struct Sink {
-    /// Where it is reached.
-    pub socket: BatchSocket,
     /// What opens its packets.
     pub keys: SessionKeys,
     /// The stream it receives.
@@ -108,10 +99,9 @@ impl Outcome {
 pub struct Traffic {
     workload: Workload,
     clock: Clock,
+    ends: Ends,
     senders: Vec<Sender>,
     sinks: Vec<Sink>,
-    readiness: OwnedFd,
-    ready: Vec<epoll::Event>,
     scratch: Scratch,
     train: Vec<u8>,
     timestamp: u32,
@@ -119,43 +109,30 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Takes the ends of a subject that is set up for `workload`.
-    ///
-    /// # Errors
-    /// If the kernel has no event queue left.
+    /// Takes the ends of a subject that is set up for `workload`, their senders and receivers in
+    /// order.
     pub fn new(
         workload: Workload,
         clock: Clock,
+        ends: Ends,
         senders: Vec<Sender>,
         sinks: Vec<Sink>,
-    ) -> Result<Self> {
-        let readiness = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        for (sink, number) in sinks.iter().zip(0..) {
-            let which = epoll::EventData::new_u64(number);
-            epoll::add(&readiness, sink.socket.as_fd(), which, epoll::EventFlags::IN)?;
-        }
-        let ready = Vec::with_capacity(sinks.len());
+    ) -> Self {
         let packet_bytes = workload.packet_bytes + CHANNEL_HEADER_BYTES;
         let train = vec![0; packet_bytes * usize::from(workload.train)];
         let scratch = Scratch::new();
         let (timestamp, next_sender) = (0, 0);
-        Ok(Self {
-            workload,
-            clock,
-            senders,
-            sinks,
-            readiness,
-            ready,
-            scratch,
-            train,
-            timestamp,
-            next_sender,
-        })
+        Self { workload, clock, ends, senders, sinks, scratch, train, timestamp, next_sender }
     }
 
     /// What this traffic is.
     pub fn workload(&self) -> &Workload {
         &self.workload
+    }
+
+    /// Where the first sender sends to.
+    pub fn first_destination(&self) -> Option<SocketAddr> {
+        self.senders.first().map(|sender| sender.to)
     }
 
     /// Sends single trains until every sink has opened one: the subject is then set up, and every
@@ -168,6 +145,7 @@ impl Traffic {
             let mut outcome = Outcome::new(self.clock.now())?;
             for _ in 0..self.senders.len() {
                 self.send_next(&mut outcome)?;
+                self.ends.flush()?;
                 self.receive(&mut outcome)?;
             }
             self.drain(&mut outcome)?;
@@ -186,17 +164,35 @@ impl Traffic {
     /// # Errors
     /// If a socket fails, or packets arrive that nobody sent.
     pub fn run(&mut self, rate: f64, length: Duration) -> Result<Outcome> {
+        self.run_beside(rate, length, None)
+    }
+
+    /// The same while a flood arrives.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub fn run_beside(
+        &mut self,
+        rate: f64,
+        length: Duration,
+        mut flood: Option<&mut Flood>,
+    ) -> Result<Outcome> {
         let started = self.clock.now();
         let mut outcome = Outcome::new(started)?;
         let interval = Duration::from_secs_f64(f64::from(self.workload.train) / rate);
         let mut due = started;
         while due < started + length && self.clock.now() < started + length * 2 {
-            for _ in 0..TRAINS_A_TURN {
-                if due > self.clock.now() || due >= started + length {
+            let now = self.clock.now();
+            for _ in 0..self.ends.trains_a_turn() {
+                if due > now || due >= started + length {
                     break;
                 }
                 self.send_next(&mut outcome)?;
                 due += interval;
+            }
+            self.ends.flush()?;
+            if let Some(flood) = flood.as_deref_mut() {
+                flood.send(now)?;
             }
             self.receive(&mut outcome)?;
         }
@@ -216,6 +212,7 @@ impl Traffic {
         for _ in 0..self.senders.len() {
             self.send_next(&mut outcome)?;
         }
+        self.ends.flush()?;
         self.drain(&mut outcome)?;
         outcome.check(&self.workload)?;
         let expected = self.workload.expected(outcome.sent);
@@ -251,8 +248,8 @@ impl Traffic {
             end += sender.sealer.protect_rtp(&sender.keys, packet, self.workload.plain_bytes())?;
         }
         let segment_bytes = end / usize::from(self.workload.train);
-        let sent = sender.socket.send_train(sender.to, &self.train[..end], segment_bytes);
-        sent.context("the generator cannot send")?;
+        let from = self.ends.sender(self.next_sender);
+        self.ends.send(from, sender.to, &self.train[..end], segment_bytes)?;
         outcome.sent += u64::from(self.workload.train);
         self.timestamp = self.timestamp.wrapping_add(160);
         self.next_sender = (self.next_sender + 1) % self.senders.len();
@@ -261,14 +258,23 @@ impl Traffic {
 
     /// Takes what has arrived at any sink; gives how many packets counted.
     fn receive(&mut self, outcome: &mut Outcome) -> Result<u64> {
-        self.ready.clear();
-        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        epoll::wait(&self.readiness, spare_capacity(&mut self.ready), Some(&at_once))?;
+        let Self { clock, ends, sinks, scratch, .. } = self;
         let before = outcome.delivered;
-        for event in &self.ready {
-            let number = usize::try_from(event.data.u64())?;
-            take(&mut self.sinks[number], self.clock, &mut self.scratch, outcome)?;
-        }
+        let first_sink = ends.flows();
+        // What came together came at the moment the first of it is looked at.
+        let mut now = Duration::ZERO;
+        ends.receive(|Arrived { end, is_first, packet }| {
+            if is_first {
+                now = clock.now();
+            }
+            let sink = end.0.checked_sub(first_sink).and_then(|number| sinks.get_mut(number));
+            // Binding answers and path checks of the relay, at senders too.
+            if let Some(sink) = sink
+                && DatagramKind::of(packet) != DatagramKind::Stun
+            {
+                sink.take(packet, now, scratch, outcome);
+            }
+        })?;
         Ok(outcome.delivered - before)
     }
 
@@ -284,18 +290,16 @@ impl Traffic {
     }
 }
 
-/// Opens all that waits at one sink.
-fn take(sink: &mut Sink, clock: Clock, scratch: &mut Scratch, outcome: &mut Outcome) -> Result<()> {
-    let Sink { socket, keys, opener, delivered } = sink;
-    // The whole batch came at the moment the first of it is looked at.
-    let mut arrived = None;
-    socket.receive(|_, packet| {
-        let now = *arrived.get_or_insert_with(|| clock.now());
-        // Binding answers and path checks of the relay.
-        if DatagramKind::of(packet) == DatagramKind::Stun {
-            return;
-        }
-        match opener.unprotect_rtp(keys, packet, scratch) {
+impl Sink {
+    /// Opens a packet.
+    fn take(
+        &mut self,
+        packet: &mut [u8],
+        now: Duration,
+        scratch: &mut Scratch,
+        outcome: &mut Outcome,
+    ) {
+        match self.opener.unprotect_rtp(&self.keys, packet, scratch) {
             Ok(_) => {
                 let stamp = packet[FIXED_HEADER_BYTES..].first_chunk().copied();
                 let sent = Duration::from_nanos(u64::from_be_bytes(stamp.unwrap_or_default()));
@@ -307,11 +311,10 @@ fn take(sink: &mut Sink, clock: Clock, scratch: &mut Scratch, outcome: &mut Outc
                 let delay = u64::try_from(delay).unwrap_or(u64::MAX);
                 outcome.delay.saturating_record(delay);
                 outcome.delivered += 1;
-                *delivered += 1;
+                self.delivered += 1;
             }
             Err(SrtpError::Replayed) => outcome.repeated += 1,
             Err(_) => outcome.forged += 1,
         }
-    })?;
-    Ok(())
+    }
 }

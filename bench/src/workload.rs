@@ -59,6 +59,11 @@ impl Workload {
         self.packet_bytes - RTP_OVERHEAD_BYTES
     }
 
+    /// Addresses of its senders and receivers.
+    pub fn ends(&self) -> usize {
+        usize::from(self.flows) * (1 + usize::from(self.receivers))
+    }
+
     /// Packets that must arrive when `sent` were sent.
     pub fn expected(&self, sent: u64) -> u64 {
         sent * u64::from(self.receivers)
@@ -73,6 +78,7 @@ mod tests {
     fn every_receiver_counts() {
         assert_eq!(VOICE.expected(7), 7);
         assert_eq!(FAN_OUT.expected(8), 160);
+        assert_eq!((VOICE.ends(), FAN_OUT.ends()), (128, 168));
         assert_eq!(VIDEO.plain_bytes() + 16, 1_200);
     }
 }

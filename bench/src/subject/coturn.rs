@@ -1,12 +1,11 @@
 //! coturn with one relay thread, speaking `ChannelData` with the senders.
 
 use super::{Process, Route, SetUp, spawn, unchanged, v4};
+use crate::ends::{Arrived, End, Ends};
 use crate::turn::{self, Channel, Method};
 use anyhow::{Context, Result, bail};
 use core::net::SocketAddr;
 use core::time::Duration;
-use kakehashi_loadgen::batch_socket::BatchSocket;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::process::Command;
 
 /// Its port (RFC 8656 3.1).
@@ -17,7 +16,7 @@ const TRIES: usize = 50;
 const ANSWER_WAIT: Duration = Duration::from_millis(200);
 
 pub(super) fn start(set_up: SetUp<'_>) -> Result<(Process, Vec<Route>)> {
-    let ip = set_up.link.subject.ip;
+    let ip = set_up.ip;
     let here = SocketAddr::from((ip, PORT));
     let mut command = Command::new("turnserver");
     // No file of the machine's may change what is measured.
@@ -29,15 +28,19 @@ pub(super) fn start(set_up: SetUp<'_>) -> Result<(Process, Vec<Route>)> {
     let process = spawn(set_up.link, &set_up.programs.folder, "coturn", command)?;
 
     let mut routes = Vec::new();
-    for (sender, sinks) in &mut set_up.ends.flows {
-        let [sink] = sinks.as_slice() else { bail!("a channel leads to one peer") };
+    let ends = set_up.ends;
+    for flow in 0..ends.flows() {
+        let sender = ends.sender(flow);
+        let [sink] = ends.sinks(flow).collect::<Vec<_>>()[..] else {
+            bail!("a channel leads to one peer")
+        };
         let transaction = rand::random();
         let granted =
-            ask(sender, here, Method::Allocate, transaction, &turn::allocate(transaction))?;
+            ask((ends, sender), here, Method::Allocate, transaction, &turn::allocate(transaction))?;
         turn::relayed_address(&granted).context("its answer names no relayed address")?;
         let transaction = rand::random();
-        let request = turn::channel_bind(transaction, Channel::FIRST, v4(sink.local())?);
-        ask(sender, here, Method::ChannelBind, transaction, &request)?;
+        let request = turn::channel_bind(transaction, Channel::FIRST, v4(ends.local(sink))?);
+        ask((ends, sender), here, Method::ChannelBind, transaction, &request)?;
         routes.push(unchanged(here, Some(Channel::FIRST), 1));
     }
     Ok((process, routes))
@@ -45,20 +48,20 @@ pub(super) fn start(set_up: SetUp<'_>) -> Result<(Process, Vec<Route>)> {
 
 /// Sends a request until it is granted; gives the answer.
 fn ask(
-    socket: &mut BatchSocket,
+    (ends, from): (&mut Ends, End),
     to: SocketAddr,
     method: Method,
     transaction: [u8; 12],
     request: &[u8],
 ) -> Result<Vec<u8>> {
     for _ in 0..TRIES {
-        socket.send_train(to, request, request.len())?;
-        let wait = Timespec::try_from(ANSWER_WAIT)?;
-        poll(&mut [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN)], Some(&wait))?;
+        ends.send(from, to, request, request.len())?;
+        ends.flush()?;
+        ends.wait(ANSWER_WAIT)?;
         let mut granted = None;
-        socket.receive(|_, bytes| {
-            if turn::is_success(bytes, method, transaction) {
-                granted = Some(bytes.to_vec());
+        ends.receive(|Arrived { end, packet, .. }| {
+            if end == from && turn::is_success(packet, method, transaction) {
+                granted = Some(packet.to_vec());
             }
         })?;
         if let Some(granted) = granted {

@@ -1,9 +1,9 @@
 //! The floor: `bench/peers/floor.c`.
 
 use super::{Process, Route, SetUp, spawn, unchanged};
+use crate::ends::Ends;
 use anyhow::Result;
 use core::net::SocketAddr;
-use kakehashi_loadgen::batch_socket::BatchSocket;
 use std::process::Command;
 
 /// The floors differ in their port, since both may run at once.
@@ -21,12 +21,12 @@ pub(super) fn start(set_up: SetUp<'_>, mode: Mode) -> Result<(Process, Vec<Route
         Mode::Singles => ("singles", FIRST_PORT),
         Mode::Trains => ("trains", FIRST_PORT + 1),
     };
-    let here = SocketAddr::from((set_up.link.subject.ip, port));
+    let here = SocketAddr::from((set_up.ip, port));
     let mut command = Command::new(&set_up.programs.floor);
     command.arg(name).arg(here.ip().to_string()).arg(port.to_string());
-    command.arg(set_up.link.load.ip.to_string());
-    for (sender, sinks) in &set_up.ends.flows {
-        command.arg(row(sender, sinks));
+    command.arg(set_up.load_ip.to_string());
+    for flow in 0..set_up.ends.flows() {
+        command.arg(row(set_up.ends, flow));
     }
     let process = spawn(set_up.link, &set_up.programs.folder, "floor", command)?;
     let routes = (0..set_up.workload.flows)
@@ -36,7 +36,8 @@ pub(super) fn start(set_up: SetUp<'_>, mode: Mode) -> Result<(Process, Vec<Route
 }
 
 /// One line of its table: `SOURCE:SINK,SINK`.
-fn row(sender: &BatchSocket, sinks: &[BatchSocket]) -> String {
-    let sinks: Vec<_> = sinks.iter().map(|sink| sink.local().port().to_string()).collect();
-    format!("{}:{}", sender.local().port(), sinks.join(","))
+fn row(ends: &Ends, flow: usize) -> String {
+    let port = |end| ends.local(end).port().to_string();
+    let sinks: Vec<_> = ends.sinks(flow).map(port).collect();
+    format!("{}:{}", port(ends.sender(flow)), sinks.join(","))
 }

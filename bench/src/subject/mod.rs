@@ -7,13 +7,13 @@ mod relay;
 mod rtpengine;
 
 use crate::cpu::CpuProbe;
-use crate::medium::Link;
+use crate::ends::Ends;
+use crate::medium::{Link, Pair};
 use crate::traffic::{Sender, Sink, Traffic};
 use crate::turn::Channel;
 use crate::workload::Workload;
 use anyhow::{Context, Result};
-use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
-use kakehashi_loadgen::batch_socket::BatchSocket;
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use kakehashi_loadgen::clock::Clock;
 use kakehashi_srtp::{Provider, SessionKeys, StreamOpener, StreamSealer};
 use kakehashi_wire::rtp::Ssrc;
@@ -46,6 +46,15 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The devices it is reached over.
+    const fn pair(self) -> Pair {
+        match self {
+            Self::RelayXdp => Pair::PastKernel,
+            Self::Rtpengine => Pair::Rtpengine,
+            _ => Pair::First,
+        }
+    }
+
     /// Its name in tables and files.
     pub const fn name(self) -> &'static str {
         match self {
@@ -66,6 +75,8 @@ pub struct Programs {
     pub floor: PathBuf,
     /// The relay, built for release.
     pub relay: PathBuf,
+    /// Whether the relay past the kernel is told to let signed-in sources pass only.
+    pub signed_in_only: bool,
     /// A folder for configurations and logs.
     pub folder: PathBuf,
 }
@@ -109,22 +120,6 @@ pub struct Starter<'a> {
     pub clock: Clock,
 }
 
-/// The sockets of one subject's traffic: for each flow a sender and its receivers.
-struct Ends {
-    flows: Vec<(BatchSocket, Vec<BatchSocket>)>,
-}
-
-impl Ends {
-    fn open(workload: &Workload, ip: Ipv4Addr) -> Result<Self> {
-        let bind = || BatchSocket::bind(IpAddr::V4(ip)).context("no socket for the load");
-        let flow = |_| {
-            let sinks = (0..workload.receivers).map(|_| bind()).collect::<Result<_>>()?;
-            Ok((bind()?, sinks))
-        };
-        Ok(Self { flows: (0..workload.flows).map(flow).collect::<Result<_>>()? })
-    }
-}
-
 /// How the packets of one flow travel through a subject.
 struct Route {
     to: SocketAddr,
@@ -137,6 +132,9 @@ struct Route {
 
 /// What a subject's set-up needs.
 struct SetUp<'a> {
+    /// The subject's address, and the load's.
+    ip: Ipv4Addr,
+    load_ip: Ipv4Addr,
     workload: &'a Workload,
     link: &'a Link,
     programs: &'a Programs,
@@ -151,20 +149,26 @@ impl Subject {
     /// If it does not start, or does not forward.
     pub fn start(kind: Kind, workload: Workload, with: Starter<'_>) -> Result<Self> {
         let Starter { link, programs, clock } = with;
-        let load_ip = if kind == Kind::RelayXdp { link.beside().0 } else { link.load.ip };
-        let mut ends = Ends::open(&workload, load_ip)?;
-        let set_up = SetUp { workload: &workload, link, programs, ends: &mut ends };
+        let pair = kind.pair();
+        let (load_ip, ip) = link.addresses(pair);
+        let mut ends = match link.frame_way(pair) {
+            Some(way) => Ends::frames(&workload, way)?,
+            None => Ends::sockets(&workload, load_ip)?,
+        };
+        let set_up = SetUp { ip, load_ip, workload: &workload, link, programs, ends: &mut ends };
         let (process, routes) = match kind {
             Kind::FloorSingles => floor::start(set_up, floor::Mode::Singles),
             Kind::FloorTrains => floor::start(set_up, floor::Mode::Trains),
             Kind::Relay => relay::start(set_up, relay::Io::Kernel),
-            Kind::RelayXdp => relay::start(set_up, relay::Io::Xdp),
+            Kind::RelayXdp => {
+                relay::start(set_up, relay::Io::Xdp { signed_in_only: programs.signed_in_only })
+            }
             Kind::Rtpengine => rtpengine::start(set_up),
             Kind::Coturn => coturn::start(set_up),
         }
         .with_context(|| format!("{} does not start", kind.name()))?;
-        let cpu = CpuProbe::new(process.0.id(), link.subject.core);
-        let mut traffic = join(workload, clock, ends, routes)?;
+        let cpu = CpuProbe::new(process.0.id(), link.subject.core, link.interrupts(pair));
+        let mut traffic = join(workload, clock, ends, routes);
         traffic.warm_up().with_context(|| format!("{} does not forward", kind.name()))?;
         Ok(Self { kind, traffic, cpu, process })
     }
@@ -187,29 +191,24 @@ impl Subject {
 /// # Errors
 /// If it does not start, or does not forward.
 pub fn relay_here(workload: Workload, folder: &Path, clock: Clock) -> Result<Traffic> {
-    let mut ends = Ends::open(&workload, Ipv4Addr::LOCALHOST)?;
+    let mut ends = Ends::sockets(&workload, Ipv4Addr::LOCALHOST)?;
     let routes = relay::start_here(&workload, &mut ends, folder)?;
-    let mut traffic = join(workload, clock, ends, routes)?;
+    let mut traffic = join(workload, clock, ends, routes);
     traffic.warm_up()?;
     Ok(traffic)
 }
 
-/// Puts sockets, routes and streams together.
-fn join(workload: Workload, clock: Clock, ends: Ends, routes: Vec<Route>) -> Result<Traffic> {
+/// Puts ends, routes and streams together.
+fn join(workload: Workload, clock: Clock, ends: Ends, routes: Vec<Route>) -> Traffic {
     let (mut senders, mut sinks) = (Vec::new(), Vec::new());
-    for ((socket, receivers), route) in ends.flows.into_iter().zip(routes) {
-        let Route { to, channel, ssrc, sealed_with, opened_with } = route;
+    for Route { to, channel, ssrc, sealed_with, opened_with } in routes {
         let keys = SessionKeys::derive(PROVIDER, &sealed_with);
         let sealer = StreamSealer::new(ssrc, 0);
-        senders.push(Sender { socket, to, channel, keys, sealer });
-        sinks.extend(receivers.into_iter().zip(opened_with).map(|(socket, keys)| Sink {
-            socket,
-            keys,
-            opener: StreamOpener::new(ssrc),
-            delivered: 0,
-        }));
+        senders.push(Sender { to, channel, keys, sealer });
+        let sink = |keys| Sink { keys, opener: StreamOpener::new(ssrc), delivered: 0 };
+        sinks.extend(opened_with.into_iter().map(sink));
     }
-    Traffic::new(workload, clock, senders, sinks)
+    Traffic::new(workload, clock, ends, senders, sinks)
 }
 
 fn random_key() -> MasterKey {

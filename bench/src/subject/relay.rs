@@ -1,12 +1,12 @@
 //! Kakehashi's relay, with its orders in a file instead of a link to control.
 
-use super::{Ends, PROVIDER, Process, Route, SetUp, spawn};
-use crate::medium::BESIDE;
+use super::{PROVIDER, Process, Route, SetUp, spawn};
+use crate::ends::{Arrived, End, Ends};
+use crate::medium::Pair;
 use crate::workload::Workload;
 use anyhow::{Context, Result, bail};
 use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
-use kakehashi_loadgen::batch_socket::BatchSocket;
 use kakehashi_loadgen::member::Member;
 use kakehashi_loadgen::orders::Direct;
 use kakehashi_relay::program::run_file;
@@ -14,7 +14,6 @@ use kakehashi_srtp::SessionKeys;
 use kakehashi_wire::media::Host;
 use kakehashi_wire::secret::MasterKey;
 use kakehashi_wire::stun::{StunKind, StunMessage, StunView, TransactionId};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
@@ -34,14 +33,17 @@ pub(super) enum Io {
     /// Through the kernel.
     Kernel,
     /// Past it, over a device of its own.
-    Xdp,
+    Xdp {
+        /// Whether its program lets signed-in sources pass only.
+        signed_in_only: bool,
+    },
 }
 
 pub(super) fn start(set_up: SetUp<'_>, io: Io) -> Result<(Process, Vec<Route>)> {
-    let SetUp { workload, link, programs, ends } = set_up;
-    let (ip, name) = match io {
-        Io::Kernel => (link.subject.ip, "relay"),
-        Io::Xdp => (link.beside().1, "relay-xdp"),
+    let SetUp { ip, workload, link, programs, ends, .. } = set_up;
+    let name = match io {
+        Io::Kernel => "relay",
+        Io::Xdp { .. } => "relay-xdp",
     };
     let at = Place { ip, port: PORT, core: Some(link.subject.core), io };
     let folder = programs.folder.join(name);
@@ -109,9 +111,10 @@ fn prepare(workload: &Workload, at: Place, folder: &Path) -> Result<Prepared> {
 impl Prepared {
     /// Has the relay learn the address of every leg; gives the ways between them.
     fn bind(self, ends: &mut Ends) -> Result<Vec<Route>> {
-        for ((sender, sinks), members) in ends.flows.iter_mut().zip(&self.calls) {
-            for (socket, member) in core::iter::once(sender).chain(sinks).zip(members) {
-                bind(socket, member)?;
+        for (flow, members) in self.calls.iter().enumerate() {
+            let of_flow = core::iter::once(ends.sender(flow)).chain(ends.sinks(flow));
+            for (end, member) in of_flow.zip(members) {
+                bind(ends, end, member)?;
             }
         }
         self.calls.iter().map(|members| route(members)).collect()
@@ -136,7 +139,11 @@ fn settings(at: Place) -> String {
     let Place { ip, port, core, io } = at;
     let io = match io {
         Io::Kernel => String::new(),
-        Io::Xdp => format!("io = \"xdp\"\n[xdp]\ninterface = \"{BESIDE}\"\n"),
+        Io::Xdp { signed_in_only } => {
+            let device = Pair::PastKernel.device();
+            let gate = if signed_in_only { "signed_in_only = true\n" } else { "" };
+            format!("io = \"xdp\"\n[xdp]\ninterface = \"{device}\"\n{gate}")
+        }
     };
     let cores = core.map_or(String::new(), |core| core.to_string());
     // In another program's process it is only to speak of what is wrong.
@@ -158,18 +165,20 @@ fn downlink(receiver: &Member, sender: &MasterKey) -> SessionKeys {
 }
 
 /// Has the relay learn the address of a member.
-fn bind(socket: &mut BatchSocket, member: &Member) -> Result<()> {
+fn bind(ends: &mut Ends, at: End, member: &Member) -> Result<()> {
     let (fragment, key) = (member.leg.fragment(), member.relay_password.as_bytes());
     let transaction = TransactionId(rand::random());
     let check = StunMessage::check(transaction, &fragment, &fragment, 1, key);
     for _ in 0..BIND_TRIES {
-        socket.send_train(member.relay, check.bytes(), check.bytes().len())?;
-        let wait = Timespec::try_from(BIND_WAIT)?;
-        poll(&mut [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN)], Some(&wait))?;
+        ends.send(at, member.relay, check.bytes(), check.bytes().len())?;
+        ends.flush()?;
+        ends.wait(BIND_WAIT)?;
         let mut is_bound = false;
-        socket.receive(|_, bytes| {
-            is_bound |= StunView::parse(bytes)
-                .is_ok_and(|answer| answer.kind() == StunKind::Success && answer.is_keyed_by(key));
+        ends.receive(|Arrived { end, packet, .. }| {
+            is_bound |= end == at
+                && StunView::parse(packet).is_ok_and(|answer| {
+                    answer.kind() == StunKind::Success && answer.is_keyed_by(key)
+                });
         })?;
         if is_bound {
             return Ok(());

@@ -26,7 +26,7 @@ const ANSWER_WAIT: Duration = Duration::from_millis(200);
 const ANSWER_BYTES_MAX: usize = 16_384;
 
 pub(super) fn start(set_up: SetUp<'_>) -> Result<(Process, Vec<Route>)> {
-    let ip = set_up.link.subject.ip;
+    let ip = set_up.ip;
     let mut command = Command::new("rtpengine");
     // No file of the machine's may change what is measured.
     command.args(["--config-file=none", "--table=-1", "--num-threads=1", "--log-level=4"]);
@@ -38,10 +38,13 @@ pub(super) fn start(set_up: SetUp<'_>) -> Result<(Process, Vec<Route>)> {
 
     let mut control = Control::connect(SocketAddr::from((ip, CONTROL_PORT)))?;
     let mut routes = Vec::new();
-    for (number, (sender, sinks)) in set_up.ends.flows.iter().enumerate() {
-        let [sink] = sinks.as_slice() else { bail!("its calls have two parties") };
-        let (caller, callee) = (v4(sender.local())?, v4(sink.local())?);
-        routes.push(control.call(&format!("call-{number}"), caller, callee)?);
+    let ends = set_up.ends;
+    for flow in 0..ends.flows() {
+        let [sink] = ends.sinks(flow).collect::<Vec<_>>()[..] else {
+            bail!("its calls have two parties")
+        };
+        let (caller, callee) = (v4(ends.local(ends.sender(flow)))?, v4(ends.local(sink))?);
+        routes.push(control.call(&format!("call-{flow}"), caller, callee)?);
     }
     Ok((process, routes))
 }
