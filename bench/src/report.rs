@@ -64,7 +64,8 @@ pub fn highest_table(results: &Results) -> String {
 /// What a flood did.
 pub fn flood_table(it: &Flooded) -> String {
     format!(
-        "| flood at the media port | capacity | wanted | sent | taken off the queue | calls lost |\n\
+        "| flood at the media port | capacity | wanted | sent | taken off the queue \
+         | calls lost |\n\
          |:--|--:|--:|--:|--:|--:|\n\
          | signed-in sources only: {} | {:.0} pkt/s | {:.0} | {:.0} | {:.1} % | {:.3} % |\n",
         it.signed_in_only,
