@@ -83,14 +83,14 @@ pub struct Results {
     pub comparisons: Vec<Comparison>,
     /// The highest rates, each with its workload.
     pub highest: Vec<(Workload, Highest)>,
-    /// What a flood did, if there was one.
-    pub flooded: Option<Flooded>,
+    /// What floods did, if there were any.
+    pub flooded: Vec<Flooded>,
 }
 
 impl Results {
     /// Nothing yet.
     pub fn new(medium: Medium) -> Self {
-        Self { medium, comparisons: Vec::new(), highest: Vec::new(), flooded: None }
+        Self { medium, comparisons: Vec::new(), highest: Vec::new(), flooded: Vec::new() }
     }
 }
 
@@ -272,8 +272,10 @@ pub fn run_past_kernel(run: &Run<'_>) -> Result<Results> {
         costs(run, row, names, "_at_common_rate", &mut sides, &mut results)?;
     }
     if "flood".starts_with(run.only) {
-        eprintln!("{}, past the kernel: a flood", medium.name());
-        results.flooded = Some(flooded::measure(run)?);
+        for kind in [Kind::RelayXdp, Kind::RelayXdpShut] {
+            eprintln!("{}, past the kernel: a flood at the {}", medium.name(), kind.name());
+            results.flooded.push(flooded::measure(kind, run)?);
+        }
     }
     Ok(results)
 }

@@ -36,8 +36,8 @@ pub struct Flooded {
     pub capacity: Highest,
     /// Garbage a second that was wanted.
     pub wanted: f64,
-    /// Whether the relay's program lets signed-in sources pass only.
-    pub signed_in_only: bool,
+    /// Which relay.
+    pub kind: Kind,
     /// One for each round.
     pub turns: Vec<FloodTurn>,
 }
@@ -64,10 +64,10 @@ impl Flooded {
 ///
 /// # Errors
 /// If it does not start or forward, or counts do not add up.
-pub fn measure(run: &Run<'_>) -> Result<Flooded> {
+pub fn measure(kind: Kind, run: &Run<'_>) -> Result<Flooded> {
     let with = run.with;
     let way = with.link.frame_way(Pair::PastKernel).context("a flood takes a device of its own")?;
-    let mut subject = Subject::start(Kind::RelayXdp, VOICE, with)?;
+    let mut subject = Subject::start(kind, VOICE, with)?;
     let capacity = highest(&mut subject, run.effort)?;
     let Some(SocketAddr::V4(to)) = subject.traffic.first_destination() else {
         bail!("the relay's address is not of IPv4")
@@ -86,5 +86,5 @@ pub fn measure(run: &Run<'_>) -> Result<Flooded> {
             taken: as_f64(received) / as_f64(flood.sent + outcome.sent),
         });
     }
-    Ok(Flooded { capacity, wanted, signed_in_only: with.programs.signed_in_only, turns })
+    Ok(Flooded { kind, capacity, wanted, turns })
 }

@@ -25,9 +25,6 @@ struct Args {
     /// the relay past the kernel with the one through it.
     #[arg(long, value_enum, default_value_t = Io::Uring)]
     io: Io,
-    /// Has the relay past the kernel let signed-in sources pass only.
-    #[arg(long)]
-    signed_in_only: bool,
     /// Only comparisons whose name begins so, as `voice_pass`.
     #[arg(long, value_name = "NAME", default_value = "")]
     only: String,
@@ -86,7 +83,6 @@ pub fn run() -> Result<()> {
     let programs = Programs {
         floor: args.floor.clone(),
         relay: args.relay.clone(),
-        signed_in_only: args.signed_in_only,
         folder: folder.path().to_owned(),
     };
     let measured = measure_all(&args, &programs);
@@ -131,8 +127,8 @@ fn measure_all(args: &Args, programs: &Programs) -> Result<Vec<Results>> {
             Io::Xdp => run_past_kernel(&run),
         })?;
         println!("{}\n{}", report::table(&results), report::highest_table(&results));
-        if let Some(flooded) = &results.flooded {
-            println!("{}", report::flood_table(flooded));
+        if !results.flooded.is_empty() {
+            println!("{}", report::flood_table(&results.flooded));
         }
         Ok(results)
     };

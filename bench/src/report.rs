@@ -3,6 +3,7 @@
 use crate::contest::{Comparison, Quantity, Results};
 use crate::flooded::{FloodTurn, Flooded};
 use crate::measure::{LOSS_MAX, Measured};
+use crate::subject::Kind;
 use core::fmt::Write;
 use serde_json::{Map, Value, json};
 
@@ -62,19 +63,24 @@ pub fn highest_table(results: &Results) -> String {
 }
 
 /// What a flood did.
-pub fn flood_table(it: &Flooded) -> String {
-    format!(
-        "| flood at the media port | capacity | wanted | sent | taken off the queue \
-         | calls lost |\n\
-         |:--|--:|--:|--:|--:|--:|\n\
-         | signed-in sources only: {} | {:.0} pkt/s | {:.0} | {:.0} | {:.1} % | {:.3} % |\n",
-        it.signed_in_only,
-        it.capacity.rate,
-        it.wanted,
-        it.reached(),
-        it.taken() * 100.0,
-        it.loss() * 100.0
-    )
+pub fn flood_table(floods: &[Flooded]) -> String {
+    let mut out = "| flood at the media port | capacity | wanted | sent | taken off the queue \
+                   | calls lost |\n|:--|--:|--:|--:|--:|--:|\n"
+        .to_owned();
+    for it in floods {
+        writeln!(
+            out,
+            "| {} | {:.0} pkt/s | {:.0} | {:.0} | {:.1} % | {:.3} % |",
+            it.kind.name(),
+            it.capacity.rate,
+            it.wanted,
+            it.reached(),
+            it.taken() * 100.0,
+            it.loss() * 100.0
+        )
+        .expect("invariant: a string takes all");
+    }
+    out
 }
 
 /// A comparison is only one if neither side lost packets.
@@ -107,9 +113,14 @@ pub fn json(all: &[Results], circumstances: &Circumstances) -> Value {
         });
         let mut here: Map<_, _> = named.collect();
         here.insert("highest_rates".into(), rates.collect());
-        if let Some(flooded) = &results.flooded {
-            here.insert("flood_legit_loss".into(), json!(flooded.loss()));
-            here.insert("flood".into(), flood(flooded));
+        for flooded in &results.flooded {
+            // What is promised is promised of the shut gate.
+            let name = match flooded.kind {
+                Kind::RelayXdpShut => "flood",
+                _ => "flood_open",
+            };
+            here.insert(format!("{name}_legit_loss"), json!(flooded.loss()));
+            here.insert(name.to_owned(), flood(flooded));
         }
         if number == 0 {
             out.extend(here.clone());
@@ -177,7 +188,7 @@ fn flood(it: &Flooded) -> Value {
         })
     };
     json!({
-        "signed_in_only": it.signed_in_only,
+        "relay": it.kind.name(),
         "capacity_packets_per_second": it.capacity.rate,
         "garbage_wanted_per_second": it.wanted,
         "garbage_per_second": it.reached(),
@@ -276,7 +287,7 @@ mod tests {
                 compared("voice_pass_delay_p50_vs_coturn", Quantity::Delay(0.5)),
             ],
             highest: vec![(VOICE, Highest { kind: Kind::Relay, rate: 7.0, is_generators: true })],
-            flooded: None,
+            flooded: Vec::new(),
         }
     }
 

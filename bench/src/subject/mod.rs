@@ -39,6 +39,8 @@ pub enum Kind {
     Relay,
     /// The same past the kernel, over a device of its own.
     RelayXdp,
+    /// The same, with its first gate shut to addresses without a leg.
+    RelayXdpShut,
     /// rtpengine, which opens and seals anew.
     Rtpengine,
     /// coturn, which looks into nothing.
@@ -49,7 +51,7 @@ impl Kind {
     /// The devices it is reached over.
     const fn pair(self) -> Pair {
         match self {
-            Self::RelayXdp => Pair::PastKernel,
+            Self::RelayXdp | Self::RelayXdpShut => Pair::PastKernel,
             Self::Rtpengine => Pair::Rtpengine,
             _ => Pair::First,
         }
@@ -62,6 +64,7 @@ impl Kind {
             Self::FloorTrains => "GRO/GSO floor",
             Self::Relay => "relay",
             Self::RelayXdp => "relay (xdp)",
+            Self::RelayXdpShut => "relay (xdp, gate shut)",
             Self::Rtpengine => "rtpengine",
             Self::Coturn => "coturn",
         }
@@ -75,8 +78,6 @@ pub struct Programs {
     pub floor: PathBuf,
     /// The relay, built for release.
     pub relay: PathBuf,
-    /// Whether the relay past the kernel is told to let signed-in sources pass only.
-    pub signed_in_only: bool,
     /// A folder for configurations and logs.
     pub folder: PathBuf,
 }
@@ -160,9 +161,8 @@ impl Subject {
             Kind::FloorSingles => floor::start(set_up, floor::Mode::Singles),
             Kind::FloorTrains => floor::start(set_up, floor::Mode::Trains),
             Kind::Relay => relay::start(set_up, relay::Io::Kernel),
-            Kind::RelayXdp => {
-                relay::start(set_up, relay::Io::Xdp { signed_in_only: programs.signed_in_only })
-            }
+            Kind::RelayXdp => relay::start(set_up, relay::Io::Xdp { signed_in_only: false }),
+            Kind::RelayXdpShut => relay::start(set_up, relay::Io::Xdp { signed_in_only: true }),
             Kind::Rtpengine => rtpengine::start(set_up),
             Kind::Coturn => coturn::start(set_up),
         }

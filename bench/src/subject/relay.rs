@@ -5,7 +5,7 @@ use crate::ends::{Arrived, End, Ends};
 use crate::medium::Pair;
 use crate::workload::Workload;
 use anyhow::{Context, Result, bail};
-use core::net::{Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use kakehashi_loadgen::member::Member;
 use kakehashi_loadgen::orders::Direct;
@@ -34,18 +34,18 @@ pub(super) enum Io {
     Kernel,
     /// Past it, over a device of its own.
     Xdp {
-        /// Whether its program lets signed-in sources pass only.
+        /// Whether its program lets in addresses with a leg only.
         signed_in_only: bool,
     },
 }
 
 pub(super) fn start(set_up: SetUp<'_>, io: Io) -> Result<(Process, Vec<Route>)> {
-    let SetUp { ip, workload, link, programs, ends, .. } = set_up;
+    let SetUp { ip, load_ip, workload, link, programs, ends } = set_up;
     let name = match io {
         Io::Kernel => "relay",
         Io::Xdp { .. } => "relay-xdp",
     };
-    let at = Place { ip, port: PORT, core: Some(link.subject.core), io };
+    let at = Place { ip, load_ip, port: PORT, core: Some(link.subject.core), io };
     let folder = programs.folder.join(name);
     fs::create_dir_all(&folder)?;
     let prepared = prepare(workload, at, &folder)?;
@@ -64,7 +64,8 @@ pub(super) fn start_here(
     let ip = Ipv4Addr::LOCALHOST;
     // A port that is free now: nobody else draws one between.
     let port = UdpSocket::bind((ip, 0))?.local_addr()?.port();
-    let prepared = prepare(workload, Place { ip, port, core: None, io: Io::Kernel }, folder)?;
+    let at = Place { ip, load_ip: ip, port, core: None, io: Io::Kernel };
+    let prepared = prepare(workload, at, folder)?;
     let (config, orders) = (prepared.config.clone(), prepared.orders.clone());
     thread::Builder::new().name("relay".into()).spawn(move || {
         if let Err(error) = run_file(&config, Some(&orders)) {
@@ -78,6 +79,8 @@ pub(super) fn start_here(
 #[derive(Clone, Copy)]
 struct Place {
     ip: Ipv4Addr,
+    /// Where its legs send from.
+    load_ip: Ipv4Addr,
     port: u16,
     core: Option<usize>,
     io: Io,
@@ -98,7 +101,7 @@ fn prepare(workload: &Workload, at: Place, folder: &Path) -> Result<Prepared> {
         shards: 1,
         seed: rand::random(),
         lane: workload.lane,
-        seen_at: Host::UNKNOWN,
+        seen_at: Host::from(IpAddr::V4(at.load_ip)),
     };
     let (config, orders) = (folder.join("relay.toml"), folder.join("relay.orders"));
     fs::write(&config, settings(at))?;
@@ -136,7 +139,7 @@ fn route(members: &[Member]) -> Result<Route> {
 
 /// The settings that are not the defaults.
 fn settings(at: Place) -> String {
-    let Place { ip, port, core, io } = at;
+    let Place { ip, port, core, io, .. } = at;
     let io = match io {
         Io::Kernel => String::new(),
         Io::Xdp { signed_in_only } => {
@@ -195,7 +198,13 @@ mod tests {
     #[test]
     fn every_call_has_a_sender_and_its_receivers() {
         let folder = tempfile::tempdir().unwrap();
-        let at = Place { ip: Ipv4Addr::LOCALHOST, port: 9, core: Some(1), io: Io::Kernel };
+        let at = Place {
+            ip: Ipv4Addr::LOCALHOST,
+            load_ip: Ipv4Addr::LOCALHOST,
+            port: 9,
+            core: Some(1),
+            io: Io::Kernel,
+        };
         let prepared = prepare(&FAN_OUT, at, folder.path()).unwrap();
         assert_eq!(prepared.calls.len(), 8);
         for members in &prepared.calls {
