@@ -40,11 +40,12 @@ pub(super) enum Io {
 }
 
 pub(super) fn start(set_up: SetUp<'_>, io: Io) -> Result<(Process, Vec<Route>)> {
-    let SetUp { ip, load_ip, workload, link, programs, ends } = set_up;
+    let SetUp { ip, workload, link, programs, ends, .. } = set_up;
     let name = match io {
         Io::Kernel => "relay",
         Io::Xdp { .. } => "relay-xdp",
     };
+    let load_ip = ends.local(ends.sender(0)).ip();
     let at = Place { ip, load_ip, port: PORT, core: Some(link.subject.core), io };
     let folder = programs.folder.join(name);
     fs::create_dir_all(&folder)?;
@@ -64,7 +65,7 @@ pub(super) fn start_here(
     let ip = Ipv4Addr::LOCALHOST;
     // A port that is free now: nobody else draws one between.
     let port = UdpSocket::bind((ip, 0))?.local_addr()?.port();
-    let at = Place { ip, load_ip: ip, port, core: None, io: Io::Kernel };
+    let at = Place { ip, load_ip: ip.into(), port, core: None, io: Io::Kernel };
     let prepared = prepare(workload, at, folder)?;
     let (config, orders) = (prepared.config.clone(), prepared.orders.clone());
     thread::Builder::new().name("relay".into()).spawn(move || {
@@ -80,7 +81,7 @@ pub(super) fn start_here(
 struct Place {
     ip: Ipv4Addr,
     /// Where its legs send from.
-    load_ip: Ipv4Addr,
+    load_ip: IpAddr,
     port: u16,
     core: Option<usize>,
     io: Io,
@@ -101,7 +102,7 @@ fn prepare(workload: &Workload, at: Place, folder: &Path) -> Result<Prepared> {
         shards: 1,
         seed: rand::random(),
         lane: workload.lane,
-        seen_at: Host::from(IpAddr::V4(at.load_ip)),
+        seen_at: Host::from(at.load_ip),
     };
     let (config, orders) = (folder.join("relay.toml"), folder.join("relay.orders"));
     fs::write(&config, settings(at))?;
@@ -200,7 +201,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = Place {
             ip: Ipv4Addr::LOCALHOST,
-            load_ip: Ipv4Addr::LOCALHOST,
+            load_ip: Ipv4Addr::LOCALHOST.into(),
             port: 9,
             core: Some(1),
             io: Io::Kernel,
