@@ -48,6 +48,13 @@ impl Flooded {
         median(self.turns.iter().map(|turn| loss(turn.delivered, turn.sent)))
     }
 
+    /// The same without what the device's queue lost, which is calls and garbage alike: the relay's
+    /// own part.
+    pub fn loss_behind_the_queue(&self) -> f64 {
+        let kept = |turn: &FloodTurn| as_f64(turn.delivered) / (as_f64(turn.sent) * turn.taken);
+        median(self.turns.iter().map(|turn| (1.0 - kept(turn)).max(0.0)))
+    }
+
     /// Garbage a second that was sent: the median of the rounds.
     pub fn reached(&self) -> f64 {
         median(self.turns.iter().map(|turn| turn.rate))

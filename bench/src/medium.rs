@@ -185,6 +185,15 @@ impl Link {
         of_pair.map_or(&[], |(_, threads)| threads)
     }
 
+    /// What `ip link show` says of the subject's device of a pair.
+    ///
+    /// # Errors
+    /// What `ip` said.
+    pub fn show(&self, pair: Pair) -> Result<String> {
+        let namespace = self.subject.namespace.as_deref().context("there is no namespace")?;
+        ip(&format!("-n {namespace} link show {}", pair.device()))
+    }
+
     /// Packets that the subject's device of a pair has received so far.
     ///
     /// # Errors

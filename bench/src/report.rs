@@ -65,18 +65,19 @@ pub fn highest_table(results: &Results) -> String {
 /// What a flood did.
 pub fn flood_table(floods: &[Flooded]) -> String {
     let mut out = "| flood at the media port | capacity | wanted | sent | taken off the queue \
-                   | calls lost |\n|:--|--:|--:|--:|--:|--:|\n"
+                   | calls lost | behind it |\n|:--|--:|--:|--:|--:|--:|--:|\n"
         .to_owned();
     for it in floods {
         writeln!(
             out,
-            "| {} | {:.0} pkt/s | {:.0} | {:.0} | {:.1} % | {:.3} % |",
+            "| {} | {:.0} pkt/s | {:.0} | {:.0} | {:.2} % | {:.3} % | {:.3} % |",
             it.kind.name(),
             it.capacity.rate,
             it.wanted,
             it.reached(),
             it.taken() * 100.0,
-            it.loss() * 100.0
+            it.loss() * 100.0,
+            it.loss_behind_the_queue() * 100.0
         )
         .expect("invariant: a string takes all");
     }
@@ -193,6 +194,7 @@ fn flood(it: &Flooded) -> Value {
         "garbage_wanted_per_second": it.wanted,
         "garbage_per_second": it.reached(),
         "taken_off_the_queue": it.taken(),
+        "legit_loss_behind_the_queue": it.loss_behind_the_queue(),
         "rounds": it.turns.iter().map(turn).collect::<Vec<_>>(),
     })
 }

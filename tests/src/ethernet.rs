@@ -3,9 +3,9 @@
 
 use crate::children::{Lines, Program, pause};
 use crate::platform::{Account, Platform};
-use kakehashi_bench::medium::{Link, Medium, Side, may_make_namespaces};
+use kakehashi_bench::medium::{Link, Medium, Pair, Side, may_make_namespaces};
 use serde_json::Value;
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -15,8 +15,11 @@ const SOON: Duration = Duration::from_secs(30);
 /// How long a call of [`call`] lasts.
 pub const CALL_SECONDS: u64 = 6;
 
-/// The device that joins both sides.
-pub const NIC: &str = "kk0";
+/// The devices that join both sides.
+pub const PAIR: Pair = Pair::First;
+
+/// Their name on either.
+pub const NIC: &str = PAIR.device();
 
 /// What a relay must have received before its share says anything.
 const PACKETS_LEAST: u64 = 100;
@@ -50,10 +53,20 @@ pub fn with_options(
     let link = Link::new(medium, 0, 1).expect("two sides: as root, with iproute2");
     let tested = link.subject.run(|| {
         let options = [&["--io", io, "--interface", NIC], options].concat();
-        test(&Platform::start_at(link.subject.ip, relays, &options), &link);
+        test(&Platform::start_at(near(&link), relays, &options), &link);
         Ok(())
     });
     tested.expect("the test does not fail");
+}
+
+/// The address of the platform's side.
+pub fn near(link: &Link) -> Ipv4Addr {
+    link.addresses(PAIR).1
+}
+
+/// The address of the terminals' side.
+pub fn far(link: &Link) -> Ipv4Addr {
+    link.addresses(PAIR).0
 }
 
 /// Starts a program on one side.
@@ -166,9 +179,9 @@ pub fn call(platform: &Platform, far: &Side, meanwhile: impl FnOnce()) -> [Value
 /// # Panics
 /// If they cannot be sent.
 pub fn knock(link: &Link, platform: &Platform, datagrams: u64) {
-    let at = (link.subject.ip, platform.media_port());
+    let at = (near(link), platform.media_port());
     let sent = link.load.run(|| {
-        let socket = UdpSocket::bind((link.load.ip, 0))?;
+        let socket = UdpSocket::bind((far(link), 0))?;
         for _ in 0..datagrams {
             socket.send_to(b"is anybody there?", at)?;
         }

@@ -5,7 +5,7 @@
 
 use kakehashi_bench::medium::{Link, Medium};
 use kakehashi_tests::children::pause;
-use kakehashi_tests::ethernet::{NIC, Talking, call, counted, knock};
+use kakehashi_tests::ethernet::{NIC, Talking, call, counted, far, knock, near};
 use kakehashi_tests::platform::{Platform, TENANT};
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -71,7 +71,7 @@ fn behind_rules(test: impl FnOnce(&Platform, &Link) + Send) {
     let tested = link.subject.run(|| {
         // The sets must be there before the relay, and its ports are known when it runs.
         nft(&["-f", "-"], &rules(4433, 40_000));
-        let platform = Platform::start_at(link.subject.ip, 1, &["--firewall", "kakehashi"]);
+        let platform = Platform::start_at(near(&link), 1, &["--firewall", "kakehashi"]);
         let control: SocketAddr = platform.control().parse().unwrap();
         nft(&["-f", "-"], &rules(control.port(), platform.media_port()));
         test(&platform, &link);
@@ -86,7 +86,7 @@ fn the_media_port_is_open_to_terminals_in_a_call_and_shut_before_and_after() {
         knock(link, platform, KNOCKS);
         assert_eq!(strangers(), KNOCKS);
         let both = call(platform, &link.load, || {
-            assert_eq!(let_in(), [link.load.ip.to_string()]);
+            assert_eq!(let_in(), [far(link).to_string()]);
             // From the terminals' address: the path tells it from theirs, not the gate.
             knock(link, platform, KNOCKS);
         });
@@ -123,7 +123,7 @@ fn a_suspension_shuts_the_gate_within_the_call() {
 fn the_store_is_out_of_reach_of_the_internet() {
     let link = Link::new(Medium::Veth, 0, 1).unwrap();
     let tested = link.subject.run(|| {
-        let store = (link.subject.ip, STORE_PORT);
+        let store = (near(&link), STORE_PORT);
         let _listener = TcpListener::bind(store)?;
         let reaches = || {
             let patience = Duration::from_secs(1);

@@ -5,7 +5,7 @@
 
 use kakehashi_tests::children::pause;
 use kakehashi_tests::ethernet::{
-    CALL_SECONDS, NIC, call, counted, knock, with_options, with_platform,
+    CALL_SECONDS, PAIR, call, counted, knock, near, with_options, with_platform,
 };
 use kakehashi_tests::platform::Platform;
 use serde_json::Value;
@@ -63,9 +63,9 @@ fn the_gate_is_open_to_a_terminal_while_it_is_in_a_call() {
 #[test]
 fn a_relay_that_is_killed_leaves_no_program_and_gets_its_nic_back() {
     with_platform("xdp", 2, |platform, link| {
-        let has_program = || link.show(NIC).unwrap().contains("prog/xdp");
+        let has_program = || link.show(PAIR).unwrap().contains("prog/xdp");
         assert!(has_program());
-        let first = format!("{}:{}", link.subject.ip, platform.media_port());
+        let first = format!("{}:{}", near(link), platform.media_port());
         let both = call(platform, &link.load, || {
             pause(Duration::from_secs(1));
             let relay = platform.relay_at(&first).to_string();
@@ -91,7 +91,7 @@ fn a_relay_that_is_killed_leaves_no_program_and_gets_its_nic_back() {
 fn auto_says_why_it_goes_through_the_kernel() {
     with_platform("auto", 2, |platform, link| {
         // A pair of virtual devices can; the loopback interface cannot.
-        assert!(link.show(NIC).unwrap().contains("prog/xdp"));
+        assert!(link.show(PAIR).unwrap().contains("prog/xdp"));
         let log = log_of_relay(platform);
         assert!(log.contains("packets go past the kernel (AF_XDP)"), "{log}");
     });
