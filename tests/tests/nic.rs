@@ -3,13 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
+use kakehashi_bench::medium::Link;
 use kakehashi_tests::children::pause;
 use kakehashi_tests::ethernet::{
-    CALL_SECONDS, PAIR, call, counted, knock, near, with_options, with_platform,
+    CALL_SECONDS, NIC, PAIR, call, counted, far, knock, near, with_options, with_platform,
 };
 use kakehashi_tests::platform::Platform;
 use serde_json::Value;
-use std::process::Command;
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// A voice packet each 20 ms.
@@ -57,6 +60,50 @@ fn the_gate_is_open_to_a_terminal_while_it_is_in_a_call() {
         knock(link, platform, KNOCKS);
         let after = counted(platform, shut, during + KNOCKS);
         assert!(after >= during + KNOCKS, "{after}");
+    });
+}
+
+/// Gives all packets of the far side another source from now on, as an address translator does that
+/// has forgotten what it did before.
+fn translate(link: &Link, from: Ipv4Addr, to: Ipv4Addr) {
+    let rules = format!(
+        "table ip translator {{
+            chain out {{
+                type filter hook postrouting priority 0;
+                oifname {NIC} ip saddr {from} ip saddr set {to}
+            }}
+            chain back {{
+                type filter hook prerouting priority -300;
+                iifname {NIC} ip daddr {to} ip daddr set {from}
+            }}
+        }}"
+    );
+    let done = link.load.run(|| {
+        let mut nft = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn()?;
+        nft.stdin.take().unwrap().write_all(rules.as_bytes())?;
+        Ok(nft.wait()?.success())
+    });
+    assert!(done.unwrap(), "this needs `nft` (nftables) and root");
+}
+
+#[test]
+fn terminals_that_are_seen_elsewhere_within_a_call_are_let_in_from_there() {
+    with_options("xdp", &["--signed-in-only"], 2, |platform, link| {
+        let other = Ipv4Addr::new(192, 0, 2, 77);
+        let address = format!("address add {other}/32 dev {NIC}");
+        let added =
+            link.load.run(|| Ok(Command::new("ip").args(address.split(' ')).status()?.success()));
+        assert!(added.unwrap(), "the other side answers for the address");
+        let both = call(platform, &link.load, || {
+            pause(Duration::from_secs(1));
+            translate(link, far(link), other);
+        });
+        let dropped = platform.counters()["gate_unknown_source"];
+        println!("{dropped} packets dropped until relays knew: {both:?}");
+        for received in &both {
+            // A second until control and relays know, at most.
+            assert!(packets(received) >= (CALL_SECONDS - 2) * PACKETS_A_SECOND, "{received}");
+        }
     });
 }
 
