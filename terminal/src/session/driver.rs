@@ -5,7 +5,7 @@ use super::conversation::Conversation;
 use super::dial::Dialler;
 use super::error::TerminalError;
 use super::known::{Known, Ready};
-use super::liveness::{Liveness, Watch};
+use super::liveness::{Liveness, Waits, Watch};
 use super::machine::{Deed, Signal, State};
 use super::requests::Requests;
 use super::terminal::{Build, Command, Event, Reply, Settings};
@@ -200,14 +200,18 @@ impl Driver {
 
     /// Sees to it that control is still there while somebody waits for it; when to look again.
     async fn watch(&mut self, liveness: &mut Liveness) -> Result<Option<Moment>, TerminalError> {
-        let waits = !self.known.is_empty() || self.requests.next_deadline().is_some();
-        let busy = waits && self.dialler.has_others();
+        let somebody = !self.known.is_empty() || self.requests.next_deadline().is_some();
+        let waits = match (somebody, self.dialler.has_others()) {
+            (false, _) => Waits::No,
+            (true, false) => Waits::ForThisNode,
+            (true, true) => Waits::ForAnyNode,
+        };
         let Some(conversation) = &self.conversation else {
             return Err(TerminalError::NotConnected);
         };
         let datagrams = conversation.datagrams();
         let (now, timing) = (self.clock.now(), self.settings.timing);
-        match liveness.look(datagrams, busy, now, &timing) {
+        match liveness.look(datagrams, waits, now, &timing) {
             None => Ok(None),
             Some(Watch::Until(at)) => Ok(Some(at)),
             Some(Watch::Ping) => {

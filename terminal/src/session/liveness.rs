@@ -5,7 +5,8 @@
 //! answer yet, a node that died must be noticed at once: then this asks for something to be said
 //! now and then, since everything that is said is acknowledged, and counts how long nothing came.
 //!
-//! Only for whoever has another node to go to: with one there is nothing to do but wait.
+//! Whoever has no other node to go to asks as well, so that control sees from where it speaks, but
+//! does not give up: there is nothing to do but wait.
 
 use super::terminal::Timing;
 use crate::clock::Moment;
@@ -30,21 +31,32 @@ pub(super) struct Liveness {
     busy: bool,
 }
 
+/// Who waits for control.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Waits {
+    /// Nobody.
+    No,
+    /// Somebody, and there is no other node to go to.
+    ForThisNode,
+    /// Somebody, and there is.
+    ForAnyNode,
+}
+
 impl Liveness {
     /// Of a connection that stands since `now`.
     pub(super) fn new(now: Moment) -> Self {
         Self { heard: now, datagrams: 0, asked: now, busy: false }
     }
 
-    /// `datagrams` have been received so far, and somebody waits if it is `busy`; what to do.
-    /// `None` while nobody waits.
+    /// `datagrams` have been received so far; what to do. `None` while nobody waits.
     pub(super) fn look(
         &mut self,
         datagrams: u64,
-        busy: bool,
+        waits: Waits,
         now: Moment,
         timing: &Timing,
     ) -> Option<Watch> {
+        let busy = waits != Waits::No;
         if datagrams != self.datagrams || (busy && !self.busy) {
             (self.datagrams, self.heard) = (datagrams, now);
         }
@@ -52,21 +64,24 @@ impl Liveness {
         if !busy {
             return None;
         }
-        if now.since(self.heard) >= timing.busy_silence {
+        let may_leave = waits == Waits::ForAnyNode;
+        if may_leave && now.since(self.heard) >= timing.busy_silence {
             return Some(Watch::Lost);
         }
         if now.since(self.asked) >= timing.busy_ping {
             self.asked = now;
             return Some(Watch::Ping);
         }
-        let lost_at = self.heard.plus(timing.busy_silence);
-        Some(Watch::Until(self.asked.plus(timing.busy_ping).min(lost_at)))
+        let (ask_at, lost_at) =
+            (self.asked.plus(timing.busy_ping), self.heard.plus(timing.busy_silence));
+        Some(Watch::Until(if may_leave { ask_at.min(lost_at) } else { ask_at }))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Waits::{ForAnyNode, ForThisNode, No};
     use Watch::{Lost, Ping, Until};
     use core::time::Duration;
     use proptest::prelude::*;
@@ -84,22 +99,25 @@ mod tests {
     fn the_table_is_this() {
         let mut liveness = Liveness::new(ms(0));
         let table = [
-            (5_000, 9, false, None),
+            (5_000, 9, No, None),
             // A call begins, long after anything was heard.
-            (9_000, 9, true, Some(Ping)),
-            (9_000, 9, true, Some(Until(ms(9_250)))),
-            (9_020, 10, true, Some(Until(ms(9_250)))),
-            (9_250, 10, true, Some(Ping)),
-            (9_500, 11, true, Some(Ping)),
+            (9_000, 9, ForAnyNode, Some(Ping)),
+            (9_000, 9, ForAnyNode, Some(Until(ms(9_250)))),
+            (9_020, 10, ForAnyNode, Some(Until(ms(9_250)))),
+            (9_250, 10, ForAnyNode, Some(Ping)),
+            (9_500, 11, ForAnyNode, Some(Ping)),
             // Nothing comes any more.
-            (9_750, 11, true, Some(Ping)),
-            (10_000, 11, true, Some(Ping)),
-            (10_250, 11, true, Some(Ping)),
-            (10_251, 11, true, Some(Until(ms(10_500)))),
-            (10_500, 11, true, Some(Lost)),
+            (9_750, 11, ForAnyNode, Some(Ping)),
+            (10_000, 11, ForAnyNode, Some(Ping)),
+            (10_250, 11, ForAnyNode, Some(Ping)),
+            (10_251, 11, ForAnyNode, Some(Until(ms(10_500)))),
+            // Without another node it is waited for.
+            (10_500, 11, ForThisNode, Some(Ping)),
+            (10_501, 11, ForThisNode, Some(Until(ms(10_750)))),
+            (10_501, 11, ForAnyNode, Some(Lost)),
         ];
-        for (at, datagrams, busy, wanted) in table {
-            assert_eq!(liveness.look(datagrams, busy, ms(at), &timing()), wanted, "at {at}");
+        for (at, datagrams, waits, wanted) in table {
+            assert_eq!(liveness.look(datagrams, waits, ms(at), &timing()), wanted, "at {at}");
         }
     }
 
@@ -111,7 +129,7 @@ mod tests {
             let (mut liveness, mut now, mut pings) = (Liveness::new(ms(0)), 0, Vec::new());
             loop {
                 let heard = pings.iter().filter(|at| **at + trip <= now.min(dies)).count();
-                match liveness.look(heard as u64, true, ms(now), &timing()) {
+                match liveness.look(heard as u64, ForAnyNode, ms(now), &timing()) {
                     Some(Lost) => break,
                     Some(Ping) => pings.push(now),
                     Some(Until(_)) => now += 1,

@@ -61,10 +61,11 @@ pub struct Timing {
     pub keep_alive: Duration,
     /// Silence after which the connection counts as lost.
     pub idle: Duration,
-    /// While in a call, or something is awaited, and there is another node to go to: how often
-    /// control is made to acknowledge something.
+    /// While in a call, or something is awaited: how often control is made to acknowledge
+    /// something.
     pub busy_ping: Duration,
-    /// And the silence after which the connection counts as lost then.
+    /// And, if there is another node to go to, the silence after which the connection counts as
+    /// lost then.
     pub busy_silence: Duration,
 }
 
