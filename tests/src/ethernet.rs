@@ -5,6 +5,7 @@ use crate::children::{Lines, Program, pause};
 use crate::platform::{Account, Platform};
 use kakehashi_bench::medium::{Link, Medium, Pair, Side, may_make_namespaces};
 use serde_json::Value;
+use std::io::Write;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -200,4 +201,20 @@ pub fn counted(platform: &Platform, name: &str, least: u64) -> u64 {
         pause(Duration::from_millis(100));
     }
     value()
+}
+
+/// Runs `nft` with that input on the calling thread's side; returns what it printed.
+///
+/// # Panics
+/// If it says no: without root's rights, or without Debian's nftables.
+pub fn nft(arguments: &[&str], input: &str) -> String {
+    let mut command = Command::new("nft");
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("this needs `nft` (nftables)");
+    let mut stdin = child.stdin.take().expect("its input is piped");
+    stdin.write_all(input.as_bytes()).expect("it reads its input");
+    drop(stdin);
+    let output = child.wait_with_output().expect("it is our child");
+    assert!(output.status.success(), "nft {arguments:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -5,11 +5,9 @@
 
 use kakehashi_bench::medium::{Link, Medium};
 use kakehashi_tests::children::pause;
-use kakehashi_tests::ethernet::{NIC, Talking, call, counted, far, knock, near};
+use kakehashi_tests::ethernet::{NIC, Talking, call, counted, far, knock, near, nft};
 use kakehashi_tests::platform::{Platform, TENANT};
-use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const RULES: &str = include_str!("../../tuning/nftables/kakehashi.nft");
@@ -17,17 +15,6 @@ const KNOCKS: u64 = 100;
 
 /// Where a store listens: etcd's port for its clients.
 const STORE_PORT: u16 = 2379;
-
-/// Runs `nft` on the calling thread's side; returns what it printed.
-fn nft(arguments: &[&str], input: &str) -> String {
-    let mut command = Command::new("nft");
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.spawn().expect("this needs `nft` (nftables) and root");
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "nft {arguments:?}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
 
 /// The rules as an operator changes them for this machine: its interface and ports, the gate shut.
 fn rules(control_port: u16, media_port: u16) -> String {

@@ -6,13 +6,12 @@
 use kakehashi_bench::medium::Link;
 use kakehashi_tests::children::pause;
 use kakehashi_tests::ethernet::{
-    CALL_SECONDS, NIC, PAIR, call, counted, far, knock, near, with_options, with_platform,
+    CALL_SECONDS, NIC, PAIR, call, counted, far, knock, near, nft, with_options, with_platform,
 };
 use kakehashi_tests::platform::Platform;
 use serde_json::Value;
-use std::io::Write;
 use std::net::Ipv4Addr;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 /// A voice packet each 20 ms.
@@ -78,12 +77,8 @@ fn translate(link: &Link, from: Ipv4Addr, to: Ipv4Addr) {
             }}
         }}"
     );
-    let done = link.load.run(|| {
-        let mut nft = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn()?;
-        nft.stdin.take().unwrap().write_all(rules.as_bytes())?;
-        Ok(nft.wait()?.success())
-    });
-    assert!(done.unwrap(), "this needs `nft` (nftables) and root");
+    let done = link.load.run(|| Ok(nft(&["-f", "-"], &rules)));
+    done.unwrap();
 }
 
 #[test]

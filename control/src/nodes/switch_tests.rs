@@ -38,6 +38,17 @@ fn played_over(store: SharedStore, folder: tempfile::TempDir) -> Played {
     Played { switch, own, _ends: ends, events, _folder: folder }
 }
 
+/// A lead, and a session that it has let in.
+async fn with_session() -> (Played, QueueEnd<FromNode>, Waiting, SessionId) {
+    let mut played = played();
+    let mut first = played.lead(1);
+    let (waiting, decided) = played.arrive(1);
+    played.heard(&mut first);
+    played.take(Event::Said(1, Verdict { session: SessionId(1), refused: None }.into()));
+    let session = decided.await.unwrap().ok().unwrap().session();
+    (played, first, waiting, session)
+}
+
 fn arrival(session: u64) -> Arrival {
     Arrival {
         session: SessionId(session),
@@ -215,12 +226,7 @@ async fn a_session_may_have_so_many_requests_open() {
 
 #[tokio::test]
 async fn who_is_away_is_so_for_the_next_lead_until_it_is_back() {
-    let mut played = played();
-    let mut first = played.lead(1);
-    let (_waiting, decided) = played.arrive(1);
-    played.heard(&mut first);
-    played.take(Event::Said(1, Verdict { session: SessionId(1), refused: None }.into()));
-    let session = decided.await.unwrap().ok().unwrap().session();
+    let (mut played, mut first, _waiting, session) = with_session().await;
     let set = |request, away| Request::Away(SetAway { request: RequestId(request), away });
     let away = |messages: &[FromNode]| {
         let said = messages.iter().filter_map(|message| match message {
@@ -247,12 +253,7 @@ async fn who_is_away_is_so_for_the_next_lead_until_it_is_back() {
 
 #[tokio::test]
 async fn a_lead_is_told_where_a_terminal_is_seen_now() {
-    let mut played = played();
-    let mut first = played.lead(1);
-    let (_waiting, decided) = played.arrive(1);
-    played.heard(&mut first);
-    played.take(Event::Said(1, Verdict { session: SessionId(1), refused: None }.into()));
-    let session = decided.await.unwrap().ok().unwrap().session();
+    let (mut played, mut first, _waiting, session) = with_session().await;
     let host = |last| Host::from(std::net::IpAddr::from([192, 0, 2, last]));
     played.take(Event::Asked(session, Request::Moved(host(1))));
     let asked = |message: &FromNode| match message {
@@ -274,12 +275,7 @@ async fn a_lead_is_told_where_a_terminal_is_seen_now() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_lead_knew_of_an_agent_is_handed_over_with_what_is_left_of_its_time() {
-    let mut played = played();
-    let mut first = played.lead(1);
-    let (_waiting, decided) = played.arrive(1);
-    played.heard(&mut first);
-    played.take(Event::Said(1, Verdict { session: SessionId(1), refused: None }.into()));
-    let session = decided.await.unwrap().ok().unwrap().session();
+    let (mut played, _first, _waiting, session) = with_session().await;
     let handed_over = |heard: &[FromNode]| match &heard[0] {
         FromNode::Arrival(arrival) => (arrival.session, arrival.agent.clone()),
         _ => panic!("first the session"),
