@@ -223,8 +223,7 @@ static void turn_of_receiving(struct way *way, struct turn *turn) {
     }
 }
 
-#define WAY(name_, what_, open_) \
-    {.name = name_, .what = what_, .open = open_, .turn = turn_of_receiving}
+#define TURN turn_of_receiving
 
 const struct way receive_ways[] = {
     WAY("recvmmsg", "a poll in the ring, then one call: the present way", open_recvmmsg),

@@ -273,8 +273,7 @@ static void turn_of_sending(struct way *way, struct turn *turn) {
         turn->packets = ask(way, FAR_COUNT) - before;
 }
 
-#define WAY(name_, what_, open_) \
-    {.name = name_, .what = what_, .open = open_, .turn = turn_of_sending}
+#define TURN turn_of_sending
 
 const struct way send_ways[] = {
     WAY("sendmmsg", "one call, one socket, an address a message: the present way", open_sendmmsg),

@@ -121,8 +121,7 @@ static void turn_of_waiting(struct way *way, struct turn *turn) {
     check_queue(way, it->socket);
 }
 
-#define WAY(name_, what_, open_) \
-    {.name = name_, .what = what_, .open = open_, .turn = turn_of_waiting}
+#define TURN turn_of_waiting
 
 const struct way wait_ways[] = {
     WAY("asleep", "a poll in the ring: the present way", open_asleep),

@@ -152,6 +152,9 @@ struct way {
     void *state;
 };
 
+/* One of a file's ways; TURN is what all of them have as their turn. */
+#define WAY(name_, what_, open_) {.name = name_, .what = what_, .open = open_, .turn = TURN}
+
 /* send.c, receive.c, wait.c; the first of each is the present way */
 extern const struct way send_ways[], receive_ways[], wait_ways[];
 extern const size_t send_ways_count, receive_ways_count, wait_ways_count;

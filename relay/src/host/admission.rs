@@ -4,22 +4,16 @@
 use crate::legs::Guest;
 use kakehashi_wire::media::Host;
 use std::collections::HashMap;
-use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What keeps media out unless it comes from the right place. None of its calls waits.
+/// What keeps media out unless it comes from the right place. None of its calls waits, and what it
+/// cannot do it logs: there is nothing that a leg could do about it.
 pub(crate) trait Door: Send + Sync {
     /// Lets media from this address in.
-    ///
-    /// # Errors
-    /// There is no room for it.
-    fn let_in(&self, host: Host) -> io::Result<()>;
+    fn let_in(&self, host: Host);
 
     /// Lets it in no more.
-    ///
-    /// # Errors
-    /// It was not let in.
-    fn shut_out(&self, host: Host) -> io::Result<()>;
+    fn shut_out(&self, host: Host);
 }
 
 /// The addresses that are let in.
@@ -44,32 +38,26 @@ impl Admission {
         // Whoever panicked in between left counts that are right, and at worst one address that is
         // let in for nothing.
         let mut legs = self.legs.lock().unwrap_or_else(PoisonError::into_inner);
-        for guest in guests {
-            if let Err(error) = self.change(&mut legs, guest) {
-                tracing::error!(%error, "a door for media does not follow a terminal's legs");
-            }
-        }
+        guests.for_each(|guest| self.change(&mut legs, guest));
     }
 
     /// The doors are told of the first leg of an address and of the last.
-    fn change(&self, legs: &mut HashMap<Host, u32>, guest: Guest) -> io::Result<()> {
+    fn change(&self, legs: &mut HashMap<Host, u32>, guest: Guest) {
         match guest {
             Guest::Comes(host) => {
                 let count = legs.entry(host).or_default();
                 *count += 1;
-                match *count {
-                    1 => self.doors.iter().try_for_each(|door| door.let_in(host)),
-                    _ => Ok(()),
+                if *count == 1 {
+                    self.doors.iter().for_each(|door| door.let_in(host));
                 }
             }
             Guest::Goes(host) => {
-                let Some(count) = legs.get_mut(&host) else { return Ok(()) };
+                let Some(count) = legs.get_mut(&host) else { return };
                 *count -= 1;
-                if *count > 0 {
-                    return Ok(());
+                if *count == 0 {
+                    legs.remove(&host);
+                    self.doors.iter().for_each(|door| door.shut_out(host));
                 }
-                legs.remove(&host);
-                self.doors.iter().try_for_each(|door| door.shut_out(host))
             }
         }
     }

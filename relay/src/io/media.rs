@@ -92,7 +92,9 @@ fn queues(config: &Config) -> Result<Queues, NicQueueError> {
     let ports = (config.first_port, config.shards);
     let rules = Rules { ports, drop_unknown: !forwards(), sources_max: sources_max(config) };
     let (gate, place) = put_on(&nic, config.xdp.mode, rules)?;
-    let ports = (0..u32::from(config.shards)).map(|queue| open(&nic, queue, frame_bytes, config));
+    let sums = if offers_checksums(&nic) { Sums::Theirs } else { Sums::Ours };
+    let ports =
+        (0..u32::from(config.shards)).map(|queue| open((&nic, sums), queue, frame_bytes, config));
     let ports = ports.collect::<Result<Vec<_>, _>>()?;
     let copies = ports.iter().all(|port| port.copies() == Copies::None);
     let copies = if copies { Copies::None } else { Copies::Kernel };
@@ -155,9 +157,9 @@ fn put_on(nic: &Nic, mode: XdpMode, rules: Rules) -> Result<(Arc<Gate>, Hook), G
     }
 }
 
-/// A socket on a queue, without copies if the driver can.
+/// A socket on a queue, without copies if the driver can; who adds up checksums then is said.
 fn open(
-    nic: &Nic,
+    (nic, without_copies): (&Nic, Sums),
     queue: u32,
     frame_bytes: usize,
     config: &Config,
@@ -166,8 +168,8 @@ fn open(
         let place = (nic.index, queue);
         // Where the kernel copies, it adds up for a NIC that does not.
         let sums = match copies {
-            Copies::None if !offers_checksums(nic) => Sums::Ours,
-            _ => Sums::Theirs,
+            Copies::None => without_copies,
+            Copies::Kernel => Sums::Theirs,
         };
         XdpPort::open(place, (copies, sums), frame_bytes, config.xdp.busy_poll_us)
     };

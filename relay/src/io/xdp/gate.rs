@@ -208,12 +208,16 @@ impl Gate {
 }
 
 impl Door for Gate {
-    fn let_in(&self, host: Host) -> io::Result<()> {
-        self.told().sources.insert(host.octets(), 1, 0).map_err(io::Error::other)
+    fn let_in(&self, host: Host) {
+        if let Err(error) = self.told().sources.insert(host.octets(), 1, 0) {
+            tracing::error!(%error, "media of a terminal is kept off the NIC");
+        }
     }
 
-    fn shut_out(&self, host: Host) -> io::Result<()> {
-        self.told().sources.remove(&host.octets()).map_err(io::Error::other)
+    fn shut_out(&self, host: Host) {
+        if let Err(error) = self.told().sources.remove(&host.octets()) {
+            tracing::error!(%error, "media of a terminal that is gone is still let in by the NIC");
+        }
     }
 }
 
