@@ -95,6 +95,7 @@ impl Coordinator {
         }
         for session in there.values() {
             self.speak_in_one(session.account, now);
+            self.ring_if_free(session, now);
             self.announce(session);
         }
         for session in nowhere {
@@ -154,6 +155,19 @@ impl Coordinator {
             let (_, id, nth) = calls.remove(held.unwrap_or_default());
             if held.is_none() {
                 self.leaves(id, nth, Event::MemberLost, now);
+            }
+        }
+    }
+
+    /// A desk rings only at agents who are in no other call: that one has let it pass may not have
+    /// been written before the next call began.
+    fn ring_if_free(&mut self, session: &Session, now: Now) {
+        let calls: Vec<_> = self.calls.all_of(session.account).map(Call::id).collect();
+        let devices: Vec<_> = self.sessions.of(session.account).cloned().collect();
+        for id in calls {
+            let others = self.calls.all_of(session.account).any(|call| call.id() != id);
+            if others && self.rings_at_desk(session, id) {
+                devices.iter().for_each(|device| self.stops_ringing(device, id, now));
             }
         }
     }

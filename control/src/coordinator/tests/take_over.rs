@@ -1,12 +1,12 @@
 //! Another core takes up the calls that were kept.
 
 use super::*;
-use crate::calls::Live;
+use crate::calls::{Call, Live};
 use crate::capacity::RELAYS_PATIENCE;
 use crate::clock::CLOCK_STARTS;
 use crate::desks::Desk;
 use crate::desks::{Agent, RingOrder};
-use crate::sessions::Whom;
+use crate::sessions::{Session, Whom};
 use kakehashi_wire::terminal::{MemberPhase, Members, Resumed};
 
 const ONE: (u64, u64, u64) = (1, 1, 11);
@@ -321,6 +321,32 @@ fn who_is_away_is_offered_nothing_by_the_next_lead_either() {
     assert!(incoming(&mut world, 113));
     world.hang_up(101, call);
     world.assert_clean();
+}
+
+#[test]
+fn a_desk_rings_at_nobody_who_is_in_another_call_by_now() {
+    let mut world = desks::office(RingOrder::LongestIdle);
+    world.now.since_start = CLOCK_STARTS;
+    let waits = world.call_desk(1, "reception").unwrap();
+    let agent = world.core.calls.get(waits).unwrap().agents()[0].account;
+    let account = agent.account.0;
+    world.take_over(false, &[]);
+    for it in [1, 11, 12, 13] {
+        world.hand_over(100 + it, (1, it, it), it);
+    }
+    world.reject(100 + account, waits);
+    let other = if account == 11 { 112 } else { 111 };
+    let other = if world.core.rings_at_desk(&session(&world, other), waits) { 113 } else { other };
+    let call = world.invite(other, account).unwrap();
+    // That it was let pass is forgotten, that another call began is not.
+    world.take_over(true, &[]);
+    let calls: Vec<_> = world.core.calls.all_of(agent).map(Call::id).collect();
+    assert_eq!(calls, [call]);
+    assert_eq!(world.core.calls.get(waits).unwrap().state(), State::Queued);
+}
+
+fn session(world: &World, id: u64) -> Session {
+    world.core.sessions.get(SessionId(id)).unwrap().clone()
 }
 
 #[test]
