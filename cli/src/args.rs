@@ -255,6 +255,9 @@ pub(crate) enum TenantCommand {
     Suspend {
         /// Its name.
         name: String,
+        /// Why, in one line: shown with the tenant and in the audit log.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
     },
     /// Takes sign-ins of a tenant again.
     Reactivate {
@@ -346,7 +349,14 @@ pub(crate) enum AccountCommand {
     },
     /// Ends sessions, calls and media of an account, and takes no sign-in of it. Done when this
     /// returns.
-    Suspend(WhoArgs),
+    Suspend {
+        /// Whom.
+        #[command(flatten)]
+        who: WhoArgs,
+        /// Why, in one line: shown with the account and in the audit log.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
     /// Takes sign-ins of an account again.
     Reactivate(WhoArgs),
 }

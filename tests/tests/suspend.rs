@@ -48,7 +48,11 @@ async fn a_suspended_accounts_media_stops_both_ways_and_it_comes_back_without_a_
     for report in [send(&mut from, &mut to), send(&mut to, &mut from)] {
         assert!(report.sent > 50 && report.lost() == 0, "{report:?}");
     }
-    let said = platform.run_well(&["account", "suspend", TENANT, "store-1"]);
+    let suspend = ["account", "suspend", TENANT, "store-1", "--reason"];
+    let refused = platform.run(&[&suspend[..], &["two\nlines"]].concat());
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && why.contains("not a reason"), "{why}");
+    let said = platform.run_well(&[&suspend[..], &["lost its tablet"]].concat());
     assert_eq!(said, "store-1  suspended\n");
     pause(LATE);
     for report in [send(&mut from, &mut to), send(&mut to, &mut from)] {
@@ -58,7 +62,9 @@ async fn a_suspended_accounts_media_stops_both_ways_and_it_comes_back_without_a_
 
     let listed = platform.run_well(&["account", "list", TENANT]);
     let row = |login: &str| listed.lines().find(|line| line.starts_with(login)).unwrap();
-    assert!(row("store-1").ends_with("suspended"), "{listed}");
+    assert!(row("store-1").ends_with("suspended (lost its tablet)"), "{listed}");
+    let audit = platform.run_well(&["audit", "list"]);
+    assert!(audit.contains("lost its tablet"), "{audit}");
     assert!(row("concierge-1").ends_with("active"), "{listed}");
     let calls = platform.run_well(&["calls"]);
     assert!(calls.contains("suspended"), "{calls}");

@@ -33,8 +33,8 @@ pub(crate) fn tenant(args: &TenantArgs) -> Result<ExitCode> {
         TenantCommand::Add { name } => Request::TenantAdd { name: name.clone(), accounts: None },
         TenantCommand::List => Request::TenantList {},
         TenantCommand::Policy(policy) => return policy::policy(&args.ask, policy),
-        TenantCommand::Suspend { name } => {
-            return standing::tenant(args, Act::Suspend, name);
+        TenantCommand::Suspend { name, reason } => {
+            return standing::tenant(args, Act::Suspend(reason.as_deref()), name);
         }
         TenantCommand::Reactivate { name } => {
             return standing::tenant(args, Act::Reactivate, name);
@@ -46,9 +46,9 @@ pub(crate) fn tenant(args: &TenantArgs) -> Result<ExitCode> {
             println!("{}", serde_json::to_string(&tenant)?);
             continue;
         }
-        match tenant.standing {
+        match &tenant.standing {
             Standing::Active => println!("{}", tenant.name),
-            Standing::Suspended { .. } => println!("{}  suspended", tenant.name),
+            suspended => println!("{}  {}", tenant.name, standing::whole(suspended)),
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -101,7 +101,9 @@ pub(crate) fn account(args: &AccountArgs) -> Result<ExitCode> {
             });
             table::print(["login", "display", "role", "standing"], rows);
         }
-        AccountCommand::Suspend(who) => return standing::account(args, Act::Suspend, who),
+        AccountCommand::Suspend { who, reason } => {
+            return standing::account(args, Act::Suspend(reason.as_deref()), who);
+        }
         AccountCommand::Reactivate(who) => {
             return standing::account(args, Act::Reactivate, who);
         }

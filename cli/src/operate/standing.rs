@@ -4,37 +4,39 @@ use super::ODD_ANSWER;
 use crate::args::{AccountArgs, TenantArgs, WhoArgs};
 use crate::door::Door;
 use anyhow::{Context, Result, bail, ensure};
-use kakehashi_control::accounts::{Account, Standing, Subject};
+use kakehashi_control::accounts::{Account, Standing, Subject, SuspendedDevice};
 use kakehashi_control::admin::{Answer, Request};
-use kakehashi_wire::id::DeviceId;
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
 
 /// What is done to somebody.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Act {
-    Suspend,
+pub(super) enum Act<'a> {
+    /// With the reason, if one is given.
+    Suspend(Option<&'a str>),
     Reactivate,
 }
 
-impl Act {
+impl Act<'_> {
     fn request(self, subject: Subject) -> Request {
         match self {
-            Self::Suspend => Request::Suspend { subject },
+            Self::Suspend(reason) => {
+                Request::Suspend { subject, reason: reason.map(str::to_owned) }
+            }
             Self::Reactivate => Request::Reactivate { subject },
         }
     }
 
     fn done(self) -> &'static str {
         match self {
-            Self::Suspend => "suspended",
+            Self::Suspend(_) => "suspended",
             Self::Reactivate => "active",
         }
     }
 }
 
 /// Does it to a whole tenant.
-pub(super) fn tenant(args: &TenantArgs, act: Act, name: &str) -> Result<ExitCode> {
+pub(super) fn tenant(args: &TenantArgs, act: Act<'_>, name: &str) -> Result<ExitCode> {
     let subject = Subject::Tenant { tenant: name.to_owned() };
     tell(&mut Door::open(&args.ask.door)?, act, subject)?;
     if args.ask.json {
@@ -46,7 +48,7 @@ pub(super) fn tenant(args: &TenantArgs, act: Act, name: &str) -> Result<ExitCode
 }
 
 /// Does it to an account or a device of it, or to all accounts that standard input names.
-pub(super) fn account(args: &AccountArgs, act: Act, who: &WhoArgs) -> Result<ExitCode> {
+pub(super) fn account(args: &AccountArgs, act: Act<'_>, who: &WhoArgs) -> Result<ExitCode> {
     let mut door = Door::open(&args.ask.door)?;
     let (Some(tenant), Some(login)) = (&who.tenant, &who.login) else {
         return each_line(&mut door, act, args.ask.json);
@@ -72,7 +74,7 @@ pub(super) fn account(args: &AccountArgs, act: Act, who: &WhoArgs) -> Result<Exi
 }
 
 /// One account a line of standard input; one line of answer for each, when it is done.
-fn each_line(door: &mut Door, act: Act, json: bool) -> Result<ExitCode> {
+fn each_line(door: &mut Door, act: Act<'_>, json: bool) -> Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     let mut all_done = true;
     for line in std::io::stdin().lock().lines() {
@@ -94,7 +96,7 @@ fn line_text(done: Result<()>) -> String {
     done.map_or_else(|error| format!("failed: {error:#}"), |()| "done".to_owned())
 }
 
-fn line_json(line: &str, act: Act, done: Result<()>) -> serde_json::Value {
+fn line_json(line: &str, act: Act<'_>, done: Result<()>) -> serde_json::Value {
     let (tenant, login) = named(line).ok().unzip();
     match done {
         Ok(()) => serde_json::json!({ "tenant": tenant, "login": login, "standing": act.done() }),
@@ -112,7 +114,7 @@ fn named(line: &str) -> Result<(&str, &str)> {
     Ok((tenant, login))
 }
 
-fn tell(door: &mut Door, act: Act, subject: Subject) -> Result<()> {
+fn tell(door: &mut Door, act: Act<'_>, subject: Subject) -> Result<()> {
     let answer = door.ask(act.request(subject))?;
     ensure!(matches!(answer, Answer::Done {}), ODD_ANSWER);
     Ok(())
@@ -120,14 +122,30 @@ fn tell(door: &mut Door, act: Act, subject: Subject) -> Result<()> {
 
 /// How an account stands, in words for a list.
 pub(super) fn words(account: &Account) -> String {
-    let devices: Vec<_> = account.suspended_devices.iter().map(|it| it.device).collect();
-    match (account.standing, &devices[..]) {
-        (Standing::Suspended { .. }, _) => String::from("suspended"),
-        (Standing::Active, []) => String::from("active"),
-        (Standing::Active, devices) => {
-            let names: Vec<String> = devices.iter().map(DeviceId::to_string).collect();
+    let named = |it: &SuspendedDevice| with_reason(it.device.to_string(), it.reason.as_deref());
+    match (&account.standing, &account.suspended_devices[..]) {
+        (Standing::Active, devices @ [_, ..]) => {
+            let names: Vec<String> = devices.iter().map(named).collect();
             format!("active, suspended on {}", names.join(" "))
         }
+        (standing, _) => whole(standing),
+    }
+}
+
+/// How an account or a tenant stands as a whole.
+pub(super) fn whole(standing: &Standing) -> String {
+    match standing {
+        Standing::Active => String::from("active"),
+        Standing::Suspended { reason, .. } => {
+            with_reason(String::from("suspended"), reason.as_deref())
+        }
+    }
+}
+
+fn with_reason(what: String, reason: Option<&str>) -> String {
+    match reason {
+        Some(reason) => format!("{what} ({reason})"),
+        None => what,
     }
 }
 
@@ -141,7 +159,7 @@ mod tests {
         for bad in ["", "ginza", "ginza store-1 store-2"] {
             let error = named(bad).map(drop);
             assert!(error.is_err(), "{bad:?}");
-            let said = line_json(bad, Act::Suspend, error);
+            let said = line_json(bad, Act::Suspend(None), error);
             assert!(said["error"].is_string() && said["login"].is_null(), "{said}");
         }
     }

@@ -4,7 +4,7 @@ use super::guard::{Guess, Origin};
 use super::manage::AccountError;
 use super::model::{AccountRecord, account_key};
 use super::rules::{self, BadPassword};
-use super::{Accounts, Revision, SignInRefusal, Standing, StoreError};
+use super::{Accounts, Revision, SignInRefusal, StoreError};
 use crate::clock::Now;
 use crate::sessions::{AccountKey, Revocation};
 use crate::store::{Expected, Transaction, encode};
@@ -76,7 +76,7 @@ impl Accounts {
         let key = account_key(account.tenant, account.account);
         let found: Option<(AccountRecord, Revision)> = self.read(&key).await?;
         let (mut record, revision) = found.ok_or(ChangeRefusal::WrongPassword)?;
-        if record.account.standing != Standing::Active {
+        if !record.account.standing.is_active() {
             return Err(ChangeRefusal::WrongPassword);
         }
         let guess = Guess { tenant: "", login: "", from: Origin::Session(account) };

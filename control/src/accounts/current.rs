@@ -1,7 +1,7 @@
 //! How an account stands now, for whoever was granted something before.
 
 use super::model::{AccountRecord, account_key, tenant_key};
-use super::{Accounts, Revision, Standing, StoreError, Tenant};
+use super::{Accounts, Revision, StoreError, Tenant};
 use crate::sessions::{AccountKey, Epochs};
 use kakehashi_wire::terminal::Role;
 
@@ -30,7 +30,7 @@ impl Accounts {
             self.read(&account_key(tenant, account)).await?;
         let Some(((tenant, _), (record, _))) = about.zip(found) else { return Ok(None) };
         let account = record.account;
-        let may = [tenant.standing, account.standing] == [Standing::Active; 2];
+        let may = tenant.standing.is_active() && account.standing.is_active();
         Ok(may.then_some(Current {
             tenant: tenant.name,
             login: account.login,

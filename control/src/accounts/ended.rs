@@ -22,9 +22,8 @@ impl Accounts {
             return Ok(vec![Revocation { whom, epoch: u64::MAX, why }]);
         };
         let ended = |session: &&Session| {
-            let suspended = |standing| {
-                if standing == Standing::Active { None } else { Some(SessionEnd::Suspended) }
-            };
+            let suspended =
+                |standing: &Standing| (!standing.is_active()).then_some(SessionEnd::Suspended);
             let granted = session.epochs;
             let role = (session.role != account.role).then_some(SessionEnd::RoleChanged);
             let changed = role.unwrap_or(SessionEnd::PasswordChanged);
@@ -35,7 +34,7 @@ impl Accounts {
                 let why = SessionEnd::Suspended;
                 Some(Revocation { whom: Whom::Tenant(tenant.id), epoch: tenant.epoch, why })
             } else if granted.account < account.epoch {
-                let why = suspended(account.standing).unwrap_or(changed);
+                let why = suspended(&account.standing).unwrap_or(changed);
                 Some(Revocation { whom: Whom::Account(key), epoch: account.epoch, why })
             } else if granted.devices < account.devices_epoch && !is_known {
                 // A device that is suspended is forgotten, and not known again without a password.

@@ -36,6 +36,9 @@ pub enum AccountError {
     /// The display name cannot be.
     #[error("not a display name: {0}")]
     Display(BadName),
+    /// The reason cannot be.
+    #[error("not a reason: {0}")]
+    Reason(BadName),
     /// The password is not taken.
     #[error(transparent)]
     Password(#[from] BadPassword),

@@ -291,8 +291,8 @@ impl Accounts {
         )?;
         let found = found.zip(about).map(|((record, _), (tenant, _))| (record, tenant));
         let found = found.filter(|(record, tenant)| {
-            let standings = [record.account.standing, tenant.standing];
-            is_name && standings == [Standing::Active; 2]
+            let standings = [&record.account.standing, &tenant.standing];
+            is_name && standings.into_iter().all(Standing::is_active)
         });
         Ok((found, devices.map(|(record, _)| record).unwrap_or_default()))
     }

@@ -40,7 +40,7 @@ impl Tenant {
 }
 
 /// Whether somebody may sign in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// Yes.
@@ -50,17 +50,30 @@ pub enum Standing {
     Suspended {
         /// Since when.
         since: UnixMs,
+        /// Why, as far as whoever did it said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
 }
 
+impl Standing {
+    /// Whether sign-ins are taken.
+    pub fn is_active(&self) -> bool {
+        *self == Self::Active
+    }
+}
+
 /// A device on which an account may not be used.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SuspendedDevice {
     /// The device.
     #[serde(with = "hex_id")]
     pub device: DeviceId,
     /// Since when.
     pub since: UnixMs,
+    /// Why, as far as whoever did it said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// An account, without its password.
@@ -150,12 +163,12 @@ pub(super) struct DevicesRecord {
 }
 
 impl Record for Tenant {
-    // 2: `standing` and `epoch`; 3: `rules` and more limits.
-    const VERSION: u32 = 3;
+    // 2: `standing` and `epoch`; 3: `rules` and more limits; 4: the reason of a suspension.
+    const VERSION: u32 = 4;
 }
 impl Record for AccountRecord {
-    // 2: `standing` and `suspended_devices`; 3: `role`.
-    const VERSION: u32 = 3;
+    // 2: `standing` and `suspended_devices`; 3: `role`; 4: reasons of suspensions.
+    const VERSION: u32 = 4;
 }
 impl Record for NameRecord {
     const VERSION: u32 = 1;

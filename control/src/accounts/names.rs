@@ -1,9 +1,10 @@
 //! What tenants, accounts and people may be called.
 //!
 //! Tenant names and login IDs are typed at sign-in and stand in keys and logs: lower-case ASCII,
-//! so that no two of them look alike and nothing needs Unicode normalisation. Display names are
-//! free text without anything that could disguise the text around them.
+//! so that no two of them look alike and nothing needs Unicode normalisation. Display names, and
+//! reasons of suspensions, are free text without anything that could disguise the text around them.
 
+use crate::capacity::REASON_BYTES_MAX;
 use core::fmt;
 use kakehashi_wire::limits::NAME_BYTES_MAX;
 
@@ -25,6 +26,12 @@ pub enum BadName {
          direction-changing characters, and not only spaces"
     )]
     Display,
+    /// Not a reason.
+    #[error(
+        "use 1 to {REASON_BYTES_MAX} bytes of one line of text without control, invisible or \
+         direction-changing characters, and not only spaces"
+    )]
+    Reason,
 }
 
 /// A tenant name or login ID, lower-case.
@@ -59,13 +66,18 @@ impl fmt::Display for Login {
 
 /// Takes `text` as a display name, without the spaces around it.
 pub fn display(text: &str) -> Result<String, BadName> {
+    plain(text, NAME_BYTES_MAX).ok_or(BadName::Display)
+}
+
+/// Takes `text` as the reason of a suspension, without the spaces around it.
+pub fn reason(text: &str) -> Result<String, BadName> {
+    plain(text, REASON_BYTES_MAX).ok_or(BadName::Reason)
+}
+
+fn plain(text: &str, bytes_max: usize) -> Option<String> {
     let trimmed = text.trim();
-    let fits = (1..=NAME_BYTES_MAX).contains(&trimmed.len());
-    if fits && !trimmed.chars().any(disguises) {
-        Ok(trimmed.to_owned())
-    } else {
-        Err(BadName::Display)
-    }
+    let fits = (1..=bytes_max).contains(&trimmed.len());
+    (fits && !trimmed.chars().any(disguises)).then(|| trimmed.to_owned())
 }
 
 /// Whether `c` is invisible or changes how the text around it is shown.
@@ -102,6 +114,16 @@ mod tests {
             assert_eq!(display(bad), Err(BadName::Display), "{bad:?}");
         }
         assert!(display(&"é".repeat(NAME_BYTES_MAX / 2 + 1)).is_err());
+    }
+
+    #[test]
+    fn reasons_are_one_line_that_disguises_nothing() {
+        assert_eq!(reason(" 端末の紛失 (lost) ").unwrap(), "端末の紛失 (lost)");
+        assert!(reason(&"é".repeat(REASON_BYTES_MAX / 2)).is_ok());
+        for bad in ["", " ", "one\ntwo", "a\u{2028}b", "a\u{202e}b", "a\u{1b}[31m"] {
+            assert_eq!(reason(bad), Err(BadName::Reason), "{bad:?}");
+        }
+        assert!(reason(&"é".repeat(REASON_BYTES_MAX / 2 + 1)).is_err());
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use super::guard::{Guess, Origin, Outcome, TooOften};
 use super::model::{AccountRecord, account_key, tenant_key};
 use super::trial::Trial;
-use super::{Accounts, Standing, StoreError, Tenant, Verified};
+use super::{Accounts, StoreError, Tenant, Verified};
 use crate::clock::Now;
 use crate::sessions::{AccountKey, Epochs, TokenClaims};
 use kakehashi_wire::id::DeviceId;
@@ -68,7 +68,7 @@ impl Accounts {
         let (about, record) =
             tokio::try_join!(self.read::<Tenant>(&keys.0), self.read::<AccountRecord>(&keys.1))?;
         let Some(((record, _), (about, _))) = record.zip(about) else { return Ok(false) };
-        let is_active = [record.account.standing, about.standing] == [Standing::Active; 2];
+        let is_active = record.account.standing.is_active() && about.standing.is_active();
         let verified = Verified::of(record, about);
         let (now, then) = (verified.epochs, granted);
         let counts = (now.tenant, now.account) == (then.tenant, then.account);
@@ -80,7 +80,7 @@ impl Accounts {
         let Some(((record, about), devices)) = record.zip(about).zip(devices) else {
             return Ok(None);
         };
-        let is_active = [record.account.standing, about.standing] == [Standing::Active; 2];
+        let is_active = record.account.standing.is_active() && about.standing.is_active();
         let mut verified = Verified::of(record, about);
         verified.grant = devices.grant_of(claims.device, claims.device_key).unwrap_or(0);
         let counts = is_active

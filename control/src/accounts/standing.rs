@@ -5,7 +5,7 @@ use super::model::{
     AccountRecord, LoginRecord, NameRecord, Standing, SuspendedDevice, Tenant, account_key,
     login_key, name_key, tenant_key,
 };
-use super::names::Login;
+use super::names::{self, Login};
 use super::{ATTEMPTS, Accounts, Revision, StoreError};
 use crate::capacity::SUSPENDED_DEVICES_MAX;
 use crate::clock::UnixMs;
@@ -55,16 +55,20 @@ pub struct KnownTenant {
 
 impl Accounts {
     /// Suspends from now on: no new sign-in counts once this returns. Sessions that are there end
-    /// with what is returned. Whoever is suspended already stays so, since when it was.
+    /// with what is returned. Whoever is suspended already stays so, since when it was; a reason
+    /// that is given takes the place of the one there is.
     ///
     /// # Errors
-    /// [`AccountError`] if there is nobody of that name, or nothing could be written.
+    /// [`AccountError`] if there is nobody of that name, the reason cannot be, or nothing could be
+    /// written.
     pub async fn suspend(
         &self,
         subject: &Subject,
+        reason: Option<&str>,
         now: UnixMs,
     ) -> Result<Revocation, AccountError> {
-        let suspended = Standing::Suspended { since: now };
+        let reason = reason.map(names::reason).transpose().map_err(AccountError::Reason)?;
+        let suspended = &Standing::Suspended { since: now, reason: reason.clone() };
         let (whom, epoch) = match subject {
             Subject::Tenant { tenant: name } => {
                 let changed = self.change_tenant(name, |tenant| set(tenant, suspended)).await?;
@@ -77,7 +81,9 @@ impl Accounts {
                 (Whom::Account(key(&record)), record.account.epoch)
             }
             Subject::Device { tenant, login, device } => {
-                let change = |record: &mut AccountRecord| suspend_device(record, *device, now);
+                let change = |record: &mut AccountRecord| {
+                    suspend_device(record, *device, reason.as_deref(), now)
+                };
                 let Changed { record, .. } = self.change_account(tenant, login, change).await?;
                 self.forget(key(&record), *device).await?;
                 (Whom::Device(key(&record), *device), record.account.devices_epoch)
@@ -94,10 +100,10 @@ impl Accounts {
     pub async fn reactivate(&self, subject: &Subject) -> Result<(), AccountError> {
         match subject {
             Subject::Tenant { tenant: name } => {
-                self.change_tenant(name, |tenant| set(tenant, Standing::Active)).await?;
+                self.change_tenant(name, |tenant| set(tenant, &Standing::Active)).await?;
             }
             Subject::Account { tenant, login } => {
-                let change = |record: &mut AccountRecord| Ok(set(record, Standing::Active));
+                let change = |record: &mut AccountRecord| Ok(set(record, &Standing::Active));
                 self.change_account(tenant, login, change).await?;
             }
             Subject::Device { tenant, login, device } => {
@@ -240,31 +246,44 @@ impl Suspendable for AccountRecord {
 }
 
 /// Gives it another standing; `false` if it has that already. A suspension raises the epoch.
-fn set(it: &mut impl Suspendable, to: Standing) -> bool {
+fn set(it: &mut impl Suspendable, to: &Standing) -> bool {
     let (standing, epoch) = it.parts();
-    match (*standing, to) {
+    match (&mut *standing, to) {
         (Standing::Active, Standing::Active) => return false,
-        (Standing::Suspended { .. }, Standing::Suspended { .. }) => return false,
+        (Standing::Suspended { reason, .. }, Standing::Suspended { reason: given, .. }) => {
+            return replace(reason, given.as_deref());
+        }
         (Standing::Active, Standing::Suspended { .. }) => *epoch += 1,
         (Standing::Suspended { .. }, Standing::Active) => {}
     }
-    *standing = to;
+    *standing = to.clone();
     true
+}
+
+/// Puts the reason that is given in the place of the one there is; `false` if nothing changes.
+fn replace(reason: &mut Option<String>, given: Option<&str>) -> bool {
+    let is_other = given.is_some() && given != reason.as_deref();
+    if is_other {
+        *reason = given.map(str::to_owned);
+    }
+    is_other
 }
 
 fn suspend_device(
     record: &mut AccountRecord,
     device: DeviceId,
+    reason: Option<&str>,
     now: UnixMs,
 ) -> Result<bool, AccountError> {
     let account = &mut record.account;
-    if account.suspended_devices.iter().any(|suspended| suspended.device == device) {
-        return Ok(false);
+    let devices = &mut account.suspended_devices;
+    if let Some(known) = devices.iter_mut().find(|known| known.device == device) {
+        return Ok(replace(&mut known.reason, reason));
     }
-    if account.suspended_devices.len() >= SUSPENDED_DEVICES_MAX as usize {
+    if devices.len() >= SUSPENDED_DEVICES_MAX as usize {
         return Err(AccountError::Limit(SUSPENDED_DEVICES_MAX, "suspended devices of an account"));
     }
-    account.suspended_devices.push(SuspendedDevice { device, since: now });
+    devices.push(SuspendedDevice { device, since: now, reason: reason.map(str::to_owned) });
     account.devices_epoch += 1;
     Ok(true)
 }

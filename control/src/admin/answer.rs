@@ -79,8 +79,9 @@ async fn act(service: &Service, request: Request) -> Result<Answer, Refused> {
             let tenant = find(service, &tenant).await?;
             Ok(Answer::Accounts { rows: accounts.list(tenant.id).await? })
         }
-        Request::Suspend { subject } => {
-            let revocation = accounts.suspend(&subject, (service.now)()).await?;
+        Request::Suspend { subject, reason } => {
+            let now = (service.now)();
+            let revocation = accounts.suspend(&subject, reason.as_deref(), now).await?;
             service.live.revoke(revocation).await.map_err(written)?;
             Ok(Answer::Done {})
         }

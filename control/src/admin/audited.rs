@@ -33,13 +33,11 @@ pub(super) fn audited(actor: Actor, request: &Request) -> Audited {
         Request::AccountRole { tenant, login, role } => {
             change(entry, tenant, &format!("{login} {}", role.name()))
         }
-        Request::Suspend { subject } | Request::Reactivate { subject } => match subject {
-            Subject::Tenant { tenant } => change(entry, tenant, ""),
-            Subject::Account { tenant, login } => change(entry, tenant, login),
-            Subject::Device { tenant, login, device } => {
-                change(entry, tenant, &on_device(login, *device))
-            }
-        },
+        Request::Suspend { subject, reason } => {
+            let detail = Plain::of(reason.as_deref().unwrap_or_default());
+            of_subject(Entry { detail, ..entry }, subject)
+        }
+        Request::Reactivate { subject } => of_subject(entry, subject),
         Request::DeskAdd { tenant, desk, .. }
         | Request::DeskSet { tenant, desk, .. }
         | Request::DeskRemove { tenant, desk } => change(entry, tenant, desk),
@@ -62,6 +60,16 @@ pub(super) fn audited(actor: Actor, request: &Request) -> Audited {
         }
         Request::Relays {} | Request::Status {} => Audited::Nothing,
     }
+}
+
+/// A change of somebody's standing.
+fn of_subject(entry: Entry, subject: &Subject) -> Audited {
+    let (tenant, target) = match subject {
+        Subject::Tenant { tenant } => (tenant, String::new()),
+        Subject::Account { tenant, login } => (tenant, login.clone()),
+        Subject::Device { tenant, login, device } => (tenant, on_device(login, *device)),
+    };
+    Audited::Change(Entry { tenant: Plain::of(tenant), target: Plain::of(&target), ..entry })
 }
 
 /// An account on one of its devices.
@@ -90,6 +98,20 @@ mod tests {
     use super::*;
     use kakehashi_wire::secret::Password;
     use kakehashi_wire::terminal::Role;
+
+    #[test]
+    fn a_record_of_a_suspension_says_why_until_it_is_refused() {
+        let subject = Subject::Account { tenant: "shop".into(), login: "a".into() };
+        let request = Request::Suspend { subject, reason: Some("lost\ndevice".into()) };
+        let operator = Actor::Operator { address: ([127, 0, 0, 1], 5).into() };
+        let Audited::Change(entry) = audited(operator, &request) else {
+            panic!("a suspension changes something")
+        };
+        assert_eq!((entry.target.as_str(), entry.detail.as_str()), ("a", "lost\\ndevice"));
+        assert_eq!(ended(entry.clone(), None).detail, entry.detail);
+        let refused = ended(entry, Some(&Refused::failed("no room".to_owned())));
+        assert_eq!(refused.detail.as_str(), "no room");
+    }
 
     #[test]
     fn a_record_of_an_account_names_it_and_not_its_password() {

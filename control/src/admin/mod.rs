@@ -97,6 +97,8 @@ pub enum Request {
     Suspend {
         /// Whom.
         subject: Subject,
+        /// Why, in one line; kept as long as the suspension lasts, and in the audit log.
+        reason: Option<String>,
     },
     /// Takes sign-ins again. Answer: [`Answer::Done`].
     Reactivate {

@@ -55,6 +55,7 @@ impl From<AccountError> for Refused {
             AccountError::TenantName(_)
             | AccountError::Login(_)
             | AccountError::Display(_)
+            | AccountError::Reason(_)
             | AccountError::DeskName(_)
             | AccountError::Desk(_)
             | AccountError::Password(_)

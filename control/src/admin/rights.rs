@@ -103,9 +103,9 @@ impl Request {
             Self::AccountList { .. } => Act::AccountList,
             Self::AccountPassword { .. } => Act::AccountPassword,
             Self::AccountRole { .. } => Act::AccountRole,
-            Self::Suspend { subject: Subject::Tenant { .. } } => Act::TenantSuspend,
-            Self::Suspend { subject: Subject::Account { .. } } => Act::AccountSuspend,
-            Self::Suspend { subject: Subject::Device { .. } } => Act::DeviceSuspend,
+            Self::Suspend { subject: Subject::Tenant { .. }, .. } => Act::TenantSuspend,
+            Self::Suspend { subject: Subject::Account { .. }, .. } => Act::AccountSuspend,
+            Self::Suspend { subject: Subject::Device { .. }, .. } => Act::DeviceSuspend,
             Self::Reactivate { subject: Subject::Tenant { .. } } => Act::TenantReactivate,
             Self::Reactivate { subject: Subject::Account { .. } } => Act::AccountReactivate,
             Self::Reactivate { subject: Subject::Device { .. } } => Act::DeviceReactivate,
@@ -135,7 +135,7 @@ impl Request {
             | Self::DeskSet { tenant, .. }
             | Self::DeskList { tenant }
             | Self::DeskRemove { tenant, .. } => Scope::Tenant(tenant),
-            Self::Suspend { subject } | Self::Reactivate { subject } => match subject {
+            Self::Suspend { subject, .. } | Self::Reactivate { subject } => match subject {
                 Subject::Tenant { tenant }
                 | Subject::Account { tenant, .. }
                 | Subject::Device { tenant, .. } => Scope::Tenant(tenant),

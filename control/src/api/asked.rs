@@ -67,6 +67,11 @@ impl Asked<'_> {
         })
     }
 
+    /// The body, or what it would say if nothing was sent.
+    pub(super) fn body_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, Problem> {
+        if self.body.is_empty() { Ok(T::default()) } else { self.body() }
+    }
+
     /// Refuses whatever stands in the query besides `known`.
     pub(super) fn only(&self, known: &[&str]) -> Result<(), Problem> {
         match pairs(self.query).find(|(name, _)| !known.contains(name)) {
@@ -106,6 +111,13 @@ mod tests {
         assert!(asked("a=1&b=2", b"").only(&["a", "b"]).is_ok());
         assert!(asked("a=1&b=2", b"").only(&["a"]).is_err());
         assert!(asked("a", b"").only(&[]).is_err());
+    }
+
+    #[test]
+    fn a_body_that_may_be_left_out_is_still_understood_or_refused() {
+        let read = |body: &[u8]| asked("", body).body_or_default::<Vec<u8>>();
+        assert_eq!((read(b""), read(b"[1]")), (Ok(Vec::new()), Ok(vec![1])));
+        assert!(read(b" ").is_err() && read(b"{}").is_err());
     }
 
     #[test]

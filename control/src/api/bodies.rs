@@ -113,6 +113,14 @@ pub(super) struct NewDesk {
     pub(super) settings: DeskChange,
 }
 
+/// A suspension.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewSuspension {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+}
+
 /// A password to set.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

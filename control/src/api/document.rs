@@ -83,7 +83,8 @@ fn operation(route: &Route) -> Value {
     }
     if let Some(body) = route.body {
         let content = content(body, "application/json");
-        operation["requestBody"] = json!({ "required": true, "content": content });
+        let required = !route.is_body_optional;
+        operation["requestBody"] = json!({ "required": required, "content": content });
     }
     if is_open(route) {
         operation["security"] = json!([]);

@@ -99,7 +99,9 @@ mod tests {
         assert!(waits(places.wait(&person(), &list())).await, "one too many");
         let tenant = "shop".to_owned();
         let subject = Subject::Account { tenant, login: "b".to_owned() };
-        assert!(places.wait(&person(), &Request::Suspend { subject }).await.is_none());
+        assert!(
+            places.wait(&person(), &Request::Suspend { subject, reason: None }).await.is_none()
+        );
         for _ in 0..API_OPERATOR_LISTS_MAX {
             held.push(places.wait(&operator, &list()).await.unwrap());
         }

@@ -1,7 +1,9 @@
 //! Every route of the API, in one table.
 
 use super::asked::Asked;
-use super::bodies::{NewAccount, NewDesk, NewPassword, NewPolicy, NewRole, NewTenant};
+use super::bodies::{
+    NewAccount, NewDesk, NewPassword, NewPolicy, NewRole, NewSuspension, NewTenant,
+};
 use super::problem::Problem;
 use crate::accounts::Subject;
 use crate::admin::Request;
@@ -36,6 +38,8 @@ pub(super) struct Route {
     pub(super) query: &'static [&'static str],
     /// The schema of its body, if it has one.
     pub(super) body: Option<&'static str>,
+    /// Whether that may be left out.
+    pub(super) is_body_optional: bool,
     /// The schema of its answer.
     pub(super) answer: &'static str,
     /// What it is.
@@ -57,7 +61,8 @@ pub(super) enum What {
 
 impl Route {
     const fn new(verb: Verb, path: &'static str, name: &'static str, what: What) -> Self {
-        Self { verb, path, name, text: "", query: &[], body: None, answer: "Done", what }
+        let (text, query, body, is_body_optional, answer) = ("", &[], None, false, "Done");
+        Self { verb, path, name, text, query, body, is_body_optional, answer, what }
     }
 
     const fn ask(
@@ -79,6 +84,10 @@ impl Route {
 
     const fn body(self, schema: &'static str) -> Self {
         Self { body: Some(schema), ..self }
+    }
+
+    const fn optional_body(self, schema: &'static str) -> Self {
+        Self { body: Some(schema), is_body_optional: true, ..self }
     }
 
     const fn answer(self, schema: &'static str) -> Self {
@@ -138,8 +147,9 @@ pub(super) const ROUTES: &[Route] = &[
     .text("Says what a tenant may have, or how it wants its calls; it counts at once.")
     .body("NewPolicy")
     .answer("TenantPolicy"),
-    Route::ask(Put, TENANT_SUSPENSION, "suspend_tenant", |asked| suspend(tenant(asked)))
-        .text("Ends all sessions, calls and media of a tenant, and takes no sign-in of it."),
+    Route::ask(Put, TENANT_SUSPENSION, "suspend_tenant", |asked| suspend(asked, tenant(asked)))
+        .text("Ends all sessions, calls and media of a tenant, and takes no sign-in of it.")
+        .optional_body("NewSuspension"),
     Route::ask(Delete, TENANT_SUSPENSION, "reactivate_tenant", |asked| reactivate(tenant(asked)))
         .text("Takes sign-ins of a tenant again."),
     Route::ask(Get, ACCOUNTS, "list_accounts", |asked| {
@@ -162,14 +172,16 @@ pub(super) const ROUTES: &[Route] = &[
     })
     .text("Gives an account a role; if it is another than before, its sessions end.")
     .body("NewRole"),
-    Route::ask(Put, ACCOUNT_SUSPENSION, "suspend_account", |asked| suspend(account(asked)))
-        .text("Ends sessions, calls and media of an account, and takes no sign-in of it."),
+    Route::ask(Put, ACCOUNT_SUSPENSION, "suspend_account", |asked| suspend(asked, account(asked)))
+        .text("Ends sessions, calls and media of an account, and takes no sign-in of it.")
+        .optional_body("NewSuspension"),
     Route::ask(Delete, ACCOUNT_SUSPENSION, "reactivate_account", |asked| {
         reactivate(account(asked))
     })
     .text("Takes sign-ins of an account again."),
-    Route::ask(Put, DEVICE_SUSPENSION, "suspend_device", |asked| suspend(device(asked)?))
-        .text("Ends an account's session on one device, and takes no sign-in of it there."),
+    Route::ask(Put, DEVICE_SUSPENSION, "suspend_device", |asked| suspend(asked, device(asked)?))
+        .text("Ends an account's session on one device, and takes no sign-in of it there.")
+        .optional_body("NewSuspension"),
     Route::ask(Delete, DEVICE_SUSPENSION, "reactivate_device", |asked| reactivate(device(asked)?))
         .text("Takes sign-ins of an account on one device again."),
     Route::ask(Get, DESKS, "list_desks", |asked| {
@@ -261,8 +273,9 @@ fn device(asked: &Asked<'_>) -> Result<Subject, Problem> {
     Ok(Subject::Device { tenant, login, device: asked.device()? })
 }
 
-fn suspend(subject: Subject) -> Result<Request, Problem> {
-    Ok(Request::Suspend { subject })
+fn suspend(asked: &Asked<'_>, subject: Subject) -> Result<Request, Problem> {
+    let NewSuspension { reason } = asked.body_or_default()?;
+    Ok(Request::Suspend { subject, reason })
 }
 
 fn reactivate(subject: Subject) -> Result<Request, Problem> {

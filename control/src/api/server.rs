@@ -225,6 +225,7 @@ fn length(route: &Route, headers: &HeaderMap) -> Result<usize, Problem> {
     }
     match route.body {
         None if length > 0 => Err(Problem::no_body_wanted()),
+        Some(_) if route.is_body_optional && length == 0 => Ok(0),
         Some(_) if !is_json(headers) => Err(Problem::not_json()),
         _ => Ok(length),
     }

@@ -1,6 +1,8 @@
 //! Requests as they are asked: the other direction of the table of routes.
 
-use super::bodies::{NewAccount, NewDesk, NewPassword, NewPolicy, NewRole, NewTenant, SignIn};
+use super::bodies::{
+    NewAccount, NewDesk, NewPassword, NewPolicy, NewRole, NewSuspension, NewTenant, SignIn,
+};
 use super::routes::Verb;
 use crate::accounts::Subject;
 use crate::admin::Request;
@@ -93,7 +95,9 @@ pub(super) fn spell(request: Request) -> Spelled {
             Spelled::new(Delete, &["tenants", &tenant, "desks", &desk])
         }
         Request::AccountList { tenant } => Spelled::new(Get, &["tenants", &tenant, "accounts"]),
-        Request::Suspend { subject } => suspension(Put, &subject),
+        Request::Suspend { subject, reason } => {
+            suspension(Put, &subject).body(&NewSuspension { reason })
+        }
         Request::Reactivate { subject } => suspension(Delete, &subject),
         Request::Calls { tenant, ended } => {
             of_tenant(Get, tenant.as_deref(), &["calls"]).query("ended", ended)
@@ -205,7 +209,10 @@ mod tests {
             ..DeskChange::default()
         };
         let of = |subject: &Subject| subject.clone();
-        let suspensions = subjects.iter().map(|it| Request::Suspend { subject: of(it) });
+        let suspensions = subjects.iter().map(|it| {
+            let reason = Some(String::from("a\"架"));
+            Request::Suspend { subject: of(it), reason }
+        });
         let ends = subjects.iter().map(|it| Request::Reactivate { subject: of(it) });
         let (t, l, d) = (|| tenant.clone(), || login.clone(), || desk.clone());
         let (role, display, permanent) = (Role::TenantAdmin, Some(String::from("D")), true);

@@ -145,7 +145,7 @@ pub struct Entry {
     pub target: Plain,
     /// How far it has come.
     pub outcome: Outcome,
-    /// Why it was refused; else empty.
+    /// Why it was refused; else why it is done, if whoever does it said so, as far as it fits.
     pub detail: Plain,
     /// The record that said that it was about to be done.
     pub begun: Option<u64>,

@@ -188,8 +188,9 @@ async fn wrong_requests_are_refused_by_name_and_change_nothing() {
     else {
         panic!("tenants were asked for")
     };
-    let names: Vec<_> = rows.iter().map(|row| (row.name.as_str(), row.standing)).collect();
-    assert_eq!(names, [("bank", Standing::Active), ("shop", Standing::Active)]);
+    let names: Vec<_> = rows.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(names, ["bank", "shop"]);
+    assert!(rows.iter().all(|row| row.standing.is_active()));
     platform.node.stop().await;
 }
 
@@ -445,7 +446,7 @@ async fn an_administrator_manages_its_own_tenant_and_sees_no_other() {
     assert!(refused.contains("not allowed"), "{refused}");
     let (tenant, login) = ("shop".to_owned(), "b".to_owned());
     let subject = kakehashi_control::accounts::Subject::Account { tenant, login };
-    let suspended = admin.ask(Request::Suspend { subject }).await;
+    let suspended = admin.ask(Request::Suspend { subject, reason: None }).await;
     assert!(matches!(suspended, Ok(Answer::Done {})));
 
     let plain = sign_in(&platform, "shop", "c", PASSWORD).await;
@@ -486,7 +487,7 @@ async fn wrong_sign_ins_are_alike_and_tokens_end_with_what_they_were_granted_for
     let folder = platform.folder.path();
     let token = administrator(&platform, "shop", "a").await;
     assert_eq!(status_of(&token).await, 200);
-    request(folder, Request::Suspend { subject: subject.clone() }).await.unwrap();
+    request(folder, Request::Suspend { subject: subject.clone(), reason: None }).await.unwrap();
     assert_eq!(status_of(&token).await, 401, "suspended");
     assert_eq!(problem(&sign_in(&platform, "shop", "a", PASSWORD).await), 403);
     request(folder, Request::Reactivate { subject }).await.unwrap();

@@ -265,7 +265,7 @@ async fn operators_are_served_at_every_node() {
     for (at, login, terminal) in [(1, "a", &mut a), (0, "b", &mut b)] {
         let subject = Subject::Account { tenant: "shop".into(), login: login.into() };
         let folder = cell.at(at).folder.path();
-        client::request(folder, Request::Suspend { subject }).await.unwrap();
+        client::request(folder, Request::Suspend { subject, reason: None }).await.unwrap();
         assert_eq!(terminal.session_ended().await, SessionEnd::Suspended);
     }
 }

@@ -148,7 +148,7 @@ fn admin(act: Act, named: Named) -> Option<Request> {
             let limits = Some(TenantLimits::default());
             Request::TenantPolicy { tenant, limits, rules: None }
         }
-        Act::TenantSuspend => Request::Suspend { subject: whole() },
+        Act::TenantSuspend => Request::Suspend { subject: whole(), reason: None },
         Act::TenantReactivate => Request::Reactivate { subject: whole() },
         Act::AccountAdd => {
             let (login, display) = ("new".to_owned(), None);
@@ -157,9 +157,9 @@ fn admin(act: Act, named: Named) -> Option<Request> {
         Act::AccountList => Request::AccountList { tenant },
         Act::AccountPassword => Request::AccountPassword { tenant, login, password, permanent },
         Act::AccountRole => Request::AccountRole { tenant, login, role },
-        Act::AccountSuspend => Request::Suspend { subject: account() },
+        Act::AccountSuspend => Request::Suspend { subject: account(), reason: None },
         Act::AccountReactivate => Request::Reactivate { subject: account() },
-        Act::DeviceSuspend => Request::Suspend { subject: device() },
+        Act::DeviceSuspend => Request::Suspend { subject: device(), reason: None },
         Act::DeviceReactivate => Request::Reactivate { subject: device() },
         Act::DeskAdd => Request::DeskAdd { tenant, desk, change },
         Act::DeskSet => Request::DeskSet { tenant, desk, change },

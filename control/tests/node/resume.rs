@@ -140,7 +140,7 @@ async fn a_token_is_dead_after_a_suspension_and_stays_so() {
     let tenant = Subject::Tenant { tenant: "shop".into() };
     for subject in [account, device, tenant] {
         let (mut a, token) = platform.terminal_with_token("shop", "a").await;
-        ask(&platform, Request::Suspend { subject: subject.clone() }).await;
+        ask(&platform, Request::Suspend { subject: subject.clone(), reason: None }).await;
         assert_eq!(a.session_ended().await, SessionEnd::Suspended);
         assert_eq!(resumed(&platform, &token, device_of("a")).await, EXPIRED, "{subject:?}");
         ask(&platform, Request::Reactivate { subject: subject.clone() }).await;
@@ -157,7 +157,7 @@ async fn another_devices_token_outlives_the_suspension_of_one() {
     let of_other = other.sign_in("shop", "a", PASSWORD, 77).await.unwrap().token;
     let (tenant, login) = ("shop".to_owned(), "a".to_owned());
     let subject = Subject::Device { tenant, login, device: DeviceId(77) };
-    ask(&platform, Request::Suspend { subject }).await;
+    ask(&platform, Request::Suspend { subject, reason: None }).await;
     assert_eq!(other.session_ended().await, SessionEnd::Suspended);
     assert_eq!(resumed(&platform, &of_other, 77).await, EXPIRED);
     assert_eq!(resumed(&platform, &token, device_of("a")).await, Ok(()));

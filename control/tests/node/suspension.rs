@@ -22,7 +22,7 @@ async fn ask(platform: &Platform, request: Request) {
 }
 
 async fn suspend(platform: &Platform, subject: &Subject) {
-    ask(platform, Request::Suspend { subject: subject.clone() }).await;
+    ask(platform, Request::Suspend { subject: subject.clone(), reason: None }).await;
 }
 
 async fn reactivate(platform: &Platform, subject: &Subject) {

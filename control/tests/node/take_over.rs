@@ -128,7 +128,7 @@ async fn whoever_was_suspended_meanwhile_has_no_leg_and_no_key_is_in_the_store_i
         assert!(!shows(ready.senders[0].key.as_ref().unwrap().key()) && !shows(b"Display a"));
         let accounts = Accounts::new(store, AccountsConfig::for_cores(1, Entropy::system()));
         let who = Subject::Account { tenant: "shop".into(), login: "a".into() };
-        accounts.unwrap().suspend(&who, UnixMs::now()).await.unwrap();
+        accounts.unwrap().suspend(&who, None, UnixMs::now()).await.unwrap();
     };
     let calling = calling.restart(suspend).await;
     calling.relay.until_it_holds(0).await;

@@ -2,10 +2,10 @@
 
 use kakehashi_control::accounts::names::BadName;
 use kakehashi_control::accounts::{
-    AccountError, Accounts, AccountsConfig, BadPassword, Claim, NewAccount, SignInRefusal,
+    Account, AccountError, Accounts, AccountsConfig, BadPassword, Claim, NewAccount, SignInRefusal,
     Standing, Subject, Tenant, Verified,
 };
-use kakehashi_control::capacity::SUSPENDED_DEVICES_MAX;
+use kakehashi_control::capacity::{REASON_BYTES_MAX, SUSPENDED_DEVICES_MAX};
 use kakehashi_control::clock::{Now, UnixMs};
 use kakehashi_control::entropy::Entropy;
 use kakehashi_control::policy::TenantLimits;
@@ -108,7 +108,7 @@ async fn wrong_unknown_and_suspended_take_equally_long() {
     let folder = tempfile::tempdir().unwrap();
     let (accounts, acme, _) = with_two_tenants(&folder).await;
     accounts.add_account(acme.id, new("store-2", Some(GOOD)), NOW).await.unwrap();
-    accounts.suspend(&account("acme", "store-2"), NOW).await.unwrap();
+    accounts.suspend(&account("acme", "store-2"), None, NOW).await.unwrap();
     let kinds = [
         ("acme", "store-1", "wrong horse battery"),
         ("acme", "nobody", GOOD),
@@ -282,18 +282,25 @@ async fn who_is_suspended_is_refused_as_if_the_password_were_wrong_until_active_
     let key = AccountKey { tenant: acme.id, account: store_1.id };
     let before = sign_in("acme", "store-1").await.unwrap();
 
-    let first = accounts.suspend(&account("ACME", "Store-1"), NOW).await.unwrap();
+    let first = accounts.suspend(&account("ACME", "Store-1"), None, NOW).await.unwrap();
     assert_eq!((first.whom, first.why), (Whom::Account(key), SessionEnd::Suspended));
     assert!(before.epochs.account < first.epoch);
     assert_eq!(sign_in("acme", "store-1").await, refused);
-    let again = accounts.suspend(&account("acme", "store-1"), UnixMs(NOW.0 + 1)).await.unwrap();
-    assert_eq!(again, first, "nothing more is to be ended by it");
-    let listed = accounts.list(acme.id).await.unwrap();
-    assert_eq!(listed[0].standing, Standing::Suspended { since: NOW });
+    let standing = async || accounts.list(acme.id).await.unwrap()[0].standing.clone();
+    assert_eq!(standing().await, Standing::Suspended { since: NOW, reason: None });
+    for (given, kept) in [(Some(" lost "), "lost"), (None, "lost"), (Some("found"), "found")] {
+        let later = UnixMs(NOW.0 + 1);
+        let again = accounts.suspend(&account("acme", "store-1"), given, later).await.unwrap();
+        assert_eq!(again, first, "nothing more is to be ended by it");
+        let reason = Some(kept.to_owned());
+        assert_eq!(standing().await, Standing::Suspended { since: NOW, reason });
+    }
+    let bad = accounts.suspend(&account("acme", "store-1"), Some("a\nb"), NOW).await.unwrap_err();
+    assert!(matches!(bad, AccountError::Reason(_)) && bad.to_string().contains("not a reason"));
 
     // Each suspension ends by itself.
     let tenant = Subject::Tenant { tenant: "acme".to_owned() };
-    let whole = accounts.suspend(&tenant, NOW).await.unwrap();
+    let whole = accounts.suspend(&tenant, None, NOW).await.unwrap();
     assert_eq!(whole.whom, Whom::Tenant(acme.id));
     assert!(whole.epoch > before.epochs.tenant);
     accounts.reactivate(&account("acme", "store-1")).await.unwrap();
@@ -305,7 +312,7 @@ async fn who_is_suspended_is_refused_as_if_the_password_were_wrong_until_active_
     assert_eq!((after.epochs.account, after.epochs.tenant), (first.epoch, whole.epoch));
 
     for nobody in [account("acme", "nobody"), account("other", "store-1")] {
-        let error = accounts.suspend(&nobody, NOW).await.unwrap_err();
+        let error = accounts.suspend(&nobody, None, NOW).await.unwrap_err();
         assert!(matches!(error, AccountError::NoSuchAccount(_)), "{error}");
     }
     for nobody in [account("nowhere", "store-1"), Subject::Tenant { tenant: "nowhere".into() }] {
@@ -320,17 +327,20 @@ async fn a_suspended_device_is_one_of_a_bounded_list() {
     let (accounts, acme, _) = with_two_tenants(&folder).await;
     let verified = async || verify(&accounts, "acme", "store-1", &password(GOOD)).await.unwrap();
     let before = verified().await;
-    let revocation = accounts.suspend(&device(7), NOW).await.unwrap();
+    let longest = "\"".repeat(REASON_BYTES_MAX);
+    let revocation = accounts.suspend(&device(7), Some(&longest), NOW).await.unwrap();
     assert!(matches!(revocation.whom, Whom::Device(_, DeviceId(7))));
     assert!(before.epochs.devices < revocation.epoch);
-    assert_eq!(accounts.suspend(&device(7), NOW).await.unwrap(), revocation);
+    assert_eq!(accounts.suspend(&device(7), None, NOW).await.unwrap(), revocation);
     let suspended = verified().await;
     assert_eq!(suspended.epochs.account, before.epochs.account, "no matter to other devices");
     assert!(!suspended.may_use(DeviceId(7)) && suspended.may_use(DeviceId(8)));
     for number in 1..u64::from(SUSPENDED_DEVICES_MAX) {
-        accounts.suspend(&device(100 + number), NOW).await.unwrap();
+        accounts.suspend(&device(100 + number), Some(&longest), NOW).await.unwrap();
     }
-    let error = accounts.suspend(&device(99), NOW).await.unwrap_err();
+    let listed = accounts.list(acme.id).await.unwrap();
+    assert_eq!(listed[0].suspended_devices[0].reason.as_ref(), Some(&longest));
+    let error = accounts.suspend(&device(99), None, NOW).await.unwrap_err();
     assert!(matches!(error, AccountError::Limit(SUSPENDED_DEVICES_MAX, _)), "{error}");
     accounts.reactivate(&device(7)).await.unwrap();
     accounts.reactivate(&device(7)).await.unwrap();
@@ -344,6 +354,20 @@ async fn records_of_the_version_before_are_read_as_active() {
     let old = r#"{"v":1,"id":"1","name":"acme","limits":{"accounts":3},"created":7}"#;
     let tenant: Tenant = serde_json::from_str(old).unwrap();
     assert_eq!((tenant.standing, tenant.epoch), (Standing::Active, 0));
+}
+
+#[tokio::test]
+async fn a_suspension_of_the_version_before_is_read_as_one_without_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let (accounts, acme, _) = with_two_tenants(&folder).await;
+    accounts.suspend(&account("acme", "store-1"), None, NOW).await.unwrap();
+    accounts.suspend(&device(7), None, NOW).await.unwrap();
+    let account = &accounts.list(acme.id).await.unwrap()[0];
+    // What was not given is not written, so that this is also what version 3 wrote.
+    let old = serde_json::to_value(account).unwrap();
+    assert_eq!(old["standing"], serde_json::json!({ "suspended": { "since": NOW.0 } }));
+    assert_eq!(old["suspended_devices"][0].as_object().unwrap().len(), 2, "{old}");
+    assert_eq!(serde_json::from_value::<Account>(old).unwrap(), *account);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -257,7 +257,8 @@ async fn an_operator_suspends_and_activates_again() {
         Subject::Tenant { tenant: name },
     ];
     for (nth, subject) in subjects.into_iter().enumerate() {
-        let done = ask(service, Request::Suspend { subject: subject.clone() }).await;
+        let reason = Some("lost".to_owned());
+        let done = ask(service, Request::Suspend { subject: subject.clone(), reason }).await;
         assert!(matches!(done, Answer::Done {}));
         assert_eq!(running.node.revoked.lock().unwrap().len(), nth + 1, "the node was told");
         assert!(!sign_in().await.is_ok_and(|verified| verified.may_use(device)));
@@ -265,7 +266,11 @@ async fn an_operator_suspends_and_activates_again() {
         assert!(sign_in().await.unwrap().may_use(device));
     }
     let nobody = Subject::Account { tenant: "acme".into(), login: "b".into() };
-    let refused = request(service, Request::Suspend { subject: nobody }).await.err().unwrap();
+    let bad = Request::Suspend { subject: nobody.clone(), reason: Some("a\nb".into()) };
+    let refused = request(service, bad).await.err().unwrap();
+    assert!(refused.why == Why::Wrong && refused.message.contains("one line"), "{refused:?}");
+    let nobody = Request::Suspend { subject: nobody, reason: None };
+    let refused = request(service, nobody).await.err().unwrap();
     assert!(refused.message.contains("no account b"), "{refused:?}");
     assert_eq!(running.node.revoked.lock().unwrap().len(), 3);
 }

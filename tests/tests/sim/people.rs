@@ -228,7 +228,7 @@ impl World {
         self.store.set_reached(true);
         let (subject, who) = self.subject();
         let wall = self.clock_of(node).wall;
-        let Ok(revocation) = at_once(self.accounts.suspend(&subject, wall)) else { return };
+        let Ok(revocation) = at_once(self.accounts.suspend(&subject, None, wall)) else { return };
         self.checks.written.push((subject, who.clone()));
         self.stats.suspended += 1;
         let ask = self.number();

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 async fn suspend(platform: &Platform, login: &str) -> Result<Answer, String> {
     let subject = Subject::Account { tenant: "shop".into(), login: login.into() };
-    let suspended = client::request(platform.folder.path(), Request::Suspend { subject }).await;
+    let request = Request::Suspend { subject, reason: None };
+    let suspended = client::request(platform.folder.path(), request).await;
     suspended.map_err(|error| error.to_string())
 }
 
@@ -30,7 +31,7 @@ async fn who_is_suspended_while_no_node_leads_is_out_when_one_does() {
         } else {
             // As by a node that dies before it can tell anybody.
             let subject = Subject::Account { tenant: "shop".into(), login: "a".into() };
-            cell.at(2).node.accounts.suspend(&subject, UnixMs::now()).await.unwrap();
+            cell.at(2).node.accounts.suspend(&subject, None, UnixMs::now()).await.unwrap();
         }
         let reason = loop {
             match a.hear().await {

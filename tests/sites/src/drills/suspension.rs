@@ -80,7 +80,7 @@ fn victim(exercise: &mut Exercise, nth: usize) -> Result<Victim> {
 }
 
 fn suspend(victim: &Victim, watch: Watch) -> Result<Run> {
-    let suspend = Request::Suspend { subject: victim.subject.clone() };
+    let suspend = Request::Suspend { subject: victim.subject.clone(), reason: None };
     run(&victim.call, || Ok(victim.operator.ask(suspend).map(drop)?), watch)
 }
 
