@@ -8,10 +8,12 @@
 mod archive;
 mod door;
 mod load;
+mod suspension;
 
 pub use archive::*;
 pub use door::*;
 pub use load::*;
+pub use suspension::*;
 
 pub mod nodes;
 
@@ -408,18 +410,6 @@ pub const DESKS_NAMED_MAX: usize = 32;
 
 /// Opening times of one day: a morning, an afternoon, an evening, and one to spare.
 pub const SPANS_PER_DAY_MAX: usize = 4;
-
-/// Devices on which one account may be suspended: they stand in its record, and who has lost more
-/// than these needs another password.
-pub const SUSPENDED_DEVICES_MAX: u32 = 64;
-
-/// Longest reason of a suspension in bytes: a sentence.
-pub const REASON_BYTES_MAX: usize = 200;
-
-// A suspended device is 100 bytes and its reason, each character of which JSON may say with two.
-const _: () = assert!(
-    SUSPENDED_DEVICES_MAX as usize * (2 * REASON_BYTES_MAX + 100) <= STORE_VALUE_BYTES_MAX / 2
-);
 
 /// Shortest password that a person may choose, in characters (NIST SP 800-63B-4: 15 where the
 /// password is the only factor).

@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
+use kakehashi_control::clock::UnixMs;
 use kakehashi_loadgen::leg::LegClient;
 use kakehashi_loadgen::signed_in::{self, SignedIn};
 use kakehashi_loadgen::steady::{self, Rate, Report};
-use kakehashi_loadgen::suspend::{LATE, farewells};
+use kakehashi_loadgen::suspend::{LATE, Watch, farewells, run};
 use kakehashi_terminal::Settings;
 use kakehashi_tests::children::pause;
 use kakehashi_tests::platform::{Account, Platform, TENANT};
@@ -53,7 +54,8 @@ async fn a_suspended_accounts_media_stops_both_ways_and_it_comes_back_without_a_
     let why = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && why.contains("not a reason"), "{why}");
     let said = platform.run_well(&[&suspend[..], &["lost its tablet"]].concat());
-    assert_eq!(said, "store-1  suspended\n");
+    // Both sides have been silent since the last report.
+    assert!(said.starts_with("store-1  suspended; media had stopped "), "{said}");
     pause(LATE);
     for report in [send(&mut from, &mut to), send(&mut to, &mut from)] {
         assert!(report.sent > 50 && report.received == 0, "{report:?}");
@@ -76,6 +78,35 @@ async fn a_suspended_accounts_media_stops_both_ways_and_it_comes_back_without_a_
     for session in [store, callee] {
         session.terminal.sign_out().await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_packet_came_when_the_answer_says_that_it_left() {
+    let platform = Platform::start(1);
+    let (store, concierge) = platform.add_pair();
+    let call = signed_in::call(platform.settings(&store), platform.settings(&concierge));
+    let call = call.await.unwrap();
+    let (mut asked, mut said) = (UnixMs(0), String::new());
+    let suspend = || {
+        asked = UnixMs::now();
+        said = platform.run_well(&["account", "suspend", TENANT, "store-1", "--json"]);
+        Ok(())
+    };
+    let run = tokio::task::block_in_place(|| run(&call, suspend, Watch::default())).unwrap();
+    let said: Value = serde_json::from_str(&said).unwrap();
+    let media = &said["media"];
+    assert_eq!((&media["legs"], &media["silent"]), (&2.into(), &Value::Array(vec![])), "{said}");
+    let ended = media["ended"].as_u64().unwrap();
+    let last = UnixMs(asked.0 + u64::try_from(run.asked.as_millis()).unwrap());
+    // A busy machine hears late of either.
+    assert!(ended.abs_diff(last.0) < 1_000, "{said} and the last packet at {last:?}");
+    let listed = platform.run_well(&["account", "list", TENANT, "--json"]);
+    assert!(listed.contains(&format!("\"media_ended\":{ended}")), "{listed}");
+    farewells(call).await.unwrap().terminal.sign_out().await.unwrap();
+
+    platform.run_well(&["account", "reactivate", TENANT, "store-1"]);
+    let again = platform.run_well(&["account", "suspend", TENANT, "store-1"]);
+    assert_eq!(again, "store-1  suspended; it was in no call\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

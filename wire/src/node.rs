@@ -249,12 +249,14 @@ pub struct End {
 }
 
 /// What operators asked for was carried out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
 pub struct Did {
     /// Which ask.
     pub ask: u64,
     /// Whether there was anything to do.
     pub done: bool,
+    /// What else operators are told of it: JSON as their door gives it out, or nothing.
+    pub told: Vec<u8>,
 }
 
 /// A part of the rows that were asked for.
@@ -287,7 +289,6 @@ impl Check for Revoke {}
 impl Check for Drain {}
 impl Check for Verdict {}
 impl Check for End {}
-impl Check for Did {}
 
 impl Check for NodeHello {
     fn check(&self) -> Result<(), &'static str> {
@@ -328,6 +329,12 @@ impl Check for Push {
     fn check(&self) -> Result<(), &'static str> {
         at_most("sessions", self.sessions.len(), SESSIONS_PER_PUSH_MAX)?;
         at_most("said", self.said.len(), SAID_BYTES_MAX)
+    }
+}
+
+impl Check for Did {
+    fn check(&self) -> Result<(), &'static str> {
+        at_most("told", self.told.len(), ROWS_BYTES_MAX)
     }
 }
 

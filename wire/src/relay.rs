@@ -263,6 +263,9 @@ pub struct OrderResult {
     pub outcome: Outcome,
     /// The order that began the life the leg has there now; generation 0 if it has none.
     pub life: Generation,
+    /// Of a removal: how long before it the relay sent on media of the leg last, in milliseconds.
+    /// None if it never did, or did not hold the leg. Of any other order none.
+    pub silent_ms: Option<u32>,
 }
 
 /// What became of an order.

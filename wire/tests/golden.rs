@@ -335,6 +335,7 @@ fn from_relay() -> Vec<FromRelay> {
         generation: Generation(0x31),
         outcome: Outcome::Applied,
         life: Generation(0x30),
+        silent_ms: Some(0x20),
     };
     let load =
         ShardLoad { legs: 1, packets_received: 2, packets_sent: 3, bytes_sent: 4, cpu_us: 5 };

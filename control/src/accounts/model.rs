@@ -53,6 +53,10 @@ pub enum Standing {
         /// Why, as far as whoever did it said.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// When a relay sent on media of it last, as far as the relays have answered. None also if
+        /// it was in no call.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        media_ended: Option<UnixMs>,
     },
 }
 
@@ -74,6 +78,9 @@ pub struct SuspendedDevice {
     /// Why, as far as whoever did it said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// When a relay sent on media of the account there last, as far as the relays have answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_ended: Option<UnixMs>,
 }
 
 /// An account, without its password.
@@ -163,11 +170,11 @@ pub(super) struct DevicesRecord {
 }
 
 impl Record for Tenant {
-    // 2: `standing` and `epoch`; 3: `rules` and more limits; 4: the reason of a suspension.
+    // 2: `standing` and `epoch`; 3: `rules` and more limits; 4: `reason` and `media_ended`.
     const VERSION: u32 = 4;
 }
 impl Record for AccountRecord {
-    // 2: `standing` and `suspended_devices`; 3: `role`; 4: reasons of suspensions.
+    // 2: `standing` and `suspended_devices`; 3: `role`; 4: `reason` and `media_ended`.
     const VERSION: u32 = 4;
 }
 impl Record for NameRecord {

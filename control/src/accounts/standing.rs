@@ -68,7 +68,8 @@ impl Accounts {
         now: UnixMs,
     ) -> Result<Revocation, AccountError> {
         let reason = reason.map(names::reason).transpose().map_err(AccountError::Reason)?;
-        let suspended = &Standing::Suspended { since: now, reason: reason.clone() };
+        let suspended =
+            &Standing::Suspended { since: now, reason: reason.clone(), media_ended: None };
         let (whom, epoch) = match subject {
             Subject::Tenant { tenant: name } => {
                 let changed = self.change_tenant(name, |tenant| set(tenant, suspended)).await?;
@@ -90,6 +91,38 @@ impl Accounts {
             }
         };
         Ok(Revocation { whom, epoch, why: SessionEnd::Suspended })
+    }
+
+    /// Keeps with a suspension when its media ended; of several times the latest. Whoever is not
+    /// suspended any more stays as it is.
+    ///
+    /// # Errors
+    /// [`AccountError`] if there is nobody of that name, or nothing could be written.
+    pub async fn note_media_end(
+        &self,
+        subject: &Subject,
+        ended: UnixMs,
+    ) -> Result<(), AccountError> {
+        match subject {
+            Subject::Tenant { tenant: name } => {
+                let change = |tenant: &mut Tenant| ended_in(&mut tenant.standing, ended);
+                self.change_tenant(name, change).await?;
+            }
+            Subject::Account { tenant, login } => {
+                let change =
+                    |record: &mut AccountRecord| Ok(ended_in(&mut record.account.standing, ended));
+                self.change_account(tenant, login, change).await?;
+            }
+            Subject::Device { tenant, login, device } => {
+                let change = |record: &mut AccountRecord| {
+                    let mut devices = record.account.suspended_devices.iter_mut();
+                    let known = devices.find(|known| known.device == *device);
+                    Ok(known.is_some_and(|known| later(&mut known.media_ended, ended)))
+                };
+                self.change_account(tenant, login, change).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Lets sign in again whoever was suspended. Each suspension ends by itself: of a suspended
@@ -269,6 +302,20 @@ fn replace(reason: &mut Option<String>, given: Option<&str>) -> bool {
     is_other
 }
 
+fn ended_in(standing: &mut Standing, ended: UnixMs) -> bool {
+    match standing {
+        Standing::Active => false,
+        Standing::Suspended { media_ended, .. } => later(media_ended, ended),
+    }
+}
+
+/// Puts the later of two times; `false` if it is there.
+fn later(known: &mut Option<UnixMs>, ended: UnixMs) -> bool {
+    let is_later = *known < Some(ended);
+    *known = (*known).max(Some(ended));
+    is_later
+}
+
 fn suspend_device(
     record: &mut AccountRecord,
     device: DeviceId,
@@ -283,7 +330,8 @@ fn suspend_device(
     if devices.len() >= SUSPENDED_DEVICES_MAX as usize {
         return Err(AccountError::Limit(SUSPENDED_DEVICES_MAX, "suspended devices of an account"));
     }
-    devices.push(SuspendedDevice { device, since: now, reason: reason.map(str::to_owned) });
+    let reason = reason.map(str::to_owned);
+    devices.push(SuspendedDevice { device, since: now, reason, media_ended: None });
     account.devices_epoch += 1;
     Ok(true)
 }

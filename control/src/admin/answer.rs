@@ -3,7 +3,7 @@
 use super::audited::{Audited, audited, begin, ended};
 use super::rights::NotAllowed;
 use super::{Answer, Asker, CallRow, NoLead, Refused, Request, Service, SessionRow, StatusRow};
-use crate::accounts::{AccountError, Added, NewAccount, Tenant};
+use crate::accounts::{AccountError, Added, NewAccount, Subject, Tenant};
 use crate::archive::KeptError;
 use crate::audit::{Audit, Entry};
 use crate::capacity::ADMIN_ROWS_MAX;
@@ -79,12 +79,7 @@ async fn act(service: &Service, request: Request) -> Result<Answer, Refused> {
             let tenant = find(service, &tenant).await?;
             Ok(Answer::Accounts { rows: accounts.list(tenant.id).await? })
         }
-        Request::Suspend { subject, reason } => {
-            let now = (service.now)();
-            let revocation = accounts.suspend(&subject, reason.as_deref(), now).await?;
-            service.live.revoke(revocation).await.map_err(written)?;
-            Ok(Answer::Done {})
-        }
+        Request::Suspend { subject, reason } => suspend(service, &subject, reason.as_deref()).await,
         Request::Reactivate { subject } => {
             accounts.reactivate(&subject).await?;
             Ok(Answer::Done {})
@@ -121,6 +116,23 @@ async fn act(service: &Service, request: Request) -> Result<Answer, Refused> {
             Err(error) => Err(Refused::failed(error.to_string())),
         },
     }
+}
+
+async fn suspend(
+    service: &Service,
+    subject: &Subject,
+    reason: Option<&str>,
+) -> Result<Answer, Refused> {
+    let accounts = &service.accounts;
+    let revocation = accounts.suspend(subject, reason, (service.now)()).await?;
+    let media = service.live.revoke(revocation).await.map_err(written)?;
+    if let Some(ended) = media.as_ref().and_then(|media| media.ended)
+        && let Err(error) = accounts.note_media_end(subject, ended).await
+    {
+        // The suspension holds, and this answer says it.
+        tracing::warn!(%error, "when the media of who was suspended ended is not kept");
+    }
+    Ok(Answer::Suspended { media })
 }
 
 async fn add_tenant(

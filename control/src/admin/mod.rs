@@ -5,10 +5,12 @@
 
 mod answer;
 mod audited;
+mod media_end;
 mod refused;
 mod rights;
 
 pub use answer::answer;
+pub use media_end::MediaEnd;
 pub use refused::{Refused, Why};
 pub use rights::Asker;
 
@@ -92,8 +94,8 @@ pub enum Request {
         role: Role,
     },
     /// Ends sessions, calls and media of an account, of one device of it, or of a whole tenant, and
-    /// takes no sign-in until [`Reactivate`](Self::Reactivate). Answer: [`Answer::Done`], when that
-    /// is on disk and the relays have been told.
+    /// takes no sign-in until [`Reactivate`](Self::Reactivate). Answer: [`Answer::Suspended`], when
+    /// that is on disk and the relays have removed its legs, or have had their time for it.
     Suspend {
         /// Whom.
         subject: Subject,
@@ -225,6 +227,11 @@ pub enum Answer {
     },
     /// It was done.
     Done {},
+    /// Somebody is suspended.
+    Suspended {
+        /// When its media ended; none if that is not known, since another node leads by now.
+        media: Option<MediaEnd>,
+    },
     /// Desks, in order of name.
     Desks {
         /// One row each.
@@ -374,8 +381,9 @@ pub trait Live: Send + Sync + 'static {
     fn end_call(&self, tenant: Option<TenantId>, call: CallId) -> LiveFuture<'_, bool>;
     /// The desks of a tenant are these from now on; whatever the node is told later, it knows then.
     fn set_desks(&self, tenant: TenantId, list: DeskList) -> LiveFuture<'_, ()>;
-    /// Ends somebody's sessions and calls; ready when the relays have been told.
-    fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, ()>;
+    /// Ends somebody's sessions and calls; ready when the relays have been told and have answered,
+    /// or had their time for it. None if it is done and nobody knows any more how media ended.
+    fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, Option<MediaEnd>>;
 }
 
 /// What the answers are taken from.
@@ -428,15 +436,15 @@ mod relay_number {
 }
 
 /// Relays' numbers in JSON.
-mod relay_numbers {
+pub(crate) mod relay_numbers {
     use kakehashi_wire::id::RelayId;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(relays: &[RelayId], to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(relays: &[RelayId], to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(relays.iter().map(|relay| relay.0))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Vec<RelayId>, D::Error> {
         Ok(Vec::<u32>::deserialize(from)?.into_iter().map(RelayId).collect())

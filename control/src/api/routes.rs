@@ -149,7 +149,8 @@ pub(super) const ROUTES: &[Route] = &[
     .answer("TenantPolicy"),
     Route::ask(Put, TENANT_SUSPENSION, "suspend_tenant", |asked| suspend(asked, tenant(asked)))
         .text("Ends all sessions, calls and media of a tenant, and takes no sign-in of it.")
-        .optional_body("NewSuspension"),
+        .optional_body("NewSuspension")
+        .answer("Suspended"),
     Route::ask(Delete, TENANT_SUSPENSION, "reactivate_tenant", |asked| reactivate(tenant(asked)))
         .text("Takes sign-ins of a tenant again."),
     Route::ask(Get, ACCOUNTS, "list_accounts", |asked| {
@@ -174,14 +175,16 @@ pub(super) const ROUTES: &[Route] = &[
     .body("NewRole"),
     Route::ask(Put, ACCOUNT_SUSPENSION, "suspend_account", |asked| suspend(asked, account(asked)))
         .text("Ends sessions, calls and media of an account, and takes no sign-in of it.")
-        .optional_body("NewSuspension"),
+        .optional_body("NewSuspension")
+        .answer("Suspended"),
     Route::ask(Delete, ACCOUNT_SUSPENSION, "reactivate_account", |asked| {
         reactivate(account(asked))
     })
     .text("Takes sign-ins of an account again."),
     Route::ask(Put, DEVICE_SUSPENSION, "suspend_device", |asked| suspend(asked, device(asked)?))
         .text("Ends an account's session on one device, and takes no sign-in of it there.")
-        .optional_body("NewSuspension"),
+        .optional_body("NewSuspension")
+        .answer("Suspended"),
     Route::ask(Delete, DEVICE_SUSPENSION, "reactivate_device", |asked| reactivate(device(asked)?))
         .text("Takes sign-ins of an account on one device again."),
     Route::ask(Get, DESKS, "list_desks", |asked| {

@@ -30,11 +30,12 @@ mod unsaved;
 mod view;
 
 use crate::accounts::DeskList;
+use crate::admin::MediaEnd;
 use crate::calls::{Calls, Kept, Ssrcs};
 use crate::clock::Now;
 use crate::desks::{Desks, WrapUps};
 use crate::entropy::Entropy;
-use crate::fleet::{Fleet, LinkId, ToLink};
+use crate::fleet::{Fleet, LinkId, Removals, ToLink};
 use crate::missed::{Deed, News};
 use crate::policy::{Act, MediaFacts, Reason, Target, TenantPolicy};
 use crate::records::CallRecord;
@@ -152,6 +153,8 @@ pub enum Output {
     End(SessionId, SessionEnd),
     /// Something for a relay.
     Link(ToLink),
+    /// The relays have removed the legs of an [`Input::Revoked`], or have had their time for it.
+    Removed(Revocation, MediaEnd),
     /// Changes the store. Later outputs wait for it.
     Write(Write),
     /// What another core needs to go on with a call, in place of what was kept of it before.
@@ -181,6 +184,7 @@ pub struct Coordinator {
     calls: Calls,
     ssrcs: Ssrcs,
     fleet: Fleet,
+    removals: Removals,
     desks: Desks,
     wraps: WrapUps,
     unsaved: Unsaved,
@@ -208,6 +212,7 @@ impl Coordinator {
             calls: Calls::default(),
             ssrcs: Ssrcs::default(),
             fleet,
+            removals: Removals::default(),
             desks,
             wraps: WrapUps::default(),
             unsaved: Unsaved::default(),
@@ -226,6 +231,7 @@ impl Coordinator {
             Input::Asked(session, request) => self.asked(session, request, now),
             Input::Gone(session) => self.gone(session, now),
             Input::LinkUp(link, hello) => {
+                self.removals.lose(hello.relay);
                 let mut said = Vec::new();
                 self.fleet.link_up(link, hello, &mut said);
                 self.out.extend(said.into_iter().map(Output::Link));
@@ -233,11 +239,13 @@ impl Coordinator {
             }
             Input::LinkSaid(link, FromRelay::Rollovers(said)) => self.wrapped(link, &said, now),
             Input::LinkSaid(link, message) => {
+                self.note_removals(link, &message, now);
                 let news = self.fleet.heard(link, message, now.since_start);
                 self.out.extend(self.fleet.newer_term().map(Output::NewerTerm));
                 self.look_at_legs(news, now);
             }
             Input::LinkDown(link) => {
+                self.fleet.at(link).into_iter().for_each(|relay| self.removals.lose(relay));
                 let news = self.fleet.link_down(link);
                 self.mend_later(&news, now);
                 self.look_at_legs(news, now);
@@ -273,6 +281,7 @@ impl Coordinator {
         self.tell_of_agents(now);
         self.push_presence(now);
         self.flush_fleet(now);
+        self.tell_of_removals(now);
         self.keep_calls(now);
         std::mem::take(&mut self.out)
     }
@@ -282,6 +291,7 @@ impl Coordinator {
         let deadlines = [
             self.calls.next_deadline(),
             self.fleet.next_deadline(),
+            self.removals.next_deadline(),
             self.unsaved.next_retry(),
             self.keeping.next_retry(),
             self.pushes.next_due(),

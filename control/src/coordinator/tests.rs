@@ -87,6 +87,9 @@ pub(super) struct Relays {
     pub(super) repeat: bool,
 }
 
+/// How long before its removal a played relay sent on media of a leg last.
+pub(super) const SILENT_MS: u32 = 7;
+
 /// What comes of a core beside what terminals and relays are told.
 #[derive(Default)]
 pub(super) struct Noted {
@@ -96,6 +99,8 @@ pub(super) struct Noted {
     pub(super) pushed: usize,
     /// The first number of each session.
     firsts: BTreeMap<SessionId, SessionId>,
+    /// What became of the media of those whose rights ended.
+    pub(super) removed: Vec<(Revocation, MediaEnd)>,
     /// What the nodes of sessions, by their first numbers, keep of agents, and since when.
     pub(super) agents: BTreeMap<SessionId, (AgentOrder, Duration)>,
     /// The same numbers of those at which nobody sits.
@@ -284,6 +289,10 @@ impl World {
             }
             Output::Refused(_, act, reason) => {
                 self.reasons.push((act, reason));
+                None
+            }
+            Output::Removed(of, end) => {
+                self.noted.removed.push((of, end));
                 None
             }
             Output::Unprotected(call, _) => {
@@ -507,6 +516,10 @@ impl PlayedRelay {
             Order::Remove(it) => (it.leg, it.generation),
             Order::Subscribe(it) => (it.leg, it.generation),
         };
+        let silent_ms = match order {
+            Order::Remove(_) if self.held.contains_key(&leg.0) => Some(SILENT_MS),
+            _ => None,
+        };
         let outcome = match (order, self.refuses) {
             // What it holds has its room.
             (Order::Install(_), Some(outcome)) if !self.held.contains_key(&leg.0) => outcome,
@@ -533,7 +546,7 @@ impl PlayedRelay {
             }
         };
         let life = self.held.get(&leg.0).map_or(Generation(0), |held| held.generation);
-        OrderResult { leg, generation, outcome, life }
+        OrderResult { leg, generation, outcome, life, silent_ms }
     }
 }
 

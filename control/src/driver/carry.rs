@@ -4,12 +4,14 @@
 use super::refusals::Refusals;
 use super::saver::{Job, Saver};
 use super::{Attach, Seat, Turn, Verdict};
+use crate::admin::MediaEnd;
 use crate::capacity::{STORE_WAIT, TURNS_PER_COMMIT_MAX};
 use crate::coordinator::{Input, Output, Write};
 use crate::fleet::{LinkId, ToLink};
 use crate::gate::{Outbox, Said};
 use crate::missed::Deed;
 use crate::nodes::Queue;
+use crate::sessions::Revocation;
 use kakehashi_wire::id::{CallId, SessionId};
 use kakehashi_wire::limits::SESSIONS_PER_PUSH_MAX;
 use kakehashi_wire::node::{Push, ToNode};
@@ -17,7 +19,7 @@ use kakehashi_wire::relay::ToRelay;
 use kakehashi_wire::terminal::{Presence, ToTerminal};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 /// The ends of all connections, and the store.
@@ -25,6 +27,8 @@ pub(super) struct Carrier {
     outboxes: HashMap<SessionId, Outbox>,
     verdicts: HashMap<SessionId, Verdict>,
     links: HashMap<LinkId, mpsc::Sender<ToRelay>>,
+    /// Each is answered within [`REMOVAL_PATIENCE`](crate::capacity::REMOVAL_PATIENCE).
+    waiting: Vec<(Revocation, oneshot::Sender<MediaEnd>)>,
     saver: Saver,
     feedback: mpsc::UnboundedSender<Input>,
     missed: mpsc::Sender<Deed>,
@@ -41,6 +45,7 @@ impl Carrier {
             outboxes: HashMap::new(),
             verdicts: HashMap::new(),
             links: HashMap::new(),
+            waiting: Vec::new(),
             saver,
             feedback,
             missed,
@@ -163,6 +168,7 @@ impl Carrier {
             Attach::GoneLink(link) => {
                 self.links.remove(&link);
             }
+            Attach::Waits(revocation, removed) => self.waiting.push((revocation, removed)),
         }
     }
 
@@ -219,6 +225,7 @@ impl Carrier {
                     tracing::warn!(link = link.0, reason, "closing a relay's link");
                 }
             }
+            Output::Removed(revocation, end) => self.removed(revocation, &end),
             Output::Write(_) | Output::Keep(_) | Output::Missed(_) => {}
             Output::NewerTerm(term) => {
                 // The record of the lead says the same, or will; of a node alone it never may.
@@ -232,6 +239,13 @@ impl Carrier {
                  that takes calls"
             ),
             Output::Refused(session, act, reason) => self.refusals.because(session, act, reason),
+        }
+    }
+
+    /// Tells whoever waits for the relays to be rid of somebody.
+    fn removed(&mut self, of: Revocation, end: &MediaEnd) {
+        for (_, waits) in self.waiting.extract_if(.., |(known, _)| *known == of) {
+            let _gone = waits.send(end.clone());
         }
     }
 
@@ -280,7 +294,7 @@ mod tests {
     };
     use kakehashi_wire::id::TenantId;
     use kakehashi_wire::relay::NodeHeartbeat;
-    use tokio::sync::{oneshot, watch};
+    use tokio::sync::watch;
 
     const LINK: LinkId = LinkId(1);
 

@@ -10,7 +10,7 @@ mod saver;
 mod seat;
 
 use crate::accounts::{DeskList, KnownTenant};
-use crate::admin::{CallRow, Live, LiveFuture, NoLead, RelayRow, SessionRow};
+use crate::admin::{CallRow, Live, LiveFuture, MediaEnd, NoLead, RelayRow, SessionRow};
 use crate::capacity::{INPUTS_MAX, MISSED_QUEUE_MAX, TURNS_WAITING_MAX};
 use crate::clock::Clock;
 use crate::coordinator::{Arrival, Coordinator, Input, Output, Rejection};
@@ -49,7 +49,8 @@ enum Event {
     /// Without a verdict to give here, the outbox hears it.
     Arrived(Arrival, Outbox, Option<Verdict>),
     LinkUp(LinkId, Hello, mpsc::Sender<ToRelay>),
-    Revoked(Revocation, oneshot::Sender<()>),
+    /// Told when the relays are on it, and once more when they have answered.
+    Revoked(Revocation, oneshot::Sender<()>, oneshot::Sender<MediaEnd>),
     EndCall(Option<TenantId>, CallId, oneshot::Sender<()>),
     KnowsRelay(RelayId, oneshot::Sender<bool>),
     Calls(oneshot::Sender<Vec<CallRow>>),
@@ -57,12 +58,13 @@ enum Event {
     Relays(oneshot::Sender<Vec<RelayRow>>),
 }
 
-/// One end of a connection that outputs may name.
+/// Whoever outputs may name.
 enum Attach {
     Session(SessionId, Outbox, Option<Verdict>),
     Link(LinkId, mpsc::Sender<ToRelay>),
     GoneSession(SessionId),
     GoneLink(LinkId),
+    Waits(Revocation, oneshot::Sender<MediaEnd>),
 }
 
 /// What came of one event.
@@ -173,8 +175,12 @@ impl Live for Core {
         })
     }
 
-    fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, ()> {
-        self.ask(move |done| Event::Revoked(revocation, done))
+    fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, Option<MediaEnd>> {
+        Box::pin(async move {
+            let (removed, answered) = oneshot::channel();
+            self.ask(move |told| Event::Revoked(revocation, told, removed)).await?;
+            answered.await.map(Some).map_err(|_over| NoLead)
+        })
     }
 }
 
@@ -288,9 +294,10 @@ fn sort(event: Event, core: &Coordinator) -> Option<Sorted> {
         Event::LinkUp(link, hello, orders) => {
             sorted(Input::LinkUp(link, hello), Some(Attach::Link(link, orders)))
         }
-        Event::Revoked(revocation, done) => {
+        Event::Revoked(revocation, told, removed) => {
             let input = Input::Revoked(revocation);
-            Some(Sorted { input, attach: None, urgent: Some(done) })
+            let attach = Some(Attach::Waits(revocation, removed));
+            Some(Sorted { input, attach, urgent: Some(told) })
         }
         Event::EndCall(tenant, call, done) => core.goes_on(tenant, call).then_some(Sorted {
             input: Input::EndCall(call),

@@ -12,12 +12,14 @@ pub mod link;
 mod load;
 mod plan;
 mod relay;
+mod removals;
 mod roster;
 mod wanted;
 
 pub use generations::Generations;
 pub use plan::Plan;
 pub use relay::Relay;
+pub use removals::Removals;
 pub use roster::{Fleet, LegNews, ToLink, Together};
 pub use wanted::{Standing, WantedLeg};
 

@@ -71,7 +71,7 @@ impl Model {
         let (leg, generation) = subject(order);
         let outcome = self.outcome(order, now);
         let life = self.held.get(&leg).map_or(Generation(0), |held| held.epoch.generation);
-        OrderResult { leg, generation, outcome, life }
+        OrderResult { leg, generation, outcome, life, silent_ms: None }
     }
 
     fn outcome(&mut self, order: &Order, now: Duration) -> Outcome {
@@ -352,7 +352,13 @@ fn a_refusal_stands_until_the_leg_is_released() {
     let orders = world.plan.orders(world.now, &mut world.generations);
     let [Order::Install(install)] = &orders[..] else { panic!("one install") };
     let (leg, generation) = (install.leg, install.generation);
-    let no = OrderResult { leg, generation, outcome: Outcome::NoRoom, life: Generation(0) };
+    let no = OrderResult {
+        leg,
+        generation,
+        outcome: Outcome::NoRoom,
+        life: Generation(0),
+        silent_ms: None,
+    };
     assert_eq!(world.plan.answered(&[no], world.now), [install.call]);
     assert_eq!(world.plan.standing(install.leg), Standing::Refused(Outcome::NoRoom));
     assert!(!world.exchange());
@@ -466,7 +472,7 @@ fn a_leg_that_cannot_be_told_what_it_receives_is_taken_away() {
     let [Order::Subscribe(asked)] = &orders[..] else { panic!("one subscription") };
     let outcome = Outcome::BadOrder;
     let (leg, generation, life) = (asked.leg, asked.generation, Generation(1));
-    let no = OrderResult { leg, generation, outcome, life };
+    let no = OrderResult { leg, generation, outcome, life, silent_ms: None };
     assert_eq!(world.plan.answered(&[no], world.now), [CallId(1)]);
     for _ in 0..2 {
         assert_eq!(world.plan.standing(LegId(2)), Standing::Refused(outcome));

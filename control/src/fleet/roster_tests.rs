@@ -104,6 +104,7 @@ fn a_relay_that_obeys_a_newer_term_is_ordered_no_more_and_the_others_are() {
             generation: Generation(1),
             outcome: Outcome::Applied,
             life: Generation(1),
+            silent_ms: None,
         }];
         assert!(fleet.heard(LinkId(1), OrdersDone { results }.into(), Duration::ZERO).is_empty());
         assert_eq!(fleet.at(LinkId(1)), None);

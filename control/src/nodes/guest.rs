@@ -68,20 +68,24 @@ impl Guest {
             FromNode::Look(look) => self.look(look),
             FromNode::Reread(ask) => {
                 let (core, accounts) = (self.leading.core.clone(), Arc::clone(&self.accounts));
-                self.answer(ask.ask, async move { reread(&core, &accounts, ask.tenant).await });
+                let done = async move { reread(&core, &accounts, ask.tenant).await };
+                self.answer(ask.ask, done, |done| (done, Vec::new()));
             }
             FromNode::EndCall(ask) => {
                 let core = self.leading.core.clone();
-                self.answer(ask.ask, async move { core.end_call(ask.tenant, ask.call).await.ok() });
+                let done = async move { core.end_call(ask.tenant, ask.call).await.ok() };
+                self.answer(ask.ask, done, |done| (done, Vec::new()));
             }
             FromNode::Drain(ask) => {
                 let core = self.leading.core.clone();
-                self.answer(ask.ask, async move { core.drain(ask.relay, ask.on).await.ok() });
+                let done = async move { core.drain(ask.relay, ask.on).await.ok() };
+                self.answer(ask.ask, done, |done| (done, Vec::new()));
             }
             FromNode::Revoke(ask) => {
                 let core = self.leading.core.clone();
-                self.answer(ask.ask, async move {
-                    core.revoke(ask.revocation).await.ok().map(|()| true)
+                let done = async move { core.revoke(ask.revocation).await.ok() };
+                self.answer(ask.ask, done, |end| {
+                    (true, end.as_ref().and_then(json).unwrap_or_default())
                 });
             }
             // What a link begins with and lives by is its own matter, and what all nodes are told.
@@ -146,13 +150,19 @@ impl Guest {
     }
 
     /// What cannot be answered is not: whoever asks asks the next lead.
-    fn answer(&self, ask: u64, done: impl Future<Output = Option<bool>> + Send + 'static) {
+    fn answer<T: Send + 'static>(
+        &self,
+        ask: u64,
+        done: impl Future<Output = Option<T>> + Send + 'static,
+        say: impl FnOnce(T) -> (bool, Vec<u8>) + Send + 'static,
+    ) {
         let (leading, queue) = (self.leading.clone(), self.queue.clone());
         tokio::spawn(async move {
             if let Some(done) = done.await
                 && leading.goes_on().await == Some(true)
             {
-                queue.push(Did { ask, done });
+                let (done, told) = say(done);
+                queue.push(Did { ask, done, told });
             }
         });
     }
@@ -161,9 +171,9 @@ impl Guest {
         let (core, queue) = (self.leading.core.clone(), self.queue.clone());
         tokio::spawn(async move {
             let rows = match at {
-                LookAt::Calls => core.live_calls().await.ok().and_then(json),
-                LookAt::Sessions => core.sessions().await.ok().and_then(json),
-                LookAt::Relays => core.relays().await.ok().and_then(json),
+                LookAt::Calls => core.live_calls().await.ok().as_ref().and_then(json),
+                LookAt::Sessions => core.sessions().await.ok().as_ref().and_then(json),
+                LookAt::Relays => core.relays().await.ok().as_ref().and_then(json),
             };
             let rows = rows.unwrap_or_default();
             let mut parts = rows.chunks(ROWS_BYTES_MAX).peekable();
@@ -177,8 +187,8 @@ impl Guest {
     }
 }
 
-fn json<T: Serialize>(rows: Vec<T>) -> Option<Vec<u8>> {
-    serde_json::to_vec(&rows).ok()
+fn json(told: &impl Serialize) -> Option<Vec<u8>> {
+    serde_json::to_vec(told).ok()
 }
 
 /// Tells the core of a tenant what the store says by now.

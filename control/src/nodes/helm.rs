@@ -8,7 +8,7 @@ use super::relays::RelayLinks;
 use super::start::Leading;
 use super::switch::{Deed, Event};
 use crate::accounts::{DeskList, KnownTenant};
-use crate::admin::{CallRow, Live, LiveFuture, NoLead, RelayRow, SessionRow};
+use crate::admin::{CallRow, Live, LiveFuture, MediaEnd, NoLead, RelayRow, SessionRow};
 use crate::capacity::nodes::OPERATOR_PATIENCE;
 use crate::coordinator::{Arrival, Input, Rejection, Request};
 use crate::driver::{Core, Seat};
@@ -16,7 +16,7 @@ use crate::fleet::LinkId;
 use crate::gate::Outbox;
 use crate::sessions::Revocation;
 use kakehashi_wire::id::{CallId, RelayId, SessionId, TenantId};
-use kakehashi_wire::node::LookAt;
+use kakehashi_wire::node::{Did, LookAt};
 use kakehashi_wire::relay::{FromRelay, Hello, ToRelay};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -134,19 +134,26 @@ impl Places {
         let (answer, answered) = oneshot::channel();
         self.tell(Event::Look(at, answer)).await;
         let rows = timeout(OPERATOR_PATIENCE, answered).await;
-        let rows = rows.ok().and_then(Result::ok).ok_or(NoLead)?;
-        serde_json::from_slice(&rows).map_err(|error| {
-            tracing::error!(%error, "the lead's rows cannot be read: is its version another?");
-            NoLead
-        })
+        read(&rows.ok().and_then(Result::ok).ok_or(NoLead)?)
     }
 
     /// Whether there was something to do.
     async fn deed(&self, deed: Deed) -> Result<bool, NoLead> {
+        self.act(deed).await.map(|did| did.done)
+    }
+
+    async fn act(&self, deed: Deed) -> Result<Did, NoLead> {
         let (answer, answered) = oneshot::channel();
         self.tell(Event::Act(deed, answer)).await;
         timeout(OPERATOR_PATIENCE, answered).await.ok().and_then(Result::ok).ok_or(NoLead)
     }
+}
+
+fn read<T: DeserializeOwned>(told: &[u8]) -> Result<T, NoLead> {
+    serde_json::from_slice(told).map_err(|error| {
+        tracing::error!(%error, "what the lead tells cannot be read: is its version another?");
+        NoLead
+    })
 }
 
 impl Live for Helm {
@@ -213,12 +220,14 @@ impl Live for Helm {
         })
     }
 
-    fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, ()> {
+    fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, Option<MediaEnd>> {
         Box::pin(async move {
-            match self.alone() {
-                Ok(core) => core.revoke(revocation).await,
-                Err(places) => places.deed(Deed::Revoke(revocation)).await.map(drop),
-            }
+            let places = match self.alone() {
+                Ok(core) => return core.revoke(revocation).await,
+                Err(places) => places,
+            };
+            let told = places.act(Deed::Revoke(revocation)).await?.told;
+            if told.is_empty() { Ok(None) } else { read(&told).map(Some) }
         })
     }
 }

@@ -20,7 +20,7 @@ use crate::gate::{Outbox, Said};
 use held::Held;
 use kakehashi_wire::id::{RequestId, SessionId};
 use kakehashi_wire::node::{
-    Asked, FromNode, Left, LookAt, Remember, Request, Say, ToNode, Verdict,
+    Asked, Did, FromNode, Left, LookAt, Remember, Request, Say, ToNode, Verdict,
 };
 use kakehashi_wire::terminal::{Refusal, SessionEnd};
 use ops::Ops;
@@ -48,7 +48,7 @@ pub(super) enum Event {
     /// Operators want to see something.
     Look(LookAt, oneshot::Sender<Vec<u8>>),
     /// Operators want something done.
-    Act(Deed, oneshot::Sender<bool>),
+    Act(Deed, oneshot::Sender<Did>),
     /// A session was let in with rights that count no longer.
     Stale(SessionId),
     /// The node shuts down.

@@ -447,7 +447,7 @@ async fn an_administrator_manages_its_own_tenant_and_sees_no_other() {
     let (tenant, login) = ("shop".to_owned(), "b".to_owned());
     let subject = kakehashi_control::accounts::Subject::Account { tenant, login };
     let suspended = admin.ask(Request::Suspend { subject, reason: None }).await;
-    assert!(matches!(suspended, Ok(Answer::Done {})));
+    assert!(matches!(suspended, Ok(Answer::Suspended { media: Some(_) })));
 
     let plain = sign_in(&platform, "shop", "c", PASSWORD).await;
     let plain = body(&plain)["token"].as_str().unwrap().to_owned();

@@ -21,8 +21,11 @@ async fn ask(platform: &Platform, request: Request) {
     assert!(matches!(answer, Answer::Done {}));
 }
 
-async fn suspend(platform: &Platform, subject: &Subject) {
-    ask(platform, Request::Suspend { subject: subject.clone(), reason: None }).await;
+async fn suspend(platform: &Platform, subject: &Subject) -> MediaEnd {
+    let request = Request::Suspend { subject: subject.clone(), reason: None };
+    let answer = client::request(platform.folder.path(), request).await.unwrap();
+    let Answer::Suspended { media: Some(media) } = answer else { panic!("not suspended") };
+    media
 }
 
 async fn reactivate(platform: &Platform, subject: &Subject) {

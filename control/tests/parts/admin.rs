@@ -3,8 +3,8 @@
 use super::accounts::{open, password, verify};
 use kakehashi_control::accounts::{AccountsConfig, DeskList, KnownTenant, Subject};
 use kakehashi_control::admin::{
-    Answer, Asker, CallRow, Live, LiveFuture, Refused, RelayRow, Request, Service, SessionRow, Why,
-    answer,
+    Answer, Asker, CallRow, Live, LiveFuture, MediaEnd, Refused, RelayRow, Request, Service,
+    SessionRow, Why, answer,
 };
 use kakehashi_control::audit::Audit;
 use kakehashi_control::calls::Protected;
@@ -84,10 +84,13 @@ impl Live for Node {
         })
     }
 
-    fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, ()> {
+    fn revoke(&self, revocation: Revocation) -> LiveFuture<'_, Option<MediaEnd>> {
+        let relays = vec![RelayId(1)];
+        let (ordered, ended) = (UnixMs(10), Some(UnixMs(12)));
+        let end = MediaEnd { ordered, legs: 1, ended, confirmed: relays, silent: Vec::new() };
         Box::pin(async move {
             self.revoked.lock().unwrap().push(revocation);
-            Ok(())
+            Ok(Some(end))
         })
     }
 }
@@ -240,6 +243,14 @@ async fn an_operator_sees_calls_sessions_relays_and_status() {
     assert_eq!((row.tenants, row.sessions, row.calls, row.relays_connected), (1, 1, 1, 1));
 }
 
+/// The tenants and the accounts of the first of them, as they are listed.
+async fn kept(running: &Running) -> String {
+    let accounts = &running.service.accounts;
+    let tenants = accounts.tenants().await.unwrap();
+    let listed = accounts.list(tenants[0].id).await.unwrap();
+    serde_json::to_string(&(tenants, listed)).unwrap()
+}
+
 #[tokio::test]
 async fn an_operator_suspends_and_activates_again() {
     let running = start().await;
@@ -259,7 +270,9 @@ async fn an_operator_suspends_and_activates_again() {
     for (nth, subject) in subjects.into_iter().enumerate() {
         let reason = Some("lost".to_owned());
         let done = ask(service, Request::Suspend { subject: subject.clone(), reason }).await;
-        assert!(matches!(done, Answer::Done {}));
+        let Answer::Suspended { media: Some(media) } = done else { panic!("not suspended") };
+        assert_eq!((media.legs, media.ended), (1, Some(UnixMs(12))));
+        assert!(kept(&running).await.contains("\"media_ended\":12"), "{nth}");
         assert_eq!(running.node.revoked.lock().unwrap().len(), nth + 1, "the node was told");
         assert!(!sign_in().await.is_ok_and(|verified| verified.may_use(device)));
         assert!(matches!(ask(service, Request::Reactivate { subject }).await, Answer::Done {}));

@@ -58,6 +58,10 @@ impl LegTable {
     pub fn apply(&mut self, order: Order, now: Tick) -> OrderResult {
         let (leg, generation) = subject(&order);
         let slot = self.find_living(leg, now);
+        let silent_ms = match &order {
+            Order::Remove(_) => slot.and_then(|slot| self.leg(slot)?.silent_ms(now)),
+            Order::Install(_) | Order::Renew(_) | Order::Subscribe(_) => None,
+        };
         let outcome = match order {
             Order::Install(order) => self.install(slot, order, now),
             Order::Renew(order) => self.renew(slot, order, now),
@@ -66,7 +70,7 @@ impl LegTable {
         };
         let held = self.find(leg).and_then(|slot| self.leg(slot));
         let life = held.map_or(Generation(0), Leg::life);
-        OrderResult { leg, generation, outcome, life }
+        OrderResult { leg, generation, outcome, life, silent_ms }
     }
 
     /// The place of a leg. One whose time is over is swept first: an order meets a whole leg or
@@ -208,8 +212,10 @@ impl LegTable {
             latch: Latch::default(),
             ends: now.after_ms(u64::from(order.lifetime_ms)),
             bucket: Bucket::new(order.rate_kbps, now),
+            last_sent: now.stamp(),
             call,
             position,
+            has_sent: false,
         };
         let leg = Leg {
             hot,

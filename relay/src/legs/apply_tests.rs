@@ -64,6 +64,24 @@ fn the_generation_table() {
 }
 
 #[test]
+fn a_removal_says_how_long_ago_media_of_the_leg_was_sent_on() {
+    let mut phones = [1, 2].map(|n| Phone::new(1, n));
+    let mut world = World::with(&phones);
+    let packet = phones[0].rtp();
+    assert_eq!(world.send(phones[0].address, &packet).verdict, Verdict::Forwarded);
+    world.now = world.now.after_ms(30);
+    assert_eq!(world.send(phones[0].address, &packet).verdict, Verdict::Replayed);
+    world.now = world.now.after_ms(12);
+    let mut silent_ms = |kind, phone: &Phone, generation| {
+        world.legs.apply(order(kind, phone, generation), world.now).silent_ms
+    };
+    assert_eq!(silent_ms("renew", &phones[0], 8), None, "only a removal says it");
+    assert_eq!(silent_ms("remove", &phones[0], 9), Some(42));
+    assert_eq!(silent_ms("remove", &phones[0], 9), None, "it is not held any more");
+    assert_eq!(silent_ms("remove", &phones[1], 9), None, "it has sent nothing");
+}
+
+#[test]
 fn an_order_that_contradicts_itself_or_the_table_changes_nothing() {
     let [a, b] = [1, 2].map(|n| Phone::new(1, n));
     let mut world = World::with(&[a, b]);

@@ -4,24 +4,24 @@
 //! is dropped, and only it: the bucket is the leg's own.
 
 use crate::capacity::{BUCKET_BYTES_MIN, BUCKET_MS};
-use crate::tick::Tick;
+use crate::tick::{Stamp, Tick};
 
-/// Tokens of one leg. Sixteen bytes: it lies in the leg's hot part.
+/// Tokens of one leg. Twelve bytes: it lies in the leg's hot part.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bucket {
     /// Bytes that may be sent at once.
     tokens: u32,
     /// Bytes gained in a second; 0 if the leg has no limit.
     bytes_per_second: u32,
-    /// Up to when gains are counted.
-    filled: Tick,
+    /// Up to when gains are counted. A leg that was silent for 49 days may gain less than it could.
+    filled: Stamp,
 }
 
 impl Bucket {
     /// A full bucket of a leg that may send `rate_kbps` kbit/s; 0 is no limit.
     pub fn new(rate_kbps: u32, now: Tick) -> Self {
         let bytes_per_second = rate_kbps.saturating_mul(125);
-        let mut bucket = Self { tokens: 0, bytes_per_second, filled: now };
+        let mut bucket = Self { tokens: 0, bytes_per_second, filled: now.stamp() };
         bucket.tokens = bucket.depth();
         bucket
     }
@@ -39,7 +39,7 @@ impl Bucket {
         if self.bytes_per_second == 0 {
             return true;
         }
-        if self.filled != now {
+        if self.filled != now.stamp() {
             self.fill(now);
         }
         let left = self.tokens.checked_sub(bytes);
@@ -48,11 +48,12 @@ impl Bucket {
     }
 
     fn fill(&mut self, now: Tick) {
-        let gained = u64::from(self.bytes_per_second) * now.ms_since(self.filled) / 1_000;
+        let gained =
+            u64::from(self.bytes_per_second) * u64::from(self.filled.ms_until(now)) / 1_000;
         if gained > 0 || self.bytes_per_second == 0 {
             let tokens = u64::from(self.tokens).saturating_add(gained);
             self.tokens = u32::try_from(tokens).unwrap_or(u32::MAX).min(self.depth());
-            self.filled = now;
+            self.filled = now.stamp();
         }
     }
 
@@ -63,7 +64,7 @@ impl Bucket {
     }
 }
 
-const _: () = assert!(size_of::<Bucket>() == 16);
+const _: () = assert!(size_of::<Bucket>() == 12);
 
 #[cfg(test)]
 mod tests {

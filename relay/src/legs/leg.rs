@@ -6,7 +6,7 @@ use super::calls::{CallSlot, Position};
 use super::downlink::Downlink;
 use super::latch::Latch;
 use super::streams::{StreamIndex, Streams};
-use crate::tick::Tick;
+use crate::tick::{Stamp, Tick};
 use core::mem::offset_of;
 use core::net::SocketAddr;
 use core::ops::Range;
@@ -45,8 +45,12 @@ pub struct Leg {
 pub(super) struct Hot {
     pub(super) ends: Tick,
     pub(super) bucket: Bucket,
+    /// When media of the leg was sent on last; the tick of its installation until then.
+    pub(super) last_sent: Stamp,
     pub(super) call: CallSlot,
     pub(super) position: Position,
+    /// Whether any was.
+    pub(super) has_sent: bool,
     /// Begins with the address; the rest of it concerns only a leg that moves.
     pub(super) latch: Latch,
 }
@@ -106,6 +110,16 @@ impl Leg {
     /// What it may still send.
     pub fn bucket_mut(&mut self) -> &mut Bucket {
         &mut self.hot.bucket
+    }
+
+    /// Media of it is being sent on.
+    pub fn note_sent(&mut self, now: Tick) {
+        (self.hot.last_sent, self.hot.has_sent) = (now.stamp(), true);
+    }
+
+    /// How long before `now` media of it was sent on last, in milliseconds; none if none ever was.
+    pub fn silent_ms(&self, now: Tick) -> Option<u32> {
+        self.hot.has_sent.then(|| self.hot.last_sent.ms_until(now))
     }
 
     /// Its STUN credentials.

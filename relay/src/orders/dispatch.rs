@@ -74,7 +74,7 @@ impl Dispatcher {
         let unheard = |order: &Order| {
             let (leg, generation) = subject(order);
             let outcome = Outcome::NoSuchShard;
-            OrderResult { leg, generation, outcome, life: Generation(0) }
+            OrderResult { leg, generation, outcome, life: Generation(0), silent_ms: None }
         };
         let mut batch = self.begin(orders.iter().map(unheard).collect());
         let removals: Vec<bool> =

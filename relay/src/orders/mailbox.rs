@@ -160,7 +160,13 @@ mod tests {
         let (leg, generation) = (order.leg, order.generation);
         ShardReply::Done(
             ticket,
-            OrderResult { leg, generation, outcome: Outcome::Applied, life: generation },
+            OrderResult {
+                leg,
+                generation,
+                outcome: Outcome::Applied,
+                life: generation,
+                silent_ms: None,
+            },
         )
     }
 

@@ -127,5 +127,11 @@ fn send_on(
             return feedback::handle(legs, packet, plain_bytes, now, counters, out);
         }
     };
-    if hops == 0 { Err(Dropped(Verdict::NoReceiver)) } else { Ok(Verdict::Forwarded) }
+    if hops == 0 {
+        return Err(Dropped(Verdict::NoReceiver));
+    }
+    if let Some(leg) = legs.leg_mut(packet.leg) {
+        leg.note_sent(now);
+    }
+    Ok(Verdict::Forwarded)
 }

@@ -88,6 +88,9 @@ pub(super) fn meet(
         };
         if place.and_then(|place| out.alone(place)).is_some_and(|train| out.hop(train, address)) {
             counters.count_repair(bytes);
+            if let Some(leg) = legs.leg_mut(sender) {
+                leg.note_sent(now);
+            }
         }
     }
     // What is over the asker's rate is not the sender's concern.

@@ -299,6 +299,7 @@ impl World {
             | Output::Keep(_)
             | Output::Refused(..)
             | Output::Missed(_)
+            | Output::Removed(..)
             | Output::NewerTerm(_)
             | Output::Unprotected(..) => {}
         }

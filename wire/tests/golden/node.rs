@@ -120,7 +120,7 @@ pub(super) fn to_node() -> Vec<ToNode> {
         Say { session: SESSION, answers: Some(REQUEST), said: SaidBytes::new(done()) }.into(),
         Push { sessions: vec![SESSION, SessionId(2)], said: done() }.into(),
         End { session: SESSION, reason: SessionEnd::Replaced }.into(),
-        Did { ask: 9, done: true }.into(),
+        Did { ask: 9, done: true, told: b"{}".to_vec() }.into(),
         Rows { ask: 9, part: b"[]".to_vec(), more: false }.into(),
         Remember { session: SESSION, agent: agent(2) }.into(),
     ]

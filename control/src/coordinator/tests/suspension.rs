@@ -1,6 +1,9 @@
 //! Somebody is suspended, in whatever they are doing.
 
 use super::*;
+use crate::admin::MediaEnd;
+use crate::capacity::REMOVAL_PATIENCE;
+use crate::clock::UnixMs;
 use crate::sessions::Whom;
 
 /// Two accounts of tenant 1 in sessions 1 and 2, one of tenant 2 in session 3; nothing unread.
@@ -118,6 +121,69 @@ fn the_relays_are_told_before_anything_is_written_or_said() {
     assert_eq!(removals(&outputs), [0, 1], "one batch for each relay");
     assert!(matches!(outputs[2], Output::Write(Write::Put(_))));
     assert!(outputs[3..].iter().any(|output| matches!(output, Output::End(..))));
+}
+
+impl World {
+    /// What became of the media of the one who was suspended.
+    fn media_end(&mut self) -> Option<MediaEnd> {
+        let mut removed = std::mem::take(&mut self.noted.removed);
+        assert!(removed.len() <= 1);
+        removed.pop().map(|(_, end)| end)
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now.since_start += time;
+        self.now.wall.0 += u64::try_from(time.as_millis()).unwrap();
+    }
+}
+
+#[test]
+fn relays_say_when_the_media_of_who_was_suspended_ended() {
+    let mut world = three(2);
+    world.pass(Duration::from_secs(100));
+    world.suspend(Whom::Account(account(1, 2)));
+    assert_eq!(world.media_end().map(|end| end.legs), Some(0), "in no call");
+
+    world.sign_in(4, 1, 2, 12);
+    let call = world.invite(1, 2).unwrap();
+    world.accept(4, call);
+    let ordered = world.now.wall;
+    world.relays_are.answer = false;
+    world.suspend(Whom::Account(account(1, 1)));
+    assert_eq!(world.media_end(), None, "no relay has answered");
+    world.pass(Duration::from_millis(20));
+    world.relays_are.answer = true;
+    world.input(Input::Tick);
+    let end = world.media_end().unwrap();
+    let (last, legs) = (UnixMs(ordered.0 + 20 - u64::from(SILENT_MS)), 2);
+    assert_eq!((end.ordered, end.ended, end.legs), (ordered, Some(last), legs));
+    assert_eq!((end.confirmed, end.silent), (vec![RelayId(1), RelayId(2)], Vec::new()));
+    world.assert_clean();
+}
+
+#[test]
+fn relays_that_do_not_say_so_are_named_after_a_while() {
+    let mut world = three(2);
+    let call = world.invite(1, 2).unwrap();
+    world.accept(2, call);
+    world.link_cut(1);
+    world.suspend(Whom::Account(account(1, 2)));
+    let end = world.media_end().unwrap();
+    assert_eq!((end.confirmed, end.silent), (vec![RelayId(2)], vec![RelayId(1)]), "one is away");
+
+    let mut world = three(1);
+    let call = world.invite(1, 2).unwrap();
+    world.accept(2, call);
+    world.relays_are.answer = false;
+    world.suspend(Whom::Account(account(1, 2)));
+    let until = world.now.since_start + REMOVAL_PATIENCE;
+    assert!(world.core.next_deadline().is_some_and(|at| at <= until));
+    world.pass(REMOVAL_PATIENCE);
+    world.input(Input::Tick);
+    let end = world.media_end().unwrap();
+    assert_eq!((end.legs, end.ended, end.silent), (1, None, vec![RelayId(1)]));
+    world.assert_clean();
+    assert_eq!(world.media_end(), None, "told once");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::nodes::Queue;
 use crate::sessions::Revocation;
 use kakehashi_wire::id::{CallId, RelayId, TenantId};
 use kakehashi_wire::node::{Did, Drain, EndCall, FromNode, Look, LookAt, Reread, Revoke, Rows};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::oneshot;
 
 /// Something to be done.
@@ -26,13 +26,17 @@ pub(in crate::nodes) enum Deed {
 
 enum Ask {
     Look(LookAt, Vec<u8>, oneshot::Sender<Vec<u8>>),
-    Act(Deed, oneshot::Sender<bool>),
+    Act(Deed, oneshot::Sender<Did>),
 }
 
 /// What was asked and not answered.
 #[derive(Default)]
 pub(super) struct Ops {
     asks: BTreeMap<u64, Ask>,
+    /// Those of which a lead was asked; and another one after it, which may find done what was
+    /// asked, and knows nothing of how.
+    asked: BTreeSet<u64>,
+    repeated: BTreeSet<u64>,
     next: u64,
 }
 
@@ -49,7 +53,7 @@ impl Ops {
     pub(super) fn act(
         &mut self,
         deed: Deed,
-        answer: oneshot::Sender<bool>,
+        answer: oneshot::Sender<Did>,
         route: Option<&Queue<FromNode>>,
     ) {
         self.ask(Ask::Act(deed, answer), route);
@@ -64,6 +68,7 @@ impl Ops {
         self.forget_oldest_owed();
         self.next += 1;
         if let Some(route) = route {
+            self.asked.insert(self.next);
             route.push(ask.message(self.next));
         }
         self.asks.insert(self.next, ask);
@@ -81,17 +86,25 @@ impl Ops {
 
     /// Another lead is asked everything.
     pub(super) fn ask_again(&mut self, route: &Queue<FromNode>) {
+        let asks = &self.asks;
+        self.asked.retain(|number| asks.contains_key(number));
+        self.repeated.clone_from(&self.asked);
         for (number, ask) in &mut self.asks {
             if let Ask::Look(_, rows, _) = ask {
                 rows.clear();
             }
+            self.asked.insert(*number);
             route.push(ask.message(*number));
         }
     }
 
-    pub(super) fn did(&mut self, Did { ask, done }: Did) {
-        if let Some(Ask::Act(_, answer)) = self.asks.remove(&ask) {
-            let _gone = answer.send(done);
+    pub(super) fn did(&mut self, mut did: Did) {
+        self.asked.remove(&did.ask);
+        if self.repeated.remove(&did.ask) {
+            did.told.clear();
+        }
+        if let Some(Ask::Act(_, answer)) = self.asks.remove(&did.ask) {
+            let _gone = answer.send(did);
         }
     }
 
@@ -101,6 +114,7 @@ impl Ops {
         if more && rows.len() <= ROWS_TOTAL_BYTES_MAX {
             return;
         }
+        self.asked.remove(&ask);
         if let Some(Ask::Look(_, rows, answer)) = self.asks.remove(&ask)
             && !more
         {
@@ -148,6 +162,10 @@ mod tests {
         Deed::Revoke(Revocation { whom, epoch: 1, why })
     }
 
+    fn did(ask: u64) -> Did {
+        Did { ask, done: true, told: b"{}".to_vec() }
+    }
+
     /// The number and the kind of everything that was asked.
     fn asked(end: &mut QueueEnd<FromNode>) -> Vec<u64> {
         let mut asked = Vec::new();
@@ -176,11 +194,29 @@ mod tests {
         let (route, mut end) = Queue::new(1);
         ops.ask_again(&route);
         assert_eq!(asked(&mut end), [1, 3, 4], "what nobody waits for is not drained");
-        ops.did(Did { ask: 1, done: true });
+        ops.did(did(1));
         let (route, mut end) = Queue::new(2);
         ops.ask_again(&route);
         assert_eq!(asked(&mut end), [3, 4], "what was done is not asked again");
         drop((stays, stays_too));
+    }
+
+    #[test]
+    fn a_lead_that_is_asked_after_another_does_not_say_how_it_was_done() {
+        let mut ops = Ops::default();
+        let (first, _end) = Queue::new(1);
+        let mut wait = |route: Option<&Queue<FromNode>>| {
+            let (answer, answered) = oneshot::channel();
+            ops.act(revoke(1), answer, route);
+            answered
+        };
+        let (mut before, mut without) = (wait(Some(&first)), wait(None));
+        let (second, _end) = Queue::new(2);
+        ops.ask_again(&second);
+        ops.did(did(1));
+        ops.did(did(2));
+        assert!(before.try_recv().unwrap().told.is_empty(), "the first lead may have done it");
+        assert_eq!(without.try_recv().unwrap().told, b"{}");
     }
 
     #[test]

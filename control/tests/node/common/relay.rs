@@ -176,6 +176,6 @@ impl Relay {
             Order::Renew(_) | Order::Subscribe(_) => {}
         }
         let life = held.get(&leg).map_or(Generation(0), |held| held.generation);
-        OrderResult { leg, generation, outcome: Outcome::Applied, life }
+        OrderResult { leg, generation, outcome: Outcome::Applied, life, silent_ms: None }
     }
 }
