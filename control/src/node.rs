@@ -226,8 +226,8 @@ impl Node {
             audited,
             _porter: porter,
         };
-        tracing::info!(terminals = %node.terminal_addr, relays = %node.relay_addr,
-            api = %url, "the node is ready");
+        tracing::info!(event = "node_ready", terminals = %node.terminal_addr,
+            relays = %node.relay_addr, api = %url, "the node is ready");
         Ok(node)
     }
 
@@ -238,7 +238,7 @@ impl Node {
 
     /// Ends the node: sessions are told, records written, ports and files freed.
     pub async fn stop(self) {
-        tracing::info!("stopping");
+        tracing::info!(event = "node_stopping", "stopping");
         let _last = self.stop.send(true);
         for endpoint in &self.endpoints {
             endpoint.set_server_config(None);

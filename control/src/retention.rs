@@ -24,7 +24,8 @@ pub(crate) async fn serve(
             _ = due.tick() => {}
         }
         if let Err(error) = forget_old(&accounts, &records).await {
-            tracing::warn!(%error, "old call records were not removed; they are within an hour");
+            tracing::warn!(event = "old_records_not_removed", %error,
+                "old call records were not removed; they are within an hour");
         }
     }
 }

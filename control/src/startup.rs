@@ -116,7 +116,11 @@ async fn end_interrupted(
         ended += 1;
     }
     if ended > 0 {
-        tracing::warn!(calls = ended, "calls were going on when the node ended and are lost");
+        tracing::warn!(
+            event = "calls_lost",
+            calls = ended,
+            "calls were going on when the node ended and are lost"
+        );
     }
     Ok(())
 }
@@ -162,7 +166,11 @@ impl Known {
         let left = live.into_iter().flatten().filter(|record| !taken.contains(&record.call));
         end_interrupted((records, store), left).await?;
         if !lives.is_empty() {
-            tracing::info!(calls = lives.len(), "calls go on that another node began");
+            tracing::info!(
+                event = "calls_taken_over",
+                calls = lives.len(),
+                "calls go on that another node began"
+            );
         }
         Ok(Self { drained, tenants: tenants.into_iter().zip(desks).collect(), lives, revoked })
     }

@@ -90,7 +90,10 @@ fn run(config: &Config, source: Source) -> Result<(), RelayError> {
             signal(SignalKind::terminate()).map(|terminate| (interrupt, terminate))
         });
         let Ok((mut interrupt, mut terminate)) = signals else {
-            tracing::warn!("no signal handlers: the relay ends without goodbye");
+            tracing::warn!(
+                event = "signals_missing",
+                "no signal handlers: the relay ends without goodbye"
+            );
             return core::future::pending().await;
         };
         tokio::select! {
@@ -127,7 +130,7 @@ fn run_from(
         let queues = open_queues(config).map_err(MediaError::from)?;
         let relay = Relay::start(config, source, (sockets, queues))?;
         tokio::select! {
-            () = stop => tracing::info!("stopping"),
+            () = stop => tracing::info!(event = "relay_stopping", "stopping"),
             () = relay.ended.notified() => {}
         }
         relay.stop()
@@ -338,7 +341,12 @@ impl Relay {
         let shards: Vec<_> = self.shards.into_iter().map(ShardThread::join).collect();
         for (number, published) in self.published.iter().enumerate() {
             let counted: Vec<_> = published.counters().filter(|(_, value)| *value > 0).collect();
-            tracing::info!(shard = number, ?counted, "what the shard has counted");
+            tracing::info!(
+                event = "shard_counted",
+                shard = number,
+                ?counted,
+                "what the shard has counted"
+            );
         }
         shards.into_iter().try_for_each(|result| result.map_err(RelayError::from))?;
         orders
@@ -350,13 +358,15 @@ impl Relay {
 fn choose(config: &Config) -> Provider {
     if let Some(provider) = config.provider.named() {
         let authenticator = Authenticator::beside(provider);
-        tracing::info!(%provider, %authenticator, "AES-GCM provider, as configured");
+        tracing::info!(event = "provider_configured", %provider, %authenticator,
+            "AES-GCM provider, as configured");
         return provider;
     }
     let clock = Clock::start();
     let (provider, measurement) = Provider::fastest(|| clock.now().0);
     let authenticator = Authenticator::beside(provider);
-    tracing::info!(%provider, %authenticator, %measurement, "AES-GCM provider, by measurement");
+    tracing::info!(event = "provider_measured", %provider, %authenticator, %measurement,
+        "AES-GCM provider, by measurement");
     provider
 }
 
@@ -377,7 +387,7 @@ fn start_log(config: &Config) -> Result<(), ConfigError> {
         LogFormat::Json => log.json().try_init(),
     };
     if started.is_err() {
-        tracing::debug!("a log runs already");
+        tracing::debug!(event = "log_already_set", "a log runs already");
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use kakehashi_tests::tidy::tree::Tree;
 use kakehashi_tests::tidy::{
-    Problem, documents, layers, manifests, report, scripts, size, skips, words,
+    Problem, documents, events, layers, manifests, report, scripts, size, skips, words,
 };
 use std::path::Path;
 use std::sync::LazyLock;
@@ -108,4 +108,19 @@ fn the_readme_is_short() {
 #[test]
 fn documents_name_only_what_exists() {
     assert_none(documents::named_paths_exist);
+}
+
+#[test]
+fn every_call_that_logs_names_its_event() {
+    assert_none(events::every_call_names_its_event);
+}
+
+#[test]
+fn every_event_is_in_the_list() {
+    if std::env::var_os("KAKEHASHI_WRITE_GOLDEN").is_some() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        std::fs::write(root.join(events::EVENTS_FILE), events::table(&TREE)).unwrap();
+        return;
+    }
+    assert_none(events::table_is_true);
 }

@@ -48,7 +48,8 @@ impl From<AccountError> for ChangeRefusal {
         match error {
             AccountError::Busy { retry_after_ms } => Self::Busy { retry_after_ms },
             error => {
-                tracing::error!(%error, "a password could not be changed");
+                tracing::error!(event = "password_change_failed", %error,
+                    "a password could not be changed");
                 Self::StoreUnavailable
             }
         }

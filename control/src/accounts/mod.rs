@@ -212,7 +212,8 @@ impl Accounts {
             return Err(SignInRefusal::BadCredentials);
         }
         let (found, devices) = self.look_up(tenant, login).await.map_err(|error| {
-            tracing::error!(%error, "a sign-in could not be checked");
+            tracing::error!(event = "sign_in_check_failed", %error,
+                "a sign-in could not be checked");
             SignInRefusal::StoreUnavailable
         })?;
         let hash = found.as_ref().map_or(&self.dummy, |(record, _)| &record.password);
@@ -228,7 +229,8 @@ impl Accounts {
             match self.remember(account, device, now().wall).await {
                 Ok(grant) => verified.grant = grant.unwrap_or(0),
                 Err(error) => {
-                    tracing::error!(%error, "a device stays unknown until its next sign-in");
+                    tracing::error!(event = "device_not_noted", %error,
+                        "a device stays unknown until its next sign-in");
                 }
             }
         }
@@ -259,7 +261,12 @@ impl Accounts {
         });
         if matches == Ok(None) {
             let Guess { tenant, login, .. } = guess;
-            tracing::error!(?tenant, ?login, "a stored password hash is damaged: set it anew");
+            tracing::error!(
+                event = "password_hash_damaged",
+                ?tenant,
+                ?login,
+                "a stored password hash is damaged: set it anew"
+            );
         }
         matches
             .map(|matches| matches == Some(true))

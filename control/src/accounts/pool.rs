@@ -188,7 +188,10 @@ impl Drop for Waiting {
 fn work(queues: &Queues) {
     while let Some(job) = queues.wait() {
         if catch_unwind(AssertUnwindSafe(job)).is_err() {
-            tracing::error!("a password hash panicked; the sign-in was refused as busy");
+            tracing::error!(
+                event = "password_hash_panicked",
+                "a password hash panicked; the sign-in was refused as busy"
+            );
         }
     }
 }

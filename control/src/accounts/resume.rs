@@ -35,7 +35,7 @@ impl Accounts {
     pub async fn resume(&self, claims: &TokenClaims, now: Now) -> Result<Verified, ResumeRefusal> {
         self.pace(claims, now)?;
         let verified = self.still_granted(claims).await.map_err(|error| {
-            tracing::error!(%error, "a token could not be checked");
+            tracing::error!(event = "token_check_failed", %error, "a token could not be checked");
             ResumeRefusal::StoreUnavailable
         })?;
         verified.ok_or(ResumeRefusal::Expired)

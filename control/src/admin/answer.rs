@@ -181,7 +181,8 @@ async fn policy(
     match service.records.forget_old(&known.tenant, (service.now)()).await {
         // The policy holds; there is another time to remove what it keeps no longer.
         Err(KeptError::Archive(error)) => {
-            tracing::warn!(%error, tenant, "old call records were not removed");
+            tracing::warn!(event = "old_records_not_removed", %error, tenant,
+                "old call records were not removed");
         }
         removed => removed?,
     }

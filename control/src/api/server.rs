@@ -301,7 +301,8 @@ pub(crate) async fn serve(listener: ApiListener, api: Arc<Api>, mut stop: watch:
         let (stream, address) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "the API could not accept a connection");
+                tracing::warn!(event = "api_accept_failed", %error,
+                    "the API could not accept a connection");
                 sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -310,7 +311,8 @@ pub(crate) async fn serve(listener: ApiListener, api: Arc<Api>, mut stop: watch:
         if let Entry::Admit(place) = crowd.enter(address.ip(), true) {
             connections.spawn(Arc::clone(&door).converse(stream, address, place));
         } else if let Some(count) = refusals.note(Instant::now()) {
-            tracing::warn!(count, last = %address, "connections to the API were refused: too many \
+            tracing::warn!(event = "api_connections_refused", count, last = %address,
+                "connections to the API were refused: too many \
                 from one address or in all");
         }
     }
@@ -330,7 +332,8 @@ impl Door {
         let _place = place;
         let _small_answers_at_once = stream.set_nodelay(true);
         let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, self.tls.accept(stream)).await else {
-            tracing::debug!(%address, "no TLS with whoever connected to the API");
+            tracing::debug!(event = "api_tls_failed", %address,
+                "no TLS with whoever connected to the API");
             return;
         };
         let pace = Arc::new(Mutex::new(Pace::new()));

@@ -106,6 +106,7 @@ pub async fn of_node(
     let is_chosen = config.archive.is_chosen();
     if !is_chosen && !config.node.peers.is_empty() {
         tracing::warn!(
+            event = "archive_not_shared",
             "the nodes have no archive in common: records of calls stay in the store, and the \
              audit log is on this disk alone; name one under `[archive]`"
         );
@@ -117,7 +118,7 @@ pub async fn of_node(
         Err(KeptError::Archive(
             error @ (ArchiveError::Unavailable { .. } | ArchiveError::Full { .. }),
         )) => {
-            tracing::error!(%error, "the archive cannot be used now");
+            tracing::error!(event = "archive_unusable", %error, "the archive cannot be used now");
         }
         known => known?,
     }
@@ -162,7 +163,10 @@ async fn claim(
             None if fence == Expected::Absent => write(store, fence, &claim).await?,
             None => {
                 if claim.begun {
-                    tracing::warn!("the archive of this store is not there: it is begun anew");
+                    tracing::warn!(
+                        event = "archive_begun_anew",
+                        "the archive of this store is not there: it is begun anew"
+                    );
                 }
                 archive.put_new(&id(), claim.id.into_bytes()).await?;
             }

@@ -86,10 +86,12 @@ impl Shipper {
             if let Err(error) = &shipped
                 && seldom.note(Instant::now()).is_some()
             {
-                tracing::error!(%error, archived = self.archived.load(Ordering::Relaxed),
+                tracing::error!(event = "audit_copy_failed",
+                    %error, archived = self.archived.load(Ordering::Relaxed),
                     "the audit log was not copied to the archive; it waits in the data folder");
             } else if shipped.is_ok() && is_behind {
                 tracing::info!(
+                    event = "audit_copy_resumed",
                     archived = self.archived.load(Ordering::Relaxed),
                     "the audit log is copied to the archive again"
                 );
@@ -99,10 +101,14 @@ impl Shipper {
         match timeout(AUDIT_LAST_SHIP, self.ship()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::error!(%error, "the end of the audit log was not copied to the archive");
+                tracing::error!(event = "audit_end_copy_failed", %error,
+                    "the end of the audit log was not copied to the archive");
             }
             Err(_elapsed) => {
-                tracing::error!("the archive is too slow for the end of the audit log");
+                tracing::error!(
+                    event = "audit_end_copy_late",
+                    "the archive is too slow for the end of the audit log"
+                );
             }
         }
     }
@@ -155,7 +161,8 @@ impl Shipper {
                 let place = Place { end: span.end, name: Some(name), next: None };
                 return self.follow(archive, place).await;
             }
-            tracing::warn!(%name, "a copied part of the audit log is not in the archive any more");
+            tracing::warn!(event = "audit_copy_missing", %name,
+                "a copied part of the audit log is not in the archive any more");
         }
         self.follow(archive, Place::START).await
     }

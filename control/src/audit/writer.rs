@@ -60,7 +60,8 @@ impl Writer {
         }
         let first = self.append(&entries).await;
         if let Err(error) = &first {
-            tracing::error!(%error, "the audit log could not be written");
+            tracing::error!(event = "audit_write_failed", %error,
+                "the audit log could not be written");
             self.shares = before;
         }
         for (answer, place) in answers {
@@ -107,7 +108,8 @@ impl Writer {
         let counted = self.shares.close();
         for (at, part) in counted.chunks(AUDIT_BATCH_MAX).enumerate() {
             if let Err(error) = self.append(part).await {
-                tracing::error!(%error, "the audit log could not be written");
+                tracing::error!(event = "audit_write_failed", %error,
+                    "the audit log could not be written");
                 self.shares.reopen(&counted[at * AUDIT_BATCH_MAX..]);
                 break;
             }
@@ -120,8 +122,10 @@ impl Writer {
         });
         let (writer, signed) = signing.await.expect("invariant: signing does not panic");
         match signed {
-            Ok(checkpoint) => tracing::info!(%checkpoint, "audit checkpoint"),
-            Err(error) => tracing::error!(%error, "an audit checkpoint could not be kept"),
+            Ok(checkpoint) => tracing::info!(event = "audit_checkpoint_made", %checkpoint,
+                "audit checkpoint"),
+            Err(error) => tracing::error!(event = "audit_checkpoint_not_kept", %error,
+                "an audit checkpoint could not be kept"),
         }
         writer
     }

@@ -90,7 +90,10 @@ impl Carrier {
             }
         };
         if timeout(STORE_WAIT, settled).await.is_err() {
-            tracing::error!("the store does not answer: what became of some calls is not written");
+            tracing::error!(
+                event = "call_ends_not_stored",
+                "the store does not answer: what became of some calls is not written"
+            );
         }
     }
 
@@ -211,30 +214,18 @@ impl Carrier {
                     outbox.remember(agent);
                 }
             }
-            Output::Link(ToLink::Say(link, message)) => {
-                let behind = |orders: &mpsc::Sender<ToRelay>| {
-                    matches!(orders.try_send(message), Err(mpsc::error::TrySendError::Full(_)))
-                };
-                if self.links.get(&link).is_some_and(behind) {
-                    tracing::warn!(link = link.0, "closing: the relay reads too slowly");
-                    self.links.remove(&link);
-                }
-            }
-            Output::Link(ToLink::Close(link, reason)) => {
-                if self.links.remove(&link).is_some() {
-                    tracing::warn!(link = link.0, reason, "closing a relay's link");
-                }
-            }
+            Output::Link(to_link) => self.order(to_link),
             Output::Removed(revocation, end) => self.removed(revocation, &end),
             Output::Write(_) | Output::Keep(_) | Output::Missed(_) => {}
             Output::NewerTerm(term) => {
                 // The record of the lead says the same, or will; of a node alone it never may.
-                tracing::warn!(%term, "a relay takes orders of a newer term and none from this \
+                tracing::warn!(event = "relay_term_newer", %term,
+                    "a relay takes orders of a newer term and none from this \
                     node; if it is alone, do two platforms share a relay?");
             }
             // Anybody who has signed in can cause these without end.
             Output::Unprotected(call, tenant) => tracing::warn!(
-                %call, %tenant,
+                event = "call_unprotected", %call, %tenant,
                 "hitless protection cannot be held, since the call has one relay: connect another \
                  that takes calls"
             ),
@@ -249,11 +240,42 @@ impl Carrier {
         }
     }
 
+    fn order(&mut self, to_link: ToLink) {
+        match to_link {
+            ToLink::Say(link, message) => {
+                let behind = |orders: &mpsc::Sender<ToRelay>| {
+                    matches!(orders.try_send(message), Err(mpsc::error::TrySendError::Full(_)))
+                };
+                if self.links.get(&link).is_some_and(behind) {
+                    tracing::warn!(
+                        event = "relay_link_too_slow",
+                        link = link.0,
+                        "closing: the relay reads too slowly"
+                    );
+                    self.links.remove(&link);
+                }
+            }
+            ToLink::Close(link, reason) => {
+                if self.links.remove(&link).is_some() {
+                    tracing::warn!(
+                        event = "relay_link_closed",
+                        link = link.0,
+                        reason,
+                        "closing a relay's link"
+                    );
+                }
+            }
+        }
+    }
+
     /// Encodes once what many hear.
     fn push(&mut self, sessions: Vec<SessionId>, presence: Presence) {
         let encoded: Arc<[u8]> = match ToTerminal::from(presence).encode() {
             Ok(encoded) => encoded.into(),
-            Err(error) => return tracing::error!(%error, "presence was not told: report this"),
+            Err(error) => {
+                return tracing::error!(event = "presence_not_told", %error,
+                    "presence was not told: report this");
+            }
         };
         let mut at_nodes: BTreeMap<u64, (Queue<ToNode>, Vec<SessionId>)> = BTreeMap::new();
         for session in sessions {
@@ -275,7 +297,8 @@ impl Carrier {
     fn say(&mut self, session: SessionId, said: Said) {
         let Some(outbox) = self.outboxes.get(&session) else { return };
         if outbox.say(said).is_err() {
-            tracing::warn!(%session, "ending: the terminal reads too slowly");
+            tracing::warn!(event = "session_too_slow", %session,
+                "ending: the terminal reads too slowly");
             self.outboxes.remove(&session);
             let _stopping = self.feedback.send(Input::Gone(session));
         }

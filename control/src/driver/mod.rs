@@ -143,7 +143,8 @@ impl Live for Core {
             }
             // On disk first: another core is to know of what was answered.
             if let Err(error) = drained::note(&self.store, relay, on).await {
-                tracing::error!(%error, %relay, "that a relay is out of use could not be noted");
+                tracing::error!(event = "relay_disuse_not_stored", %error, %relay,
+                    "that a relay is out of use could not be noted");
                 return Err(NoLead);
             }
             self.input(Input::Drain(relay, on)).await;

@@ -43,9 +43,11 @@ impl Refusals {
         let request = request.map(|request| request.0);
         let because = self.because.take().filter(|(of, ..)| *of == session);
         let (act, policy) = (because.map(|it| it.1.name()), because.map(|it| debug(it.2)));
-        tracing::debug!(%session, request, ?refusal, act, policy, "refused");
+        tracing::debug!(event = "request_refused", %session, request, ?refusal, act, policy,
+            "refused");
         if let Some(count) = self.seldom.note(Instant::now()) {
-            tracing::info!(count, last = %session, ?refusal, "requests were refused");
+            tracing::info!(event = "requests_refused", count, last = %session, ?refusal,
+                "requests were refused");
         }
     }
 }

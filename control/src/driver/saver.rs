@@ -110,7 +110,8 @@ impl Saver {
                 [write.map(|_| Input::Written(call)), told]
             }
             Err(error) => {
-                tracing::error!(%call, %error, "a call could not be written");
+                tracing::error!(event = "call_not_stored", %call, %error,
+                    "a call could not be written");
                 [write.map(Input::WriteFailed), kept.map(|_| Input::KeepFailed(call))]
             }
         };
@@ -145,9 +146,12 @@ impl Saver {
         }
         self.hangs = hangs;
         if hangs {
-            tracing::error!("the store does not answer: calls go on, and no new one begins");
+            tracing::error!(
+                event = "store_lost",
+                "the store does not answer: calls go on, and no new one begins"
+            );
         } else {
-            tracing::info!("the store answers again");
+            tracing::info!(event = "store_regained", "the store answers again");
         }
         let _stopping = self.feedback.send(Input::StoreHangs(hangs));
     }

@@ -79,7 +79,10 @@ async fn handshake(incoming: Incoming, links: Arc<Links>) {
     let address = incoming.remote_address();
     let connecting = match incoming.accept() {
         Ok(connecting) => connecting,
-        Err(error) => return tracing::debug!(%address, %error, "a relay could not connect"),
+        Err(error) => {
+            return tracing::debug!(event = "relay_connect_failed", %address, %error,
+                "a relay could not connect");
+        }
     };
     match timeout(HANDSHAKE_TIMEOUT, connecting).await {
         Ok(Ok(connection)) => {
@@ -87,21 +90,23 @@ async fn handshake(incoming: Incoming, links: Arc<Links>) {
                 Ok(()) => LinkEnd::Closed,
                 Err(end) => end,
             };
-            tracing::warn!(%address, %end, "a relay's link ended");
+            tracing::warn!(event = "relay_link_ended", %address, %end, "a relay's link ended");
             CloseCode::Relay.close(&connection, &end.to_string());
         }
         Ok(Err(error)) => {
-            tracing::debug!(%address, %error, "a relay's handshake failed");
+            tracing::debug!(event = "relay_handshake_failed", %address, %error,
+                "a relay's handshake failed");
             // Anybody can cause this, so the log gets a count.
             if let Some(count) = links.strangers.note(Instant::now()) {
                 tracing::warn!(
-                    count, last = %address, %error,
+                    event = "relay_handshakes_failed", count, last = %address, %error,
                     "handshakes of relays failed: check that their certificates are from this \
                      node's authority"
                 );
             }
         }
-        Err(_elapsed) => tracing::debug!(%address, "a relay's handshake took too long"),
+        Err(_elapsed) => tracing::debug!(event = "relay_handshake_late", %address,
+            "a relay's handshake took too long"),
     }
 }
 
@@ -112,7 +117,8 @@ async fn link(connection: &Connection, links: &Links) -> Result<(), LinkEnd> {
     let relay = hello.relay;
     let link = LinkId(links.next.fetch_add(1, Ordering::Relaxed));
     let (orders, mut waiting) = mpsc::channel(LINK_OUTBOX_MAX);
-    tracing::info!(%relay, link = link.0, software = hello.software, "a relay connected");
+    tracing::info!(event = "relay_connected", %relay, link = link.0, software = hello.software,
+        "a relay connected");
     links.helm.link_up(link, hello, orders).await;
     let ended = tokio::select! {
         ended = speak(&mut send, &mut waiting, links.heartbeat) => ended,

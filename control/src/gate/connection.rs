@@ -56,9 +56,10 @@ impl Gate {
 
     /// A connection came to nothing. Anybody can cause that, so the log gets a count.
     pub(super) fn no_session(&self, address: SocketAddr, why: &dyn Display) {
-        tracing::debug!(%address, %why, "a connection did not sign in");
+        tracing::debug!(event = "sign_in_failed", %address, %why, "a connection did not sign in");
         if let Some(count) = self.strangers.note(Instant::now()) {
-            tracing::info!(count, last = %address, %why, "connections did not sign in");
+            tracing::info!(event = "sign_ins_failed", count, last = %address, %why,
+                "connections did not sign in");
         }
     }
 }
@@ -98,17 +99,19 @@ pub(super) async fn converse(connection: Connection, gate: Arc<Gate>) {
             let session = signed_in.seat.session();
             let AccountKey { tenant, account } = signed_in.claims.account;
             let first = signed_in.claims.session;
-            tracing::info!(%address, %session, %first, %tenant, %account, "session began");
+            tracing::info!(event = "session_began", %address, %session, %first, %tenant, %account,
+                "session began");
             talk(&connection, (&mut send, &mut recv), signed_in, &gate).await;
         }
         Ok(Begun::OneTime(one_time)) => {
             let session = one_time.session;
-            tracing::info!(%address, %session, tenant = %one_time.account.tenant,
+            tracing::info!(event = "one_time_password_used",
+                %address, %session, tenant = %one_time.account.tenant,
                 account = %one_time.account.account, "a one-time password was used");
             let changed = until_changed(&mut send, &mut recv, one_time, &gate);
             match timeout(PASSWORD_CHANGE_TIMEOUT, changed).await {
                 Ok(Ok(end)) => {
-                    tracing::info!(%session, ?end, "session ended");
+                    tracing::info!(event = "session_ended", %session, ?end, "session ended");
                     farewell(&mut send, end).await;
                     CloseCode::from(end).close(&connection, "");
                 }
@@ -182,7 +185,7 @@ async fn talk(
     }
     seat.settled();
     let (end, reason) = last_word(&ended, waiting.reason());
-    tracing::info!(%session, reason, "session ended");
+    tracing::info!(event = "session_ended", %session, reason, "session ended");
     let Some(end) = end else { return };
     if end != SessionEnd::TooSlow {
         farewell(send, end).await;
@@ -261,7 +264,7 @@ async fn with_facts(message: FromTerminal, claims: &TokenClaims, gate: &Gate) ->
     let (account, accounts) = (claims.account, &gate.accounts);
     let tenant = account.tenant;
     let unavailable = |request, error: &dyn Display| {
-        tracing::error!(%error, "a request could not be served");
+        tracing::error!(event = "request_failed", %error, "a request could not be served");
         Request::Refuse(request, Refusal::StoreUnavailable)
     };
     match message {
@@ -269,7 +272,8 @@ async fn with_facts(message: FromTerminal, claims: &TokenClaims, gate: &Gate) ->
         FromTerminal::Resume(ask) => Request::Refuse(ask.request, Refusal::BadRequest),
         FromTerminal::SignOut(_) => {
             if let Err(error) = accounts.sign_out(account, claims.device).await {
-                tracing::error!(%error, "a token counts on after a sign-out");
+                tracing::error!(event = "token_not_revoked", %error,
+                    "a token counts on after a sign-out");
             }
             Request::SignOut
         }

@@ -147,7 +147,8 @@ pub(crate) async fn serve(endpoint: Endpoint, gate: Arc<Gate>, limits: Limits, i
             Entry::Refuse => {
                 incoming.refuse();
                 if let Some(count) = refusals.note(Instant::now()) {
-                    tracing::warn!(count, last = %address, "connections were refused: too many \
+                    tracing::warn!(event = "connections_refused", count, last = %address,
+                        "connections were refused: too many \
                         from one address (`terminals.connections_per_address`) or in all");
                 }
             }
@@ -170,7 +171,8 @@ fn begin(waiting: Waiting, gate: &Gate) -> Option<(Connecting, Place)> {
     match incoming.accept() {
         Ok(connecting) => Some((connecting, place)),
         Err(error) => {
-            tracing::debug!(%address, %error, "a handshake did not begin");
+            tracing::debug!(event = "handshake_not_begun", %address, %error,
+                "a handshake did not begin");
             gate.no_session(address, &"the handshake failed");
             None
         }
@@ -185,7 +187,7 @@ async fn handshake(connecting: Connecting, mut place: Place, gate: Arc<Gate>) {
         Ok(Ok(connection)) => converse(connection, gate).await,
         Ok(Err(error)) => {
             // The reason may be the other side's own words.
-            tracing::debug!(%address, %error, "a handshake failed");
+            tracing::debug!(event = "handshake_failed", %address, %error, "a handshake failed");
             gate.no_session(address, &"the handshake failed");
         }
         Err(_elapsed) => gate.no_session(address, &"the handshake took too long"),

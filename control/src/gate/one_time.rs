@@ -57,7 +57,8 @@ pub(super) async fn until_changed(
                 Ok(revocation) => {
                     // Another device may have got in with the same password meanwhile.
                     if let Err(error) = gate.helm.revoke(revocation).await {
-                        tracing::error!(%error, session = %one_time.session,
+                        tracing::error!(event = "old_sessions_not_ended",
+                            %error, session = %one_time.session,
                             "sessions begun with the old password may go on");
                     }
                     framing::write(send, ToTerminal::from(Done { request }).encode()).await?;

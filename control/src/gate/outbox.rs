@@ -123,7 +123,8 @@ fn pass_on(session: SessionId, message: Said, queue: &Queue<ToNode>) {
         Said::Message(message) => match message.encode() {
             Ok(said) => (message.answers(), SaidBytes::new(said)),
             Err(error) => {
-                return tracing::error!(%session, %error, "a message was not said: report this");
+                return tracing::error!(event = "message_not_said", %session, %error,
+                    "a message was not said: report this");
             }
         },
         Said::Encoded(bytes) => (None, SaidBytes::new(bytes.to_vec())),

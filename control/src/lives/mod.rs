@@ -67,6 +67,7 @@ impl Lives {
             let live = self.open(entry);
             if live.is_none() {
                 tracing::error!(
+                    event = "live_call_unreadable",
                     key = %entry.key,
                     "a live call cannot be taken up: it was kept under another `cell.key`, or by \
                      another version"

@@ -18,7 +18,8 @@ pub(crate) async fn keep(
         let news = match carry_out(&store, deed.clone()).await {
             Ok(news) => news,
             Err(error) => {
-                tracing::warn!(%error, "a change of missed calls was not written");
+                tracing::warn!(event = "missed_calls_not_stored", %error,
+                    "a change of missed calls was not written");
                 deed.failed()
             }
         };

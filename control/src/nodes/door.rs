@@ -115,7 +115,8 @@ async fn handshake(incoming: Incoming, door: Arc<Door>, strangers: Arc<Seldom>) 
         Ok(Err(error)) => {
             // Anybody can cause this, so the log gets a count.
             if let Some(count) = strangers.note(Instant::now()) {
-                tracing::warn!(count, last = %address, %error, "handshakes of nodes failed: check \
+                tracing::warn!(event = "node_handshakes_failed", count, last = %address, %error,
+                    "handshakes of nodes failed: check \
                     that all nodes have certificates of one authority");
             }
             return;
@@ -126,14 +127,14 @@ async fn handshake(incoming: Incoming, door: Arc<Door>, strangers: Arc<Seldom>) 
         Ok(()) => LinkEnd::Stopping,
         Err(end) => end,
     };
-    tracing::info!(%address, %end, "a node's link ended");
+    tracing::info!(event = "node_link_ended", %address, %end, "a node's link ended");
     CloseCode::Node.close(&connection, &end.to_string());
 }
 
 async fn link(connection: &Connection, door: &Door) -> Result<(), LinkEnd> {
     let greeted = timeout(HANDSHAKE_TIMEOUT, greet(connection, door)).await;
     let (send, recv, node) = greeted.map_err(|_elapsed| LinkEnd::Silent)??;
-    tracing::info!(%node, "a node connected");
+    tracing::info!(event = "node_connected", %node, "a node connected");
     let number = door.numbers.fetch_add(1, Ordering::Relaxed);
     let (queue, end) = Queue::new(number);
     let place = door.peers.get(&node).ok_or_else(|| LinkEnd::Stranger(node.to_string()))?;

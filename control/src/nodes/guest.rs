@@ -130,7 +130,8 @@ impl Guest {
                     Request::Watch(number, list)
                 }
                 Err(error) => {
-                    tracing::error!(%error, "a request could not be served");
+                    tracing::error!(event = "request_failed", %error,
+                        "a request could not be served");
                     Request::Refuse(number, Refusal::StoreUnavailable)
                 }
             };
@@ -200,7 +201,8 @@ async fn reread(core: &Core, accounts: &Accounts, tenant: TenantId) -> Option<bo
     let (known, desks) = read
         .await
         .inspect_err(|error| {
-            tracing::error!(%error, %tenant, "a tenant's change could not be read");
+            tracing::error!(event = "tenant_change_unread", %error, %tenant,
+                "a tenant's change could not be read");
         })
         .ok()?;
     if let Some(known) = known {

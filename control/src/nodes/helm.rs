@@ -151,7 +151,8 @@ impl Places {
 
 fn read<T: DeserializeOwned>(told: &[u8]) -> Result<T, NoLead> {
     serde_json::from_slice(told).map_err(|error| {
-        tracing::error!(%error, "what the lead tells cannot be read: is its version another?");
+        tracing::error!(event = "lead_rows_unreadable", %error,
+            "what the lead tells cannot be read: is its version another?");
         NoLead
     })
 }

@@ -135,7 +135,8 @@ impl Office {
                 let act = self.election.hear(heard, now);
                 let state = self.election.state();
                 if state != before {
-                    tracing::info!(node = %self.me, ?before, ?state, "its part in who leads");
+                    tracing::info!(event = "lead_part_changed", node = %self.me, ?before, ?state,
+                        "its part in who leads");
                 }
                 self.act(act).await;
             }
@@ -176,7 +177,8 @@ impl Office {
         match looked {
             Ok(lead) => Heard::Found(lead),
             Err(error) => {
-                tracing::info!(node = %self.me, %error, "who leads cannot be read");
+                tracing::info!(event = "leader_unread", node = %self.me, %error,
+                    "who leads cannot be read");
                 Heard::Beaten
             }
         }
@@ -186,7 +188,8 @@ impl Office {
         match claimed {
             Ok(term) => Heard::Won(term),
             Err(error) => {
-                tracing::info!(node = %self.me, %error, "the lead was not claimed");
+                tracing::info!(event = "lead_not_claimed", node = %self.me, %error,
+                    "the lead was not claimed");
                 Heard::Beaten
             }
         }
@@ -210,11 +213,11 @@ impl Office {
                 self.begin(term);
             }
             Some(Act::StepDown(term)) => {
-                tracing::warn!(%term, "another node leads");
+                tracing::warn!(event = "lead_lost", %term, "another node leads");
                 self.step_down().await;
             }
             Some(Act::Resign(term)) => {
-                tracing::error!(%term, node = %self.me,
+                tracing::error!(event = "lead_yielded", %term, node = %self.me,
                     "this node cannot lead, see above: it lets another");
                 self.step_down().await;
                 let store = Arc::clone(&self.store);
@@ -227,7 +230,7 @@ impl Office {
     }
 
     fn begin(&mut self, term: Term) {
-        tracing::info!(%term, node = %self.me, "this node leads");
+        tracing::info!(event = "lead_taken", %term, node = %self.me, "this node leads");
         let over = Arc::new(Notify::new());
         let tenured = Arc::new(Tenured::new(Arc::clone(&self.store), term, Arc::clone(&over)));
         let (store, start) = (Arc::clone(&tenured) as SharedStore, Arc::clone(&self.start));
@@ -236,7 +239,8 @@ impl Office {
             loop {
                 match start.begin(term, &store).await {
                     Ok((core, tasks)) => return Done::Begun(term, core, tasks),
-                    Err(error) => tracing::error!(%error, "the lead cannot begin"),
+                    Err(error) => tracing::error!(event = "lead_not_begun", %error,
+                        "the lead cannot begin"),
                 }
                 if Instant::now() + LEAD_WATCH_RETRY >= last {
                     return Done::Unfit(term);
@@ -310,7 +314,8 @@ impl Office {
 
 async fn resign(store: &SharedStore, term: Term) {
     if let Err(error) = record::resign(store, term).await {
-        tracing::info!(%error, "the lead was not given up: others will notice");
+        tracing::info!(event = "lead_not_given_up", %error,
+            "the lead was not given up: others will notice");
     }
 }
 

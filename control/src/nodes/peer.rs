@@ -35,7 +35,8 @@ pub(super) async fn keep(peer: Peer, dialler: Dialler) {
     while !dialler.news.is_closed() {
         let Err(end) = link(&peer, &dialler, &mut was_up).await else { return };
         if was_up {
-            tracing::warn!(node = %peer.name, address = peer.address, %end, "no link to a node");
+            tracing::warn!(event = "node_link_lost",
+                node = %peer.name, address = peer.address, %end, "no link to a node");
         }
         was_up = false;
         tokio::time::sleep(NODE_DIAL_EVERY).await;

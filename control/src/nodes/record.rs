@@ -99,7 +99,8 @@ pub(super) async fn follow(store: SharedStore, told: mpsc::Sender<Option<Lead>>)
                     () = told.closed() => return,
                 }
             }
-            Err(error) => tracing::warn!(%error, "who leads cannot be read"),
+            Err(error) => tracing::warn!(event = "lead_record_unread", %error,
+                "who leads cannot be read"),
         }
         tokio::time::sleep(LEAD_WATCH_RETRY).await;
     }

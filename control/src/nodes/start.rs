@@ -49,7 +49,8 @@ impl Leading {
             match self.tenured.goes_on().await {
                 Ok(goes_on) => return Some(goes_on),
                 Err(error) if Instant::now() >= last => {
-                    tracing::warn!(%error, "whether this node leads still cannot be read");
+                    tracing::warn!(event = "lead_part_unread", %error,
+                        "whether this node leads still cannot be read");
                     return None;
                 }
                 Err(_) => tokio::time::sleep(LEAD_WATCH_RETRY).await,
@@ -191,6 +192,6 @@ impl Seated {
         let _told = self.switched.await;
         let _stopping = self.stop.send(());
         let _left = self.office.await;
-        tracing::debug!(at = UnixMs::now().0, "left the other nodes");
+        tracing::debug!(event = "node_left", at = UnixMs::now().0, "left the other nodes");
     }
 }

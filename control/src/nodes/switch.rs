@@ -278,7 +278,8 @@ impl Switch {
     fn say(&mut self, session: SessionId, said: Said) {
         let Some(held) = self.held.get_mut(&session) else { return };
         if held.say(said).is_err() {
-            tracing::warn!(%session, "ending: the terminal reads too slowly");
+            tracing::warn!(event = "session_too_slow", %session,
+                "ending: the terminal reads too slowly");
             self.left(session, false);
         }
     }
@@ -303,7 +304,8 @@ impl Switch {
             (None, None) => {}
             // It connects again, and hears why if it may not.
             (None, Some(rejection)) => {
-                tracing::info!(%session, reason = ?rejection.reason, "not taken by a new lead");
+                tracing::info!(event = "session_not_taken_over",
+                    %session, reason = ?rejection.reason, "not taken by a new lead");
                 self.end(session, SessionEnd::NodeStopping, true);
             }
         }
@@ -324,7 +326,7 @@ impl Switch {
                 self.left(session, false);
             }
         }
-        tracing::warn!("no node leads: requests are refused until one does");
+        tracing::warn!(event = "lead_vacant", "no node leads: requests are refused until one does");
     }
 
     fn refuse_arrival(&mut self, session: SessionId) {

@@ -214,7 +214,8 @@ impl Pki {
             Some(life) if life.left > 0 => {
                 if !life.is_long() {
                     let days = life.left / 86_400;
-                    tracing::warn!(path = %pem.display(), days, "a certificate ends: {HELP}");
+                    tracing::warn!(event = "certificate_ending", path = %pem.display(), days,
+                        "a certificate ends: {HELP}");
                 }
                 Ok(identity)
             }

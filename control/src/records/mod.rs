@@ -287,7 +287,8 @@ impl Records {
             && let Err(error) = self.prune(record.tenant, self.kept_max).await
         {
             // The record is written, and there is another time to prune.
-            tracing::warn!(%error, tenant = %record.tenant, "old call records were not removed");
+            tracing::warn!(event = "old_records_not_removed", %error, tenant = %record.tenant,
+                "old call records were not removed");
         }
         Ok(revision)
     }

@@ -20,7 +20,8 @@ pub(crate) async fn run(records: Arc<Records>, tenants: BTreeSet<TenantId>) {
             () = records.are_many() => {}
         }
         if let Err(error) = ship_all(&records).await {
-            tracing::warn!(%error, "records of calls were not archived; they wait in the store");
+            tracing::warn!(event = "records_not_archived", %error,
+                "records of calls were not archived; they wait in the store");
         }
     }
 }

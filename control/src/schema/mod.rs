@@ -144,6 +144,7 @@ async fn take(
     (schema, fence): (Schema, Expected),
 ) -> Result<(), StoreError> {
     tracing::warn!(
+        event = "store_upgrade_begun",
         from = schema.version,
         to = step.to,
         what = step.what,
@@ -155,7 +156,12 @@ async fn take(
     let fenced = Fenced::new(Arc::clone(store), key(), claimed);
     let changed = change_all(&fenced, step).await?;
     finish(&fenced, step.to, claimed).await?;
-    tracing::warn!(to = step.to, changed, "the store was brought forward");
+    tracing::warn!(
+        event = "store_upgrade_done",
+        to = step.to,
+        changed,
+        "the store was brought forward"
+    );
     Ok(())
 }
 

@@ -71,9 +71,13 @@ pub(crate) fn open_queues(config: &Config) -> Result<Option<Queues>, NicQueueErr
         IoChoice::Auto => match queues(config) {
             Ok(queues) => Ok(Some(queues)),
             Err(why) => {
-                tracing::info!(%why, "packets go through the kernel (io_uring)");
+                tracing::info!(event = "packet_io_kernel", %why,
+                    "packets go through the kernel (io_uring)");
                 if config.xdp.signed_in_only {
-                    tracing::warn!("media of strangers is not kept out (xdp.signed_in_only)");
+                    tracing::warn!(
+                        event = "media_filter_missing",
+                        "media of strangers is not kept out (xdp.signed_in_only)"
+                    );
                 }
                 Ok(None)
             }
@@ -109,6 +113,7 @@ fn queues(config: &Config) -> Result<Queues, NicQueueError> {
         Routes::start(nic.index, ports.len(), on_addresses).map_err(NicQueueError::Routes)?;
     let addresses = routes.addresses();
     tracing::info!(
+        event = "packet_io_xdp",
         nic = nic.name,
         ?place,
         ?copies,
@@ -149,7 +154,12 @@ fn put_on(nic: &Nic, mode: XdpMode, rules: Rules) -> Result<(Arc<Gate>, Hook), G
         XdpMode::Generic => put(Hook::Generic),
         XdpMode::Auto => put(Hook::Driver).or_else(|error| match error {
             GateError::Attach(why) => {
-                tracing::info!(nic = nic.name, why, "the driver takes no program: behind it then");
+                tracing::info!(
+                    event = "driver_program_refused",
+                    nic = nic.name,
+                    why,
+                    "the driver takes no program: behind it then"
+                );
                 put(Hook::Generic)
             }
             other => Err(other),

@@ -98,7 +98,11 @@ pub(crate) fn bind(address: SocketAddr) -> Result<MediaSocket, BindError> {
             if !without_ipv6(&error) {
                 return Err(error);
             }
-            tracing::info!(port = address.port(), "no IPv6 here: listening on IPv4 only");
+            tracing::info!(
+                event = "ipv6_missing",
+                port = address.port(),
+                "no IPv6 here: listening on IPv4 only"
+            );
             open(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())), Family::V4)
         }),
         IpAddr::V6(_) => open(address, Family::V6),
@@ -140,7 +144,7 @@ fn take_trains_whole(socket: &Socket) {
         libc::setsockopt(socket.as_raw_fd(), SOL_UDP, UDP_GRO, (&raw const on).cast(), length)
     };
     if result != 0 {
-        tracing::info!("this kernel does not hand trains in whole");
+        tracing::info!(event = "trains_not_received", "this kernel does not hand trains in whole");
     }
 }
 
@@ -160,6 +164,7 @@ fn enlarge(socket: &Socket) {
     let send = granted(&|bytes| socket.set_send_buffer_size(bytes), &|| socket.send_buffer_size());
     if receive < QUEUE_BYTES[0] || send < QUEUE_BYTES[0] {
         tracing::warn!(
+            event = "socket_queues_small",
             receive,
             send,
             "small socket queues; for bursts set net.core.rmem_max and net.core.wmem_max to {}",

@@ -188,6 +188,7 @@ impl Dispatcher {
             }
             if timeout_at(batch.deadline, self.knock.notified()).await.is_err() {
                 tracing::error!(
+                    event = "shards_not_answering",
                     unanswered = batch.outstanding,
                     "shards did not answer orders within {SHARD_ANSWER_MS} ms"
                 );

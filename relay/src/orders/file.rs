@@ -83,7 +83,11 @@ pub(crate) fn run(
                 orders += 1;
             }
         }
-        tracing::info!(orders, "orders carried out; control is not needed");
+        tracing::info!(
+            event = "file_orders_done",
+            orders,
+            "orders carried out; control is not needed"
+        );
         // An error means that nobody is left to say so: that is a stop as well.
         let _ = stop.wait_for(|stop| *stop).await;
         Ok(())

@@ -139,7 +139,8 @@ impl Link {
             let lost = self.talk_once(&mut back_off).await;
             let pause = back_off.next(rand::random());
             let (node, pause_ms) = (self.node(), pause.as_millis());
-            tracing::warn!(%node, pause_ms, "no link to control: {lost}");
+            tracing::warn!(event = "control_link_lost", %node, pause_ms,
+                "no link to control: {lost}");
             tokio::time::sleep(pause).await;
         }
     }
@@ -163,7 +164,8 @@ impl Link {
         match introduce(connection, &self.config, &self.office).await {
             Ok((send, receive, welcome)) => {
                 let address = connection.remote_address();
-                tracing::info!(node = self.node(), %address, "linked to control");
+                tracing::info!(event = "control_linked", node = self.node(), %address,
+                    "linked to control");
                 *back_off = BackOff::default();
                 let link = LinkNumber(self.number);
                 converse(send, receive, &welcome, (&self.office, link)).await

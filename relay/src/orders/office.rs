@@ -87,11 +87,13 @@ impl Office {
         match self.terms.borrow_mut().hear(term) {
             Verdict::Obey => Ok(()),
             Verdict::TakeOver => {
-                tracing::info!(node = link.0, %term, "orders come from this node from now on");
+                tracing::info!(event = "leader_changed", node = link.0, %term,
+                    "orders come from this node from now on");
                 Ok(())
             }
             Verdict::Refuse(outdated) => {
-                tracing::debug!(node = link.0, %term, newest = %outdated.newest,
+                tracing::debug!(event = "old_orders_refused",
+                    node = link.0, %term, newest = %outdated.newest,
                     "orders of an older term were refused");
                 Err(outdated)
             }

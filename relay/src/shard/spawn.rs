@@ -115,7 +115,7 @@ fn shard(plan: Plan, ready: &SyncSender<()>) -> io::Result<()> {
     let legs = LegTable::new(plan.legs_max, plan.provider, plan.identity);
     let desk = Desk::new(mailbox);
     let queue = nic.as_ref().map(|(nic, _)| nic.queue);
-    tracing::info!(shard = %index, core, %local, queue, "shard receives");
+    tracing::info!(event = "shard_started", shard = %index, core, %local, queue, "shard receives");
     let (train_packets_max, clock, stop) = (plan.train_packets_max, plan.clock, plan.stop);
     match nic {
         None => {

@@ -116,14 +116,18 @@ impl CallMedia {
     /// Takes in control's `PathRenewed`: the relay of `leg` seals with another key from now on.
     pub fn renew_path(&self, leg: LegId, epoch: Epoch) {
         if self.orders.try_send(Order::Renew(leg, epoch)).is_err() {
-            tracing::warn!(%leg, "the media task did not take a renewed path");
+            tracing::warn!(event = "path_renewal_not_taken", %leg,
+                "the media task did not take a renewed path");
         }
     }
 
     /// Takes in control's `PathsChanged`: the call goes over these relays from now on.
     pub fn change_paths(&self, changed: PathsChanged) {
         if self.orders.try_send(Order::Paths(Box::new(changed))).is_err() {
-            tracing::warn!("the media task did not take the call's other relays");
+            tracing::warn!(
+                event = "call_relays_not_taken",
+                "the media task did not take the call's other relays"
+            );
         }
     }
 
@@ -131,7 +135,10 @@ impl CallMedia {
     /// control's later `CallReady` of the same call. Feeds, sockets and recordings stay.
     pub fn next_round(&self, ready: CallReady) {
         if self.orders.try_send(Order::Round(Box::new(ready))).is_err() {
-            tracing::warn!("the media task did not take the call's next round");
+            tracing::warn!(
+                event = "call_round_not_taken",
+                "the media task did not take the call's next round"
+            );
         }
     }
 
@@ -140,7 +147,10 @@ impl CallMedia {
     pub fn members(&self, members: Members, login: &str) {
         let order = Order::Members(Box::new(members), login.to_owned());
         if self.orders.try_send(order).is_err() {
-            tracing::warn!("the media task did not take who is in the call");
+            tracing::warn!(
+                event = "call_members_not_taken",
+                "the media task did not take who is in the call"
+            );
         }
     }
 
@@ -148,7 +158,10 @@ impl CallMedia {
     /// counted as lost.
     pub fn choose_layer(&self, member: MemberId, layer: Layer) {
         if self.orders.try_send(Order::Layer(member, layer)).is_err() {
-            tracing::warn!("the media task did not take which layer is to come");
+            tracing::warn!(
+                event = "layer_not_taken",
+                "the media task did not take which layer is to come"
+            );
         }
     }
 
@@ -298,10 +311,12 @@ impl Running {
                 self.recorder.begin_round(next.received_plans());
                 match plain_outputs(&self.plain_ports, next) {
                     Ok(outputs) => self.plain_out.extend(outputs),
-                    Err(error) => tracing::warn!(%error, "no port for the next round's streams"),
+                    Err(error) => tracing::warn!(event = "call_round_port_missing", %error,
+                        "no port for the next round's streams"),
                 }
             }
-            (Err(error), _) => tracing::warn!(%error, "the call's next round cannot be carried"),
+            (Err(error), _) => tracing::warn!(event = "call_round_not_carried", %error,
+                "the call's next round cannot be carried"),
             (Ok(_), _) => {}
         }
     }
@@ -363,7 +378,8 @@ impl Running {
             while let Some((data, timestamp)) = feed.due(until) {
                 let engine = self.rounds.current_mut();
                 if let Err(error) = engine.send_frame(feed.stream, &data, timestamp, now) {
-                    tracing::warn!(%error, stream = feed.stream, "a frame was not sent");
+                    tracing::warn!(event = "frame_not_sent", %error, stream = feed.stream,
+                        "a frame was not sent");
                 }
             }
         }
@@ -381,6 +397,7 @@ impl Running {
         let (engine, now) = (self.rounds.current_mut(), self.clock.now());
         match engine.send_packet(packet.input, &view, now) {
             Err(SrtpError::TooLong) if engine.drops().too_long == 1 => tracing::warn!(
+                event = "local_packet_too_long",
                 stream = packet.input,
                 bytes = packet.bytes.len(),
                 most = PLAIN_BYTES_MAX,
@@ -388,7 +405,8 @@ impl Running {
                  dropped: lower the pipeline's MTU (GStreamer: mtu=1200 at its payloader)"
             ),
             Err(error) => {
-                tracing::debug!(%error, stream = packet.input, "a local packet was not sent");
+                tracing::debug!(event = "local_packet_not_sent", %error, stream = packet.input,
+                    "a local packet was not sent");
             }
             Ok(()) => {}
         }
@@ -435,7 +453,8 @@ impl Running {
 
     fn renew(&mut self, leg: LegId, epoch: Epoch) {
         if !self.rounds.renew_path(leg, epoch) {
-            tracing::warn!(%leg, "control renewed a path that is not sealed");
+            tracing::warn!(event = "path_renewal_unsealed", %leg,
+                "control renewed a path that is not sealed");
         }
     }
 
@@ -448,7 +467,7 @@ impl Running {
                     self.rounds.current_mut().send_again(transmit);
                     self.blocked = true;
                 }
-                Err(error) => tracing::debug!(%error, %to, "not sent"),
+                Err(error) => tracing::debug!(event = "packet_not_sent", %error, %to, "not sent"),
                 Ok(_) => {}
             }
         }

@@ -77,7 +77,8 @@ impl ActiveFeed {
             // RFC 3550 5.1: timestamps begin at a random place.
             match Pacer::start(source, rand::random(), start) {
                 Ok(pacer) => self.state = FeedState::Pacing(pacer),
-                Err(error) => tracing::warn!(%error, "a source cannot be read"),
+                Err(error) => tracing::warn!(event = "source_unreadable", %error,
+                    "a source cannot be read"),
             }
         }
     }
@@ -90,7 +91,7 @@ impl ActiveFeed {
             self.state = FeedState::Ended;
         }
         due.unwrap_or_else(|error| {
-            tracing::warn!(%error, "a source broke off");
+            tracing::warn!(event = "source_broke_off", %error, "a source broke off");
             self.state = FeedState::Ended;
             None
         })

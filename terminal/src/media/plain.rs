@@ -109,7 +109,7 @@ pub(super) async fn read_input(
                 let _ = packets.try_send(PlainPacket { input, from, bytes });
             }
             Ok(_) => {}
-            Err(error) => tracing::debug!(%error, "plain RTP input"),
+            Err(error) => tracing::debug!(event = "local_input_failed", %error, "plain RTP input"),
         }
     }
 }

@@ -89,6 +89,7 @@ async fn play(
     }
     let written = tokio::task::spawn_blocking(|| recorder.finish()).await;
     for why in written.into_iter().flat_map(|summary| summary.errors) {
-        tracing::warn!(%why, "the announcement is not recorded whole");
+        tracing::warn!(event = "announcement_incomplete", %why,
+            "the announcement is not recorded whole");
     }
 }

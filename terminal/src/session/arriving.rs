@@ -60,7 +60,7 @@ impl Driver {
                 Ok(Some(Signal::Admitted))
             }
             Some(ToTerminal::Refused(no)) if no.reason == Refusal::Expired => {
-                info!("the session cannot be resumed");
+                info!(event = "session_not_resumable", "the session cannot be resumed");
                 self.token = None;
                 Ok(None)
             }
@@ -97,7 +97,7 @@ impl Driver {
     }
 
     async fn begin(&mut self, signed_in: SignedIn) -> Result<(), TerminalError> {
-        info!(session = %signed_in.session, "signed in");
+        info!(event = "session_signed_in", session = %signed_in.session, "signed in");
         let has_token = !signed_in.token.as_bytes().is_empty();
         self.token = has_token.then(|| signed_in.token.clone());
         for call in self.known.forget() {
@@ -107,7 +107,8 @@ impl Driver {
     }
 
     async fn go_on(&mut self, resumed: Resumed) -> Result<(), TerminalError> {
-        info!(session = %resumed.session, calls = resumed.calls.len(), "resumed");
+        info!(event = "session_resumed", session = %resumed.session, calls = resumed.calls.len(),
+            "resumed");
         self.pass_on(Event::Resumed).await?;
         self.settle(resumed).await
     }

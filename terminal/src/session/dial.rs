@@ -131,7 +131,7 @@ impl Dialler {
                 }
                 Ok(Some(Ok((place, Err(error))))) => {
                     let address = order[place].address;
-                    debug!(%address, %error, "no connection");
+                    debug!(event = "dial_failed", %address, %error, "no connection");
                     self.nodes.failed(address, self.clock.now());
                     fault = Some(milder(fault, error));
                     News::Failed

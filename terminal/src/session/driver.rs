@@ -103,7 +103,7 @@ impl Driver {
         let (mut state, mut signal) = (State::Resting, Signal::Wake);
         loop {
             let (next, deed) = state.on(signal);
-            debug!(?state, ?signal, ?next, ?deed, "session");
+            debug!(event = "session_step", ?state, ?signal, ?next, ?deed, "session");
             state = next;
             let done = match deed {
                 Deed::Rest => self.rest().await,
@@ -141,7 +141,7 @@ impl Driver {
             _ => Duration::ZERO,
         };
         let next_try = self.backoff.next(rand::random(), asked);
-        info!(error = %why, ?next_try, "not connected");
+        info!(event = "session_not_connected", error = %why, ?next_try, "not connected");
         if !self.tell(Event::Reconnecting { why, next_try }).await {
             return Ok(Signal::Leave);
         }
@@ -408,7 +408,11 @@ impl Driver {
             conversation.close().await;
         }
         let why = self.fault.take();
-        info!(error = why.as_ref().map(tracing::field::display), "session over");
+        info!(
+            event = "session_over",
+            error = why.as_ref().map(tracing::field::display),
+            "session over"
+        );
         self.tell(Event::SessionEnded { why }).await;
     }
 }

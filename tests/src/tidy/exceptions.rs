@@ -99,3 +99,36 @@ pub const IGNORED_TESTS: &[Ignored] = &[
         reason: "a measurement for strace or perf, which asserts nothing",
     },
 ];
+
+/// An event that is logged in several places.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Repeated {
+    /// Its name.
+    pub event: &'static str,
+    /// Why it is one event all the same.
+    pub reason: &'static str,
+}
+
+/// Events that whoever filters by them wants from all of the places.
+pub const REPEATED_EVENTS: &[Repeated] = &[
+    Repeated {
+        event: "audit_write_failed",
+        reason: "an entry or what was left at the end: the audit log is not whole",
+    },
+    Repeated {
+        event: "old_records_not_removed",
+        reason: "at a call's end, at a changed policy, in the hourly round: one promise",
+    },
+    Repeated {
+        event: "request_failed",
+        reason: "a terminal's request, here or at the node that leads",
+    },
+    Repeated {
+        event: "session_ended",
+        reason: "with a one-time password or without: each began one time and ends one time",
+    },
+    Repeated {
+        event: "session_too_slow",
+        reason: "a terminal's outbox is full, at the node that leads or at another",
+    },
+];

@@ -8,6 +8,7 @@
 use std::fmt;
 
 pub mod documents;
+pub mod events;
 pub mod exceptions;
 pub mod layers;
 pub mod lexer;

@@ -89,7 +89,8 @@ async fn look(
             match accounts.still_counts(account, device, epochs).await {
                 Ok(counts) => break counts,
                 // A store may lose its own leader with ours.
-                Err(error) => tracing::warn!(%error, %session, "its rights cannot be read yet"),
+                Err(error) => tracing::warn!(event = "session_rights_unread", %error, %session,
+                    "its rights cannot be read yet"),
             }
             sleep(LEAD_WATCH_RETRY).await;
         };

@@ -47,7 +47,8 @@ impl Slot {
             && let Err(error) = database.close()
         {
             // After a failed write that is expected: the next opening repairs it.
-            tracing::debug!(%error, "the store did not close in good order");
+            tracing::debug!(event = "store_close_failed", %error,
+                "the store did not close in good order");
         }
     }
 }

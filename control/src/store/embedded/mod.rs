@@ -163,7 +163,8 @@ impl Drop for Embedded {
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 let path = self.shared.path.display();
-                tracing::error!(%path, "a thread of the store panicked");
+                tracing::error!(event = "store_thread_panicked", %path,
+                    "a thread of the store panicked");
             }
         }
         let mut slot = self.shared.slot.write().unwrap_or_else(PoisonError::into_inner);

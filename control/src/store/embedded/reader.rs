@@ -23,7 +23,8 @@ pub(super) fn run(shared: &Shared, mut gets: mpsc::Receiver<Get>) {
     while gets.blocking_recv_many(&mut batch, STORE_GETS_AT_ONCE) > 0 {
         let taken = AssertUnwindSafe(|| answer(shared, &mut batch));
         if catch_unwind(taken).is_err() {
-            tracing::error!(path = %shared.path.display(), "a read panicked");
+            tracing::error!(event = "store_read_panicked", path = %shared.path.display(),
+                "a read panicked");
         }
         // Who was not answered hears that the store is closed.
         batch.clear();

@@ -61,9 +61,10 @@ fn commit(shared: &Shared, batch: Vec<Change>) {
             }
         }
         Err((life, error)) => {
-            tracing::error!(%error, "the store could not write");
+            tracing::error!(event = "store_write_failed", %error, "the store could not write");
             if let Err(error) = reopen(shared, life) {
-                tracing::error!(%error, "the store cannot be opened again yet");
+                tracing::error!(event = "store_reopen_failed", %error,
+                    "the store cannot be opened again yet");
             }
             for change in batch {
                 let _ = change.answer.send(Err(error.clone()));

@@ -90,7 +90,11 @@ async fn count(shared: &Shared, below: &str, revision: u64) -> Option<u64> {
             Ok(found) => return Some(unsigned(found.count())),
             Err(Failure::Compacted) => return None,
             Err(failure) => {
-                tracing::warn!(?failure, "a watch of the store has to wait");
+                tracing::warn!(
+                    event = "watch_waiting",
+                    ?failure,
+                    "a watch of the store has to wait"
+                );
                 sleep(STORE_RETRY).await;
             }
         }
@@ -105,7 +109,11 @@ impl Following {
         let (mut stream, member) = match self.shared.members.watch(&self.below, &options).await {
             Ok(opened) => opened,
             Err(failure) => {
-                tracing::debug!(?failure, "a watch of the store is not taken up yet");
+                tracing::debug!(
+                    event = "watch_not_resumed",
+                    ?failure,
+                    "a watch of the store is not taken up yet"
+                );
                 return self.sender.is_open().then_some(End::Broken);
             }
         };
@@ -132,7 +140,8 @@ impl Following {
                     }
                     Ok(None) => return Some(End::Broken),
                     Err(error) => {
-                        tracing::debug!(%error, "a watch of the store goes on at another member");
+                        tracing::debug!(event = "watch_moved", %error,
+                            "a watch of the store goes on at another member");
                         return Some(End::Broken);
                     }
                 },
@@ -161,7 +170,11 @@ impl Following {
             return Some(End::Lost);
         }
         if heard.canceled() {
-            tracing::warn!(reason = heard.cancel_reason(), "etcd ended a watch");
+            tracing::warn!(
+                event = "watch_ended",
+                reason = heard.cancel_reason(),
+                "etcd ended a watch"
+            );
             return Some(End::Broken);
         }
         let before = self.last;
@@ -210,7 +223,11 @@ impl Following {
                 let seen = Seen { revision: revision(found.header()), count, changed };
                 self.pending = Some((seen, Instant::now() + STORE_WATCH_GRACE));
             }
-            Err(failure) => tracing::debug!(?failure, "a watch of the store is not checked"),
+            Err(failure) => tracing::debug!(
+                event = "watch_not_checked",
+                ?failure,
+                "a watch of the store is not checked"
+            ),
         }
     }
 
@@ -225,7 +242,11 @@ impl Following {
             self.pending = Some((seen, until));
             return None;
         }
-        tracing::warn!(prefix = self.below, "etcd lost changes of a watch: it is listed anew");
+        tracing::warn!(
+            event = "watch_changes_lost",
+            prefix = self.below,
+            "etcd lost changes of a watch: it is listed anew"
+        );
         Some(End::Lost)
     }
 }

@@ -143,7 +143,11 @@ impl Firewall {
         let left = Arc::clone(&shared);
         let thread =
             Builder::new().name("firewall".into()).spawn(move || keep(&mut sets, &left))?;
-        tracing::info!(table, "media is let in by nftables from where terminals are seen");
+        tracing::info!(
+            event = "firewall_used",
+            table,
+            "media is let in by nftables from where terminals are seen"
+        );
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -185,10 +189,11 @@ fn keep(sets: &mut Sets, shared: &Shared) {
         }
         match &done {
             Ok(()) if has_failed && is_idle => {
-                tracing::info!("nftables lets in whom it should again")
+                tracing::info!(event = "firewall_regained", "nftables lets in whom it should again")
             }
             Err(error) if !has_failed => {
-                tracing::error!(%error, "nftables lets in others than it should: are the rules \
+                tracing::error!(event = "firewall_differs", %error,
+                    "nftables lets in others than it should: are the rules \
                     still loaded? It is tried again");
             }
             Ok(()) | Err(_) => {}

@@ -96,7 +96,10 @@ impl Events {
                     return Ok(Heard::Lost);
                 }
                 Ok(_) => {}
-                Err(error) => tracing::debug!("an event of the kernel is not understood: {error}"),
+                Err(error) => tracing::debug!(
+                    event = "route_event_unreadable",
+                    "an event of the kernel is not understood: {error}"
+                ),
             }
         }
         Ok(Heard::Some)
@@ -192,7 +195,7 @@ impl Requests {
             }
         })?;
         if let Answer::Refused(error) = answer {
-            tracing::trace!(%destination, "no route: {error}");
+            tracing::trace!(event = "route_missing", %destination, "no route: {error}");
         }
         Ok(found)
     }

@@ -169,12 +169,18 @@ impl<F: FnMut(&BTreeSet<IpAddr>)> Worker<F> {
                 Ok(Heard::Some) => {}
                 Ok(Heard::Nothing) => break,
                 Ok(Heard::Lost) => {
-                    tracing::warn!("events of the network were lost; all tables are read anew");
+                    tracing::warn!(
+                        event = "route_events_lost",
+                        "events of the network were lost; all tables are read anew"
+                    );
                     self.later.dump.get_or_insert(now);
                     break;
                 }
                 Err(error) => {
-                    tracing::error!("the kernel tells no more of the network: {error}");
+                    tracing::error!(
+                        event = "route_events_ended",
+                        "the kernel tells no more of the network: {error}"
+                    );
                     self.later.dump.get_or_insert_with(|| now.after_ms(ROUTES_RETRY_MS));
                     break;
                 }
@@ -194,7 +200,10 @@ impl<F: FnMut(&BTreeSet<IpAddr>)> Worker<F> {
             }
             let dump = self.requests.dump().unwrap_or_else(|error| {
                 // Nothing known is the kernel's way for everything, which is never wrong.
-                tracing::error!("the tables of the network cannot be read: {error}");
+                tracing::error!(
+                    event = "route_tables_unreadable",
+                    "the tables of the network cannot be read: {error}"
+                );
                 self.later.dump = Some(now.after_ms(ROUTES_RETRY_MS));
                 Vec::new()
             });
@@ -236,7 +245,8 @@ impl<F: FnMut(&BTreeSet<IpAddr>)> Worker<F> {
         for _ in 0..ROUTE_REQUESTS_PER_TURN {
             let Some(want) = self.table.next_lookup(cause) else { break };
             let route = self.requests.route(want.destination).unwrap_or_else(|error| {
-                tracing::error!(destination = %want.destination, "no answer to a lookup: {error}");
+                tracing::error!(event = "route_lookup_failed", destination = %want.destination,
+                    "no answer to a lookup: {error}");
                 self.later.sweep.get_or_insert_with(|| now.after_ms(ROUTES_RETRY_MS));
                 None
             });
@@ -253,9 +263,13 @@ impl<F: FnMut(&BTreeSet<IpAddr>)> Worker<F> {
             if is_forbidden && !core::mem::replace(&mut self.has_warned, true) {
                 // Packets that go through the kernel resolve a neighbour too, and the kernel does
                 // forget one that is gone; but that takes it much longer.
-                tracing::warn!("this process needs CAP_NET_ADMIN to have neighbours probed");
+                tracing::warn!(
+                    event = "neighbour_probe_forbidden",
+                    "this process needs CAP_NET_ADMIN to have neighbours probed"
+                );
             }
-            tracing::debug!(neighbour = %hop.ip, "the kernel does not probe: {error}");
+            tracing::debug!(event = "neighbour_probe_failed", neighbour = %hop.ip,
+                "the kernel does not probe: {error}");
         }
     }
 

@@ -196,7 +196,10 @@ impl Sender {
             (Some(hop), libc::EIO | libc::EINVAL | libc::EMSGSIZE) => {
                 if errno == libc::EIO && self.segments_trains {
                     self.segments_trains = false;
-                    tracing::warn!("a network device cannot cut trains apart; sending singly");
+                    tracing::warn!(
+                        event = "trains_not_sent",
+                        "a network device cannot cut trains apart; sending singly"
+                    );
                 }
                 self.refused.push(hop);
             }

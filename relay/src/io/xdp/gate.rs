@@ -184,7 +184,8 @@ impl Gate {
         }
         for new in wanted.iter().filter(|wanted| !known.contains(wanted)) {
             if let Err(error) = told.addresses.insert(new, 1, 0) {
-                tracing::error!(%error, "an address of this machine is left to the kernel");
+                tracing::error!(event = "gate_address_failed", %error,
+                    "an address of this machine is left to the kernel");
             }
         }
     }
@@ -210,13 +211,15 @@ impl Gate {
 impl Door for Gate {
     fn let_in(&self, host: Host) {
         if let Err(error) = self.told().sources.insert(host.octets(), 1, 0) {
-            tracing::error!(%error, "media of a terminal is kept off the NIC");
+            tracing::error!(event = "gate_opening_failed", %error,
+                "media of a terminal is kept off the NIC");
         }
     }
 
     fn shut_out(&self, host: Host) {
         if let Err(error) = self.told().sources.remove(&host.octets()) {
-            tracing::error!(%error, "media of a terminal that is gone is still let in by the NIC");
+            tracing::error!(event = "gate_closing_failed", %error,
+                "media of a terminal that is gone is still let in by the NIC");
         }
     }
 }

@@ -192,7 +192,8 @@ impl<'ring> XdpIo<'ring> {
         // A device that is down comes back; one that was taken away does not under this number.
         if matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ENODEV)) && !self.is_gone {
             self.is_gone = true;
-            tracing::error!(%error, queue = self.nic.queue, "the NIC is gone; the relay goes on \
+            tracing::error!(event = "nic_lost", %error, queue = self.nic.queue,
+                "the NIC is gone; the relay goes on \
                 through the kernel: start it anew when the NIC is back");
         }
     }

@@ -280,7 +280,8 @@ impl XdpPort {
         let options = [(libc::SO_PREFER_BUSY_POLL, 1), (libc::SO_BUSY_POLL, microseconds)];
         for (option, value) in options {
             if let Err(error) = set(self.fd(), libc::SOL_SOCKET, option, &value) {
-                tracing::warn!(%error, "no busy polling: it needs CAP_NET_ADMIN and Linux 5.11");
+                tracing::warn!(event = "busy_polling_missing", %error,
+                    "no busy polling: it needs CAP_NET_ADMIN and Linux 5.11");
                 return;
             }
         }

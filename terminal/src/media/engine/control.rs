@@ -158,7 +158,7 @@ impl Engine {
             over.iter().for_each(|to| outbox.push(*to, sealed));
         });
         if let Err(reason) = sealed {
-            tracing::warn!(%reason, "feedback could not be sealed");
+            tracing::warn!(event = "feedback_not_sealed", %reason, "feedback could not be sealed");
         }
     }
 
@@ -222,7 +222,7 @@ impl Engine {
             }
         });
         if let Err(reason) = sealed {
-            tracing::warn!(%reason, "a report could not be sealed");
+            tracing::warn!(event = "report_not_sealed", %reason, "a report could not be sealed");
         }
     }
 }
