@@ -8,11 +8,13 @@
 mod archive;
 mod door;
 mod load;
+mod quality;
 mod suspension;
 
 pub use archive::*;
 pub use door::*;
 pub use load::*;
+pub use quality::*;
 pub use suspension::*;
 
 pub mod nodes;

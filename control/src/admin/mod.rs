@@ -16,7 +16,7 @@ pub use rights::Asker;
 
 use crate::accounts::{Account, Accounts, DeskList, KnownTenant, Subject, Tenant};
 use crate::audit::{Audit, AuditRecord, Head, Verdict};
-use crate::calls::Protected;
+use crate::calls::{Protected, QualitySample};
 use crate::clock::UnixMs;
 use crate::desks::{Desk, DeskChange};
 use crate::policy::{TenantLimits, TenantPolicy, TenantRules};
@@ -283,12 +283,26 @@ pub struct CallRow {
     pub relays: Vec<RelayId>,
     /// How it would outlive one of them; not at all once it is over.
     pub protection: Protected,
+    /// How its media arrived lately at each member that has said so, since this lead began; empty
+    /// once it is over. Fewer samples where many calls are listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quality: Vec<MemberQuality>,
+}
+
+/// How the media of a call arrived at one member lately.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MemberQuality {
+    /// Its login ID.
+    pub login: String,
+    /// The oldest first.
+    pub samples: Vec<QualitySample>,
 }
 
 impl CallRow {
     /// The row of a call that goes on. Its tenant is not named yet.
     pub fn live(record: CallRecord, relays: Vec<RelayId>, protection: Protected) -> Self {
-        Self { tenant_name: String::new(), record, relays, protection }
+        let (tenant_name, quality) = (String::new(), Vec::new());
+        Self { tenant_name, record, relays, protection, quality }
     }
 
     /// The same of one that is over.

@@ -542,10 +542,10 @@ impl Call {
     }
 
     /// Notes how media arrived at a member; `false` if the session is none's.
-    pub fn report(&mut self, session: SessionId, report: &ReportQuality) -> bool {
+    pub fn report(&mut self, session: SessionId, report: &ReportQuality, now: Now) -> bool {
         let mut members = self.members.iter_mut();
         let member = members.find(|member| member.session() == Some(session));
-        member.map(|member| member.report(report)).is_some()
+        member.map(|member| member.report(report, now)).is_some()
     }
 
     /// The record of the call as it stands.

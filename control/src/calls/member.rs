@@ -11,8 +11,8 @@
 //! whose session has lost its connection is seen as reconnecting, and is where the table says all
 //! the same: it may be put into the call while it is away, and comes back to what it was.
 
-use super::Manner;
-use crate::clock::UnixMs;
+use super::{Heard, Manner};
+use crate::clock::{Now, UnixMs};
 use crate::records::{Party, PartyRole, Quality};
 use crate::sessions::{AccountKey, Session};
 use kakehashi_wire::id::{DeviceId, MemberId, SessionId};
@@ -180,6 +180,8 @@ pub struct Member {
     /// Reported again before long.
     #[rkyv(with = Skip)]
     quality: Option<Quality>,
+    #[rkyv(with = Skip)]
+    heard: Heard,
 }
 
 impl Member {
@@ -217,6 +219,7 @@ impl Member {
             joined: None,
             left: None,
             quality: None,
+            heard: Heard::default(),
         }
     }
 
@@ -270,6 +273,7 @@ impl Member {
             joined: None,
             left: None,
             quality: None,
+            heard: Heard::default(),
         })
     }
 
@@ -489,7 +493,8 @@ impl Member {
     }
 
     /// Notes how media arrived at it.
-    pub fn report(&mut self, report: &ReportQuality) {
+    pub fn report(&mut self, report: &ReportQuality, now: Now) {
+        self.heard.note(report, now);
         self.quality = Some(Quality {
             packets_sent: report.packets_sent,
             packets_received: report.packets_received,
@@ -498,6 +503,11 @@ impl Member {
             round_trip_us: report.round_trip_us,
             packets_concealed: report.packets_concealed,
         });
+    }
+
+    /// How media arrived at it lately.
+    pub fn heard(&self) -> &Heard {
+        &self.heard
     }
 
     /// Its part of the call's record.

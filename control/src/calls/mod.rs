@@ -2,6 +2,7 @@
 
 mod at_desk;
 mod call;
+mod heard;
 mod live;
 mod media;
 mod member;
@@ -12,6 +13,7 @@ mod state;
 
 pub use at_desk::{AtDesk, DeskAsk, Ringing};
 pub use call::{Apart, CALLEE, CALLER, Call, Crossing, Entered, Merging, Received, Restart};
+pub use heard::{Heard, QualitySample};
 pub use live::{Ages, Around, Kept, LIVE_VERSION, LegLife, Live, NoLive};
 pub use media::{CallMedia, InUse, Joining, Known, NewLife, Offers, Protected, Round, Ssrcs};
 pub use member::{Answers, Brought, Member, MemberEvent, MemberStep, Phase, Standing};

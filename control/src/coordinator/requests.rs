@@ -133,7 +133,7 @@ impl Coordinator {
 
     fn report(&mut self, session: SessionId, report: &ReportQuality, now: Now) {
         let Some(call) = self.calls.get_aside(report.call) else { return };
-        if call.report(session, report) {
+        if call.report(session, report, now) {
             self.note_ways(session, report, now);
         }
     }

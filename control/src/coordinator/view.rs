@@ -1,8 +1,9 @@
 //! What operators are shown of the core.
 
 use super::Coordinator;
-use crate::admin::{CallRow, RelayRow, SessionRow};
+use crate::admin::{CallRow, MemberQuality, RelayRow, SessionRow};
 use crate::calls::{Call, CallMedia, Protected};
+use crate::capacity::QUALITY_SAMPLES_SHOWN_MAX;
 use crate::fleet::Relay;
 use crate::sessions::Session;
 use kakehashi_wire::id::{CallId, RelayId, TenantId};
@@ -10,7 +11,9 @@ use kakehashi_wire::id::{CallId, RelayId, TenantId};
 impl Coordinator {
     /// The live calls.
     pub fn call_rows(&self) -> Vec<CallRow> {
-        self.calls.iter().map(call_row).collect()
+        let members: usize = self.calls.iter().map(|call| call.members().len()).sum();
+        let samples = QUALITY_SAMPLES_SHOWN_MAX / members.max(1);
+        self.calls.iter().map(|call| call_row(call, samples)).collect()
     }
 
     /// Whether a call goes on, of `tenant` if one is given.
@@ -35,11 +38,17 @@ impl Coordinator {
     }
 }
 
-fn call_row(call: &Call) -> CallRow {
+/// With so many samples of each member at most.
+fn call_row(call: &Call, samples: usize) -> CallRow {
     let media = call.rounds().current();
     let relays = media.into_iter().flat_map(CallMedia::in_use).map(|place| place.seat.relay);
     let protection = media.map_or(Protected::None, CallMedia::protection);
-    CallRow::live(call.record(), relays.collect(), protection)
+    let heard = call.members().iter().map(|member| MemberQuality {
+        login: member.login.clone(),
+        samples: member.heard().newest(samples),
+    });
+    let quality = heard.filter(|member| !member.samples.is_empty()).collect();
+    CallRow { quality, ..CallRow::live(call.record(), relays.collect(), protection) }
 }
 
 fn session_row(session: &Session) -> SessionRow {

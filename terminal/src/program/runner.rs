@@ -11,12 +11,14 @@ use super::announcement::Announcement;
 use super::known::Known;
 use super::voice::{Note, Voice, end_sentence};
 use super::{password, streams};
+use crate::capacity::QUALITY_REPORT_EVERY;
 use crate::config::Config;
 use crate::congestion::RateLimits;
 use crate::media::{CallMedia, CallOptions, CallSummary, MediaError, MediaInput, Phase};
 use crate::session::{Event, Events, Terminal, TerminalError};
 use anyhow::{Context as _, Result, anyhow, bail};
 use aside::part_in;
+use core::pin::pin;
 use core::time::Duration;
 use kakehashi_wire::id::{CallId, MemberId};
 use kakehashi_wire::secret::Password;
@@ -24,9 +26,7 @@ use kakehashi_wire::terminal::{CallEnd, CallReady, Incoming, Members, Presence, 
 use keys::Keys;
 use std::path::PathBuf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-
-/// How often control is told how the media of a call arrives.
-const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+use tokio::time::sleep;
 
 /// How often a running call shows its numbers.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -141,7 +141,7 @@ impl Runner {
     pub(super) async fn run(mut self) -> Result<()> {
         let mut interrupts = Interrupts::new()?;
         let mut progress = tokio::time::interval(PROGRESS_INTERVAL);
-        let mut reports = tokio::time::interval(REPORT_INTERVAL);
+        let mut reports = pin!(sleep(until_report()));
         loop {
             tokio::select! {
                 event = self.events.next() => match event {
@@ -154,7 +154,10 @@ impl Runner {
                 () = interrupts.next() => self.on_interrupt().await?,
                 line = self.keys.next() => self.on_line(&line).await?,
                 _ = progress.tick() => self.show_progress(),
-                _ = reports.tick() => self.report_all().await,
+                () = &mut reports => {
+                    self.report_all().await;
+                    reports.set(sleep(until_report()));
+                }
             }
         }
     }
@@ -469,6 +472,11 @@ impl Runner {
             self.voice.say(&Note::Progress(&summary));
         }
     }
+}
+
+/// Not with all other terminals at once, which signed in together after a failure.
+fn until_report() -> Duration {
+    QUALITY_REPORT_EVERY.mul_f64(0.8 + 0.4 * rand::random::<f64>())
 }
 
 fn options(goal: &Goal, rates: RateLimits) -> CallOptions {

@@ -219,6 +219,10 @@ fn quality_is_kept_with_the_record() {
         ways: Vec::new(),
     };
     world.ask(2, Request::Report(report));
+    let rows = world.core.call_rows();
+    let [heard] = &rows[0].quality[..] else { panic!("one has reported") };
+    let sample = heard.samples[0];
+    assert_eq!((&heard.login[..], sample.received, sample.lost), ("login-2", 9, 1));
     world.now.wall = UnixMs(9000);
     world.hang_up(2, call);
     let [caller, callee] = &world.disk[&call].members[..] else { panic!("two members") };
