@@ -4,7 +4,7 @@ use super::common::relay::Relay;
 use super::common::terminal::Terminal;
 use super::common::{PASSWORD, Platform, close_code, device_of, within};
 use kakehashi_control::accounts::Subject;
-use kakehashi_control::admin::{Answer, Request};
+use kakehashi_control::admin::{Answer, MediaEnd, Request};
 use kakehashi_control::api::client;
 use kakehashi_control::gate::CloseCode;
 use kakehashi_wire::id::{CallId, DeviceId};
