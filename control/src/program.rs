@@ -2,10 +2,9 @@
 
 use crate::config::{Config, ConfigError};
 use crate::node::{self, ControlError};
-use std::io::IsTerminal;
+use kakehashi_log::Format;
 use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// Why a node does not run.
 #[derive(Debug, thiserror::Error)]
@@ -50,16 +49,7 @@ pub fn run_file(file: Option<&Path>) -> Result<(), ProgramError> {
 }
 
 fn start_log(config: &Config) -> Result<(), ProgramError> {
-    let filter = EnvFilter::try_new(&config.log)
-        .map_err(|_no_filter| ProgramError::Log { filter: config.log.clone() })?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    if config.log_json {
-        log.json().init();
-    } else {
-        log.init();
-    }
-    Ok(())
+    let format = if config.log_json { Format::Json } else { Format::Text };
+    kakehashi_log::start(&config.log, format)
+        .map_err(|_no_filter| ProgramError::Log { filter: config.log.clone() })
 }

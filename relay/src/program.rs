@@ -13,10 +13,10 @@ use crate::orders::report::Published;
 use crate::shard::{Clock, Plan, ShardError, ShardThread, board, spawn};
 use core::net::SocketAddr;
 use core::time::Duration;
+use kakehashi_log::Format;
 use kakehashi_srtp::{Authenticator, Provider};
 use kakehashi_wire::id::{Incarnation, RelayId, ShardIndex};
 use kakehashi_wire::relay::Order;
-use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +24,6 @@ use std::thread::{Builder, JoinHandle};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
-use tracing_subscriber::EnvFilter;
 
 /// How often, and after what pause, a port in use is tried again.
 const PORT_TRIES: usize = 10;
@@ -372,22 +371,10 @@ fn choose(config: &Config) -> Provider {
 
 /// Logs to standard error from here on; a log that runs already stays.
 fn start_log(config: &Config) -> Result<(), ConfigError> {
-    let filter = EnvFilter::try_new(&config.log_level).map_err(|error| ConfigError::Value {
-        key: "log_level",
-        problem: format!("is no log filter: {error}"),
-    })?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        // Otherwise a reader of the log that goes away would take the relay with it.
-        .log_internal_errors(false)
-        .with_writer(std::io::stderr);
-    let started = match config.log_format {
-        LogFormat::Text => log.try_init(),
-        LogFormat::Json => log.json().try_init(),
+    let format = match config.log_format {
+        LogFormat::Text => Format::Text,
+        LogFormat::Json => Format::Json,
     };
-    if started.is_err() {
-        tracing::debug!(event = "log_already_set", "a log runs already");
-    }
-    Ok(())
+    kakehashi_log::start(&config.log_level, format)
+        .map_err(|error| ConfigError::Value { key: "log_level", problem: error.to_string() })
 }

@@ -15,6 +15,7 @@ use crate::config::{Config, read_bounded};
 use crate::session::{Settings, Terminal, Timing, authorities};
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
+use kakehashi_log::{self as log, Format};
 use runner::{Goal, Runner};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -181,9 +182,7 @@ fn settings(config: &Config) -> Result<Settings> {
 /// Logs of what `KAKEHASHI_LOG` names go to standard error, warnings if it names nothing. A program
 /// around this one may have set that up already.
 pub fn log_to_stderr() {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("KAKEHASHI_LOG");
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new("warn"));
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let filter = std::env::var("KAKEHASHI_LOG");
+    let filter = filter.as_deref().unwrap_or("warn");
+    let _ = log::start(filter, Format::Text).or_else(|_| log::start("warn", Format::Text));
 }

@@ -6,12 +6,13 @@ use toml::{Table, Value};
 
 /// Every crate, and the crates of the workspace it may depend on. Relay and control know each
 /// other only through `wire`.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("kakehashi-wire", &[]),
     ("kakehashi-srtp", &["kakehashi-wire"]),
-    ("kakehashi-relay", &["kakehashi-wire", "kakehashi-srtp"]),
-    ("kakehashi-control", &["kakehashi-wire"]),
-    ("kakehashi-terminal", &["kakehashi-wire", "kakehashi-srtp"]),
+    ("kakehashi-log", &[]),
+    ("kakehashi-relay", &["kakehashi-wire", "kakehashi-srtp", "kakehashi-log"]),
+    ("kakehashi-control", &["kakehashi-wire", "kakehashi-log"]),
+    ("kakehashi-terminal", &["kakehashi-wire", "kakehashi-srtp", "kakehashi-log"]),
     ("kakehashi-loadgen", &["kakehashi-wire", "kakehashi-srtp", "kakehashi-terminal"]),
     ("kakehashi", &PRODUCTS),
     ("bench", &PRODUCTS),
