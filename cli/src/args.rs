@@ -200,6 +200,10 @@ pub(crate) struct UpArgs {
     /// TCP port of the HTTPS API for operators; only ever on the loopback address.
     #[arg(long, value_name = "PORT", default_value_t = 4435)]
     pub(crate) api_port: u16,
+    /// TCP port at which control shows its figures to a Prometheus server, http://.../metrics; each
+    /// relay takes one after it. Only ever on the loopback address. 0: figures are not shown.
+    #[arg(long, value_name = "PORT", default_value_t = 4437)]
+    pub(crate) metrics_port: u16,
     /// First UDP port for media; each shard of each relay takes one, in sequence.
     #[arg(long, value_name = "PORT", default_value_t = 40_000)]
     pub(crate) media_port: u16,

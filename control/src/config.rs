@@ -51,6 +51,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// Where what decides nothing any more is kept.
     pub archive: ArchiveSettings,
+    /// Where its figures are shown.
+    pub metrics: kakehashi_metrics::Settings,
 }
 
 /// The gate for terminals.
@@ -174,6 +176,7 @@ impl Default for Config {
             sign_in: SignInSettings::default(),
             store: StoreSettings::default(),
             archive: ArchiveSettings::default(),
+            metrics: kakehashi_metrics::Settings::default(),
         }
     }
 }
@@ -462,6 +465,7 @@ mod tests {
             ("[store.etcd]\nkey = \"k.pem\"", "store.etcd.certificate"),
             ("[store.etcd]\nuser = \"kakehashi\"", "store.etcd.user"),
             ("[store.etcd]\nprefix = \"kakehashi\"", "store.etcd.prefix"),
+            ("[metrics]\nlisten = \"4437\"", "metrics.listen"),
             ("[node]\npeers = [\"b\"]", "name@host:port"),
             ("[node]\npeers = [\"one@h:1\"]", "node.peers"),
             ("data = ", "data"),

@@ -27,6 +27,7 @@ pub mod fleet;
 pub mod framing;
 pub mod gate;
 pub mod lives;
+mod metrics;
 pub mod missed;
 pub mod node;
 pub mod nodes;

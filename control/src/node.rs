@@ -16,10 +16,11 @@ use crate::fleet::link::{self, Links};
 use crate::gate::identity::{IdentityError, for_nodes, for_operators, for_relays, for_terminals};
 use crate::gate::listener::{self, ListenError};
 use crate::gate::{CloseCode, Gate, Limits, Porter, Split, Tokens};
+use crate::metrics::{Metrics, State, Timed};
 use crate::nodes::{Cell, Helm, Seated, Start};
 use crate::pki::{
-    CellSecret, Identity, Pki, PkiError, load_identity, load_roots, open_or_create_cell_secret,
-    relay_id_of,
+    CellSecret, Ends, Identity, Pki, PkiError, load_identity, load_roots,
+    open_or_create_cell_secret, relay_id_of,
 };
 use crate::records::Records;
 use crate::retention;
@@ -34,11 +35,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tracing::field;
 
 /// Why a node cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +89,9 @@ pub enum ControlError {
     /// A port cannot be used.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The figures cannot be shown where they should.
+    #[error(transparent)]
+    Metrics(#[from] kakehashi_metrics::ListenError),
     /// The operating system gives no more threads.
     #[error("cannot start the password threads: {0}; lower `sign_in.hash_jobs`")]
     Threads(std::io::Error),
@@ -103,6 +108,8 @@ pub struct Node {
     pub relay_addr: SocketAddr,
     /// Where operators reach it.
     pub api_addr: SocketAddr,
+    /// Where its figures are shown, if they are.
+    pub metrics_addr: Option<SocketAddr>,
     /// Tenants and accounts.
     pub accounts: Arc<Accounts>,
     /// Call records.
@@ -121,6 +128,8 @@ pub struct Node {
     audited: JoinHandle<()>,
     /// Copies it to the archive, if the operator named one.
     copying: Option<Copying>,
+    /// Shows the figures, if they are shown.
+    figures: Option<JoinHandle<()>>,
     /// Lets terminals in.
     _porter: Porter,
 }
@@ -163,7 +172,8 @@ impl Node {
     ) -> Result<Self, ControlError> {
         config.check()?;
         let entropy = Entropy::system();
-        let (parts, audited) = Parts::open(&config, &entropy, shared).await?;
+        let metrics = Arc::new(Metrics::new());
+        let (parts, audited) = Parts::open(&config, &entropy, shared, &metrics).await?;
         let porter = Porter::start().map_err(ControlError::Porter)?;
         let listeners = listen(&config, &entropy, &porter)?;
         let url = config.api_url(listeners.api_addr);
@@ -181,13 +191,15 @@ impl Node {
             accounts: Arc::clone(&parts.accounts),
             secret,
             archive: parts.archive.clone(),
+            metrics: Arc::clone(&metrics),
         };
         let mut endpoints = vec![listeners.terminals.clone(), listeners.relays.clone()];
         endpoints.extend(listeners.nodes.as_ref().map(|(endpoint, ..)| endpoint.clone()));
         let node_addr = listeners.nodes.as_ref().map(|(.., address)| *address);
         let (helm, deciding) = decide(start, listeners.nodes, &config, &parts.store).await?;
         let (accounts, audit) = (Arc::clone(&parts.accounts), Arc::clone(&parts.audit));
-        let gate = Gate::new(accounts, helm.clone(), audit, (entropy.clone(), clock), tokens);
+        let chance = (entropy.clone(), clock);
+        let gate = Gate::new(accounts, helm.clone(), audit, chance, tokens, Arc::clone(&metrics));
         let limits = Limits::with_per_address(config.terminals.connections_per_address);
         let links = links(&config, helm.clone());
         let (stop, stopped) = watch::channel(false);
@@ -209,7 +221,11 @@ impl Node {
             ),
             tokio::spawn(retention::serve(accounts, records, stopped)),
         ];
+        let state = parts.state(&config, metrics, listeners.certificates);
+        let metrics_addr = listeners.figures.as_ref().map(kakehashi_metrics::Listener::address);
         let node = Self {
+            figures: listeners.figures.map(|it| tokio::spawn(it.serve(state.shown()))),
+            metrics_addr,
             copying: parts.copy_audit(&config),
             terminal_addr: listeners.terminal_addr,
             relay_addr: listeners.relay_addr,
@@ -226,8 +242,8 @@ impl Node {
             audited,
             _porter: porter,
         };
-        tracing::info!(event = "node_ready", terminals = %node.terminal_addr,
-            relays = %node.relay_addr, api = %url, "the node is ready");
+        tracing::info!(event = "node_ready", terminals = %node.terminal_addr, relays = %node.relay_addr,
+            api = %url, figures = node.metrics_addr.map(field::display), "the node is ready");
         Ok(node)
     }
 
@@ -261,6 +277,11 @@ impl Node {
         }
         for server in self.servers {
             let _ended = server.await;
+        }
+        if let Some(figures) = self.figures {
+            figures.abort();
+            // It holds the parts until it is gone.
+            let _ended = figures.await;
         }
         self.audit.stop();
         let _written = self.audited.await;
@@ -318,6 +339,7 @@ impl Parts {
         config: &Config,
         entropy: &Entropy,
         shared: Option<SharedStore>,
+        metrics: &Arc<Metrics>,
     ) -> Result<(Self, JoinHandle<()>), ControlError> {
         let is_own = shared.is_none() && config.store.engine == Engine::Embedded;
         if is_own && !config.node.peers.is_empty() {
@@ -330,11 +352,13 @@ impl Parts {
             .map_err(|error| ControlError::Data { path: config.data.clone(), error })?;
         // Records that no other node is to change stay with this one.
         let own: SharedStore = Arc::new(Embedded::open(&config.store_file())?);
+        let timed = |store| Arc::new(Timed::new(store, Arc::clone(metrics)));
         let store = match (shared, config.store.engine) {
             (Some(shared), _) => shared,
             (None, Engine::Embedded) => Arc::clone(&own),
             (None, Engine::Etcd) => store::open(&config.store, &config.store_file()).await?,
         };
+        let store: SharedStore = timed(store);
         schema::settle(&store).await?;
         let accounts = Accounts::new(Arc::clone(&store), hashing(config, entropy));
         let accounts = Arc::new(accounts.map_err(ControlError::Threads)?);
@@ -344,6 +368,18 @@ impl Parts {
         let opened = Audit::open(own, &config.data, &config.pki(), UnixMs::now).await?;
         let (audit, audited) = (Arc::new(opened.0), opened.1);
         Ok((Self { store, accounts, records, audit, archive }, audited))
+    }
+
+    /// What the node shows beside what is counted.
+    fn state(&self, config: &Config, metrics: Arc<Metrics>, certificates: Vec<Ends>) -> State {
+        State {
+            metrics,
+            accounts: Arc::clone(&self.accounts),
+            audit: Arc::clone(&self.audit),
+            certificates,
+            node: config.node.name.to_string(),
+            began: SystemTime::now(),
+        }
     }
 
     /// Copies the audit log to the archive, unless that is in the same folder.
@@ -387,6 +423,9 @@ struct Listeners {
     api_addr: SocketAddr,
     /// Where other nodes connect, and how they are dialled; none if there are none.
     nodes: Option<(Endpoint, ClientConfig, SocketAddr)>,
+    /// Where figures are shown, if they are.
+    figures: Option<kakehashi_metrics::Listener>,
+    certificates: Vec<Ends>,
 }
 
 fn listen(config: &Config, entropy: &Entropy, porter: &Porter) -> Result<Listeners, ControlError> {
@@ -394,6 +433,11 @@ fn listen(config: &Config, entropy: &Entropy, porter: &Porter) -> Result<Listene
     // The internal authority is made even if it serves nobody yet, so that relays can be added.
     let now = UnixMs::now();
     let pki = Pki::open_or_create(&config.pki(), now, entropy.clone())?;
+    let mut certificates = Vec::new();
+    let mut noted = |to, identity: Identity| {
+        certificates.extend(identity.ends(to));
+        identity
+    };
     let identity = |certificate: &Path, key: &Path| -> Result<Identity, PkiError> {
         if own(certificate) {
             load_identity(certificate, key)
@@ -403,13 +447,19 @@ fn listen(config: &Config, entropy: &Entropy, porter: &Porter) -> Result<Listene
     };
     let (outer, inner) = (&config.terminals, &config.relays);
     let authority = if own(&inner.ca) { load_roots(&inner.ca)? } else { pki.roots()? };
-    let for_operators = for_operators(identity(&config.api.certificate, &config.api.key)?)?;
-    let for_terminals = for_terminals(identity(&outer.certificate, &outer.key)?)?;
+    let operators = noted("operators", identity(&config.api.certificate, &config.api.key)?);
+    let for_operators = for_operators(operators)?;
+    let terminals = noted("terminals", identity(&outer.certificate, &outer.key)?);
+    let for_terminals = for_terminals(terminals)?;
     let between_nodes = match config.node.peers.is_empty() {
         true => None,
-        false => Some(for_nodes(pki.issue_node(&config.node.name, now)?, pki.roots()?)?),
+        false => {
+            let nodes = noted("nodes", pki.issue_node(&config.node.name, now)?);
+            Some(for_nodes(nodes, pki.roots()?)?)
+        }
     };
-    let for_relays = for_relays(identity(&inner.certificate, &inner.key)?, authority)?;
+    let relays = noted("relays", identity(&inner.certificate, &inner.key)?);
+    let for_relays = for_relays(relays, authority)?;
     let lost = Duration::from_millis(inner.lost_after_ms.into());
     let split = Split::new(porter.handle(), Handle::current());
     let terminals =
@@ -438,6 +488,8 @@ fn listen(config: &Config, entropy: &Entropy, porter: &Porter) -> Result<Listene
     };
     Ok(Listeners {
         nodes,
+        figures: config.metrics.bind()?,
+        certificates,
         terminal_addr: bound(&terminals, outer.listen, "terminals.listen")?,
         relay_addr: bound(&relays, inner.listen, "relays.listen")?,
         api_addr: api.address,

@@ -57,6 +57,8 @@ pub struct Config {
     pub firewall: FirewallTable,
     /// Whose orders it takes.
     pub control: ControlNodes,
+    /// Where its figures are shown.
+    pub metrics: kakehashi_metrics::Settings,
 }
 
 /// How packets come and go.
@@ -155,6 +157,7 @@ impl Default for Config {
             xdp: Xdp::default(),
             firewall: FirewallTable::default(),
             control: ControlNodes::default(),
+            metrics: kakehashi_metrics::Settings::default(),
         }
     }
 }
@@ -335,7 +338,7 @@ mod tests {
             }
         }
         let fields = format!("{:?}", Config::default());
-        assert_eq!(keys, 24, "{fields}");
+        assert_eq!(keys, 25, "{fields}");
     }
 
     #[test]
@@ -346,6 +349,7 @@ mod tests {
             ("listen_ip = \"here\"\n", "relay.toml:1: ", "listen_ip"),
             ("provider = \"openssl\"\n", "relay.toml:1: unknown variant `openssl`", "auto"),
             ("relay_id = \n", "relay.toml:1: ", "relay_id"),
+            ("[metrics]\nlisten = \"4438\"\n", "relay.toml:2: `metrics.listen` must", "4438"),
         ];
         for (text, start, part) in cases {
             let refusal = refusal(text);

@@ -13,10 +13,12 @@
 
 pub mod capacity;
 pub mod config;
+pub mod counting;
 pub mod host;
 pub mod io;
 pub mod legs;
 mod memory;
+pub mod metrics;
 pub mod orders;
 pub mod path;
 pub mod program;

@@ -5,6 +5,8 @@ use crate::host::routes::{Routes, RoutesEnd};
 use crate::host::{self, Admission, Firewall, FirewallError, HostError};
 use crate::io::{BindError, MediaError, MediaSocket, NicQueue, Queues, bind, open_queues};
 use crate::legs::Identity;
+use crate::metrics::{RelayFigures, Who};
+use crate::orders::figures::LinkFigures;
 use crate::orders::file::{self, OrderFileError};
 use crate::orders::link::{self, LinkConfig, ShardHandle};
 use crate::orders::lost::SetupError;
@@ -14,6 +16,7 @@ use crate::shard::{Clock, Plan, ShardError, ShardThread, board, spawn};
 use core::net::SocketAddr;
 use core::time::Duration;
 use kakehashi_log::Format;
+use kakehashi_metrics::{ListenError, Listener};
 use kakehashi_srtp::{Authenticator, Provider};
 use kakehashi_wire::id::{Incarnation, RelayId, ShardIndex};
 use kakehashi_wire::relay::Order;
@@ -47,6 +50,9 @@ pub enum RelayError {
     /// A shard does not start, or broke off.
     #[error(transparent)]
     Shard(#[from] ShardError),
+    /// The figures cannot be shown where they should.
+    #[error(transparent)]
+    Metrics(#[from] ListenError),
     /// The link to control can never work.
     #[error(transparent)]
     Link(#[from] SetupError),
@@ -127,10 +133,12 @@ fn run_from(
             sockets = open_ports(config) => sockets.map_err(MediaError::from)?,
         };
         let queues = open_queues(config).map_err(MediaError::from)?;
+        let listener = config.metrics.bind()?;
         let relay = Relay::start(config, source, (sockets, queues))?;
         tokio::select! {
             () = stop => tracing::info!(event = "relay_stopping", "stopping"),
             () = relay.ended.notified() => {}
+            () = relay.show(listener, config) => {}
         }
         relay.stop()
     })
@@ -181,6 +189,10 @@ struct Relay {
     shards: Vec<ShardThread>,
     orders: Option<JoinHandle<Result<(), RelayError>>>,
     published: Vec<Arc<Published>>,
+    /// How packets come and go.
+    io: &'static str,
+    /// What the links to control count, if there are any.
+    links: Option<Arc<LinkFigures>>,
     /// What follows the kernel's tables for the NIC's queues, if they are used.
     _routes: Option<Routes>,
     /// What keeps the packet filter's sets, if it does.
@@ -212,6 +224,7 @@ impl Relay {
                 (shards, Some(routes))
             }
         };
+        let io = if routes.is_some() { "xdp" } else { "uring" };
         let ports = Ports { sockets, nics, admission: Admission::new(doors) };
         let mut relay = Self {
             ended: Arc::new(Notify::new()),
@@ -220,6 +233,8 @@ impl Relay {
             shards: Vec::new(),
             orders: None,
             published: Vec::new(),
+            io,
+            links: None,
             _routes: routes,
             _firewall: firewall,
         };
@@ -293,6 +308,8 @@ impl Relay {
         handles: Vec<ShardHandle>,
         knock: Arc<Notify>,
     ) -> Result<(), RelayError> {
+        let figures = Arc::new(LinkFigures::new(&config.control.nodes));
+        self.links = Some(Arc::clone(&figures));
         let link = LinkConfig {
             relay: identity.relay,
             site: config.site.clone(),
@@ -302,6 +319,7 @@ impl Relay {
             certificate: config.certificate_file.clone(),
             key: config.key_file.clone(),
             ca: config.ca_file.clone(),
+            figures,
         };
         let ended = Ended(Arc::clone(&self.ended));
         let stop = self.stop_orders.subscribe();
@@ -327,6 +345,17 @@ impl Relay {
         })?;
         self.orders = Some(thread);
         Ok(())
+    }
+
+    /// Shows the relay's figures to whoever asks at `listener`, for ever.
+    async fn show(&self, listener: Option<Listener>, config: &Config) {
+        let Some(listener) = listener else { return core::future::pending().await };
+        let relay = RelayId(config.relay_id);
+        let who = Who { relay, site: config.site.clone(), io: self.io };
+        let legs_max = config.legs_per_shard_max;
+        tracing::info!(address = %listener.address(), "figures are shown");
+        let links = self.links.clone();
+        listener.serve(RelayFigures::new(who, legs_max, &self.published, links)).await;
     }
 
     /// Stops everything: the link first, so that control hears of it; then the shards. Returns

@@ -12,7 +12,7 @@ use kakehashi_wire::id::DeviceId;
 use kakehashi_wire::secret::{MasterKey, Password};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,6 +47,7 @@ pub struct Platform {
     data: Option<tempfile::TempDir>,
     address: Ipv4Addr,
     control_port: u16,
+    metrics_port: u16,
     media_port: u16,
 }
 
@@ -117,6 +118,7 @@ impl Platform {
             ("--fleet-port", fleet_port),
             // The other protocol's port of that number.
             ("--api-port", control_port),
+            ("--metrics-port", fleet_port),
             ("--media-port", media_port),
             ("--relays", relays),
             ("--shards", shards),
@@ -134,7 +136,8 @@ impl Platform {
             .expect("kakehashi starts");
         let output = Lines::of(up.stdout.take().expect("its output is piped"));
         let data = Some(data);
-        let platform = Self { up, output, data, address, control_port, media_port };
+        let metrics_port = fleet_port;
+        let platform = Self { up, output, data, address, control_port, metrics_port, media_port };
         platform.output.until("ready", READY_WITHIN);
         platform
     }
@@ -159,6 +162,12 @@ impl Platform {
     /// Where terminals find control.
     pub fn control(&self) -> String {
         format!("{}:{}", self.address, self.control_port)
+    }
+
+    /// Where the parts show their figures: control, then each relay in the order of their numbers.
+    pub fn metrics(&self, relays: u16) -> Vec<SocketAddr> {
+        let ports = self.metrics_port..=self.metrics_port + relays;
+        ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).collect()
     }
 
     /// The first media port: shard 0 of relay 1.
@@ -377,13 +386,15 @@ impl Drop for Platform {
 }
 
 /// A control port, a fleet port and the first of `media` ports in a row that are all free, below
-/// the range the kernel gives to others. The control port is free for TCP as well: the API's.
+/// the range the kernel gives to others. All are free for TCP as well: the control port is the
+/// API's, the others show figures.
 pub fn free_ports(media: u16) -> (u16, u16, u16) {
     let free = |port: u16| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     let free_tcp = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     for _ in 0..200 {
         let base: u16 = rand::random_range(20_000..30_000);
-        if free_tcp(base) && (base..base + 2 + media).all(free) {
+        let mut all = base..base + 2 + media;
+        if all.all(|port| free(port) && free_tcp(port)) {
             return (base, base + 1, base + 2);
         }
     }

@@ -15,6 +15,7 @@ fn demonstrate(more: &[&str]) {
         .args(["--control-port", &control.to_string()])
         .args(["--fleet-port", &fleet.to_string()])
         .args(["--api-port", &control.to_string()])
+        .args(["--metrics-port", &fleet.to_string()])
         .args(["--media-port", &media.to_string()])
         .args(more)
         .stdin(Stdio::null())

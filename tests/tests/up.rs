@@ -37,6 +37,7 @@ fn demonstrate(data: &Path) {
         .args(["--control-port", &control.to_string()])
         .args(["--fleet-port", &fleet.to_string()])
         .args(["--api-port", &control.to_string()])
+        .args(["--metrics-port", &fleet.to_string()])
         .args(["--media-port", &media.to_string()])
         .stdin(Stdio::null())
         .output()

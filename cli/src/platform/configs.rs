@@ -14,6 +14,7 @@ pub(crate) struct Ports {
     control: u16,
     fleet: u16,
     api: u16,
+    metrics: u16,
     media: u16,
     shards: u16,
     relays: u16,
@@ -25,11 +26,15 @@ impl Ports {
         args.media_port
             .checked_add(args.shards * args.relays - 1)
             .context("the media ports end above 65535: choose a lower --media-port")?;
+        args.metrics_port
+            .checked_add(args.relays)
+            .context("the ports for figures end above 65535: choose a lower --metrics-port")?;
         Ok(Self {
             address: args.address,
             control: args.control_port,
             fleet: args.fleet_port,
             api: args.api_port,
+            metrics: args.metrics_port,
             media: args.media_port,
             shards: args.shards,
             relays: args.relays,
@@ -55,6 +60,19 @@ impl Ports {
         SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.api)
     }
 
+    /// Where control shows its figures; none if they are not shown.
+    pub(super) fn control_metrics(&self) -> Option<SocketAddr> {
+        let port = Some(self.metrics).filter(|port| *port > 0)?;
+        Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port))
+    }
+
+    /// Where a relay shows its figures.
+    pub(super) fn relay_metrics(&self, relay: RelayId) -> Option<SocketAddr> {
+        let first = self.control_metrics()?;
+        let after = u16::try_from(relay.0).ok()?;
+        Some(SocketAddr::new(first.ip(), first.port().checked_add(after)?))
+    }
+
     fn first_media(&self, relay: RelayId) -> u16 {
         let before = u16::try_from(relay.0 - 1).unwrap_or_default();
         self.media + before * self.shards
@@ -77,6 +95,11 @@ pub(super) fn relay_name(relay: RelayId) -> String {
     format!("relay-{}", relay.0)
 }
 
+/// An address as a setting: empty for none.
+fn listen(address: Option<SocketAddr>) -> String {
+    address.map(|address| address.to_string()).unwrap_or_default()
+}
+
 /// The control node's configuration.
 pub(super) fn control(layout: &Layout, ports: &Ports, calls: &CallSettingsArgs) -> String {
     format!(
@@ -91,11 +114,14 @@ pub(super) fn control(layout: &Layout, ports: &Ports, calls: &CallSettingsArgs) 
          listen = \"{api}\"\n\
          [calls]\n\
          isolation = {isolation:?}\n\
-         leg_rate_max_kbps = {leg_rate}\n",
+         leg_rate_max_kbps = {leg_rate}\n\
+         [metrics]\n\
+         listen = \"{metrics}\"\n",
         data = layout.control(),
         terminals = ports.control(),
         relays = ports.fleet(),
         api = ports.api(),
+        metrics = listen(ports.control_metrics()),
         address = ports.address,
         isolation = calls.isolation,
         leg_rate = calls.leg_rate_max_kbps,
@@ -126,7 +152,10 @@ pub(super) fn relay(pki: &Pki, ports: &Ports, io: &IoArgs, relay: RelayId) -> St
          table = {firewall:?}\n\
          [control]\n\
          nodes = [\"{control}\"]\n\
-         name = \"localhost\"\n",
+         name = \"localhost\"\n\
+         [metrics]\n\
+         listen = \"{metrics}\"\n",
+        metrics = listen(ports.relay_metrics(relay)),
         id = relay.0,
         address = ports.address,
         first_port = ports.first_media(relay),

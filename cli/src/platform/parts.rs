@@ -137,6 +137,17 @@ impl Platform {
             println!("  {}   {} (SRTP)", configs::relay_name(relay), self.ports.media_range(relay));
         }
         println!("  api       https://localhost:{} (for operators)", self.ports.api().port());
+        if let Some(control) = self.ports.control_metrics() {
+            println!("  figures   http://{control}/metrics (of control, for Prometheus)");
+        }
+        for relay in self.ports.relays() {
+            if let Some(address) = self.ports.relay_metrics(relay) {
+                println!(
+                    "            http://{address}/metrics (of {})",
+                    configs::relay_name(relay)
+                );
+            }
+        }
         println!("  data      {}\n", self.layout.root().display());
     }
 

@@ -51,6 +51,7 @@ use model::{
 };
 use names::Login;
 use password::StoredHash;
+pub(crate) use pool::Hashing;
 use pool::{Busy, Lane, Pool};
 use std::net::IpAddr;
 use std::sync::{Mutex, OnceLock};
@@ -184,6 +185,11 @@ impl Accounts {
         let dummy = StoredHash::dummy(&config.entropy);
         let guard = Mutex::new(Guard::new(config.entropy.bytes()));
         Ok(Self { store, pool, dummy, guard, told: OnceLock::new(), entropy: config.entropy })
+    }
+
+    /// What password hashing has done and has before it.
+    pub(crate) fn hashing(&self) -> Hashing {
+        self.pool.hashing()
     }
 
     /// From now on guesses are counted as the other nodes of a cell count them, which hear of wrong

@@ -8,7 +8,7 @@
 
 use super::password::StoredHash;
 use crate::capacity::{HASH_MS_ESTIMATE, HASHES_PER_STRANGER};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use kakehashi_wire::secret::Password;
 use std::collections::VecDeque;
 use std::io;
@@ -39,6 +39,29 @@ pub(super) struct Pool {
     depth: usize,
     waiting: Arc<AtomicU32>,
     workers: u32,
+    refused: [AtomicU64; 2],
+}
+
+/// What the pool has done and has before it, for whoever watches.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Hashing {
+    /// Hashes that may wait in each lane.
+    pub(crate) depth: usize,
+    /// Each lane.
+    pub(crate) lanes: [LaneHashing; 2],
+}
+
+/// What of that is one lane's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct LaneHashing {
+    /// For whom its hashes are.
+    pub(crate) name: &'static str,
+    /// Hashes that wait.
+    pub(crate) waiting: usize,
+    /// Hashes that were taken up so far.
+    pub(crate) begun: u64,
+    /// Hashes that were refused so far.
+    pub(crate) refused: u64,
 }
 
 #[derive(Default)]
@@ -53,6 +76,8 @@ struct Jobs {
     strangers: VecDeque<Job>,
     /// Counts the jobs that were begun.
     begun: usize,
+    /// The same of each lane.
+    begun_of: [u64; 2],
     closed: bool,
 }
 
@@ -76,8 +101,11 @@ impl Jobs {
             true => (&mut self.strangers, &mut self.known),
             false => (&mut self.known, &mut self.strangers),
         };
+        let is_first = !first.is_empty();
         let job = first.pop_front().or_else(|| second.pop_front())?;
         self.begun = self.begun.wrapping_add(1);
+        let lane = if is_first == for_stranger { Lane::Stranger } else { Lane::Known };
+        self.begun_of[lane as usize] += 1;
         Some(job)
     }
 }
@@ -113,7 +141,8 @@ impl Pool {
     /// Starts `workers` threads with two queues of `depth` before them.
     pub(super) fn start(workers: u32, depth: usize) -> io::Result<Self> {
         let queues = Arc::new(Queues::default());
-        let pool = Self { queues, depth, waiting: Arc::default(), workers };
+        let (waiting, refused) = (Arc::default(), Default::default());
+        let pool = Self { queues, depth, waiting, workers, refused };
         for number in 0..workers {
             let queues = Arc::clone(&pool.queues);
             let thread = std::thread::Builder::new().name(format!("argon2-{number}"));
@@ -156,10 +185,27 @@ impl Pool {
             }
         });
         if !self.queues.jobs().offer(lane, job, self.depth) {
+            self.refused[lane as usize].fetch_add(1, Ordering::Relaxed);
             return Err(self.busy());
         }
         self.queues.changed.notify_one();
         answered.await.map_err(|_panicked| self.busy())
+    }
+
+    /// What it has done and has before it.
+    pub(super) fn hashing(&self) -> Hashing {
+        let jobs = self.queues.jobs();
+        let lane = |name, lane: Lane, queue: &VecDeque<Job>| LaneHashing {
+            name,
+            waiting: queue.len(),
+            begun: jobs.begun_of[lane as usize],
+            refused: self.refused[lane as usize].load(Ordering::Relaxed),
+        };
+        let lanes = [
+            lane("known", Lane::Known, &jobs.known),
+            lane("stranger", Lane::Stranger, &jobs.strangers),
+        ];
+        Hashing { depth: self.depth, lanes }
     }
 
     fn busy(&self) -> Busy {
@@ -235,6 +281,8 @@ mod tests {
         until_so_many_wait(&pool, 2).await;
         let refused = pool.run(Lane::Stranger, || 8).await;
         assert_eq!(refused, Err(Busy { retry_after_ms: 3 * HASH_MS_ESTIMATE }));
+        let of = |pool: &Pool| pool.hashing().lanes.map(|it| (it.waiting, it.begun, it.refused));
+        assert_eq!(of(&pool), [(0, 1, 0), (2, 0, 1)]);
         let owner = tokio::spawn({
             let pool = Arc::clone(&pool);
             async move { pool.run(Lane::Known, || 9).await }
@@ -246,6 +294,7 @@ mod tests {
         }
         assert_eq!(owner.await.unwrap(), Ok(9), "strangers do not fill the owners' queue");
         assert_eq!(pool.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(of(&pool), [(0, 2, 0), (0, 2, 1)]);
     }
 
     #[tokio::test]

@@ -91,8 +91,21 @@ pub struct Audit {
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     key: Arc<Ed25519KeyPair>,
     now: fn() -> UnixMs,
+    /// The last record that is written.
+    written: Arc<AtomicU64>,
     /// The last record that is known to be in the archive, if it is copied there.
     archived: OnceLock<Arc<AtomicU64>>,
+}
+
+/// How far the log is behind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Lag {
+    /// Acts that wait for their record.
+    pub(crate) waiting: usize,
+    /// The number of the last record.
+    pub(crate) written: u64,
+    /// Records that the archive does not have yet, if there is one.
+    pub(crate) unarchived: Option<u64>,
 }
 
 /// The copying of a log to an archive.
@@ -139,12 +152,13 @@ impl Audit {
         let (jobs, queue) = mpsc::channel(AUDIT_QUEUE_MAX);
         let key = book.key();
         let shares = Shares::default();
-        let writer =
-            Writer { store: SharedStore::clone(&store), end: Some(end), shares, book, now };
+        let written = Arc::new(AtomicU64::new(end.0.seq));
+        let (kept_in, last) = (SharedStore::clone(&store), Arc::clone(&written));
+        let writer = Writer { store: kept_in, end: Some(end), shares, book, now, written: last };
         let task = tokio::spawn(writer.run(queue));
         let jobs = Mutex::new(Some(jobs));
         let (data, archived) = (data.to_owned(), OnceLock::new());
-        Ok((Self { store, data, jobs, key, now, archived }, task))
+        Ok((Self { store, data, jobs, key, now, written, archived }, task))
     }
 
     /// Writes `entry`. Answers when it is on disk, with its number if it has a record of its own.
@@ -171,6 +185,16 @@ impl Audit {
         let shipper = Shipper::new(log, archive, (key, self.now), archived);
         let (stop, stopped) = oneshot::channel();
         Copying { stop, task: tokio::spawn(shipper.run(stopped)) }
+    }
+
+    /// How far the log is behind.
+    pub(crate) fn lag(&self) -> Lag {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = jobs.as_ref().map_or(0, |jobs| jobs.max_capacity() - jobs.capacity());
+        let written = self.written.load(Ordering::Relaxed);
+        let archived = self.archived.get().map(|archived| archived.load(Ordering::Relaxed));
+        let unarchived = archived.map(|archived| written.saturating_sub(archived));
+        Lag { waiting, written, unarchived }
     }
 
     /// Takes nothing more; what waits is written, and the writing task ends.

@@ -8,6 +8,8 @@ use super::{NotAudited, reading};
 use crate::capacity::{AUDIT_BATCH_MAX, AUDIT_MINUTE};
 use crate::clock::UnixMs;
 use crate::store::{Expected, SharedStore, StoreError, Transaction, encode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
@@ -25,6 +27,8 @@ pub(super) struct Writer {
     pub(super) shares: Shares,
     pub(super) book: Book,
     pub(super) now: fn() -> UnixMs,
+    /// The number of the last record.
+    pub(super) written: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -100,6 +104,7 @@ impl Writer {
                 }
             }
         }
+        self.written.store(end.seq, Ordering::Relaxed);
         Ok(start.seq + 1)
     }
 

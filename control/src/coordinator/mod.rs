@@ -52,6 +52,7 @@ use placing::Placing;
 use std::time::Duration;
 use tenants::Tenants;
 use unsaved::Unsaved;
+pub use view::{RelayTally, Tally};
 
 /// What the core needs to know of the configuration.
 #[derive(Clone, Copy, Debug)]

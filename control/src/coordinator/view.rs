@@ -2,11 +2,45 @@
 
 use super::Coordinator;
 use crate::admin::{CallRow, MemberQuality, RelayRow, SessionRow};
-use crate::calls::{Call, CallMedia, Protected};
+use crate::calls::{Call, CallMedia, Protected, State};
 use crate::capacity::QUALITY_SAMPLES_SHOWN_MAX;
 use crate::fleet::Relay;
 use crate::sessions::Session;
-use kakehashi_wire::id::{CallId, RelayId, TenantId};
+use kakehashi_wire::id::{CallId, RelayId, TenantId, Term};
+
+/// How much there is of what, for whoever watches.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tally {
+    /// The term in which the core decides.
+    pub term: Term,
+    /// Sessions.
+    pub sessions: usize,
+    /// Those whose connection is lost.
+    pub detached: usize,
+    /// Calls in each state, by its name.
+    pub calls: [(&'static str, usize); 5],
+    /// Relays that have ever connected, or are out of use.
+    pub relays: Vec<RelayTally>,
+    /// The store does not answer.
+    pub store_hangs: bool,
+}
+
+/// How much there is of a relay.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RelayTally {
+    /// The relay.
+    pub relay: RelayId,
+    /// Where it is, as its operator says.
+    pub site: String,
+    /// Whether there is a link to it.
+    pub is_connected: bool,
+    /// Whether it is out of use.
+    pub is_drained: bool,
+    /// Legs it holds.
+    pub legs: u64,
+    /// Legs it may hold.
+    pub legs_max: u64,
+}
 
 impl Coordinator {
     /// The live calls.
@@ -30,6 +64,29 @@ impl Coordinator {
     /// Whether a relay of that number has ever connected, or is out of use.
     pub fn knows_relay(&self, relay: RelayId) -> bool {
         self.fleet.iter().any(|known| known.id() == relay)
+    }
+
+    /// How much there is of everything.
+    pub fn tally(&self) -> Tally {
+        let states = [
+            ("inviting", State::Inviting),
+            ("queued", State::Queued),
+            ("ringing", State::Ringing),
+            ("preparing", State::Preparing),
+            ("connected", State::Connected),
+        ];
+        let mut in_state = [0; State::ALL.len()];
+        for call in self.calls.iter() {
+            in_state[call.state() as usize] += 1;
+        }
+        Tally {
+            term: self.fleet.term(),
+            sessions: self.sessions.iter().count(),
+            detached: self.detached.count(),
+            calls: states.map(|(name, state)| (name, in_state[state as usize])),
+            relays: self.fleet.iter().map(relay_tally).collect(),
+            store_hangs: self.store_hangs,
+        }
     }
 
     /// The relays, connected or not.
@@ -59,6 +116,17 @@ fn session_row(session: &Session) -> SessionRow {
         login: session.login.clone(),
         device: session.device,
         since: session.since,
+    }
+}
+
+fn relay_tally(relay: &Relay) -> RelayTally {
+    RelayTally {
+        relay: relay.id(),
+        site: relay.site().to_owned(),
+        is_connected: relay.link().is_some(),
+        is_drained: relay.is_drained(),
+        legs: relay.loads().iter().map(|load| u64::from(load.legs)).sum(),
+        legs_max: relay.shards().iter().map(|offer| u64::from(offer.legs_max)).sum(),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::capacity::{STORE_WAIT, TURNS_PER_COMMIT_MAX};
 use crate::coordinator::{Input, Output, Write};
 use crate::fleet::{LinkId, ToLink};
 use crate::gate::{Outbox, Said};
+use crate::metrics::Metrics;
 use crate::missed::Deed;
 use crate::nodes::Queue;
 use crate::sessions::Revocation;
@@ -33,6 +34,7 @@ pub(super) struct Carrier {
     feedback: mpsc::UnboundedSender<Input>,
     missed: mpsc::Sender<Deed>,
     refusals: Refusals,
+    metrics: Arc<Metrics>,
 }
 
 impl Carrier {
@@ -40,6 +42,7 @@ impl Carrier {
         saver: Saver,
         feedback: mpsc::UnboundedSender<Input>,
         missed: mpsc::Sender<Deed>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             outboxes: HashMap::new(),
@@ -50,6 +53,7 @@ impl Carrier {
             feedback,
             missed,
             refusals: Refusals::new(),
+            metrics,
         }
     }
 
@@ -176,6 +180,7 @@ impl Carrier {
     }
 
     fn carry(&mut self, output: Output) {
+        self.metrics.carries(&output);
         match output {
             Output::Arrival(session, verdict) => {
                 if let Err(rejection) = &verdict {
@@ -247,6 +252,7 @@ impl Carrier {
                     matches!(orders.try_send(message), Err(mpsc::error::TrySendError::Full(_)))
                 };
                 if self.links.get(&link).is_some_and(behind) {
+                    self.metrics.closed_slow("relay");
                     tracing::warn!(
                         event = "relay_link_too_slow",
                         link = link.0,
@@ -297,6 +303,7 @@ impl Carrier {
     fn say(&mut self, session: SessionId, said: Said) {
         let Some(outbox) = self.outboxes.get(&session) else { return };
         if outbox.say(said).is_err() {
+            self.metrics.closed_slow("terminal");
             tracing::warn!(event = "session_too_slow", %session,
                 "ending: the terminal reads too slowly");
             self.outboxes.remove(&session);
@@ -398,7 +405,8 @@ mod tests {
         let store: SharedStore = Arc::new(Gated(store, gate));
         let (feedback, mut answers) = mpsc::unbounded_channel();
         let saver = saver(Arc::clone(&store), feedback.clone());
-        let carrier = Carrier::new(saver, feedback, mpsc::channel(1).0);
+        let metrics = Arc::new(Metrics::new());
+        let carrier = Carrier::new(saver, feedback, mpsc::channel(1).0, metrics);
         let (turns, waiting) = mpsc::channel(8);
         let running = tokio::spawn(carrier.run(waiting));
         let (orders, mut told) = mpsc::channel(8);
@@ -438,7 +446,8 @@ mod tests {
         let store = Embedded::open(&folder.path().join("store")).unwrap();
         let (feedback, _answers) = mpsc::unbounded_channel();
         let saver = saver(Arc::new(store), feedback.clone());
-        let mut carrier = Carrier::new(saver, feedback, mpsc::channel(1).0);
+        let metrics = Arc::new(Metrics::new());
+        let mut carrier = Carrier::new(saver, feedback, mpsc::channel(1).0, metrics);
         let (orders, mut told) = mpsc::channel(8);
         let (done, mut acknowledged) = oneshot::channel();
         let attach = Some(Attach::Link(LINK, orders));

@@ -11,13 +11,14 @@ mod seat;
 
 use crate::accounts::{DeskList, KnownTenant};
 use crate::admin::{CallRow, Live, LiveFuture, MediaEnd, NoLead, RelayRow, SessionRow};
-use crate::capacity::{INPUTS_MAX, MISSED_QUEUE_MAX, TURNS_WAITING_MAX};
+use crate::capacity::{INPUTS_MAX, MISSED_QUEUE_MAX, TALLY_EVERY, TURNS_WAITING_MAX};
 use crate::clock::Clock;
 use crate::coordinator::{Arrival, Coordinator, Input, Output, Rejection};
 use crate::drained;
 use crate::fleet::LinkId;
 use crate::gate::Outbox;
 use crate::lives::Lives;
+use crate::metrics::Metrics;
 use crate::missed;
 use crate::records::Records;
 use crate::sessions::Revocation;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 
 pub(crate) use seat::Seat;
 
@@ -226,6 +228,7 @@ pub(crate) fn start(
     (records, lives): (Arc<Records>, Arc<Lives>),
     store: SharedStore,
     first: Vec<Output>,
+    metrics: Arc<Metrics>,
 ) -> (Core, Tasks) {
     let (events, queue) = mpsc::channel(INPUTS_MAX);
     let (turns, waiting) = mpsc::channel(TURNS_WAITING_MAX);
@@ -233,7 +236,8 @@ pub(crate) fn start(
     // deed is answered once, and once more when it was given up; each session ends once.
     let (feedback, answers) = mpsc::unbounded_channel();
     let first = Turn { attach: None, outputs: first, urgent: None };
-    let decides = tokio::spawn(decide(core, clock, (queue, answers), (turns, first)));
+    let watched = Watched(Arc::clone(&metrics));
+    let decides = tokio::spawn(decide(core, clock, (queue, answers), (turns, first), watched));
     let (deeds, to_do) = mpsc::channel(MISSED_QUEUE_MAX);
     let news = feedback.clone();
     let kept_in = Arc::clone(&store);
@@ -241,7 +245,7 @@ pub(crate) fn start(
         let _stopping = news.send(Input::Missed(told));
     }));
     let saver = Saver::new(records, lives, feedback.clone());
-    let carrier = Carrier::new(saver, feedback, deeds);
+    let carrier = Carrier::new(saver, feedback, deeds, metrics);
     let carries = tokio::spawn(async move {
         carrier.run(waiting).await;
         let _kept = kept.await;
@@ -254,7 +258,11 @@ async fn decide(
     clock: Clock,
     (mut events, mut answers): (mpsc::Receiver<Event>, mpsc::UnboundedReceiver<Input>),
     (turns, first): (mpsc::Sender<Turn>, Turn),
+    watched: Watched,
 ) {
+    let Watched(metrics) = &watched;
+    let mut tallies = tokio::time::interval(TALLY_EVERY);
+    tallies.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // There is room: nothing was sent before.
     let _first = turns.send(first).await;
     let mut stopping = false;
@@ -267,15 +275,30 @@ async fn decide(
             () = tokio::time::sleep(due.unwrap_or(Duration::MAX)), if due.is_some() => {
                 Event::Input(Input::Tick)
             }
+            _ = tallies.tick() => {
+                metrics.set_tally(Some(core.tally()));
+                continue;
+            }
             Some(event) = events.recv() => event,
             else => return,
         };
         let Some(Sorted { input, attach, urgent }) = sort(event, &core) else { continue };
         stopping = matches!(input, Input::Stop);
+        metrics.hears(&input);
         let outputs = core.handle(input, clock.now());
+        metrics.decided(&outputs);
         if turns.send(Turn { attach, outputs, urgent }).await.is_err() {
             return;
         }
+    }
+}
+
+/// Whoever watches a core. A core that is over has nothing more to show.
+struct Watched(Arc<Metrics>);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.0.set_tally(None);
     }
 }
 

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::coordinator::{Called, KnownAccount, Request};
 use crate::entropy::Entropy;
 use crate::framing::{self, ReadFailure, WriteFailure};
+use crate::metrics::Metrics;
 use crate::nodes::Helm;
 use crate::policy::{Act, Rank};
 use crate::seldom::Seldom;
@@ -39,6 +40,7 @@ pub(crate) struct Gate {
     pub(crate) entropy: Entropy,
     pub(crate) clock: Clock,
     pub(crate) tokens: Tokens,
+    pub(crate) metrics: Arc<Metrics>,
     strangers: Seldom,
 }
 
@@ -49,9 +51,10 @@ impl Gate {
         audit: Arc<Audit>,
         (entropy, clock): (Entropy, Clock),
         tokens: Tokens,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let strangers = Seldom::new(STRANGERS_LOG_EVERY);
-        Self { accounts, helm, audit, entropy, clock, tokens, strangers }
+        Self { accounts, helm, audit, entropy, clock, tokens, metrics, strangers }
     }
 
     /// A connection came to nothing. Anybody can cause that, so the log gets a count.

@@ -76,8 +76,12 @@ pub(super) async fn sign_in(
     for _ in 0..LOGIN_ATTEMPTS_MAX {
         let message = framing::read(recv, FromTerminal::decode).await?;
         let (request, decided) = match message {
-            FromTerminal::SignIn(ask) => (ask.request, attempt(ask, gate, caller).await?),
-            FromTerminal::Resume(ask) => (ask.request, resume::attempt(ask, gate, caller).await?),
+            FromTerminal::SignIn(ask) => {
+                (ask.request, counted("password", gate, attempt(ask, gate, caller).await?))
+            }
+            FromTerminal::Resume(ask) => {
+                (ask.request, counted("resume", gate, resume::attempt(ask, gate, caller).await?))
+            }
             other => (request_of(&other), Err(rejected(Refusal::NotSignedIn))),
         };
         let Rejection { reason, retry_after_ms } = match decided {
@@ -88,6 +92,21 @@ pub(super) async fn sign_in(
         framing::write(send, refused.encode()).await?;
     }
     Err(NoSession::TooManyAttempts)
+}
+
+/// What was decided, once it is counted.
+fn counted(
+    kind: &'static str,
+    gate: &Gate,
+    decided: Result<Begun, Rejection>,
+) -> Result<Begun, Rejection> {
+    let outcome = match &decided {
+        Ok(Begun::Session(_)) => Ok("session"),
+        Ok(Begun::OneTime(_)) => Ok("one_time_password"),
+        Err(rejection) => Err(rejection.reason),
+    };
+    gate.metrics.signed_in(kind, outcome);
+    decided
 }
 
 /// Decides on one sign-in. Nobody may be told before the audit log knows.
@@ -198,6 +217,7 @@ mod tests {
     use crate::entropy::Entropy;
     use crate::fleet::{Fleet, Generations};
     use crate::lives::{Lives, Sealer};
+    use crate::metrics::Metrics;
     use crate::pki::CellSecret;
     use crate::records::Records;
     use crate::sessions::{AccountKey, Epochs};
@@ -220,7 +240,8 @@ mod tests {
         let core = Coordinator::new(settings, Entropy::system(), fleet);
         let sealer = Sealer::new(&CellSecret::new([7; 32]), Entropy::system());
         let lives = Arc::new(Lives::new(Arc::clone(&store), sealer));
-        driver::start(core, Clock::start(), (records, lives), store, Vec::new()).0
+        let metrics = Arc::new(Metrics::new());
+        driver::start(core, Clock::start(), (records, lives), store, Vec::new(), metrics).0
     }
 
     fn arrival(session: u64, device: u64) -> Arrival {

@@ -18,6 +18,7 @@ use crate::driver::{self, Core, Tasks};
 use crate::entropy::Entropy;
 use crate::fleet::Fleet;
 use crate::lives::{Lives, Sealer};
+use crate::metrics::Metrics;
 use crate::pki::CellSecret;
 use crate::records::{Records, porter};
 use crate::startup::{self, Known};
@@ -80,6 +81,8 @@ pub(crate) struct Start {
     pub(crate) secret: CellSecret,
     /// Where ended calls are kept; none if they stay in the store.
     pub(crate) archive: Option<Arc<Claimed>>,
+    /// Who counts.
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Start {
@@ -105,7 +108,8 @@ impl Start {
         let tenants = known.tenants().collect();
         let first = known.tell(&mut core, self.clock.now());
         let kept = (Arc::clone(&records), lives);
-        let (core, tasks) = driver::start(core, self.clock, kept, Arc::clone(store), first);
+        let (store, metrics) = (Arc::clone(store), Arc::clone(&self.metrics));
+        let (core, tasks) = driver::start(core, self.clock, kept, store, first, metrics);
         let ships = self.archive.is_some().then(|| tokio::spawn(porter::run(records, tenants)));
         Ok((core, tasks.with(ships)))
     }

@@ -30,6 +30,7 @@ pub use signing::open_or_create_audit_key;
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::PathBuf;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// A certificate with its chain, and its key. Has no `Debug`.
 pub struct Identity {
@@ -37,6 +38,23 @@ pub struct Identity {
     pub chain: Vec<CertificateDer<'static>>,
     /// The key.
     pub key: PrivateKeyDer<'static>,
+}
+
+/// When a certificate that is shown to somebody ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Ends {
+    /// Who is shown it.
+    pub(crate) to: &'static str,
+    /// When, in seconds of Unix time.
+    pub(crate) at_s: i64,
+}
+
+impl Identity {
+    /// When the certificate ends, which is shown `to` them.
+    pub(crate) fn ends(&self, to: &'static str) -> Option<Ends> {
+        let (_, parsed) = X509Certificate::from_der(self.chain.first()?).ok()?;
+        Some(Ends { to, at_s: parsed.validity().not_after.timestamp() })
+    }
 }
 
 impl Clone for Identity {

@@ -41,6 +41,11 @@ impl Detached {
         self.sessions.contains_key(&session)
     }
 
+    /// How many wait.
+    pub fn count(&self) -> usize {
+        self.sessions.len()
+    }
+
     /// Keeps the end of a call for when `session` is back. It need not be there for the terminal to
     /// know that the call is over, only for why, so the latest few are enough.
     pub fn keep(&mut self, session: SessionId, ended: CallEnded) {

@@ -1,103 +1,83 @@
 //! What a shard's packet I/O counts. Plain integers: only their shard touches them.
 
+use crate::counting::counters;
 use std::io;
-
-/// Declares a struct of event counters that knows the name of each.
-macro_rules! counters {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-        pub struct $name {
-            $($(#[$field_doc])* pub $field: u64,)*
-        }
-
-        impl $name {
-            /// Name of each counter, in the order of [`values`](Self::values).
-            pub const NAMES: &'static [&'static str] = &[$(stringify!($field)),*];
-
-            /// Value of each counter.
-            pub fn values(&self) -> impl Iterator<Item = u64> {
-                [$(self.$field),*].into_iter()
-            }
-        }
-    };
-}
 
 counters! {
     /// Events of one shard's packet I/O since the process began.
-    IoCounters {
+    pub struct IoCounters {
         /// Packets taken from the socket; a train's are counted one by one.
-        packets_received,
+        packets_received: Event,
         /// Their UDP payload in bytes.
-        bytes_received,
+        bytes_received: Event,
         /// Receives that brought a datagram or a train.
-        datagrams_received,
+        datagrams_received: Event,
         /// Packets that came in trains: with `packets_received` the share of `UDP_GRO`.
-        packets_received_in_trains,
+        packets_received_in_trains: Event,
         /// Turns that found packets: with `packets_received` the occupancy of batches.
-        batches,
+        batches: Event,
         /// Packets the kernel accepted for sending.
-        packets_sent,
+        packets_sent: Event,
         /// Their UDP payload in bytes.
-        bytes_sent,
+        bytes_sent: Event,
         /// Sends the kernel accepted: a packet or a whole train.
-        sends,
+        sends: Event,
         /// Packets that left in trains: with `packets_sent` the share of `UDP_SEGMENT`.
-        packets_sent_in_trains,
+        packets_sent_in_trains: Event,
         /// Trains whose packets left one by one, because they could not leave whole.
-        trains_sent_singly,
+        trains_sent_singly: Event,
         /// Datagrams dropped because they were longer than a receive buffer.
-        dropped_truncated,
+        dropped_truncated: Dropped,
         /// Datagrams dropped because their source was neither IPv4 nor IPv6.
-        dropped_unaddressed,
+        dropped_unaddressed: Dropped,
         /// Datagrams the kernel dropped because the socket's own queue was full.
-        receive_queue_overflowed,
+        receive_queue_overflowed: Dropped,
         /// Receive operations that failed for any other reason.
-        receive_failed,
+        receive_failed: Event,
         /// Sends refused because the socket's send queue was full (EAGAIN).
-        send_queue_full,
+        send_queue_full: Unsent,
         /// Sends refused for lack of memory or room in the device queue (ENOBUFS, ENOMEM).
-        send_no_memory,
+        send_no_memory: Unsent,
         /// Sends without a route (ENETUNREACH, EHOSTUNREACH, and IPv6 from an IPv4 socket).
-        send_unreachable,
+        send_unreachable: Unsent,
         /// Sends a firewall forbade (EPERM, EACCES).
-        send_forbidden,
+        send_forbidden: Unsent,
         /// Sends longer than the path takes (EMSGSIZE).
-        send_oversize,
+        send_oversize: Unsent,
         /// Sends that failed for any other reason.
-        send_failed_otherwise,
+        send_failed_otherwise: Unsent,
         /// Packets of those received that came over the NIC's own queue (`io = "xdp"`).
-        packets_received_nic,
+        packets_received_nic: Event,
         /// Packets of those sent that left over the NIC's own queue.
-        packets_sent_nic,
+        packets_sent_nic: Event,
         /// Packets that were copied to leave over the NIC: not the last copy of a received packet,
         /// or written by the relay.
-        packets_copied,
+        packets_copied: Event,
         /// Frames dropped because they hold no plain UDP packet: the gate lets none through.
-        dropped_odd_frame,
+        dropped_odd_frame: Dropped,
         /// Packets the kernel dropped because it had no frame for them, or none that is so long.
-        nic_dropped,
+        nic_dropped: Dropped,
         /// Packets dropped because the receive ring was full: the shard does not keep up.
-        nic_receive_ring_full,
+        nic_receive_ring_full: Dropped,
         /// Times the kernel found no frame to receive into; packets lost by that are counted above.
-        nic_fill_ring_empty,
+        nic_fill_ring_empty: Event,
         /// Calls to send over the NIC that the kernel refused.
-        nic_send_failed,
+        nic_send_failed: Event,
         /// Media that came on another queue than its shard's and went through the kernel.
-        gate_to_kernel,
+        gate_to_kernel: Event,
         /// Media dropped in the driver because its lengths contradict each other.
-        gate_malformed,
+        gate_malformed: Dropped,
         /// UDP dropped in the driver because nobody listens to its port.
-        gate_unknown_port,
+        gate_unknown_port: Dropped,
         /// Media dropped in the driver because no terminal is seen where it comes from
         /// (`xdp.signed_in_only`).
-        gate_unknown_source,
+        gate_unknown_source: Dropped,
         /// System calls made to receive.
-        receive_calls,
+        receive_calls: Event,
         /// System calls made to send.
-        send_calls,
+        send_calls: Event,
         /// System calls made to wait.
-        ring_enters,
+        ring_enters: Event,
     }
 }
 
@@ -149,8 +129,9 @@ mod tests {
 
     #[test]
     fn every_counter_has_a_name() {
-        assert_eq!(IoCounters::NAMES.len(), IoCounters::default().values().count());
-        assert_eq!(IoCounters::NAMES.first(), Some(&"packets_received"));
+        assert_eq!(IoCounters::COUNTED.len(), IoCounters::default().values().count());
+        assert_eq!(IoCounters::COUNTED[0].name, "packets_received");
+        assert_eq!(IoCounters::COUNTED[1].says, " Their UDP payload in bytes.");
     }
 
     #[test]

@@ -99,6 +99,7 @@ async fn listen(
     loop {
         let message = frames::read(&mut receive).await?;
         ear.heard.set(None);
+        office.figures().heard(link.0);
         match message {
             ToRelay::Orders(orders) => {
                 let answer = office.orders(link, orders).await;
@@ -109,7 +110,10 @@ async fn listen(
                     put(&outbox, outdated.into()).await?;
                 }
             }
-            ToRelay::NodeHeartbeat(heartbeat) => ear.beat.set(heartbeat.beat),
+            ToRelay::NodeHeartbeat(heartbeat) => {
+                office.figures().beat_heard(link.0);
+                ear.beat.set(heartbeat.beat);
+            }
             ToRelay::Welcome(_) => {
                 return Err(LinkLost::Protocol("a second Welcome came".into()));
             }
@@ -148,6 +152,7 @@ async fn beat(
         let shards = published.iter().map(|shard| shard.load()).collect();
         put(&outbox, RelayHeartbeat { beat: ear.beat.get(), term: office.newest(), shards }.into())
             .await?;
+        office.figures().beat_sent(link.0);
         let due = Duration::from_millis(COUNTER_REPORT_MS);
         if reported.is_none_or(|reported| now.saturating_duration_since(reported) >= due) {
             reported = Some(now);

@@ -5,6 +5,7 @@
 //! no handshake, costs a shard a microsecond.
 
 use super::conversation::{converse, introduce};
+use super::figures::LinkFigures;
 use super::lost::{LinkLost, SetupError};
 use super::mailbox::LinkEnd;
 use super::office::Office;
@@ -44,6 +45,8 @@ pub struct LinkConfig {
     pub key: PathBuf,
     /// PEM file with the CA that certifies control.
     pub ca: PathBuf,
+    /// Where the links count.
+    pub figures: Arc<LinkFigures>,
 }
 
 impl LinkConfig {
@@ -93,7 +96,8 @@ pub fn run(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
         let endpoint = endpoint()?;
-        let (office, config) = (Rc::new(Office::new(shards, knock)), Rc::new(config));
+        let office = Rc::new(Office::new(shards, knock, Arc::clone(&config.figures)));
+        let config = Rc::new(config);
         let links = LocalSet::new();
         for number in 0..config.nodes.len() {
             let (config, office) = (Rc::clone(&config), Rc::clone(&office));
@@ -137,6 +141,7 @@ impl Link {
         let mut back_off = BackOff::default();
         loop {
             let lost = self.talk_once(&mut back_off).await;
+            self.config.figures.lost(self.number);
             let pause = back_off.next(rand::random());
             let (node, pause_ms) = (self.node(), pause.as_millis());
             tracing::warn!(event = "control_link_lost", %node, pause_ms,
@@ -167,6 +172,7 @@ impl Link {
                 tracing::info!(event = "control_linked", node = self.node(), %address,
                     "linked to control");
                 *back_off = BackOff::default();
+                self.config.figures.linked(self.number);
                 let link = LinkNumber(self.number);
                 converse(send, receive, &welcome, (&self.office, link)).await
             }
@@ -202,7 +208,11 @@ fn unreachable(reason: impl std::fmt::Display) -> LinkLost {
 pub(super) async fn dial_once(config: &LinkConfig) -> LinkLost {
     let link = Link {
         config: Rc::new(config.clone()),
-        office: Rc::new(Office::new(Vec::new(), Arc::new(Notify::new()))),
+        office: Rc::new(Office::new(
+            Vec::new(),
+            Arc::new(Notify::new()),
+            Arc::clone(&config.figures),
+        )),
         endpoint: endpoint().expect("tests have sockets"),
         number: 0,
     };

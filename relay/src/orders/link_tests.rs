@@ -1,6 +1,7 @@
 //! The link against a control that the test plays itself, over real QUIC on the loopback.
 
 use super::desk::Desk;
+use super::figures::LinkFigures;
 use super::link::{LinkConfig, ShardHandle, run};
 use super::lost::{LinkLost, SetupError};
 use super::mailbox::mailbox;
@@ -98,6 +99,7 @@ fn settings(folder: &Path, own: &Authority, trusted: &Authority, control: &Endpo
         certificate: write("relay.pem", &certificate),
         key: write("relay.key", &key.serialize_pem()),
         ca: write("ca.pem", &trusted.pem),
+        figures: Arc::new(LinkFigures::new(&[])),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod bell;
 mod conversation;
 pub mod desk;
 mod dispatch;
+pub mod figures;
 pub mod file;
 mod frames;
 pub mod link;

@@ -5,6 +5,7 @@
 //! a newer one to the shards.
 
 use super::dispatch::Dispatcher;
+use super::figures::LinkFigures;
 use super::link::ShardHandle;
 use super::report::Published;
 use super::terms::{LinkNumber, Terms, Verdict};
@@ -20,10 +21,15 @@ pub(super) struct Office {
     published: Vec<Arc<Published>>,
     dispatcher: Mutex<Dispatcher>,
     terms: RefCell<Terms>,
+    figures: Arc<LinkFigures>,
 }
 
 impl Office {
-    pub(super) fn new(shards: Vec<ShardHandle>, knock: Arc<Notify>) -> Self {
+    pub(super) fn new(
+        shards: Vec<ShardHandle>,
+        knock: Arc<Notify>,
+        figures: Arc<LinkFigures>,
+    ) -> Self {
         let offer = |shard: &ShardHandle| ShardOffer {
             shard: shard.index,
             address: shard.address.into(),
@@ -34,6 +40,7 @@ impl Office {
             published: shards.iter().map(|shard| Arc::clone(&shard.published)).collect(),
             dispatcher: Mutex::new(Dispatcher::new(shards, knock)),
             terms: RefCell::new(Terms::new()),
+            figures,
         }
     }
 
@@ -45,6 +52,11 @@ impl Office {
     /// What each shard publishes.
     pub(super) fn published(&self) -> &[Arc<Published>] {
         &self.published
+    }
+
+    /// What the links count.
+    pub(super) fn figures(&self) -> &LinkFigures {
+        &self.figures
     }
 
     /// The newest term heard.
@@ -68,7 +80,9 @@ impl Office {
     ) -> Result<OrdersDone, Outdated> {
         let mut dispatcher = self.dispatcher.lock().await;
         self.admit(link, orders.term)?;
-        Ok(OrdersDone { results: dispatcher.orders(orders.orders).await })
+        let results = dispatcher.orders(orders.orders).await;
+        self.figures.ordered(&results);
+        Ok(OrdersDone { results })
     }
 
     /// Drops what is not wanted.
@@ -79,6 +93,7 @@ impl Office {
         let mut dispatcher = self.dispatcher.lock().await;
         self.admit(link, resync.term)?;
         self.terms.borrow_mut().stated_over(link);
+        self.figures.led_by(link.0, resync.term);
         dispatcher.resync(resync).await;
         Ok(())
     }
@@ -92,6 +107,7 @@ impl Office {
                 Ok(())
             }
             Verdict::Refuse(outdated) => {
+                self.figures.outdated();
                 tracing::debug!(event = "old_orders_refused",
                     node = link.0, %term, newest = %outdated.newest,
                     "orders of an older term were refused");

@@ -1,15 +1,16 @@
 //! What becomes of a packet: exactly one verdict each, and a counter for every verdict.
 
+use crate::counting::{Counted, Kind, counters};
 use kakehashi_srtp::SrtpError;
 use kakehashi_wire::stun::StunError;
 
 /// Declares the verdicts with their stable names, in the order of their counters.
 macro_rules! verdicts {
-    ($($(#[$doc:meta])+ $variant:ident = $name:literal,)+) => {
+    ($($(#[doc = $says:literal])+ $variant:ident = $name:literal,)+) => {
         /// How a packet's journey ended. The names are stable: dashboards and alerts use them.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub enum Verdict {
-            $($(#[$doc])+ $variant,)+
+            $($(#[doc = $says])+ $variant,)+
         }
 
         impl Verdict {
@@ -21,6 +22,15 @@ macro_rules! verdicts {
                 match self {
                     $(Self::$variant => $name,)+
                 }
+            }
+
+            /// Its counter.
+            pub const fn counted(self) -> Counted {
+                let says = match self {
+                    $(Self::$variant => concat!($($says),+),)+
+                };
+                let kind = if self.is_drop() { Kind::Dropped } else { Kind::Handled };
+                Counted { name: self.name(), says, kind }
             }
         }
     };
@@ -87,6 +97,21 @@ verdicts! {
     AnswerTooLong = "answer_too_long",
 }
 
+impl Verdict {
+    /// Whether the packet went no further, for whatever reason.
+    pub const fn is_drop(self) -> bool {
+        !matches!(
+            self,
+            Self::Forwarded
+                | Self::Repaired
+                | Self::KeyFrameAsked
+                | Self::Answered
+                | Self::Challenged
+                | Self::Moved
+        )
+    }
+}
+
 /// Why a packet went no further: a [`Verdict`] that a stage ends a journey with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Dropped(pub(super) Verdict);
@@ -124,45 +149,50 @@ impl From<StunError> for Dropped {
     }
 }
 
+counters! {
+    /// What the path counts beside verdicts.
+    struct Events {
+        /// Packets that the path was given: each has one verdict.
+        received: Event,
+        /// Their UDP payload in bytes.
+        received_bytes: Event,
+        /// Copies of packets handed out for sending, one for each receiver.
+        hops: Event,
+        /// UDP payload bytes of those copies.
+        hop_bytes: Event,
+        /// Copies not made, since they are older than what their receiver is shown of the stream.
+        hops_not_shown: Event,
+        /// Copies that could not be sealed.
+        hops_not_sealed: Event,
+        /// Packets sent again to a leg that asked for them.
+        repairs: Event,
+        /// UDP payload bytes of those.
+        repair_bytes: Event,
+        /// Packets not sent again, because the leg that asked has had its share.
+        repairs_over_rate: Event,
+        /// Legs whose address was learned from their first authentic packet.
+        latched_by_media: Event,
+    }
+}
+
 /// Everything the path counts. Each received packet is in exactly one verdict's counter, so these
 /// add up to [`received`](Self::received).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PathCounters {
-    received: u64,
-    received_bytes: u64,
+    events: Events,
     verdicts: [u64; Verdict::ALL.len()],
-    hops: u64,
-    hop_bytes: u64,
-    hops_not_shown: u64,
-    hops_not_sealed: u64,
-    repairs: u64,
-    repair_bytes: u64,
-    repairs_over_rate: u64,
-    latched_by_media: u64,
 }
 
 impl Default for PathCounters {
     fn default() -> Self {
-        Self {
-            received: 0,
-            received_bytes: 0,
-            verdicts: [0; Verdict::ALL.len()],
-            hops: 0,
-            hop_bytes: 0,
-            hops_not_shown: 0,
-            hops_not_sealed: 0,
-            repairs: 0,
-            repair_bytes: 0,
-            repairs_over_rate: 0,
-            latched_by_media: 0,
-        }
+        Self { events: Events::default(), verdicts: [0; Verdict::ALL.len()] }
     }
 }
 
 impl PathCounters {
     /// Packets received.
     pub fn received(&self) -> u64 {
-        self.received
+        self.events.received
     }
 
     /// Packets with this verdict.
@@ -177,67 +207,64 @@ impl PathCounters {
 
     /// Copies handed out for sending.
     pub fn hops(&self) -> u64 {
-        self.hops
+        self.events.hops
     }
 
     /// UDP payload bytes of those copies.
     pub fn hop_bytes(&self) -> u64 {
-        self.hop_bytes
+        self.events.hop_bytes
     }
 
     /// Every counter with its name, always the same ones in the same order.
     pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        let others = [
-            ("received", self.received),
-            ("received_bytes", self.received_bytes),
-            ("hops", self.hops),
-            ("hop_bytes", self.hop_bytes),
-            ("hops_not_shown", self.hops_not_shown),
-            ("hops_not_sealed", self.hops_not_sealed),
-            ("repairs", self.repairs),
-            ("repair_bytes", self.repair_bytes),
-            ("repairs_over_rate", self.repairs_over_rate),
-            ("latched_by_media", self.latched_by_media),
-        ];
-        let verdicts = Verdict::ALL.iter().map(|verdict| (verdict.name(), self.of(*verdict)));
-        others.into_iter().chain(verdicts)
+        self.events
+            .values()
+            .chain(Verdict::ALL.iter().map(|verdict| self.of(*verdict)))
+            .zip(Self::counted())
+            .map(|(value, counted)| (counted.name, value))
+    }
+
+    /// Every counter, in the order of [`entries`](Self::entries).
+    pub fn counted() -> impl Iterator<Item = Counted> {
+        let verdicts = Verdict::ALL.iter().map(|verdict| verdict.counted());
+        Events::COUNTED.iter().copied().chain(verdicts)
     }
 
     pub(super) fn count(&mut self, bytes: usize, verdict: Verdict) {
-        self.received += 1;
-        self.received_bytes += bytes as u64;
+        self.events.received += 1;
+        self.events.received_bytes += bytes as u64;
         self.verdicts[verdict as usize] += 1;
     }
 
     /// `hops` copies of `bytes` bytes.
     pub(super) fn count_hops(&mut self, bytes: usize, hops: u64) {
-        self.hops += hops;
-        self.hop_bytes += hops * bytes as u64;
+        self.events.hops += hops;
+        self.events.hop_bytes += hops * bytes as u64;
     }
 
     /// A copy that is older than what its receiver is shown of the stream.
     pub(super) fn count_not_shown(&mut self) {
-        self.hops_not_shown += 1;
+        self.events.hops_not_shown += 1;
     }
 
     /// A copy that could not be sealed.
     pub(super) fn count_not_sealed(&mut self) {
-        self.hops_not_sealed += 1;
+        self.events.hops_not_sealed += 1;
     }
 
     /// A packet sent again to one leg.
     pub(super) fn count_repair(&mut self, bytes: u32) {
-        self.repairs += 1;
-        self.repair_bytes += u64::from(bytes);
+        self.events.repairs += 1;
+        self.events.repair_bytes += u64::from(bytes);
     }
 
     /// A packet not sent again, because the leg that asked has had its share.
     pub(super) fn count_repairs_over_rate(&mut self) {
-        self.repairs_over_rate += 1;
+        self.events.repairs_over_rate += 1;
     }
 
     pub(super) fn count_latch(&mut self) {
-        self.latched_by_media += 1;
+        self.events.latched_by_media += 1;
     }
 }
 

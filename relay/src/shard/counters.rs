@@ -1,5 +1,6 @@
 //! From a shard's plain counters to what the link reports.
 
+use crate::counting::Counted;
 use crate::io::IoCounters;
 use crate::orders::report::Published;
 use crate::path::verdict::PathCounters;
@@ -8,9 +9,12 @@ use kakehashi_wire::relay::ShardLoad;
 
 /// Room for everything a shard counts.
 pub(crate) fn board() -> Published {
-    let path = PathCounters::default();
-    let names: Vec<_> = path.entries().map(|(name, _)| name).collect();
-    Published::new(IoCounters::NAMES.iter().copied().chain(names))
+    Published::new(counted().map(|counter| counter.name))
+}
+
+/// Everything a shard counts, in the order in which it is published.
+pub(crate) fn counted() -> impl Iterator<Item = Counted> {
+    IoCounters::COUNTED.iter().copied().chain(PathCounters::counted())
 }
 
 /// Shows the link what a shard has counted, and what processor time it has used.
@@ -45,7 +49,7 @@ mod tests {
         let all: Vec<_> = board.counters().collect();
         assert!(all.contains(&("dropped_truncated", 7)) && all.contains(&("send_oversize", 9)));
         let names: BTreeSet<_> = all.iter().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), IoCounters::NAMES.len() + path.entries().count());
+        assert_eq!(names.len(), counted().count());
         assert!(names.len() <= COUNTERS_PER_REPORT_MAX);
         assert_eq!((board.load().legs, board.load().cpu_us), (3, 2_000));
     }

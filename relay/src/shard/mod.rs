@@ -11,7 +11,7 @@ mod spawn;
 mod tests;
 
 pub(crate) use clock::Clock;
-pub(crate) use counters::board;
+pub(crate) use counters::{board, counted};
 pub use spawn::ShardError;
 pub(crate) use spawn::{Plan, ShardThread, spawn};
 

@@ -6,12 +6,16 @@ use toml::{Table, Value};
 
 /// Every crate, and the crates of the workspace it may depend on. Relay and control know each
 /// other only through `wire`.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("kakehashi-wire", &[]),
     ("kakehashi-srtp", &["kakehashi-wire"]),
     ("kakehashi-log", &[]),
-    ("kakehashi-relay", &["kakehashi-wire", "kakehashi-srtp", "kakehashi-log"]),
-    ("kakehashi-control", &["kakehashi-wire", "kakehashi-log"]),
+    ("kakehashi-metrics", &[]),
+    (
+        "kakehashi-relay",
+        &["kakehashi-wire", "kakehashi-srtp", "kakehashi-log", "kakehashi-metrics"],
+    ),
+    ("kakehashi-control", &["kakehashi-wire", "kakehashi-log", "kakehashi-metrics"]),
     ("kakehashi-terminal", &["kakehashi-wire", "kakehashi-srtp", "kakehashi-log"]),
     ("kakehashi-loadgen", &["kakehashi-wire", "kakehashi-srtp", "kakehashi-terminal"]),
     ("kakehashi", &PRODUCTS),
