@@ -287,13 +287,26 @@ async fn who_is_suspended_is_refused_as_if_the_password_were_wrong_until_active_
     assert!(before.epochs.account < first.epoch);
     assert_eq!(sign_in("acme", "store-1").await, refused);
     let standing = async || accounts.list(acme.id).await.unwrap()[0].standing.clone();
-    assert_eq!(standing().await, Standing::Suspended { since: NOW, reason: None });
+    assert_eq!(
+        standing().await,
+        Standing::Suspended { since: NOW, reason: None, media_ended: None }
+    );
     for (given, kept) in [(Some(" lost "), "lost"), (None, "lost"), (Some("found"), "found")] {
         let later = UnixMs(NOW.0 + 1);
         let again = accounts.suspend(&account("acme", "store-1"), given, later).await.unwrap();
         assert_eq!(again, first, "nothing more is to be ended by it");
         let reason = Some(kept.to_owned());
-        assert_eq!(standing().await, Standing::Suspended { since: NOW, reason });
+        let kept = Standing::Suspended { since: NOW, reason, media_ended: None };
+        assert_eq!(standing().await, kept);
+    }
+    for (ended, kept) in [(5, 5), (9, 9), (7, 9)] {
+        let whom = account("acme", "store-1");
+        accounts.note_media_end(&whom, UnixMs(ended)).await.unwrap();
+        let ended = match standing().await {
+            Standing::Suspended { media_ended, .. } => media_ended,
+            Standing::Active => None,
+        };
+        assert_eq!(ended, Some(UnixMs(kept)), "the latest");
     }
     let bad = accounts.suspend(&account("acme", "store-1"), Some("a\nb"), NOW).await.unwrap_err();
     assert!(matches!(bad, AccountError::Reason(_)) && bad.to_string().contains("not a reason"));
