@@ -583,8 +583,8 @@ pub const AUDIT_CHECKPOINTS_KEPT: usize = 256;
 /// Records verified for one request: below a second on a slow core.
 pub const AUDIT_VERIFIED_AT_ONCE: usize = 20_000;
 
-/// Calls whose set-up is timed at once: more than begin in ten seconds. Those beyond are set up like
-/// any other and not timed. About 100 B each.
+/// Calls whose set-up is timed at once: more than begin in ten seconds. Those beyond are set up
+/// like any other and not timed. About 100 B each.
 pub const SET_UPS_TIMED_MAX: usize = 10_000;
 
 /// How often the core says how much there is of what: a walk over all calls and sessions, about a

@@ -183,16 +183,7 @@ impl Node {
         let hours = u64::from(config.sign_in.token_hours);
         let tokens = Tokens::new(TokenKey::of(&secret), Duration::from_secs(hours * 3600));
         let clock = Clock::start();
-        let start = Start {
-            settings: config.core(),
-            leg_lifetime: Duration::from_secs(config.relays.leg_lifetime_s.into()),
-            entropy: entropy.clone(),
-            clock,
-            accounts: Arc::clone(&parts.accounts),
-            secret,
-            archive: parts.archive.clone(),
-            metrics: Arc::clone(&metrics),
-        };
+        let start = parts.start(&config, (entropy.clone(), clock), secret, &metrics);
         let mut endpoints = vec![listeners.terminals.clone(), listeners.relays.clone()];
         endpoints.extend(listeners.nodes.as_ref().map(|(endpoint, ..)| endpoint.clone()));
         let node_addr = listeners.nodes.as_ref().map(|(.., address)| *address);
@@ -368,6 +359,26 @@ impl Parts {
         let opened = Audit::open(own, &config.data, &config.pki(), UnixMs::now).await?;
         let (audit, audited) = (Arc::new(opened.0), opened.1);
         Ok((Self { store, accounts, records, audit, archive }, audited))
+    }
+
+    /// What a core begins with.
+    fn start(
+        &self,
+        config: &Config,
+        (entropy, clock): (Entropy, Clock),
+        secret: CellSecret,
+        metrics: &Arc<Metrics>,
+    ) -> Start {
+        Start {
+            settings: config.core(),
+            leg_lifetime: Duration::from_secs(config.relays.leg_lifetime_s.into()),
+            entropy,
+            clock,
+            accounts: Arc::clone(&self.accounts),
+            secret,
+            archive: self.archive.clone(),
+            metrics: Arc::clone(metrics),
+        }
     }
 
     /// What the node shows beside what is counted.

@@ -103,6 +103,12 @@ impl Shown {
     }
 }
 
+impl From<Registry> for Shown {
+    fn from(registry: Registry) -> Self {
+        Self(registry)
+    }
+}
+
 impl<F: Figures> From<F> for Shown {
     fn from(figures: F) -> Self {
         Self::with(Registry::default(), figures)

@@ -27,7 +27,7 @@ pub struct Counted {
 
 /// Declares a struct of counters that knows the name of each, what it says, and its kind.
 macro_rules! counters {
-    ($(#[$doc:meta])* $vis:vis struct $name:ident {
+    ($(#[$doc:meta])* $vis:vis $name:ident {
         $($(#[doc = $says:literal])+ $field:ident: $kind:ident,)*
     }) => {
         $(#[$doc])*

@@ -10,6 +10,7 @@ pub mod gstreamer;
 pub mod party;
 pub mod platform;
 pub mod python;
+pub mod scrape;
 pub mod talk;
 pub mod tidy;
 pub mod typed;

@@ -163,3 +163,125 @@ impl Metrics {
 fn seconds(us: u32) -> f64 {
     f64::from(us) / 1e6
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::UnixMs;
+    use crate::records::{Party, PartyRole, RecordState};
+    use kakehashi_metrics::{Format, Shown};
+    use kakehashi_wire::id::{AccountId, TenantId};
+    use kakehashi_wire::secret::{MasterKey, Suite};
+    use kakehashi_wire::terminal::{Accept, CallEnd, CallReady, Refusal, Refused, Ringing};
+    use prometheus_client::registry::Registry;
+
+    const CALL: CallId = CallId(9);
+    const CALLER: SessionId = SessionId(1);
+    const CALLEE: SessionId = SessionId(2);
+    const LATE: SessionId = SessionId(3);
+    const ASK: RequestId = RequestId(4);
+
+    /// The lines that are not zero and no bucket.
+    fn counted(metrics: &Metrics) -> Vec<String> {
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let text = Format::Prometheus.text(&Shown::from(registry)).unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.contains("_bucket"));
+        let is_zero = |line: &&str| line.ends_with(" 0") || line.ends_with(" 0.0");
+        let lines = lines.filter(|line| !is_zero(line) && !line.contains("_sum"));
+        let names = lines.filter_map(|line| line.strip_prefix("kakehashi_control_"));
+        let mut names: Vec<_> = names.map(String::from).collect();
+        names.sort();
+        names
+    }
+
+    fn accept(by: SessionId) -> Input {
+        let accept = Accept { request: ASK, call: CALL, streams: Vec::new() };
+        Input::Asked(by, Request::Accept(accept))
+    }
+
+    fn ready(to: SessionId) -> Output {
+        let suite = Suite::AeadAes128Gcm;
+        let key = MasterKey::new(suite, &[1; 32], &[2; 12]);
+        let (streams, senders, paths) = (Vec::new(), Vec::new(), Vec::new());
+        let said = CallReady { call: CALL, round: 0, key, streams, senders, paths, hitless: false };
+        Output::Say(to, said.into())
+    }
+
+    fn refused(session: SessionId, reason: Refusal) -> Output {
+        Output::Say(session, Refused { request: ASK, reason, retry_after_ms: 0 }.into())
+    }
+
+    #[test]
+    fn a_call_is_timed_once_in_each_phase_and_what_is_refused_is_not() {
+        let metrics = Metrics::new();
+        metrics.hears(&Input::Asked(CALLER, Request::Invite(ASK, None, Vec::new())));
+        metrics.carries(&Output::Say(CALLER, Ringing { request: ASK, call: CALL }.into()));
+        metrics.hears(&accept(CALLEE));
+        metrics.carries(&ready(CALLER));
+        metrics.carries(&ready(CALLEE));
+        // Too late: the next round of the call has nothing to do with it.
+        metrics.hears(&accept(LATE));
+        metrics.carries(&refused(LATE, Refusal::TooLate));
+        metrics.carries(&ready(CALLER));
+        metrics.hears(&Input::Asked(LATE, Request::Invite(ASK, None, Vec::new())));
+        metrics.carries(&refused(LATE, Refusal::NotAvailable));
+        let wanted = [
+            "call_requests_total{to=\"account\"} 2",
+            "call_setup_seconds_count{phase=\"ready\"} 1",
+            "call_setup_seconds_count{phase=\"ringing\"} 1",
+            "refusals_total{reason=\"not_available\"} 1",
+            "refusals_total{reason=\"too_late\"} 1",
+        ];
+        assert_eq!(counted(&metrics), wanted);
+        let set_ups = metrics.set_ups();
+        assert!(set_ups.asked.is_empty() && set_ups.taken.is_empty());
+    }
+
+    #[test]
+    fn a_call_ends_once_however_often_its_record_is_written() {
+        let quality = Quality {
+            packets_sent: 0,
+            packets_received: 99,
+            packets_lost: 1,
+            jitter_us: 500,
+            round_trip_us: 0,
+            packets_concealed: 0,
+        };
+        let party = |login: &str, quality| Party {
+            account: AccountId(1),
+            login: login.into(),
+            role: PartyRole::Caller,
+            device: None,
+            joined: None,
+            left: None,
+            quality,
+        };
+        let record = CallRecord {
+            call: CALL,
+            tenant: TenantId(1),
+            members: vec![party("a", Some(quality)), party("b", None)],
+            desk: None,
+            state: RecordState::Active,
+            started: UnixMs(0),
+            answered: None,
+            ended: None,
+            reason: None,
+        };
+        let metrics = Metrics::new();
+        metrics.carries(&Output::Write(Write::Put(record.clone())));
+        assert!(counted(&metrics).is_empty());
+        let over = record.ended(UnixMs(7), CallEnd::HungUp);
+        for _ in 0..3 {
+            metrics.carries(&Output::Write(Write::Put(over.clone())));
+        }
+        let wanted = [
+            "calls_ended_total{reason=\"hung_up\"} 1",
+            "media_jitter_seconds_count 1",
+            "media_loss_ratio_count 1",
+        ];
+        assert_eq!(counted(&metrics), wanted);
+        metrics.hears(&Input::Written(CALL));
+        assert!(metrics.set_ups().ended.is_empty());
+    }
+}

@@ -5,7 +5,7 @@ use std::io;
 
 counters! {
     /// Events of one shard's packet I/O since the process began.
-    pub struct IoCounters {
+    pub IoCounters {
         /// Packets taken from the socket; a train's are counted one by one.
         packets_received: Event,
         /// Their UDP payload in bytes.

@@ -151,7 +151,7 @@ impl From<StunError> for Dropped {
 
 counters! {
     /// What the path counts beside verdicts.
-    struct Events {
+    Events {
         /// Packets that the path was given: each has one verdict.
         received: Event,
         /// Their UDP payload in bytes.
