@@ -181,6 +181,17 @@ pub(crate) struct IoArgs {
     pub(crate) firewall: String,
 }
 
+/// What the parts of a platform log, below `logs` in its data folder.
+#[derive(Clone, ClapArgs)]
+pub(crate) struct LogArgs {
+    /// What is logged: `debug` also tells what each terminal and each relay hears of a call.
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    pub(crate) log: String,
+    /// Logs a JSON object a line, whose field `event` names what happened.
+    #[arg(long)]
+    pub(crate) log_json: bool,
+}
+
 /// How to run the platform.
 #[derive(ClapArgs)]
 pub(crate) struct UpArgs {
@@ -221,6 +232,9 @@ pub(crate) struct UpArgs {
     /// How calls go.
     #[command(flatten)]
     pub(crate) calls: CallSettingsArgs,
+    /// What the parts log.
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
     /// Adds a tenant with two accounts, lets two real terminals call each other with the sample
     /// speech and video, checks the recordings frame for frame, and ends. Exit code 0 means that
     /// all media came through.

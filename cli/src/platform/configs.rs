@@ -1,7 +1,7 @@
 //! The configuration files of the parts, written from the command line.
 
 use super::layout::Layout;
-use crate::args::{CallSettingsArgs, IoArgs, UpArgs};
+use crate::args::{CallSettingsArgs, IoArgs, LogArgs, UpArgs};
 use anyhow::{Context, Result};
 use kakehashi_control::pki::Pki;
 use kakehashi_wire::id::RelayId;
@@ -101,11 +101,17 @@ fn listen(address: Option<SocketAddr>) -> String {
 }
 
 /// The control node's configuration.
-pub(super) fn control(layout: &Layout, ports: &Ports, calls: &CallSettingsArgs) -> String {
+pub(super) fn control(
+    layout: &Layout,
+    ports: &Ports,
+    (calls, log): (&CallSettingsArgs, &LogArgs),
+) -> String {
     format!(
         "# Written by `kakehashi up` at every start.\n\
          data = {data:?}\n\
          names = [\"localhost\", \"{address}\"]\n\
+         log = {filter:?}\n\
+         log_json = {json}\n\
          [terminals]\n\
          listen = \"{terminals}\"\n\
          [relays]\n\
@@ -118,6 +124,8 @@ pub(super) fn control(layout: &Layout, ports: &Ports, calls: &CallSettingsArgs) 
          [metrics]\n\
          listen = \"{metrics}\"\n",
         data = layout.control(),
+        filter = log.log,
+        json = log.log_json,
         terminals = ports.control(),
         relays = ports.fleet(),
         api = ports.api(),
@@ -129,7 +137,12 @@ pub(super) fn control(layout: &Layout, ports: &Ports, calls: &CallSettingsArgs) 
 }
 
 /// A relay's configuration; `pki` has issued its certificate.
-pub(super) fn relay(pki: &Pki, ports: &Ports, io: &IoArgs, relay: RelayId) -> String {
+pub(super) fn relay(
+    pki: &Pki,
+    ports: &Ports,
+    (io, log): (&IoArgs, &LogArgs),
+    relay: RelayId,
+) -> String {
     // A NIC is one relay's.
     let is_first = relay == RelayId(1);
     let kind = if is_first { io.io.as_str() } else { "uring" };
@@ -142,6 +155,8 @@ pub(super) fn relay(pki: &Pki, ports: &Ports, io: &IoArgs, relay: RelayId) -> St
          first_port = {first_port}\n\
          shards = {shards}\n\
          io = {kind:?}\n\
+         log_level = {filter:?}\n\
+         log_format = {format:?}\n\
          ca_file = {ca:?}\n\
          certificate_file = {certificate:?}\n\
          key_file = {key:?}\n\
@@ -157,6 +172,8 @@ pub(super) fn relay(pki: &Pki, ports: &Ports, io: &IoArgs, relay: RelayId) -> St
          listen = \"{metrics}\"\n",
         metrics = listen(ports.relay_metrics(relay)),
         id = relay.0,
+        filter = log.log,
+        format = if log.log_json { "json" } else { "text" },
         address = ports.address,
         first_port = ports.first_media(relay),
         shards = ports.shards,

@@ -3,7 +3,7 @@
 use super::children::Part;
 use super::configs::{self, Ports};
 use super::layout::{CONTROL, Layout};
-use crate::args::{CallSettingsArgs, IoArgs, UpArgs};
+use crate::args::{CallSettingsArgs, IoArgs, LogArgs, UpArgs};
 use anyhow::{Context, Result, bail};
 use core::time::Duration;
 use kakehashi_control::admin::{Answer, RelayRow, Request};
@@ -33,6 +33,7 @@ pub(crate) struct Platform {
     pub(crate) ports: Ports,
     calls: CallSettingsArgs,
     io: IoArgs,
+    log: LogArgs,
     parts: Vec<Part>,
 }
 
@@ -41,12 +42,13 @@ impl Platform {
     pub(crate) fn new(args: &UpArgs) -> Result<Self> {
         let layout = Layout::open(&args.data)?;
         let (ports, calls) = (Ports::of(args)?, args.calls.clone());
-        Ok(Self { layout, ports, calls, io: args.io.clone(), parts: Vec::new() })
+        let (io, log) = (args.io.clone(), args.log.clone());
+        Ok(Self { layout, ports, calls, io, log, parts: Vec::new() })
     }
 
     /// Starts all parts and waits until the relays have reported to control.
     pub(crate) async fn start(&mut self) -> Result<()> {
-        let text = configs::control(&self.layout, &self.ports, &self.calls);
+        let text = configs::control(&self.layout, &self.ports, (&self.calls, &self.log));
         let config = self.layout.write_config(CONTROL, &text)?;
         self.parts.push(Part::start(&self.layout, CONTROL, "control", config)?);
         self.until_ready("control", |_| true).await?;
@@ -67,7 +69,7 @@ impl Platform {
         for relay in self.ports.relays() {
             pki.issue_relay(relay, now)?;
             let name = configs::relay_name(relay);
-            let text = configs::relay(&pki, &self.ports, &self.io, relay);
+            let text = configs::relay(&pki, &self.ports, (&self.io, &self.log), relay);
             let config = self.layout.write_config(&name, &text)?;
             self.parts.push(Part::start(&self.layout, &name, "relay", config)?);
         }

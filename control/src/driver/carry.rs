@@ -3,7 +3,7 @@
 
 use super::refusals::Refusals;
 use super::saver::{Job, Saver};
-use super::{Attach, Seat, Turn, Verdict};
+use super::{Attach, Seat, Turn, Verdict, story};
 use crate::admin::MediaEnd;
 use crate::capacity::{STORE_WAIT, TURNS_PER_COMMIT_MAX};
 use crate::coordinator::{Input, Output, Write};
@@ -206,6 +206,7 @@ impl Carrier {
                 if let ToTerminal::Refused(refused) = &message {
                     self.refusals.said(session, refused);
                 }
+                story::said(session, &message);
                 self.say(session, Said::Message(message));
             }
             Output::Push(sessions, presence) => self.push(sessions, presence),
@@ -221,7 +222,8 @@ impl Carrier {
             }
             Output::Link(to_link) => self.order(to_link),
             Output::Removed(revocation, end) => self.removed(revocation, &end),
-            Output::Write(_) | Output::Keep(_) | Output::Missed(_) => {}
+            Output::Write(write) => story::written(&write),
+            Output::Keep(_) | Output::Missed(_) => {}
             Output::NewerTerm(term) => {
                 // The record of the lead says the same, or will; of a node alone it never may.
                 tracing::warn!(event = "relay_term_newer", %term,
@@ -248,6 +250,7 @@ impl Carrier {
     fn order(&mut self, to_link: ToLink) {
         match to_link {
             ToLink::Say(link, message) => {
+                story::ordered(link, &message);
                 let behind = |orders: &mpsc::Sender<ToRelay>| {
                     matches!(orders.try_send(message), Err(mpsc::error::TrySendError::Full(_)))
                 };

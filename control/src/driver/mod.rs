@@ -8,6 +8,7 @@ mod carry;
 mod refusals;
 mod saver;
 mod seat;
+mod story;
 
 use crate::accounts::{DeskList, KnownTenant};
 use crate::admin::{CallRow, Live, LiveFuture, MediaEnd, NoLead, RelayRow, SessionRow};

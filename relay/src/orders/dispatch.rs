@@ -4,7 +4,7 @@ use super::link::ShardHandle;
 use super::mailbox::{NotPut, ShardCommand, ShardReply, Ticket};
 use crate::capacity::SHARD_ANSWER_MS;
 use crate::legs::{Wanted, subject};
-use kakehashi_wire::id::{Generation, LegId};
+use kakehashi_wire::id::{CallId, Generation, LegId};
 use kakehashi_wire::relay::{Order, OrderResult, Outcome, Resync};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -79,6 +79,7 @@ impl Dispatcher {
         let mut batch = self.begin(orders.iter().map(unheard).collect());
         let removals: Vec<bool> =
             orders.iter().map(|order| matches!(order, Order::Remove(_))).collect();
+        let calls: Vec<_> = orders.iter().map(call_of).collect();
         for (at, order) in orders.into_iter().enumerate() {
             let ticket = self.take_ticket();
             match self.place(&order) {
@@ -95,8 +96,16 @@ impl Dispatcher {
             }
         }
         self.finish(&mut batch).await;
-        for (result, removal) in batch.results.iter().zip(removals) {
+        for ((result, removal), call) in batch.results.iter().zip(removals).zip(calls) {
             self.learn(result, removal);
+            let (leg, outcome) = (result.leg, result.outcome);
+            match call {
+                Some(call) => tracing::debug!(event = "leg_installed", %call, %leg, ?outcome,
+                    "a leg was to be installed"),
+                None if removal => tracing::debug!(event = "leg_removed", %leg, ?outcome,
+                    "a leg was to be removed"),
+                None => {}
+            }
         }
         batch.results
     }
@@ -203,6 +212,14 @@ impl Dispatcher {
                 batch.note(reply);
             }
         }
+    }
+}
+
+/// The call that a leg is to be installed for.
+fn call_of(order: &Order) -> Option<CallId> {
+    match order {
+        Order::Install(install) => Some(install.call),
+        Order::Renew(_) | Order::Remove(_) | Order::Subscribe(_) => None,
     }
 }
 

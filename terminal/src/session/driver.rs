@@ -381,6 +381,9 @@ impl Driver {
     }
 
     async fn tell(&mut self, event: Event) -> bool {
+        if let Some((call, what)) = news_of_a_call(&event) {
+            info!(event = "call_news", %call, what, "news of a call");
+        }
         self.events.send_timeout(event, EVENT_TIMEOUT).await.is_ok()
     }
 
@@ -414,6 +417,23 @@ impl Driver {
             "session over"
         );
         self.tell(Event::SessionEnded { why }).await;
+    }
+}
+
+/// The call that an event is about, and what has become of it.
+fn news_of_a_call(event: &Event) -> Option<(CallId, &'static str)> {
+    match event {
+        Event::Incoming(incoming) => Some((incoming.call, "incoming")),
+        Event::Ringing { call } => Some((*call, "ringing")),
+        Event::Queued(queued) => Some((queued.call, "queued")),
+        Event::Ready(ready) => Some((ready.call, "ready")),
+        Event::PathsChanged(changed) => Some((changed.call, "paths_changed")),
+        Event::PathRenewed(renewed) => Some((renewed.call, "path_renewed")),
+        Event::Merged(merged) => Some((merged.call, "merged")),
+        Event::Taken { call } => Some((*call, "taken")),
+        Event::Ended { call, .. } => Some((*call, "ended")),
+        Event::Lost { call } => Some((*call, "lost")),
+        _ => None,
     }
 }
 

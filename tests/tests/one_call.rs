@@ -1,0 +1,117 @@
+//! One call is found by its id in the logs of everything that had part in it, as OPERATING says.
+
+#![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
+
+use kakehashi_tests::children::{Lines, Program, pause};
+use kakehashi_tests::platform::Platform;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// The records of a part's log, each of which must be an object with an event.
+fn records(platform: &Platform, part: &str) -> Vec<Value> {
+    let path = platform.data().join(format!("logs/{part}.log"));
+    let log = std::fs::read_to_string(path).unwrap();
+    // The last line may still be being written.
+    let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let records = whole.lines().map(|line| serde_json::from_str::<Value>(line).expect(line));
+    // Libraries log too, and name no events.
+    let ours = |record: &Value| record["target"].as_str().unwrap().starts_with("kakehashi");
+    let records: Vec<_> = records.filter(ours).collect();
+    for record in &records {
+        assert!(record["fields"]["event"].is_string(), "{record}");
+    }
+    records
+}
+
+/// The events of those records that name the call, in order.
+fn events<'a>(records: &'a [Value], call: &str) -> Vec<&'a Value> {
+    let fields = records.iter().map(|record| &record["fields"]);
+    fields.filter(|fields| fields["call"] == call).collect()
+}
+
+fn of<'a>(events: &[&'a Value], name: &str) -> Vec<&'a Value> {
+    events.iter().copied().filter(|fields| fields["event"] == name).collect()
+}
+
+fn legs(events: &[&Value]) -> BTreeSet<String> {
+    events.iter().map(|fields| fields["leg"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The records of a relay, once each leg that it was to hold was taken away, by name.
+fn until_legs_are_removed(platform: &Platform, relay: &str) -> Vec<Value> {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let records = records(platform, relay);
+        let fields: Vec<_> = records.iter().map(|record| &record["fields"]).collect();
+        let installed = legs(&of(&fields, "leg_installed"));
+        if installed.is_subset(&legs(&of(&fields, "leg_removed"))) {
+            return records;
+        }
+        assert!(Instant::now() < deadline, "legs stay at {relay}: {records:?}");
+        pause(Duration::from_millis(50));
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Two terminals call each other for a second; what the caller printed.
+fn call(platform: &Platform) -> Output {
+    let (store, concierge) = platform.add_pair();
+    let mut waiting = platform.terminal(&concierge);
+    waiting.args(["--json", "wait", "--calls", "1"]);
+    let mut waiting = Program::start(waiting.stdout(Stdio::piped()));
+    let lines = Lines::of(waiting.stdout.take().unwrap());
+    lines.until("\"signed_in\"", SOON);
+    let mut calling = platform.terminal(&store);
+    calling.env("KAKEHASHI_LOG", "info").args(["--audio", "sample:speech", "--loop"]);
+    let output = calling.args(["call", "concierge-1", "--seconds", "1"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(waiting.wait().unwrap().success(), "{}", lines.so_far());
+    output
+}
+
+#[test]
+fn a_call_is_followed_through_all_logs_by_its_id() {
+    let platform = Platform::start_with(2, &["--log", "info,kakehashi=debug", "--log-json"]);
+    let said = text(&call(&platform).stderr);
+    let ended = platform.run_well(&["calls", "--json"]);
+    let record: Value = serde_json::from_str(ended.lines().next().unwrap()).unwrap();
+    let call = record["record"]["call"].as_str().unwrap().to_owned();
+
+    // The terminal, in text: what has become of its call.
+    let mine = format!("call={call}");
+    let news: Vec<_> = said.lines().filter(|line| line.contains(&mine)).collect();
+    for what in ["ringing", "ready"] {
+        let what = format!("what=\"{what}\"");
+        assert!(news.iter().any(|line| line.contains(&what)), "{what}:\n{said}");
+    }
+
+    let control = records(&platform, "control");
+    let control = events(&control, &call);
+    assert_eq!(of(&control, "call_began").len(), 1, "{control:?}");
+    let end = of(&control, "call_ended");
+    assert_eq!(end.len(), 1, "{control:?}");
+    assert_eq!((&end[0]["reason"], &end[0]["answered"]), (&"HungUp".into(), &true.into()));
+    let told = of(&control, "call_told");
+    for what in ["incoming", "ready"] {
+        assert!(told.iter().any(|fields| fields["what"] == what), "{what}: {control:?}");
+    }
+
+    // Control ordered what the relays then held: each leg at both, and each is taken away by name.
+    let ordered = legs(&of(&control, "leg_ordered"));
+    assert!(ordered.len() >= 2, "{control:?}");
+    let mut held = BTreeSet::new();
+    for relay in ["relay-1", "relay-2"] {
+        let records = until_legs_are_removed(&platform, relay);
+        let installed = of(&events(&records, &call), "leg_installed");
+        assert!(!installed.is_empty(), "{relay} had part in the call: {records:?}");
+        held.extend(legs(&installed));
+    }
+    assert_eq!(held, ordered);
+}
