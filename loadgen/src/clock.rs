@@ -1,7 +1,7 @@
 //! The only place of this crate that reads a clock or waits for one.
 
 use core::time::Duration;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// A monotonic clock that starts at zero.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,12 @@ impl Clock {
             std::thread::sleep(left);
         }
     }
+}
+
+/// Seconds since 1970, by this machine's clock.
+#[expect(clippy::disallowed_methods, reason = "this is the crate's clock")]
+pub fn unix_now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Processor time this thread has used.

@@ -2,7 +2,8 @@
 //! carries, authentic packets at a steady rate ([`steady`]), what still arrives of who was
 //! suspended ([`suspend`]), relays that die under calls ([`failover`]), strangers who sign in
 //! without end ([`storm`]) and honest terminals beside them ([`honest`]), as many terminals as a
-//! node takes ([`bare`]), and what an attacker would send ([`hostile`]).
+//! node takes ([`bare`]), and what an attacker would send ([`hostile`]). And the outside [`probe`],
+//! which is no load: it places real calls for ever and names what is wrong.
 //!
 //! A load begins with a [`mix`]; [`engine`] drives it with one thread that sends on schedule and
 //! one that opens every packet; [`conduct`] watches, [`report`] tells. Calls come from control, as
@@ -22,6 +23,7 @@ pub mod accounts;
 mod at_once;
 pub mod bare;
 pub mod batch_socket;
+pub mod capacity;
 pub mod clock;
 pub mod conduct;
 pub mod cpu;
@@ -39,6 +41,7 @@ pub mod mix;
 pub mod operator;
 pub mod orders;
 mod pacer;
+pub mod probe;
 pub mod program;
 pub mod real_calls;
 pub mod report;

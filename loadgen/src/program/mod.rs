@@ -9,6 +9,7 @@ mod load;
 mod media;
 mod orders;
 mod place;
+mod probe;
 mod resume;
 mod steady;
 mod storm;
@@ -104,6 +105,20 @@ enum Command {
     /// `kakehashi up` does. Exit code 0 means that 99 % of the gaps were within --p99-ms, that no
     /// call was lost, and with --hitless that no packet was.
     Failover(Box<failover::FailoverArgs>),
+    /// Watches a platform from outside: places real calls over each relay in turn, for ever or with
+    /// --once, checks that speech comes through both ways, and names what is wrong.
+    ///
+    /// It needs two accounts of one tenant with passwords for good, each in a file, and nothing
+    /// else of the platform. Beside `kakehashi up`:
+    ///
+    ///   kakehashi tenant add probe
+    ///   kakehashi account add probe probe-1 --permanent    # the password into a file
+    ///   kakehashi account add probe probe-2 --permanent
+    ///   kakehashi-loadgen probe --once
+    ///
+    /// Exit code 0 of --once means that nothing is wrong.
+    #[command(verbatim_doc_comment)]
+    Probe(Box<probe::ProbeArgs>),
 }
 
 /// Runs the program.
@@ -123,5 +138,6 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         Command::Idle(args) => idle::run(*args).await,
         Command::Resume(args) => resume::run(*args).await,
         Command::Failover(args) => failover::run(*args).await,
+        Command::Probe(args) => probe::run(*args).await,
     }
 }

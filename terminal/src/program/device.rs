@@ -31,6 +31,14 @@ pub(super) fn remember(folder: &Path, random: u64) -> Result<DeviceId> {
     kept(&folder.join("device"), &DeviceId(random).to_string(), parse)
 }
 
+/// The device and the key remembered in `folder`, made at the first time.
+///
+/// # Errors
+/// If the folder's files cannot be used.
+pub fn remembered_device(folder: &Path) -> Result<(DeviceId, DeviceSecret)> {
+    Ok((remember(folder, rand::random())?, remember_secret(folder, rand::random())?))
+}
+
 /// The key remembered in `folder`; `random` becomes its seed if there is none yet.
 pub(super) fn remember_secret(folder: &Path, random: [u8; SEED_BYTES]) -> Result<DeviceSecret> {
     let mut spelled = Zeroizing::new(String::with_capacity(SEED_DIGITS));

@@ -8,6 +8,7 @@ mod runner;
 mod streams;
 mod voice;
 
+pub use device::remembered_device;
 pub use password::{find_password, first_line, read_password_file};
 
 use crate::capacity::CONFIG_FILE_BYTES_MAX;
@@ -160,9 +161,10 @@ fn settings(config: &Config) -> Result<Settings> {
         .context("the CA file tells whom to trust; give control's ca.pem with --ca FILE")?;
     authorities(&ca_pem).with_context(|| ca.display().to_string())?;
     let folder = config.state.clone().map_or_else(device::default_folder, Ok)?;
+    let (remembered, device_secret) = remembered_device(&folder)?;
     let device = match &config.device {
         Some(text) => device::parse(text).context("--device")?,
-        None => device::remember(&folder, rand::random())?,
+        None => remembered,
     };
     Ok(Settings {
         control: config.control.clone(),
@@ -172,7 +174,7 @@ fn settings(config: &Config) -> Result<Settings> {
         password: password::find(config.password_file.as_deref(), &login)?,
         login,
         device,
-        device_secret: device::remember_secret(&folder, rand::random())?,
+        device_secret,
         software: concat!("kakehashi-terminal ", env!("CARGO_PKG_VERSION")).to_owned(),
         source: None,
         timing: Timing::default(),

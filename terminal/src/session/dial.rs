@@ -174,7 +174,12 @@ impl Dialler {
 /// terminal from waiting for the others.
 fn milder(before: Option<TerminalError>, error: TerminalError) -> TerminalError {
     let stays = |it: &TerminalError| {
-        matches!(it, TerminalError::NotTrusted { .. } | TerminalError::Version { .. })
+        matches!(
+            it,
+            TerminalError::NotTrusted { .. }
+                | TerminalError::CertificateExpired { .. }
+                | TerminalError::Version { .. }
+        )
     };
     match before {
         Some(before) if stays(&error) && !stays(&before) => before,
@@ -273,6 +278,8 @@ pub(super) fn connection_error(error: &ConnectionError) -> TerminalError {
     match code.checked_sub(CRYPTO) {
         // RFC 8446 6.2: protocol_version; RFC 7301 3.2: no_application_protocol.
         Some(70 | 120) => version(),
+        // RFC 8446 6.2: certificate_expired, which is one that is not good yet as well.
+        Some(45) => TerminalError::CertificateExpired { why: certificate_fault(error) },
         // RFC 8446 6.2: bad_certificate to access_denied, decrypt_error (the signature of an
         // authority of the same name that was made anew), certificate_required.
         Some(42..=49 | 51 | 116) => TerminalError::NotTrusted { why: certificate_fault(error) },
@@ -304,6 +311,7 @@ mod tests {
         };
         match connection_error(&ConnectionError::ConnectionClosed(close)) {
             TerminalError::NotTrusted { .. } => "certificate",
+            TerminalError::CertificateExpired { .. } => "expired",
             TerminalError::Version { .. } => "version",
             TerminalError::Lost { .. } => "network",
             other => panic!("{other:?}"),
@@ -313,7 +321,8 @@ mod tests {
     #[test]
     fn every_alert_is_laid_at_the_right_door() {
         let of = |wanted| (0..=u8::MAX).filter(move |&alert| fault(alert) == wanted);
-        assert!(of("certificate").eq([42, 43, 44, 45, 46, 47, 48, 49, 51, 116]));
+        assert!(of("certificate").eq([42, 43, 44, 46, 47, 48, 49, 51, 116]));
+        assert!(of("expired").eq([45]));
         assert!(of("version").eq([70, 120]));
         assert_eq!(of("network").count(), 256 - 12);
     }

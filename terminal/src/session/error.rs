@@ -40,6 +40,15 @@ pub enum TerminalError {
         /// What the certificate check says.
         why: String,
     },
+    /// Certificate: control's has run out, or is not good yet.
+    #[error(
+        "control's certificate is not good at this time ({why}): renew it, or set this machine's \
+         clock"
+    )]
+    CertificateExpired {
+        /// What the certificate check says.
+        why: String,
+    },
     /// Version: the two sides do not understand each other.
     #[error("control speaks another version of the protocol: {why}")]
     Version {

@@ -105,7 +105,9 @@ impl Signal {
     /// again: an attacker who answers in control's place must not be able to end a terminal.
     pub fn of(error: &TerminalError, signed_in_before: bool) -> Self {
         let passes = match error {
-            TerminalError::NotTrusted { .. } => signed_in_before,
+            TerminalError::NotTrusted { .. } | TerminalError::CertificateExpired { .. } => {
+                signed_in_before
+            }
             TerminalError::Version { .. } | TerminalError::Settings { .. } => false,
             TerminalError::Refused { reason, retry_after_ms } => {
                 *retry_after_ms > 0 || matches!(reason, Refusal::Busy | Refusal::StoreUnavailable)
@@ -187,6 +189,9 @@ Leaving   Left      -> Over      Finish
         let untrusted = TerminalError::NotTrusted { why: "unknown issuer".into() };
         assert_eq!(Signal::of(&untrusted, false), Signal::Denied);
         assert_eq!(Signal::of(&untrusted, true), Signal::Failed);
+        let expired = TerminalError::CertificateExpired { why: "certificate expired".into() };
+        assert_eq!(Signal::of(&expired, false), Signal::Denied);
+        assert_eq!(Signal::of(&expired, true), Signal::Failed);
     }
 
     proptest! {
