@@ -4,6 +4,7 @@
 
 pub mod children;
 pub mod dependencies;
+pub mod detour;
 pub mod ethernet;
 pub mod forwarder;
 pub mod gstreamer;

@@ -17,6 +17,9 @@ use tokio::time::{sleep, timeout};
 /// How often it is looked how far the media is.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// How long it is listened after the last word: as long as anything that is of use is under way.
+const TAIL: Duration = Duration::from_secs(1);
+
 /// A call that both sides have keys and relays of.
 pub(super) struct Call {
     pub(super) id: CallId,
@@ -101,6 +104,10 @@ impl Call {
             if flows(&here) || flows(&beyond) {
                 sleep(talk).await;
             }
+            // What is under way still comes.
+            there.hush();
+            back.hush();
+            sleep(TAIL).await;
             // Before the goodbyes: a relay that is left is no longer asked.
             [&here, &beyond].map(|media| media.snapshot().paths.first().cloned())
         };

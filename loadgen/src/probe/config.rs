@@ -124,7 +124,7 @@ impl Default for Config {
             interval_s: 60,
             talk_s: 3,
             relays_expected: 0,
-            relay_missing_after_s: 300,
+            relay_missing_after_s: 150,
             status: PathBuf::new(),
             caller: account("probe-1"),
             callee: account("probe-2"),

@@ -149,7 +149,7 @@ impl Fault {
             }
             Self::AccountSuspended => {
                 "find out who suspended the probe's account (audit log), then `kakehashi account \
-                 activate TENANT LOGIN`"
+                 reactivate TENANT LOGIN`"
             }
             Self::SignInRefused => {
                 "do what the refusal says; let nothing else use the probe's accounts"

@@ -14,8 +14,8 @@
 //! ```
 //!
 //! Rounds are in the order of time, the newest last. `setup_ms` is that of the slowest call and
-//! `null` if there was none; a relay that was not tested has neither figures nor `seen_unix_s` of
-//! this round, and is not `ok` if it should have been.
+//! `null` if there was none. A relay that had no turn has no address and no figures; it is as `ok`
+//! as it was last, but for one that is missing and a round without any call.
 
 use super::fault::Finding;
 use super::voice::Heard;
@@ -81,7 +81,7 @@ pub struct Relay {
     pub site: String,
     /// Where its shard listened; none if it was given to no call.
     pub address: Option<String>,
-    /// Whether a call went well over it, or it was not its turn.
+    /// Whether the last call over it went well, and it is not missing.
     pub ok: bool,
     /// When it was last given to a call, in seconds since 1970; none if never since the start.
     pub seen_unix_s: Option<u64>,

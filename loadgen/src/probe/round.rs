@@ -29,8 +29,16 @@ pub struct Prober {
     is_patient: bool,
     rounds: usize,
     began_unix_s: u64,
-    /// When each relay was last given to a call.
-    seen: BTreeMap<RelayId, u64>,
+    seen: BTreeMap<RelayId, Seen>,
+}
+
+/// A relay that was given to a call.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// When last, in seconds since 1970.
+    unix_s: u64,
+    /// Whether the last call that it carried went well; so it counts until it has.
+    ok: bool,
 }
 
 /// What a round has found so far.
@@ -193,7 +201,7 @@ impl Prober {
         let now = unix_now_s();
         for relay in call.relays() {
             if self.seen.len() < RELAYS_MAX || self.seen.contains_key(&relay) {
-                self.seen.insert(relay, now);
+                self.seen.entry(relay).or_insert(Seen { unix_s: now, ok: true }).unix_s = now;
             }
         }
         let is_due =
@@ -204,6 +212,9 @@ impl Prober {
         let name = self.name(relay, address);
         let faults = judge::of_relay(&name, &carried, &self.config.limits);
         let is_broken = carried.broken.is_some();
+        if let Some(seen) = self.seen.get_mut(&relay) {
+            seen.ok = faults.is_empty();
+        }
         found.tested.insert(relay, Tested { address, carried, ok: faults.is_empty() });
         found.faults.extend(faults);
         if !is_broken {
@@ -234,7 +245,7 @@ impl Prober {
         let recent = |seen: u64| now.saturating_sub(seen) <= RELAY_REMEMBERED.as_secs();
         let config = &self.config;
         let is_named = |relay: &RelayId| config.relays.iter().any(|it| it.id == relay.0);
-        self.seen.retain(|relay, seen| recent(*seen) || is_named(relay));
+        self.seen.retain(|relay, seen| recent(seen.unix_s) || is_named(relay));
     }
 
     /// Relays that were given to no call for too long. Says nothing if no call came about: then it
@@ -244,7 +255,8 @@ impl Prober {
             return BTreeSet::new();
         }
         let after = if self.is_patient { self.config.relay_missing_after_s } else { 0 };
-        let seen_at = |relay: &RelayId| self.seen.get(relay).copied().unwrap_or(self.began_unix_s);
+        let seen_at =
+            |relay: &RelayId| self.seen.get(relay).map_or(self.began_unix_s, |it| it.unix_s);
         let is_late = |relay: &RelayId| now.saturating_sub(seen_at(relay)) >= after;
         let untested = |relay: &RelayId| !found.tested.contains_key(relay);
         let wanted = self.wanted();
@@ -254,7 +266,8 @@ impl Prober {
             let what = format!("{} is given to no call", self.name(*relay, None));
             found.faults.push(Finding::new(Fault::RelayMissing, what));
         }
-        let lately = self.seen.values().filter(|seen| now.saturating_sub(**seen) <= after).count();
+        let is_recent = |seen: &&Seen| now.saturating_sub(seen.unix_s) <= after;
+        let lately = self.seen.values().filter(is_recent).count();
         let (there, expected) = (lately.max(found.tested.len()), self.config.relays_expected);
         let waited = now.saturating_sub(self.began_unix_s) >= after;
         if missing.is_empty() && there < expected && waited {
@@ -267,15 +280,16 @@ impl Prober {
     fn relays(&self, found: &Found, missing: &BTreeSet<RelayId>) -> Vec<Relay> {
         let no_call = found.setups.is_empty();
         let relay = |number: RelayId| {
-            let tested = found.tested.get(&number);
+            let (tested, seen) = (found.tested.get(&number), self.seen.get(&number));
+            let is_absent = no_call || missing.contains(&number);
             let carried = tested.map(|tested| &tested.carried);
             let address = tested.and_then(|tested| tested.address);
             Relay {
                 relay: number.0,
                 site: self.config.site(number).to_owned(),
                 address: address.map(|address| address.to_string()),
-                ok: tested.map_or(!no_call && !missing.contains(&number), |tested| tested.ok),
-                seen_unix_s: self.seen.get(&number).copied(),
+                ok: tested.map_or(!is_absent && seen.is_none_or(|it| it.ok), |it| it.ok),
+                seen_unix_s: seen.map(|seen| seen.unix_s),
                 round_trip_ms: carried.and_then(|it| it.round_trip).map(millis),
                 to_callee: carried.map(|it| it.to_callee.into()),
                 to_caller: carried.map(|it| it.to_caller.into()),

@@ -39,6 +39,7 @@ struct Came {
 struct Noted {
     sent: Vec<Sent>,
     came: Vec<Came>,
+    is_over: bool,
 }
 
 /// What was noted of one direction; both ends write into it.
@@ -82,6 +83,11 @@ impl Direction {
         MediaOutput { sinks: Some(sinks), ..MediaOutput::default() }
     }
 
+    /// Nothing more is said.
+    pub(super) fn hush(&self) {
+        self.noted().is_over = true;
+    }
+
     fn noted(&self) -> MutexGuard<'_, Noted> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,8 +116,8 @@ impl FrameSource for Microphone {
         if let Some(before) = noted.sent.last_mut() {
             before.left.get_or_insert(now);
         }
-        let is_full = noted.sent.len() as u64 >= FRAMES_MAX;
-        let frame = if is_full { None } else { self.speech.next_frame()? };
+        let is_over = noted.is_over || noted.sent.len() as u64 >= FRAMES_MAX;
+        let frame = if is_over { None } else { self.speech.next_frame()? };
         if let Some(frame) = &frame {
             let (media_time, data) = (frame.at, frame.data.clone());
             noted.sent.push(Sent { media_time, data, left: None });
@@ -233,7 +239,7 @@ mod tests {
             at: sent.left.unwrap() + ms(30),
         };
         let came = sent[..50].iter().map(came).collect();
-        Noted { sent, came }
+        Noted { sent, came, is_over: false }
     }
 
     #[test]
@@ -284,6 +290,17 @@ mod tests {
         noted.came.push(twice);
         let heard = noted.heard();
         assert_eq!((heard.received, heard.wrong), (49, 2));
+    }
+
+    #[test]
+    fn what_waits_when_it_is_hushed_still_leaves() {
+        let direction = Direction::new(Clock::start());
+        let Feed::Frames(mut source) = direction.input().unwrap().feed else { panic!("frames") };
+        assert!(source.next_frame().unwrap().is_some());
+        direction.hush();
+        assert_eq!(direction.heard().sent, 0);
+        assert!(source.next_frame().unwrap().is_none());
+        assert_eq!(direction.heard().sent, 1);
     }
 
     #[test]
