@@ -160,6 +160,10 @@ impl Config {
             self.relays_expected <= RELAYS_MAX,
             "relays_expected: at most {RELAYS_MAX} relays are told apart"
         );
+        let mut doors = self.control.clone();
+        doors.sort_unstable();
+        doors.dedup();
+        ensure!(doors.len() == nodes, "control: name each node once");
         let mut numbers: Vec<u32> = self.relays.iter().map(|relay| relay.id).collect();
         numbers.sort_unstable();
         numbers.dedup();
@@ -262,6 +266,7 @@ mod tests {
             config.check().unwrap_err().to_string()
         };
         assert!(mistake("control = []").starts_with("control"));
+        assert!(mistake("control = [\"a:1\", \"a:1\"]").contains("each node once"));
         assert!(mistake("talk_s = 0").starts_with("talk_s"));
         assert!(mistake("relays = [{id = 1}, {id = 1, site = \"a\"}]").starts_with("relays"));
         assert!(mistake("relays_expected = 65").starts_with("relays_expected"));

@@ -93,29 +93,33 @@ impl Prober {
         }
     }
 
-    /// Signs the caller in at every node, beginning with another one in each round, and the called
-    /// side at one that has let the caller in. Gives the caller's first session and the other's.
+    /// Signs the caller in at every node, one after the other, since a device has one session; the
+    /// last one, which is another in each round, stays. The called side goes to another node if
+    /// there is one. Only nodes that let the caller in are good for that.
     async fn sign_in(&self, found: &mut Found) -> Option<(Session, Session)> {
-        let nodes = &self.config.control;
-        let in_turn = |first: usize| (0..nodes.len()).map(move |at| (first + at) % nodes.len());
-        let (mut caller, mut good) = (None, BTreeSet::new());
-        for at in in_turn(self.rounds) {
-            let signed_in = self.sign_in_at(&nodes[at], &self.config.caller, found).await;
-            let Some(session) = signed_in else { continue };
-            good.insert(at);
-            match caller {
-                None => caller = Some(session),
-                Some(_) => session.end().await,
+        let (nodes, caller) = (&self.config.control, &self.config.caller);
+        let (mut good, mut stays) = (Vec::with_capacity(nodes.len()), None);
+        for turn in 1..=nodes.len() {
+            let node = &nodes[self.rounds.wrapping_add(turn) % nodes.len()];
+            let Some(session) = self.sign_in_at(node, caller, found).await else { continue };
+            good.push(node);
+            if turn == nodes.len() {
+                stays = Some(session);
+            } else {
+                session.end().await;
             }
         }
-        let caller = caller?;
-        for at in in_turn(self.rounds.wrapping_add(1)).filter(|at| good.contains(at)) {
-            if let Some(callee) = self.sign_in_at(&nodes[at], &self.config.callee, found).await {
-                return Some((caller, callee));
+        if stays.is_none() {
+            stays = self.sign_in_at(good.last()?, caller, found).await;
+        }
+        let caller = stays?;
+        match self.sign_in_at(good.first()?, &self.config.callee, found).await {
+            Some(callee) => Some((caller, callee)),
+            None => {
+                caller.end().await;
+                None
             }
         }
-        caller.end().await;
-        None
     }
 
     async fn sign_in_at(
