@@ -145,7 +145,8 @@ fn all_of_four_relays_are_heard_and_one_that_stands_still_is_named() {
 
     let third = platform.media_port() + 2;
     let process = platform.relay_at(&format!("127.0.0.1:{third}")).to_string();
-    let send = |signal| Command::new("kill").args([signal, &process]).status().unwrap().success();
+    let send =
+        |signal: &str| Command::new("kill").args([signal, &process]).status().unwrap().success();
     assert!(send("-STOP"));
     // Control takes it for dead after 600 ms.
     pause(Duration::from_secs(3));
