@@ -58,7 +58,8 @@ impl Setting {
             "control = [\"{control}\"]\nca = {ca:?}\nstate = \"{folder}/state\"\ntalk_s = 2\n\
              status = \"{folder}/status.json\"\n\
              [caller]\nlogin = \"probe-1\"\npassword_file = \"{folder}/probe-1.password\"\n\
-             [callee]\nlogin = \"probe-2\"\npassword_file = \"{folder}/probe-2.password\"\n{tables}",
+             [callee]\nlogin = \"probe-2\"\npassword_file = \"{folder}/probe-2.password\"\n\
+             {tables}",
             control = self.control,
             ca = self.ca,
         );

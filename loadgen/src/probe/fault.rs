@@ -121,97 +121,123 @@ impl Fault {
 
     /// What to do next.
     pub fn advice(self) -> &'static str {
-        match self {
-            Self::NameNotFound => "check the name in `control`, and the DNS where the probe runs",
-            Self::ControlUnreachable => {
-                "look whether the node runs (`systemctl status kakehashi-control`) and whether its \
-                 firewall lets UDP through to its port for terminals; try from another network"
-            }
-            Self::CertificateExpired => {
-                "renew the node's certificate and restart it; if it is good, set the probe's clock"
-            }
-            Self::CertificateWrong => {
-                "compare the node's certificate with `ca` and `server_name` of the probe: if it was \
-                 renewed by another authority, terminals in the field cannot sign in either"
-            }
-            Self::VersionWrong => {
-                "upgrade the older of node and probe, and check that `control` names the port for \
-                 terminals"
-            }
-            Self::PasswordWrong => {
-                "give the account a password for good (`kakehashi account password TENANT LOGIN \
-                 --permanent`) and write it into the probe's file; a suspended account or tenant \
-                 is answered the same way: look at `kakehashi account list TENANT`"
-            }
-            Self::PasswordExpired => {
-                "give the account a password for good: `kakehashi account password TENANT LOGIN \
-                 --permanent`, and write it into the probe's file"
-            }
-            Self::AccountSuspended => {
-                "find out who suspended the probe's account (audit log), then `kakehashi account \
-                 reactivate TENANT LOGIN`"
-            }
-            Self::SignInRefused => {
-                "do what the refusal says; let nothing else use the probe's accounts"
-            }
-            Self::SignInSlow => {
-                "look at control's processors and at sign-ins a second: passwords are hashed on \
-                 few threads, and a storm fills their queue"
-            }
-            Self::ControlBusy => {
-                "look whether the store has its quorum, and at control's load and log"
-            }
-            Self::NoRelay => {
-                "look at `kakehashi relays`: none is connected to control, or all are full or \
-                 drained"
-            }
-            Self::CallRefused => {
-                "do what the refusal says: both accounts must be of one tenant, with no other \
-                 calls, and allowed to call each other"
-            }
-            Self::CallNotSetUp => {
-                "look at control's log for this call, at the links between its nodes, and at \
-                 `kakehashi relays`"
-            }
-            Self::SetupSlow => {
-                "look at the store's latency (disk, links between sites) and at control's load"
-            }
-            Self::CallBroken => "look at control's log and the call's record for why it ended",
-            Self::RelayMissing => {
-                "look at `kakehashi relays`: start the relay if its process or machine is down, \
-                 undrain it, or mend its link to control"
-            }
-            Self::RelayUnreachable => {
-                "control holds the relay for alive: check that its firewall lets UDP through to \
-                 its media ports, its `advertise_ip`, and the route from here"
-            }
-            Self::NoAudio => {
-                "the relay answers and forwards nothing: look at its drop counters (`kakehashi \
-                 relays --json`) and for a filter of large UDP packets on the way"
-            }
-            Self::OneWayAudio => {
-                "look at the relay's drop counters (`kakehashi relays --json`) and for a firewall \
-                 that lets media through in one direction only"
-            }
-            Self::LossHigh => {
-                "compare the relays: if all lose, look at the probe's own line; if one does, at its \
-                 NIC's and sockets' drops and its load"
-            }
-            Self::DelayHigh => {
-                "compare the relays: if all are slow, look at the probe's own line; if one is, at \
-                 the route to its site and at its load"
-            }
-            Self::ContentWrong => {
-                "take the relay out of use (`kakehashi relay drain`) and keep its log: it forwards \
-                 what nobody sent"
-            }
-            Self::ProbeBroken => {
-                "correct what is named, on the probe's machine or in its settings; \
-                 `kakehashi-loadgen probe --print-config` explains every one"
-            }
-        }
+        ADVICE[self as usize].1
     }
 }
+
+/// What to do about each fault, in their order.
+const ADVICE: [(Fault, &str); Fault::ALL.len()] = [
+    (Fault::NameNotFound, "check the name in `control`, and the DNS where the probe runs"),
+    (
+        Fault::ControlUnreachable,
+        "look whether the node runs (`systemctl status kakehashi-control`) and whether its \
+         firewall lets UDP through to its port for terminals; try from another network",
+    ),
+    (
+        Fault::CertificateExpired,
+        "renew the node's certificate and restart it; if it is good, set the probe's clock",
+    ),
+    (
+        Fault::CertificateWrong,
+        "compare the node's certificate with `ca` and `server_name` of the probe: if it was \
+         renewed by another authority, terminals in the field cannot sign in either",
+    ),
+    (
+        Fault::VersionWrong,
+        "upgrade the older of node and probe, and check that `control` names the port for \
+         terminals",
+    ),
+    (
+        Fault::PasswordWrong,
+        "give the account a password for good (`kakehashi account password TENANT LOGIN \
+         --permanent`) and write it into the probe's file; a suspended account or tenant is \
+         answered the same way: look at `kakehashi account list TENANT`",
+    ),
+    (
+        Fault::PasswordExpired,
+        "give the account a password for good: `kakehashi account password TENANT LOGIN \
+         --permanent`, and write it into the probe's file",
+    ),
+    (
+        Fault::AccountSuspended,
+        "find out who suspended the probe's account (audit log), then `kakehashi account \
+         reactivate TENANT LOGIN`",
+    ),
+    (Fault::SignInRefused, "do what the refusal says; let nothing else use the probe's accounts"),
+    (
+        Fault::SignInSlow,
+        "look at control's processors and at sign-ins a second: passwords are hashed on few \
+         threads, and a storm fills their queue",
+    ),
+    (Fault::ControlBusy, "look whether the store has its quorum, and at control's load and log"),
+    (
+        Fault::NoRelay,
+        "look at `kakehashi relays`: none is connected to control, or all are full or drained",
+    ),
+    (
+        Fault::CallRefused,
+        "do what the refusal says: both accounts must be of one tenant, with no other calls, \
+         and allowed to call each other",
+    ),
+    (
+        Fault::CallNotSetUp,
+        "look at control's log for this call, at the links between its nodes, and at `kakehashi \
+         relays`",
+    ),
+    (
+        Fault::SetupSlow,
+        "look at the store's latency (disk, links between sites) and at control's load",
+    ),
+    (Fault::CallBroken, "look at control's log and the call's record for why it ended"),
+    (
+        Fault::RelayMissing,
+        "look at `kakehashi relays`: start the relay if its process or machine is down, undrain \
+         it, or mend its link to control",
+    ),
+    (
+        Fault::RelayUnreachable,
+        "control holds the relay for alive: check that its firewall lets UDP through to its \
+         media ports, its `advertise_ip`, and the route from here",
+    ),
+    (
+        Fault::NoAudio,
+        "the relay answers and forwards nothing: look at its drop counters (`kakehashi relays \
+         --json`) and for a filter of large UDP packets on the way",
+    ),
+    (
+        Fault::OneWayAudio,
+        "look at the relay's drop counters (`kakehashi relays --json`) and for a firewall that \
+         lets media through in one direction only",
+    ),
+    (
+        Fault::LossHigh,
+        "compare the relays: if all lose, look at the probe's own line; if one does, at its \
+         NIC's and sockets' drops and its load",
+    ),
+    (
+        Fault::DelayHigh,
+        "compare the relays: if all are slow, look at the probe's own line; if one is, at the \
+         route to its site and at its load",
+    ),
+    (
+        Fault::ContentWrong,
+        "take the relay out of use (`kakehashi relay drain`) and keep its log: it forwards what \
+         nobody sent",
+    ),
+    (
+        Fault::ProbeBroken,
+        "correct what is named, on the probe's machine or in its settings; `kakehashi-loadgen \
+         probe --print-config` explains every one",
+    ),
+];
+
+const _: () = {
+    let mut at = 0;
+    while at < ADVICE.len() {
+        assert!(ADVICE[at].0 as usize == at && Fault::ALL[at] as usize == at);
+        at += 1;
+    }
+};
 
 /// A fault that was found.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
