@@ -47,7 +47,7 @@ impl Args {
     }
 
     /// What can be said, for all that reads it.
-    fn described() -> clap::Command {
+    pub(crate) fn described() -> clap::Command {
         // Options before the command are its own, and nothing to commands that have none of them.
         Self::command().mut_args(|arg| arg.global(false))
     }

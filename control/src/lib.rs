@@ -13,6 +13,7 @@ pub mod accounts;
 pub mod admin;
 pub mod api;
 pub mod archive;
+pub mod args;
 pub mod audit;
 pub mod calls;
 pub mod capacity;

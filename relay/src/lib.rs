@@ -11,6 +11,7 @@
     )
 )]
 
+pub mod args;
 pub mod capacity;
 pub mod config;
 pub mod counting;

@@ -1,6 +1,7 @@
 //! The command line of the reference terminal, for `kakehashi-terminal` and `kakehashi terminal`.
 
 mod announcement;
+mod command_line;
 mod device;
 mod known;
 mod password;
@@ -8,6 +9,7 @@ mod runner;
 mod streams;
 mod voice;
 
+pub use command_line::{command, command_line};
 pub use device::remembered_device;
 pub use password::{find_password, first_line, read_password_file};
 
