@@ -12,6 +12,9 @@ pub fn is_script(path: &str, text: &str) -> bool {
     path.ends_with(".sh") || first.starts_with("#!") && first.ends_with("sh")
 }
 
+/// Ends of the names of scripts that dpkg runs, with the shell that is there however little else.
+const MAINTAINER: [&str; 4] = [".preinst", ".postinst", ".prerm", ".postrm"];
+
 /// Scripts that cannot be started, or that would go on after an error.
 pub fn shell_scripts(tree: &Tree) -> Vec<Problem> {
     let mut problems: Vec<_> = ENTRIES
@@ -21,6 +24,13 @@ pub fn shell_scripts(tree: &Tree) -> Vec<Problem> {
         .collect();
     for file in tree.texts.iter().filter(|file| is_script(&file.path, &file.text)) {
         let mut problem = |what, fix| problems.push(Problem::new(&file.path, 1, what, fix));
+        if MAINTAINER.iter().any(|end| file.path.ends_with(end)) {
+            let lines: Vec<_> = file.text.lines().collect();
+            if lines.first() != Some(&"#!/bin/sh") || !lines.contains(&"set -e") {
+                problem("no script for dpkg", "begin it with `#!/bin/sh`, and add `set -e`");
+            }
+            continue;
+        }
         if !file.is_executable {
             problem("a script that cannot be started", "run `chmod +x` on it");
         }
@@ -52,5 +62,7 @@ mod tests {
         assert_eq!(problems("a.sh", "#!/bin/sh\nset -e\n", true), 2);
         assert_eq!(shell_scripts(&Tree::of([])).len(), ENTRIES.len());
         assert_eq!(problems("a.py", "#!/usr/bin/env python3\n", false), 0);
+        assert_eq!(problems("a.postrm", "#!/bin/sh\nset -e\n", false), 0);
+        assert_eq!(problems("a.postrm", "#!/bin/sh\n", false), 1);
     }
 }
