@@ -7,7 +7,7 @@ use std::path::PathBuf;
 ///
 /// Without --config it runs with defaults, keeping its data in ./kakehashi-data/control.
 /// Tenants and accounts are added with `kakehashi tenant add` and `kakehashi account add` while
-/// it runs. Relays need the certificates in <data>/pki.
+/// it runs. Relays need certificates of its authority: `kakehashi pki relay` makes them.
 #[derive(Parser)]
 #[command(name = "kakehashi-control", version)]
 pub struct Args {

@@ -27,6 +27,9 @@ const PACKAGES: [&str; 4] =
 /// The services, whose users have their names.
 const SERVICES: [&str; 2] = ["kakehashi-control", "kakehashi-relay"];
 
+/// The date that the packages' files have, in seconds: whatever is committed meanwhile.
+const SOURCE_DATE: &str = "1767225600";
+
 /// Where control keeps everything.
 const DATA: &str = "/var/lib/kakehashi-control";
 
@@ -46,6 +49,7 @@ fn build(revision: &str, name: &str) -> PathBuf {
     let mut command = Command::new(repository().join("tuning/packages/build"));
     command.env("CARGO_TARGET_DIR", programs.parent().unwrap()).arg("--programs").arg(&programs);
     command.args(["--revision", revision, "--fast", "--out"]).arg(&out);
+    command.env("SOURCE_DATE_EPOCH", SOURCE_DATE);
     well(command.output().unwrap(), "tuning/packages/build");
     out
 }
