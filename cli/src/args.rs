@@ -81,6 +81,8 @@ pub(crate) enum Command {
     Tenant(TenantArgs),
     /// Adds, lists and suspends accounts of a tenant.
     Account(AccountArgs),
+    /// Adds and lists operators with names of their own, for the console.
+    Operator(OperatorArgs),
     /// Adds, changes, lists and removes desks: names that many agents answer to.
     Desk(DeskArgs),
     /// Lists who is signed in, and on which device.
@@ -211,6 +213,9 @@ pub(crate) struct UpArgs {
     /// TCP port of the HTTPS API for operators; only ever on the loopback address.
     #[arg(long, value_name = "PORT", default_value_t = 4435)]
     pub(crate) api_port: u16,
+    /// TCP port of the console, for browsers; only ever on the loopback address.
+    #[arg(long, value_name = "PORT", default_value_t = 4443)]
+    pub(crate) console_port: u16,
     /// TCP port at which control shows its figures to a Prometheus server, http://.../metrics; each
     /// relay takes one after it. Only ever on the loopback address. 0: figures are not shown.
     #[arg(long, value_name = "PORT", default_value_t = 4437)]
@@ -377,6 +382,39 @@ pub(crate) enum AccountCommand {
     },
     /// Takes sign-ins of an account again.
     Reactivate(WhoArgs),
+}
+
+/// What to do with operators.
+#[derive(ClapArgs)]
+pub(crate) struct OperatorArgs {
+    /// How.
+    #[command(flatten)]
+    pub(crate) ask: AskArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: OperatorCommand,
+}
+
+/// What to do with operators.
+#[derive(Subcommand)]
+pub(crate) enum OperatorCommand {
+    /// Adds an operator and prints a one-time password, this once. At the first sign-in to the
+    /// console they choose another, and set up a second factor.
+    Add {
+        /// What they sign in with.
+        name: String,
+        /// They see everything and change nothing.
+        #[arg(long)]
+        observer: bool,
+    },
+    /// Gives an operator who has lost everything a one-time password, prints it, and has them set
+    /// up their second factor anew.
+    Reset {
+        /// What they sign in with.
+        name: String,
+    },
+    /// Lists operators.
+    List,
 }
 
 /// Whom to suspend, or to let in again.

@@ -26,6 +26,7 @@ pub fn run() -> ExitCode {
         Command::Up(args) => up::run(&args),
         Command::Tenant(args) => operate::tenant(&args),
         Command::Account(args) => operate::account(&args),
+        Command::Operator(args) => operate::operator(&args),
         Command::Desk(args) => operate::desk(&args),
         Command::Sessions(args) => operate::sessions(&args),
         Command::Call(args) => operate::call(&args),

@@ -7,19 +7,20 @@
 
 mod archive;
 mod door;
+mod guesses;
 mod load;
 mod quality;
 mod suspension;
 
 pub use archive::*;
 pub use door::*;
+pub use guesses::*;
 pub use load::*;
 pub use quality::*;
 pub use suspension::*;
 
 pub mod nodes;
 
-use crate::accounts::guard::GuessRate;
 use crate::accounts::names::LOGIN_BYTES_MAX;
 use kakehashi_wire::limits::MESSAGE_BODY_BYTES_MAX;
 use std::time::Duration;
@@ -441,40 +442,6 @@ pub const HASH_QUEUE_PER_WORKER: usize = 16;
 
 /// What one password hash takes on a slow core, for the advice when to try again.
 pub const HASH_MS_ESTIMATE: u32 = 50;
-
-// ---- guessing ----
-
-/// Guesses at one account's password from devices it does not know: 100 in any hour, whatever the
-/// number of addresses. Five typing mistakes cost nobody a wait.
-pub const GUESSES_OF_ACCOUNT: GuessRate = GuessRate { burst: 20, free: 5, per_hour: 80 };
-
-/// Wrong passwords from one IPv4 address or IPv6 /64: a shop's mistakes together, 300 in any hour.
-pub const GUESSES_OF_ADDRESS: GuessRate = GuessRate { burst: 100, free: 20, per_hour: 200 };
-
-/// Wrong passwords for one tenant from devices its accounts do not know: 10,000 in any hour, one
-/// for each of as many accounts.
-pub const GUESSES_OF_TENANT: GuessRate = GuessRate { burst: 2000, free: 500, per_hour: 8000 };
-
-/// Wrong passwords from one device that the account knows: nobody else's count there.
-pub const GUESSES_OF_DEVICE: GuessRate = GUESSES_OF_ACCOUNT;
-
-/// Devices an account is known to have: a desk's computers and some that were replaced. One more
-/// takes the place of the one not seen for longest.
-pub const DEVICES_PER_ACCOUNT_MAX: usize = 16;
-
-/// How often a device may resume its session: sixty times at once, where a network comes and goes,
-/// then once in five seconds, without a back-off.
-pub const RESUMES_OF_DEVICE: GuessRate = GuessRate { burst: 60, free: u32::MAX, per_hour: 720 };
-
-/// How often it is written down that a known device was seen again.
-pub const DEVICE_SEEN_EVERY: Duration = Duration::from_secs(24 * 3600);
-
-/// Cells in one row of counters. A core checks at most 120,000 passwords an hour, of which 1,500
-/// count at a time: below a tenth of the cells, so that hardly any two share all rows.
-pub const GUESS_CELLS: usize = 1 << 14;
-
-/// Rows of counters; with [`GUESS_CELLS`], five kinds of limits hold 7.5 MiB whatever happens.
-pub const GUESS_ROWS: usize = kakehashi_wire::limits::GUESS_ROWS;
 
 // ---- desks ----
 

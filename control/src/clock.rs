@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the file that reads the clock")]
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -63,6 +64,19 @@ impl UnixMs {
     pub fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The beginning of a day in UTC, written as `2026-11-30`.
+    pub fn day(text: &str) -> Option<Self> {
+        let date: Date = text.parse().ok()?;
+        let begins = TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok()?;
+        u64::try_from(begins.as_millisecond()).ok().map(Self)
+    }
+
+    /// The second in UTC, for people: `2026-11-30 21:05:09`.
+    pub fn utc(self) -> String {
+        let time = i64::try_from(self.0).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        time.map_or_else(|| "?".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M:%S").to_string())
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Config {
     pub relays: Relays,
     /// The door for operators.
     pub api: ApiSettings,
+    /// The pages for operators and for those who look after tenants.
+    pub console: ConsoleSettings,
     /// Other nodes of the same cell.
     pub node: NodeSettings,
     /// How calls go.
@@ -99,6 +101,20 @@ pub struct ApiSettings {
     pub certificate: PathBuf,
     /// The key of that certificate.
     pub key: PathBuf,
+}
+
+/// The pages for operators and for those who look after tenants.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsoleSettings {
+    /// Where the console is.
+    pub listen: SocketAddr,
+    /// The operator's own certificate chain; empty for the internal authority's.
+    pub certificate: PathBuf,
+    /// The key of that certificate.
+    pub key: PathBuf,
+    /// What an outside probe writes; empty if there is none.
+    pub probe_status: PathBuf,
 }
 
 /// Other nodes of the same cell.
@@ -171,6 +187,7 @@ impl Default for Config {
             terminals: Terminals::default(),
             relays: Relays::default(),
             api: ApiSettings::default(),
+            console: ConsoleSettings::default(),
             node: NodeSettings::default(),
             calls: CallSettings::default(),
             sign_in: SignInSettings::default(),
@@ -212,6 +229,17 @@ impl Default for ApiSettings {
             listen: SocketAddr::from(([127, 0, 0, 1], 4435)),
             certificate: PathBuf::new(),
             key: PathBuf::new(),
+        }
+    }
+}
+
+impl Default for ConsoleSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4443)),
+            certificate: PathBuf::new(),
+            key: PathBuf::new(),
+            probe_status: PathBuf::new(),
         }
     }
 }
@@ -322,6 +350,11 @@ impl Config {
         Ok(config)
     }
 
+    /// How long a resume token is good.
+    pub(crate) fn token_life(&self) -> Duration {
+        Duration::from_secs(u64::from(self.sign_in.token_hours) * 3600)
+    }
+
     /// Refuses what cannot work.
     ///
     /// # Errors
@@ -336,6 +369,7 @@ impl Config {
             (pair(&self.terminals.certificate, &self.terminals.key), "terminals.certificate", both),
             (pair(&self.relays.certificate, &self.relays.key), "relays.certificate", both),
             (pair(&self.api.certificate, &self.api.key), "api.certificate", both),
+            (pair(&self.console.certificate, &self.console.key), "console.certificate", both),
             (beat >= 10, "relays.heartbeat_ms", "must be at least 10"),
             (
                 self.relays.lost_after_ms / 2 >= beat,
@@ -455,6 +489,7 @@ mod tests {
             ("[terminals]\nkey = \"k.pem\"", "terminals.certificate"),
             ("[relays]\nlost_after_ms = 300", "relays.lost_after_ms"),
             ("[api]\ncertificate = \"c.pem\"", "api.certificate"),
+            ("[console]\nkey = \"k.pem\"", "console.certificate"),
             ("[sign_in]\ngrace_s = 601", "sign_in.grace_s"),
             ("[sign_in]\ntoken_hours = 0", "sign_in.token_hours"),
             ("[store]\nengine = \"paper\"", "engine"),

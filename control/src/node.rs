@@ -1,14 +1,15 @@
 //! A whole control node: everything composed, started and stopped.
 
-use crate::accounts::{Accounts, AccountsConfig};
+use crate::accounts::{Accounts, AccountsConfig, SecondSealer};
 use crate::admin::{Live, Service};
-use crate::api::{self, Api, ApiListener, OperatorToken};
+use crate::api::{Api, OperatorToken};
 use crate::archive::{self, Claimed, KeptError};
 use crate::audit::{Audit, AuditError, Copying};
 use crate::capacity::nodes::NODE_IDLE;
 use crate::capacity::{FAREWELL_TIMEOUT, HASH_QUEUE_PER_WORKER, IDLE_TIMEOUT, STRANGERS_LOG_EVERY};
 use crate::clock::{Clock, UnixMs};
 use crate::config::{Config, ConfigError};
+use crate::console::Console;
 use crate::coordinator::Input;
 use crate::driver::{Core, Tasks};
 use crate::entropy::Entropy;
@@ -16,6 +17,7 @@ use crate::fleet::link::{self, Links};
 use crate::gate::identity::{IdentityError, for_nodes, for_operators, for_relays, for_terminals};
 use crate::gate::listener::{self, ListenError};
 use crate::gate::{CloseCode, Gate, Limits, Porter, Split, Tokens};
+use crate::https;
 use crate::metrics::{Metrics, State, Timed};
 use crate::nodes::{Cell, Helm, Seated, Start};
 use crate::pki::{
@@ -108,6 +110,8 @@ pub struct Node {
     pub relay_addr: SocketAddr,
     /// Where operators reach it.
     pub api_addr: SocketAddr,
+    /// Where browsers reach its console.
+    pub console_addr: SocketAddr,
     /// Where its figures are shown, if they are.
     pub metrics_addr: Option<SocketAddr>,
     /// Tenants and accounts.
@@ -123,7 +127,7 @@ pub struct Node {
     endpoints: Vec<Endpoint>,
     stop: watch::Sender<bool>,
     /// Ended by closing the endpoints and by `stop`.
-    servers: [JoinHandle<()>; 4],
+    servers: [JoinHandle<()>; 5],
     /// Ends last: until then there may be something to note.
     audited: JoinHandle<()>,
     /// Copies it to the archive, if the operator named one.
@@ -180,8 +184,8 @@ impl Node {
         let operator = OperatorToken::renew(&config.data, &url, &entropy)?;
 
         let secret = cell_secret(&config, &entropy, &parts.store).await?;
-        let hours = u64::from(config.sign_in.token_hours);
-        let tokens = Tokens::new(TokenKey::of(&secret), Duration::from_secs(hours * 3600));
+        let sealer = SecondSealer::new(&secret);
+        let tokens = Tokens::new(TokenKey::of(&secret), config.token_life());
         let clock = Clock::start();
         let start = parts.start(&config, (entropy.clone(), clock), secret, &metrics);
         let mut endpoints = vec![listeners.terminals.clone(), listeners.relays.clone()];
@@ -195,6 +199,10 @@ impl Node {
         let links = links(&config, helm.clone());
         let (stop, stopped) = watch::channel(false);
         let (accounts, records) = (Arc::clone(&parts.accounts), Arc::clone(&parts.records));
+        let doors = (listeners.api, listeners.console);
+        let keys = (operator, sealer, entropy, clock);
+        let service = (service(&parts, helm.clone()), config.console.probe_status.clone());
+        let [api, console] = serve_people(doors, service, keys, &stopped);
         let servers = [
             porter.handle().spawn(listener::serve(
                 listeners.terminals.clone(),
@@ -203,13 +211,8 @@ impl Node {
                 Handle::current(),
             )),
             tokio::spawn(link::serve(listeners.relays.clone(), Arc::new(links))),
-            serve_api(
-                listeners.api,
-                &parts,
-                helm.clone(),
-                (operator, entropy, clock),
-                stopped.clone(),
-            ),
+            api,
+            console,
             tokio::spawn(retention::serve(accounts, records, stopped)),
         ];
         let state = parts.state(&config, metrics, listeners.certificates);
@@ -221,6 +224,7 @@ impl Node {
             terminal_addr: listeners.terminal_addr,
             relay_addr: listeners.relay_addr,
             api_addr: listeners.api_addr,
+            console_addr: listeners.console_addr,
             accounts: parts.accounts,
             records: parts.records,
             audit: parts.audit,
@@ -233,8 +237,9 @@ impl Node {
             audited,
             _porter: porter,
         };
-        tracing::info!(event = "node_ready", terminals = %node.terminal_addr, relays = %node.relay_addr,
-            api = %url, figures = node.metrics_addr.map(field::display), "the node is ready");
+        tracing::info!(event = "node_ready", terminals = %node.terminal_addr,
+            relays = %node.relay_addr, api = %url, console = %node.console_addr,
+            figures = node.metrics_addr.map(field::display), "the node is ready");
         Ok(node)
     }
 
@@ -353,6 +358,7 @@ impl Parts {
         schema::settle(&store).await?;
         let accounts = Accounts::new(Arc::clone(&store), hashing(config, entropy));
         let accounts = Arc::new(accounts.map_err(ControlError::Threads)?);
+        accounts.settle_operators(UnixMs::now()).await?;
         let archive = archive::of_node(config, &store, entropy).await?;
         let records = Records::new(Arc::clone(&store)).with_archive(archive.clone());
         let records = Arc::new(records);
@@ -430,8 +436,10 @@ struct Listeners {
     terminal_addr: SocketAddr,
     relays: Endpoint,
     relay_addr: SocketAddr,
-    api: ApiListener,
+    api: https::Listener,
     api_addr: SocketAddr,
+    console: https::Listener,
+    console_addr: SocketAddr,
     /// Where other nodes connect, and how they are dialled; none if there are none.
     nodes: Option<(Endpoint, ClientConfig, SocketAddr)>,
     /// Where figures are shown, if they are.
@@ -458,6 +466,8 @@ fn listen(config: &Config, entropy: &Entropy, porter: &Porter) -> Result<Listene
     };
     let (outer, inner) = (&config.terminals, &config.relays);
     let authority = if own(&inner.ca) { load_roots(&inner.ca)? } else { pki.roots()? };
+    let browsers = noted("browsers", identity(&config.console.certificate, &config.console.key)?);
+    let for_browsers = for_operators(browsers)?;
     let operators = noted("operators", identity(&config.api.certificate, &config.api.key)?);
     let for_operators = for_operators(operators)?;
     let terminals = noted("terminals", identity(&outer.certificate, &outer.key)?);
@@ -477,7 +487,8 @@ fn listen(config: &Config, entropy: &Entropy, porter: &Porter) -> Result<Listene
         listener::listen(outer.listen, "terminals.listen", for_terminals, IDLE_TIMEOUT, split)?;
     let relays =
         listener::listen(inner.listen, "relays.listen", for_relays, lost, Arc::new(TokioRuntime))?;
-    let api = ApiListener::bind(config.api.listen, "api.listen", for_operators)?;
+    let api = https::Listener::bind(config.api.listen, "api.listen", for_operators)?;
+    let console = https::Listener::bind(config.console.listen, "console.listen", for_browsers)?;
     let bound = |endpoint: &Endpoint, wished, setting| {
         endpoint.local_addr().map_err(|error| ListenError::Refused {
             address: wished,
@@ -504,25 +515,36 @@ fn listen(config: &Config, entropy: &Entropy, porter: &Porter) -> Result<Listene
         terminal_addr: bound(&terminals, outer.listen, "terminals.listen")?,
         relay_addr: bound(&relays, inner.listen, "relays.listen")?,
         api_addr: api.address,
+        console_addr: console.address,
+        console,
         terminals,
         relays,
         api,
     })
 }
 
-fn serve_api(
-    listener: ApiListener,
-    parts: &Parts,
-    helm: Helm,
-    (operator, entropy, clock): (OperatorToken, Entropy, Clock),
-    stopped: watch::Receiver<bool>,
-) -> JoinHandle<()> {
-    let service = Service {
+/// What operators can ask of the node.
+fn service(parts: &Parts, helm: Helm) -> Service {
+    Service {
         accounts: Arc::clone(&parts.accounts),
         records: Arc::clone(&parts.records),
         audit: Arc::clone(&parts.audit),
         live: Arc::new(helm),
         now: UnixMs::now,
+    }
+}
+
+/// Serves the API and the console.
+fn serve_people(
+    (api, console): (https::Listener, https::Listener),
+    (service, probe): (Service, PathBuf),
+    (operator, sealer, entropy, clock): (OperatorToken, SecondSealer, Entropy, Clock),
+    stopped: &watch::Receiver<bool>,
+) -> [JoinHandle<()>; 2] {
+    let routes = Api::new(service.clone(), operator, entropy.clone(), clock).router();
+    let pages = Console::new(service, probe, sealer, (entropy, clock)).router();
+    let serve = |listener, door, router| {
+        tokio::spawn(https::serve(listener, door, router, stopped.clone()))
     };
-    tokio::spawn(api::serve(listener, Api::new(service, operator, entropy, clock), stopped))
+    [serve(api, "the API", routes), serve(console, "the console", pages)]
 }

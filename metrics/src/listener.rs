@@ -73,7 +73,8 @@ impl Listener {
                 }
                 Ok((_, address)) => tracing::debug!(%address, "too many ask for the figures"),
                 Err(error) => {
-                    tracing::warn!(%error, "who asks for the figures could not be accepted");
+                    tracing::warn!(event = "figures_accept_failed", %error,
+                        "who asks for the figures could not be accepted");
                     sleep(ACCEPT_PAUSE).await;
                 }
             }

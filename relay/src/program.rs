@@ -353,7 +353,7 @@ impl Relay {
         let relay = RelayId(config.relay_id);
         let who = Who { relay, site: config.site.clone(), io: self.io };
         let legs_max = config.legs_per_shard_max;
-        tracing::info!(address = %listener.address(), "figures are shown");
+        tracing::info!(event = "figures_shown", address = %listener.address(), "figures are shown");
         let links = self.links.clone();
         listener.serve(RelayFigures::new(who, legs_max, &self.published, links)).await;
     }

@@ -92,6 +92,20 @@ impl Lines {
         })
     }
 
+    /// Waits until there is nothing more to come.
+    ///
+    /// # Panics
+    /// If `within` passes before.
+    pub fn until_end(&self, within: Duration) {
+        let (collected, changed) = &*self.0;
+        let guard = collected.lock().expect("collecting does not panic");
+        let (guard, _) = changed
+            .wait_timeout_while(guard, within, |collected| !collected.ended)
+            .expect("collecting does not panic");
+        let so_far = guard.lines.join("\n");
+        assert!(guard.ended, "no end within {within:?}; so far:\n{so_far}");
+    }
+
     /// All lines so far.
     pub fn so_far(&self) -> String {
         self.0.0.lock().expect("collecting does not panic").lines.join("\n")

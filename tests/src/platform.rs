@@ -47,6 +47,7 @@ pub struct Platform {
     data: Option<tempfile::TempDir>,
     address: Ipv4Addr,
     control_port: u16,
+    console_port: u16,
     metrics_port: u16,
     media_port: u16,
 }
@@ -109,16 +110,18 @@ impl Platform {
         (relays, shards): (u16, u16),
         options: &[&str],
     ) -> Self {
-        let (control_port, fleet_port, media_port) = free_ports(shards * relays);
+        let (control_port, fleet_port, media_port) = free_ports(shards * relays + 1);
+        let console_port = media_port + shards * relays;
         let mut command = Command::new(program("kakehashi"));
         command.arg("up").arg("--data").arg(data.path());
         command.arg("--address").arg(address.to_string());
         for (option, value) in [
             ("--control-port", control_port),
             ("--fleet-port", fleet_port),
-            // The other protocol's port of that number.
+            // The other protocol's ports of those numbers.
             ("--api-port", control_port),
             ("--metrics-port", fleet_port),
+            ("--console-port", console_port),
             ("--media-port", media_port),
             ("--relays", relays),
             ("--shards", shards),
@@ -137,7 +140,16 @@ impl Platform {
         let output = Lines::of(up.stdout.take().expect("its output is piped"));
         let data = Some(data);
         let metrics_port = fleet_port;
-        let platform = Self { up, output, data, address, control_port, metrics_port, media_port };
+        let platform = Self {
+            up,
+            output,
+            data,
+            address,
+            control_port,
+            console_port,
+            metrics_port,
+            media_port,
+        };
         platform.output.until("ready", READY_WITHIN);
         platform
     }
@@ -168,6 +180,23 @@ impl Platform {
     pub fn metrics(&self, relays: u16) -> Vec<SocketAddr> {
         let ports = self.metrics_port..=self.metrics_port + relays;
         ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).collect()
+    }
+
+    /// Where browsers find the console.
+    pub fn console(&self) -> String {
+        format!("https://localhost:{}", self.console_port)
+    }
+
+    /// The console's first operator, whose password `up` has printed.
+    pub fn operator(&self) -> Account {
+        let printed = self.printed();
+        let mut lines = printed.lines().map(str::split_whitespace).map(Vec::from_iter);
+        let found = lines.find_map(|line| match line[..] {
+            ["operator", password] => Some(password.to_owned()),
+            _ => None,
+        });
+        let password = found.expect("the first start shows the operator's password");
+        Account { tenant: String::new(), login: "operator".to_owned(), password }
     }
 
     /// The first media port: shard 0 of relay 1.
@@ -224,7 +253,17 @@ impl Platform {
 
     /// Adds an account with a password for good that control makes.
     pub fn add_account(&self, tenant: &str, login: &str) -> Account {
-        let printed = self.run_well(&["account", "add", tenant, login, "--permanent"]);
+        self.add(tenant, login, &["--permanent"])
+    }
+
+    /// Adds an administrator of `tenant`, whose password is for one time.
+    pub fn add_administrator(&self, tenant: &str, login: &str) -> Account {
+        self.add(tenant, login, &["--role", "tenant-admin"])
+    }
+
+    fn add(&self, tenant: &str, login: &str, options: &[&str]) -> Account {
+        let arguments = [&["account", "add", tenant, login], options].concat();
+        let printed = self.run_well(&arguments);
         let password = printed.split_whitespace().last().expect("the password comes last");
         Account {
             tenant: tenant.to_owned(),

@@ -9,6 +9,18 @@ use std::process::Command;
 /// # Panics
 /// If there is none, with the commands that make one.
 pub fn script(name: &str) -> Command {
+    script_in("interop", name)
+}
+
+/// The same for a script of `tests/console`.
+///
+/// # Panics
+/// As for the others.
+pub fn console_script(name: &str) -> Command {
+    script_in("console", name)
+}
+
+fn script_in(folder: &str, name: &str) -> Command {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = std::env::var_os("KAKEHASHI_PYTHON")
         .map_or_else(|| here.join(".venv/bin/python"), PathBuf::from);
@@ -19,6 +31,6 @@ pub fn script(name: &str) -> Command {
         python.display()
     );
     let mut command = Command::new(python);
-    command.arg(here.join("interop").join(name));
+    command.arg(here.join(folder).join(name));
     command
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 /// Runs the demonstration, with more arguments, and checks how it ends and what it says.
 fn demonstrate(more: &[&str]) {
     let data = tempfile::tempdir().unwrap();
-    let (control, fleet, media) = free_ports(2);
+    let (control, fleet, media) = free_ports(3);
     let output = Command::new(program("kakehashi"))
         .args(["up", "--demo", "--seconds", "6", "--data"])
         .arg(data.path())
@@ -16,6 +16,7 @@ fn demonstrate(more: &[&str]) {
         .args(["--fleet-port", &fleet.to_string()])
         .args(["--api-port", &control.to_string()])
         .args(["--metrics-port", &fleet.to_string()])
+        .args(["--console-port", &(media + 2).to_string()])
         .args(["--media-port", &media.to_string()])
         .args(more)
         .stdin(Stdio::null())

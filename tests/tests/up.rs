@@ -30,7 +30,7 @@ fn wait_for_calls(platform: &Platform, account: &Account) -> (Program, Lines) {
 }
 
 fn demonstrate(data: &Path) {
-    let (control, fleet, media) = free_ports(2);
+    let (control, fleet, media) = free_ports(3);
     let output = Command::new(program("kakehashi"))
         .args(["up", "--demo", "--seconds", "1", "--data"])
         .arg(data)
@@ -38,6 +38,7 @@ fn demonstrate(data: &Path) {
         .args(["--fleet-port", &fleet.to_string()])
         .args(["--api-port", &control.to_string()])
         .args(["--metrics-port", &fleet.to_string()])
+        .args(["--console-port", &(media + 2).to_string()])
         .args(["--media-port", &media.to_string()])
         .stdin(Stdio::null())
         .output()

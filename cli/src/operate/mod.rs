@@ -3,6 +3,7 @@
 mod audit;
 mod calls;
 mod desk;
+mod operator;
 mod pki;
 mod policy;
 mod relay;
@@ -14,6 +15,7 @@ mod time;
 pub(crate) use audit::audit;
 pub(crate) use calls::{call, calls};
 pub(crate) use desk::desk;
+pub(crate) use operator::operator;
 pub(crate) use pki::{PkiArgs, pki};
 pub(crate) use relay::relay;
 pub(crate) use store::{StoreArgs, store};
@@ -67,13 +69,13 @@ pub(crate) fn account(args: &AccountArgs) -> Result<ExitCode> {
                 permanent: *permanent,
                 role: *role,
             };
-            print_added(args, ask(&args.ask, request)?, *permanent)?;
+            print_added(&args.ask, ask(&args.ask, request)?, *permanent)?;
         }
         AccountCommand::Password { tenant, login, password_file, permanent } => {
             let password = password_file.as_deref().map(read_password_file).transpose()?;
             let (tenant, login, permanent) = (tenant.clone(), login.clone(), *permanent);
             let request = Request::AccountPassword { tenant, login, password, permanent };
-            print_added(args, ask(&args.ask, request)?, permanent)?;
+            print_added(&args.ask, ask(&args.ask, request)?, permanent)?;
         }
         AccountCommand::Role { tenant, login, role } => {
             let (tenant, named) = (tenant.clone(), login.clone());
@@ -126,9 +128,9 @@ pub(crate) fn sessions(args: &AskArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_added(args: &AccountArgs, answer: Answer, permanent: bool) -> Result<()> {
+fn print_added(args: &AskArgs, answer: Answer, permanent: bool) -> Result<()> {
     let Answer::AccountAdded { account, password } = answer else { bail!(ODD_ANSWER) };
-    if args.ask.json {
+    if args.json {
         let (login, password) = (&account.login, password.as_ref().map(|it| it.expose()));
         let one_time = !permanent;
         println!(

@@ -15,6 +15,7 @@ pub(crate) struct Ports {
     fleet: u16,
     api: u16,
     metrics: u16,
+    console: u16,
     media: u16,
     shards: u16,
     relays: u16,
@@ -35,6 +36,7 @@ impl Ports {
             fleet: args.fleet_port,
             api: args.api_port,
             metrics: args.metrics_port,
+            console: args.console_port,
             media: args.media_port,
             shards: args.shards,
             relays: args.relays,
@@ -71,6 +73,11 @@ impl Ports {
         let first = self.control_metrics()?;
         let after = u16::try_from(relay.0).ok()?;
         Some(SocketAddr::new(first.ip(), first.port().checked_add(after)?))
+    }
+
+    /// Where browsers find the console.
+    pub(super) fn console(&self) -> SocketAddr {
+        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.console)
     }
 
     fn first_media(&self, relay: RelayId) -> u16 {
@@ -118,6 +125,8 @@ pub(super) fn control(
          listen = \"{relays}\"\n\
          [api]\n\
          listen = \"{api}\"\n\
+         [console]\n\
+         listen = \"{console}\"\n\
          [calls]\n\
          isolation = {isolation:?}\n\
          leg_rate_max_kbps = {leg_rate}\n\
@@ -130,6 +139,7 @@ pub(super) fn control(
         relays = ports.fleet(),
         api = ports.api(),
         metrics = listen(ports.control_metrics()),
+        console = ports.console(),
         address = ports.address,
         isolation = calls.isolation,
         leg_rate = calls.leg_rate_max_kbps,

@@ -139,6 +139,11 @@ impl Platform {
             println!("  {}   {} (SRTP)", configs::relay_name(relay), self.ports.media_range(relay));
         }
         println!("  api       https://localhost:{} (for operators)", self.ports.api().port());
+        println!(
+            "  console   https://localhost:{} (for browsers; its authority is {})",
+            self.ports.console().port(),
+            self.layout.ca().display(),
+        );
         if let Some(control) = self.ports.control_metrics() {
             println!("  figures   http://{control}/metrics (of control, for Prometheus)");
         }

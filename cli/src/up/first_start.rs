@@ -2,11 +2,15 @@
 
 use crate::platform::Platform;
 use anyhow::{Result, bail};
+use kakehashi_control::accounts::OPERATORS;
 use kakehashi_control::admin::{Answer, Request};
 use kakehashi_wire::terminal::Role;
 
 /// The tenant a first start makes.
 const TENANT: &str = "home";
+
+/// The first operator's login ID.
+const OPERATOR: &str = "operator";
 
 /// Its accounts: login ID, name shown to others, and role.
 const ACCOUNTS: [(&str, &str, Role); 2] =
@@ -37,7 +41,23 @@ pub(super) async fn greet(platform: &Platform) -> Result<()> {
         }
         println!();
     }
+    greet_operator(platform).await?;
     say_how_to_sign_in(platform);
+    Ok(())
+}
+
+/// Makes the console's first operator, and shows the password this once.
+async fn greet_operator(platform: &Platform) -> Result<()> {
+    let request = Request::AccountList { tenant: OPERATORS.to_owned() };
+    let Answer::Accounts { rows } = platform.ask(request).await? else {
+        bail!("control answered something else than its operators");
+    };
+    if rows.is_empty() {
+        let names = (OPERATOR, "Operator");
+        let password = platform.add_account(OPERATORS, names, Role::TenantAdmin).await?;
+        println!("The console's first operator, who leaves the tenant empty at the sign-in:\n");
+        println!("  {OPERATOR:<12} {}\n", password.expose());
+    }
     Ok(())
 }
 

@@ -21,7 +21,8 @@ async fn start(folder: &Path) -> Node {
 
 async fn start_with(mut config: Config) -> Node {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    (config.terminals.listen, config.relays.listen, config.api.listen) = (any, any, any);
+    (config.terminals.listen, config.relays.listen) = (any, any);
+    (config.api.listen, config.console.listen) = (any, any);
     Node::start(config).await.unwrap()
 }
 

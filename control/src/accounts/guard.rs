@@ -82,6 +82,8 @@ pub(super) enum Origin {
     Known(DeviceKey),
     /// From a session of the account, whatever names are given.
     Session(AccountKey),
+    /// At the second factor of the account, after its password.
+    Second(AccountKey),
     /// From a device of the account that resumes its session.
     Token(AccountKey, DeviceId),
 }
@@ -184,6 +186,10 @@ impl Guard {
             Origin::Session(AccountKey { tenant, account }) => {
                 let ids = [tenant.0.to_le_bytes(), account.0.to_le_bytes()];
                 return [None, None, None, Some(self.draw(&[b"session", &ids[0], &ids[1]])), None];
+            }
+            Origin::Second(AccountKey { tenant, account }) => {
+                let ids = [tenant.0.to_le_bytes(), account.0.to_le_bytes()];
+                return [None, None, None, Some(self.draw(&[b"second", &ids[0], &ids[1]])), None];
             }
             Origin::Token(AccountKey { tenant, account }, device) => {
                 let ids = [tenant.0, account.0, device.0].map(u64::to_le_bytes);

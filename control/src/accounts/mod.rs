@@ -13,10 +13,14 @@ pub mod guard;
 mod manage;
 mod model;
 pub mod names;
+mod operators;
 pub mod password;
 mod pool;
 mod resume;
 mod rules;
+mod second;
+#[cfg(test)]
+mod second_tests;
 mod standing;
 mod trial;
 
@@ -26,8 +30,10 @@ pub use desks::DeskList;
 pub use devices::ProvenDevice;
 pub use manage::{AccountError, Added, NewAccount};
 pub use model::{Account, Standing, SuspendedDevice, Tenant};
+pub use operators::{OPERATORS, OPERATORS_ID};
 pub use resume::ResumeRefusal;
 pub use rules::BadPassword;
+pub use second::{SecondProof, SecondSealer, SharedSecret};
 pub use standing::{KnownTenant, Subject};
 
 use crate::capacity::HASH_QUEUE_PER_WORKER;
@@ -207,9 +213,19 @@ impl Accounts {
         trial::lock(&self.guard).heard(guess, since_start);
     }
 
-    /// Checks who somebody says to be. `now` tells the time.
+    /// Checks who somebody of a tenant says to be. `now` tells the time.
     pub async fn verify(
         &self,
+        claim: Claim<'_>,
+        now: impl Fn() -> Now,
+    ) -> Result<Verified, SignInRefusal> {
+        self.verify_in(Login::parse(claim.tenant).ok(), claim, now).await
+    }
+
+    /// The same of an account in `house`, which may be the operators'.
+    async fn verify_in(
+        &self,
+        house: Option<Login>,
         claim: Claim<'_>,
         now: impl Fn() -> Now,
     ) -> Result<Verified, SignInRefusal> {
@@ -217,7 +233,7 @@ impl Accounts {
         if password.expose().len() > PASSWORD_BYTES_MAX {
             return Err(SignInRefusal::BadCredentials);
         }
-        let (found, devices) = self.look_up(tenant, login).await.map_err(|error| {
+        let (found, devices) = self.look_up(house, login).await.map_err(|error| {
             tracing::error!(event = "sign_in_check_failed", %error,
                 "a sign-in could not be checked");
             SignInRefusal::StoreUnavailable
@@ -257,7 +273,9 @@ impl Accounts {
         })?;
         let lane = match guess.from {
             Origin::Stranger(_) => Lane::Stranger,
-            Origin::Known(_) | Origin::Session(_) | Origin::Token(..) => Lane::Known,
+            Origin::Known(_) | Origin::Session(_) | Origin::Second(_) | Origin::Token(..) => {
+                Lane::Known
+            }
         };
         let matches = self.pool.matches(lane, password.clone(), hash.clone()).await;
         trial.end(match matches {
@@ -283,16 +301,15 @@ impl Accounts {
     /// five reads.
     async fn look_up(
         &self,
-        tenant: &str,
+        house: Option<Login>,
         login: &str,
     ) -> Result<(Option<(AccountRecord, Tenant)>, DevicesRecord), StoreError> {
         // Names that cannot be look for something that never is there.
         let nobody = || Login::parse("0").expect("one digit is a name");
-        let is_name = Login::parse(tenant).is_ok() && Login::parse(login).is_ok();
-        let tenant = Login::parse(tenant).unwrap_or_else(|_| nobody());
+        let is_name = house.is_some() && Login::parse(login).is_ok();
+        let house = house.unwrap_or_else(nobody);
         let login = Login::parse(login).unwrap_or_else(|_| nobody());
-        let found: Option<(NameRecord, Revision)> = self.read(&name_key(&tenant)).await?;
-        let tenant = found.map_or(TenantId(0), |(record, _)| record.tenant);
+        let tenant = self.id_of(&house).await?.unwrap_or(TenantId(0));
         let keys = (tenant_key(tenant), login_key(tenant, &login));
         let (about, found) =
             tokio::try_join!(self.read::<Tenant>(&keys.0), self.read::<LoginRecord>(&keys.1))?;
@@ -337,11 +354,17 @@ impl Accounts {
 
     /// The tenant with this name.
     pub async fn find_tenant(&self, name: &str) -> Result<Option<Tenant>, StoreError> {
-        let Ok(name) = Login::parse(name) else { return Ok(None) };
-        let found: Option<(NameRecord, Revision)> = self.read(&name_key(&name)).await?;
-        let Some((NameRecord { tenant }, _)) = found else { return Ok(None) };
+        let Ok(name) = Login::of_house(name) else { return Ok(None) };
+        let Some(tenant) = self.id_of(&name).await? else { return Ok(None) };
         let found: Option<(Tenant, Revision)> = self.read(&tenant_key(tenant)).await?;
         Ok(found.map(|(tenant, _)| tenant))
+    }
+
+    /// The number of the tenant with this name, or of the operators.
+    async fn id_of(&self, name: &Login) -> Result<Option<TenantId>, StoreError> {
+        let found: Option<(NameRecord, Revision)> = self.read(&name_key(name)).await?;
+        let is_operators = name.as_str() == OPERATORS;
+        Ok(found.map(|(record, _)| record.tenant).or_else(|| is_operators.then_some(OPERATORS_ID)))
     }
 
     /// All tenants, in order of name.

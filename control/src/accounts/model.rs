@@ -191,7 +191,7 @@ impl Record for DevicesRecord {
     const VERSION: u32 = 3;
 }
 
-const FITS: &str = "names are at most 64 printable bytes, far below the longest key";
+pub(super) const FITS: &str = "names are at most 64 printable bytes, far below the longest key";
 
 pub(super) fn name_key(name: &Login) -> Key {
     Key::of_index(format_args!("tenant-name/{name}")).expect(FITS)

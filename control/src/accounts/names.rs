@@ -4,6 +4,7 @@
 //! so that no two of them look alike and nothing needs Unicode normalisation. Display names, and
 //! reasons of suspensions, are free text without anything that could disguise the text around them.
 
+use super::operators::OPERATORS;
 use crate::capacity::REASON_BYTES_MAX;
 use core::fmt;
 use kakehashi_wire::limits::NAME_BYTES_MAX;
@@ -50,6 +51,11 @@ impl Login {
         } else {
             Err(BadName::Login)
         }
+    }
+
+    /// Takes `text` as the name of a tenant or of the [operators](super::OPERATORS).
+    pub(super) fn of_house(text: &str) -> Result<Self, BadName> {
+        if text == OPERATORS { Ok(Self(text.to_owned())) } else { Self::parse(text) }
     }
 
     /// The name as text.

@@ -2,8 +2,8 @@
 
 use super::manage::AccountError;
 use super::model::{
-    AccountRecord, LoginRecord, NameRecord, Standing, SuspendedDevice, Tenant, account_key,
-    login_key, name_key, tenant_key,
+    AccountRecord, LoginRecord, Standing, SuspendedDevice, Tenant, account_key, login_key,
+    tenant_key,
 };
 use super::names::{self, Login};
 use super::{ATTEMPTS, Accounts, Revision, StoreError};
@@ -248,9 +248,8 @@ impl Accounts {
 
     async fn tenant_id(&self, name: &str) -> Result<TenantId, AccountError> {
         let absent = || AccountError::NoSuchTenant(name.to_owned());
-        let login = Login::parse(name).map_err(AccountError::TenantName)?;
-        let found: Option<(NameRecord, Revision)> = self.read(&name_key(&login)).await?;
-        found.map(|(record, _)| record.tenant).ok_or_else(absent)
+        let name = Login::of_house(name).map_err(AccountError::TenantName)?;
+        self.id_of(&name).await?.ok_or_else(absent)
     }
 }
 

@@ -45,6 +45,23 @@ pub async fn answer(service: &Service, asker: &Asker, request: Request) -> Resul
     }
 }
 
+/// The same for whoever looks on at what it has been answered before: that has been noted. Nothing
+/// is changed here.
+///
+/// # Errors
+/// [`Refused`] if it may not be seen any more, or was never only to be seen.
+pub async fn answer_again(
+    service: &Service,
+    asker: &Asker,
+    request: Request,
+) -> Result<Answer, Refused> {
+    match audited(asker.actor(), &request) {
+        Audited::Change(_) => return answer(service, asker, request).await,
+        Audited::Look(_) | Audited::Nothing => {}
+    }
+    act(service, asker.may(request)?).await
+}
+
 /// Anybody who has signed in can be refused without end, so such refusals may share a record.
 async fn not_allowed(audit: &Audit, audited: Audited, error: NotAllowed) -> Refused {
     let refused = Refused::from(error);
@@ -75,6 +92,7 @@ async fn act(service: &Service, request: Request) -> Result<Answer, Refused> {
         Request::AccountRole { tenant, login, role } => {
             set_role(service, (&tenant, &login), role).await
         }
+        Request::SecondReset { tenant, login } => reset_second(service, &tenant, login).await,
         Request::AccountList { tenant } => {
             let tenant = find(service, &tenant).await?;
             Ok(Answer::Accounts { rows: accounts.list(tenant.id).await? })
@@ -130,7 +148,8 @@ async fn suspend(
         && let Err(error) = accounts.note_media_end(subject, ended).await
     {
         // The suspension holds, and this answer says it.
-        tracing::warn!(%error, "when the media of who was suspended ended is not kept");
+        tracing::warn!(event = "media_end_not_kept", %error,
+            "when the media of who was suspended ended is not kept");
     }
     Ok(Answer::Suspended { media })
 }
@@ -212,6 +231,14 @@ async fn set_role(
     if let Some(revocation) = service.accounts.set_role(tenant, login, role).await? {
         service.live.revoke(revocation).await.map_err(written)?;
     }
+    Ok(Answer::Done {})
+}
+
+async fn reset_second(service: &Service, tenant: &str, login: String) -> Result<Answer, Refused> {
+    let tenant = find(service, tenant).await?.id;
+    let found = service.accounts.find_login(tenant, &login).await?;
+    let account = found.ok_or(AccountError::NoSuchAccount(login))?.id;
+    service.accounts.forget_second(AccountKey { tenant, account }).await?;
     Ok(Answer::Done {})
 }
 

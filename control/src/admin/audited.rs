@@ -29,7 +29,8 @@ pub(super) fn audited(actor: Actor, request: &Request) -> Audited {
     match request {
         Request::TenantAdd { name, .. } => change(entry, name, ""),
         Request::AccountAdd { tenant, login, .. }
-        | Request::AccountPassword { tenant, login, .. } => change(entry, tenant, login),
+        | Request::AccountPassword { tenant, login, .. }
+        | Request::SecondReset { tenant, login } => change(entry, tenant, login),
         Request::AccountRole { tenant, login, role } => {
             change(entry, tenant, &format!("{login} {}", role.name()))
         }

@@ -9,7 +9,7 @@ mod media_end;
 mod refused;
 mod rights;
 
-pub use answer::answer;
+pub use answer::{answer, answer_again};
 pub use media_end::MediaEnd;
 pub use refused::{Refused, Why};
 pub use rights::Asker;
@@ -92,6 +92,14 @@ pub enum Request {
         login: String,
         /// What it is for from now on.
         role: Role,
+    },
+    /// Has an account enrol its second factor anew at its next sign-in to the console. Answer:
+    /// [`Answer::Done`].
+    SecondReset {
+        /// The tenant's name.
+        tenant: String,
+        /// The login ID.
+        login: String,
     },
     /// Ends sessions, calls and media of an account, of one device of it, or of a whole tenant, and
     /// takes no sign-in until [`Reactivate`](Self::Reactivate). Answer: [`Answer::Suspended`], when

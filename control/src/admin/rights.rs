@@ -16,6 +16,15 @@ pub enum Asker {
         /// The other end of the connection.
         address: SocketAddr,
     },
+    /// An operator with a name of their own.
+    Staff {
+        /// The name, as it is kept.
+        login: String,
+        /// Whether they may change anything.
+        may_change: bool,
+        /// The other end of the connection.
+        address: SocketAddr,
+    },
     /// An account, within its tenant.
     Account {
         /// The tenant's name, as it is kept.
@@ -43,15 +52,28 @@ impl Asker {
     /// What it acts as.
     pub fn rank(&self) -> Rank {
         match self {
-            Self::Operator { .. } => Rank::Operator,
+            Self::Operator { .. } | Self::Staff { may_change: true, .. } => Rank::Operator,
+            Self::Staff { may_change: false, .. } => Rank::Observer,
             Self::Account { role, .. } => Rank::Account(*role),
         }
     }
 
+    /// The other end of its connection.
+    pub(crate) fn address(&self) -> SocketAddr {
+        match self {
+            Self::Operator { address }
+            | Self::Staff { address, .. }
+            | Self::Account { address, .. } => *address,
+        }
+    }
+
     /// How the audit log names it.
-    pub(super) fn actor(&self) -> Actor {
+    pub(crate) fn actor(&self) -> Actor {
         match self {
             Self::Operator { address } => Actor::Operator { address: *address },
+            Self::Staff { login, address, .. } => {
+                Actor::Staff { login: Plain::of(login), address: *address }
+            }
             Self::Account { login, address, .. } => {
                 Actor::Account { login: Plain::of(login), address: *address }
             }
@@ -64,8 +86,11 @@ impl Asker {
     /// # Errors
     /// [`NotAllowed`] if it is not served.
     pub(super) fn may(&self, mut request: Request) -> Result<Request, NotAllowed> {
-        let Self::Account { tenant: own, role, .. } = self else { return Ok(request) };
-        if !self.rank().may(request.act()) {
+        let may = self.rank().may(request.act());
+        let Self::Account { tenant: own, role, .. } = self else {
+            return if may { Ok(request) } else { Err(NotAllowed::Role("observer")) };
+        };
+        if !may {
             return Err(NotAllowed::Role(role.name()));
         }
         let named = match request.scope() {
@@ -103,6 +128,7 @@ impl Request {
             Self::AccountList { .. } => Act::AccountList,
             Self::AccountPassword { .. } => Act::AccountPassword,
             Self::AccountRole { .. } => Act::AccountRole,
+            Self::SecondReset { .. } => Act::SecondReset,
             Self::Suspend { subject: Subject::Tenant { .. }, .. } => Act::TenantSuspend,
             Self::Suspend { subject: Subject::Account { .. }, .. } => Act::AccountSuspend,
             Self::Suspend { subject: Subject::Device { .. }, .. } => Act::DeviceSuspend,
@@ -131,6 +157,7 @@ impl Request {
             | Self::AccountList { tenant }
             | Self::AccountPassword { tenant, .. }
             | Self::AccountRole { tenant, .. }
+            | Self::SecondReset { tenant, .. }
             | Self::DeskAdd { tenant, .. }
             | Self::DeskSet { tenant, .. }
             | Self::DeskList { tenant }

@@ -10,7 +10,6 @@ mod asked;
 mod bodies;
 pub mod client;
 mod document;
-mod grants;
 mod people;
 mod places;
 mod problem;
@@ -19,5 +18,5 @@ mod server;
 mod spelling;
 mod token;
 
-pub(crate) use server::{Api, ApiListener, serve};
-pub(crate) use token::OperatorToken;
+pub(crate) use server::Api;
+pub(crate) use token::{OperatorToken, draw, hash};

@@ -1,7 +1,6 @@
 //! People of tenants: they sign in with their password and get a token.
 
 use super::bodies::SignIn;
-use super::grants::{Grant, Grants};
 use super::problem::Problem;
 use super::token::{draw, hash};
 use crate::accounts::{Accounts, Claim, Current, SignInRefusal};
@@ -9,6 +8,7 @@ use crate::admin::{Asker, Refused, Service};
 use crate::audit::{Actor, Entry, Outcome, Plain};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
+use crate::grants::{Grant, Grants};
 use crate::sessions::AccountKey;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 /// Who has signed in.
 pub(super) struct People {
-    grants: Mutex<Grants>,
+    grants: Mutex<Grants<()>>,
     entropy: Entropy,
     clock: Clock,
 }
@@ -50,7 +50,7 @@ impl People {
         let noted = service.audit.note(entry).await;
         noted.map_err(|error| Refused::busy(error.to_string()))?;
         let (token, grant) = (draw(&self.entropy), decided?);
-        self.grants().add(hash(&token), grant, self.clock.now().since_start);
+        self.grants().add(hash(&token), (grant, ()), self.clock.now().since_start);
         Ok(token)
     }
 
@@ -84,7 +84,8 @@ impl People {
         address: SocketAddr,
     ) -> Result<Option<Asker>, Problem> {
         let token = hash(token);
-        let found = self.grants().find(token, self.clock.now().since_start);
+        let now = self.clock.now().since_start;
+        let found = self.grants().find(token, now).map(|(grant, _)| grant);
         let Some(Grant { account, epochs }) = found else { return Ok(None) };
         let current = accounts.current(account).await.map_err(Refused::from)?;
         let current = current.filter(|now| {
@@ -105,7 +106,7 @@ impl People {
         counted
     }
 
-    fn grants(&self) -> std::sync::MutexGuard<'_, Grants> {
+    fn grants(&self) -> std::sync::MutexGuard<'_, Grants<()>> {
         self.grants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

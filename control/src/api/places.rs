@@ -39,7 +39,7 @@ impl Places {
             return None;
         }
         let places = match asker {
-            Asker::Operator { .. } => &self.operator,
+            Asker::Operator { .. } | Asker::Staff { .. } => &self.operator,
             Asker::Account { .. } => &self.people,
         };
         Arc::clone(places).acquire_owned().await.ok().map(Place)

@@ -105,6 +105,7 @@ const PASSWORD: &str = "/v1/tenants/{tenant}/accounts/{login}/password";
 const DESKS: &str = "/v1/tenants/{tenant}/desks";
 const DESK: &str = "/v1/tenants/{tenant}/desks/{desk}";
 const ROLE: &str = "/v1/tenants/{tenant}/accounts/{login}/role";
+const SECOND: &str = "/v1/tenants/{tenant}/accounts/{login}/authenticator";
 const ACCOUNT_SUSPENSION: &str = "/v1/tenants/{tenant}/accounts/{login}/suspension";
 const DEVICE_SUSPENSION: &str = "/v1/tenants/{tenant}/accounts/{login}/devices/{device}/suspension";
 
@@ -173,6 +174,10 @@ pub(super) const ROUTES: &[Route] = &[
     })
     .text("Gives an account a role; if it is another than before, its sessions end.")
     .body("NewRole"),
+    Route::ask(Delete, SECOND, "reset_second_factor", |asked| {
+        Ok(Request::SecondReset { tenant: asked.name("tenant"), login: asked.name("login") })
+    })
+    .text("Has an account enrol its second factor anew at its next sign-in to the console."),
     Route::ask(Put, ACCOUNT_SUSPENSION, "suspend_account", |asked| suspend(asked, account(asked)))
         .text("Ends sessions, calls and media of an account, and takes no sign-in of it.")
         .optional_body("NewSuspension")

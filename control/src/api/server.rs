@@ -1,4 +1,4 @@
-//! The listener: who may connect, how much and how slowly they may speak, and what is answered.
+//! What is answered to whom, within which limits of what they may say.
 
 use super::asked::Asked;
 use super::bodies::Token;
@@ -9,17 +9,10 @@ use super::problem::Problem;
 use super::routes::{ROUTES, Route, Verb, What};
 use super::token::OperatorToken;
 use crate::admin::{Answer, Asker, Service, answer};
-use crate::capacity::{
-    ADMIN_ANSWER_BYTES_MAX, API_BODY_BYTES_MAX, API_BODY_TIMEOUT, API_CONNECTION_TIME,
-    API_CONNECTIONS_MAX, API_CONNECTIONS_PER_ADDRESS, API_HEAD_BYTES_MAX, API_HEAD_TIMEOUT,
-    API_HEADERS_MAX, API_TOKEN_IDLE, API_TOKEN_LIFE, FAREWELL_TIMEOUT, HANDSHAKE_TIMEOUT,
-    STRANGERS_LOG_EVERY,
-};
+use crate::capacity::{ADMIN_ANSWER_BYTES_MAX, API_BODY_BYTES_MAX, API_TOKEN_IDLE, API_TOKEN_LIFE};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
-use crate::gate::listener::ListenError;
-use crate::gate::{Crowd, Entry, Limits, Pace, Place};
-use crate::seldom::Seldom;
+use crate::https::{Peer, read_body};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::RawPathParamsRejection;
@@ -31,23 +24,9 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, Response};
 use axum::response::IntoResponse;
 use axum::routing::{MethodFilter, MethodRouter, on};
-use core::pin::pin;
-use http_body_util::{BodyExt, Limited};
-use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use rustls::ServerConfig;
 use serde::Serialize;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, Notify, watch};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 /// What the API speaks for, and to whom.
@@ -57,37 +36,6 @@ pub(crate) struct Api {
     people: People,
     document: Bytes,
     places: Places,
-}
-
-/// A bound listener.
-pub(crate) struct ApiListener {
-    /// Where it listens.
-    pub(crate) address: SocketAddr,
-    tcp: TcpListener,
-    tls: TlsAcceptor,
-}
-
-impl ApiListener {
-    /// Listens at `address`, which `setting` names.
-    ///
-    /// # Errors
-    /// [`ListenError`], for the operator.
-    pub(crate) fn bind(
-        address: SocketAddr,
-        setting: &'static str,
-        tls: ServerConfig,
-    ) -> Result<Self, ListenError> {
-        let bind = || {
-            let tcp = std::net::TcpListener::bind(address)?;
-            tcp.set_nonblocking(true)?;
-            Ok((tcp.local_addr()?, TcpListener::from_std(tcp)?))
-        };
-        let (address, tcp) = bind().map_err(|error: io::Error| match error.kind() {
-            io::ErrorKind::AddrInUse => ListenError::InUseTcp { port: address.port(), setting },
-            _ => ListenError::Refused { address, setting, error },
-        })?;
-        Ok(Self { address, tcp, tls: TlsAcceptor::from(Arc::new(tls)) })
-    }
 }
 
 impl Api {
@@ -102,7 +50,8 @@ impl Api {
         Arc::new(Self { service, operator, people, document, places })
     }
 
-    fn router(self: &Arc<Self>) -> Router {
+    /// Everything that can be asked.
+    pub(crate) fn router(self: &Arc<Self>) -> Router {
         let router = ROUTES.iter().fold(Router::new(), |router, route| {
             router.route(route.path, Arc::clone(self).method(route))
         });
@@ -194,14 +143,6 @@ type Names = Result<RawPathParams, RawPathParamsRejection>;
 /// Answers up to here are made without moving.
 const ANSWER_BYTES_USUAL: usize = 16 * 1024;
 
-/// Who is at the other end.
-#[derive(Clone)]
-struct Peer {
-    address: SocketAddr,
-    /// Told when it does not read what it asked for.
-    unread: Arc<Notify>,
-}
-
 /// The token of `Authorization: Bearer` (RFC 6750 2.1), if there is exactly one.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
@@ -233,16 +174,7 @@ fn length(route: &Route, headers: &HeaderMap) -> Result<usize, Problem> {
 
 /// The whole body of a request.
 async fn read(body: Body, length: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
-    // Passwords pass through here: memory that never moves leaves no copies behind.
-    let mut whole = Zeroizing::new(Vec::with_capacity(length));
-    let mut body = Limited::new(body, length);
-    let reading = async {
-        while let Some(Ok(frame)) = body.frame().await {
-            whole.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
-        }
-    };
-    timeout(API_BODY_TIMEOUT, reading).await.map_err(|_elapsed| Problem::too_slow())?;
-    Ok(whole)
+    read_body(body, length).await.ok_or_else(Problem::too_slow)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -280,91 +212,4 @@ fn json(text: Bytes) -> Response<Body> {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
-}
-
-/// Serves whoever connects until `stop`.
-pub(crate) async fn serve(listener: ApiListener, api: Arc<Api>, mut stop: watch::Receiver<bool>) {
-    let crowd = Crowd::new(Limits {
-        connections: API_CONNECTIONS_MAX,
-        half_open: API_CONNECTIONS_MAX,
-        per_address: API_CONNECTIONS_PER_ADDRESS,
-    });
-    let door = Arc::new(Door { tls: listener.tls, router: api.router(), stop: stop.clone() });
-    let refusals = Seldom::new(STRANGERS_LOG_EVERY);
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => break,
-            accepted = listener.tcp.accept() => accepted,
-            Some(_ended) = connections.join_next() => continue,
-        };
-        let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(event = "api_accept_failed", %error,
-                    "the API could not accept a connection");
-                sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        // Whoever has connected by TCP is where it says.
-        if let Entry::Admit(place) = crowd.enter(address.ip(), true) {
-            connections.spawn(Arc::clone(&door).converse(stream, address, place));
-        } else if let Some(count) = refusals.note(Instant::now()) {
-            tracing::warn!(event = "api_connections_refused", count, last = %address,
-                "connections to the API were refused: too many \
-                from one address or in all");
-        }
-    }
-    drop(listener.tcp);
-    while connections.join_next().await.is_some() {}
-}
-
-/// What all connections share.
-struct Door {
-    tls: TlsAcceptor,
-    router: Router,
-    stop: watch::Receiver<bool>,
-}
-
-impl Door {
-    async fn converse(self: Arc<Self>, stream: TcpStream, address: SocketAddr, place: Place) {
-        let _place = place;
-        let _small_answers_at_once = stream.set_nodelay(true);
-        let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, self.tls.accept(stream)).await else {
-            tracing::debug!(event = "api_tls_failed", %address,
-                "no TLS with whoever connected to the API");
-            return;
-        };
-        let pace = Arc::new(Mutex::new(Pace::new()));
-        let peer = Peer { address, unread: Arc::default() };
-        let unread = Arc::clone(&peer.unread);
-        let router = TowerToHyperService::new(self.router.clone());
-        let service = service_fn(move |mut request: hyper::Request<_>| {
-            request.extensions_mut().insert(peer.clone());
-            let (router, pace) = (router.clone(), Arc::clone(&pace));
-            async move {
-                pace.lock().await.wait().await;
-                router.call(request).await
-            }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(API_HEAD_TIMEOUT)
-            .max_buf_size(API_HEAD_BYTES_MAX)
-            .max_headers(API_HEADERS_MAX)
-            .serve_connection(TokioIo::new(stream), service);
-        let mut connection = pin!(connection);
-        let mut stop = self.stop.clone();
-        let ended = tokio::select! {
-            ended = connection.as_mut() => Some(ended),
-            _ = stop.wait_for(|stop| *stop) => None,
-            () = sleep(API_CONNECTION_TIME) => None,
-            () = unread.notified() => return,
-        };
-        if ended.is_none() {
-            connection.as_mut().graceful_shutdown();
-            let _ended = timeout(FAREWELL_TIMEOUT, connection).await;
-        }
-    }
 }

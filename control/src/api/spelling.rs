@@ -83,6 +83,9 @@ pub(super) fn spell(request: Request) -> Spelled {
             Spelled::new(Put, &["tenants", &tenant, "accounts", &login, "role"])
                 .body(&NewRole { role })
         }
+        Request::SecondReset { tenant, login } => {
+            Spelled::new(Delete, &["tenants", &tenant, "accounts", &login, "authenticator"])
+        }
         Request::DeskAdd { tenant, desk, change } => {
             let body = NewDesk { desk, settings: change };
             Spelled::new(Post, &["tenants", &tenant, "desks"]).body(&body)
@@ -231,6 +234,7 @@ mod tests {
             },
             Request::AccountPassword { tenant: t(), login: l(), password: password(), permanent },
             Request::AccountRole { tenant: t(), login: l(), role },
+            Request::SecondReset { tenant: t(), login: l() },
             Request::AccountList { tenant: t() },
             Request::DeskAdd { tenant: t(), desk: d(), change: change.clone() },
             Request::DeskSet { tenant: t(), desk: d(), change },

@@ -36,7 +36,7 @@ impl OperatorToken {
 }
 
 /// A token of 256 random bits.
-pub(super) fn draw(entropy: &Entropy) -> Zeroizing<String> {
+pub(crate) fn draw(entropy: &Entropy) -> Zeroizing<String> {
     let bytes = Zeroizing::new(entropy.bytes::<32>());
     let mut text = Zeroizing::new(String::with_capacity(2 * bytes.len()));
     for byte in bytes.iter() {
@@ -48,7 +48,7 @@ pub(super) fn draw(entropy: &Entropy) -> Zeroizing<String> {
 }
 
 /// What is kept of a token.
-pub(super) fn hash(token: &str) -> Digest {
+pub(crate) fn hash(token: &str) -> Digest {
     let mut kept = [0; 32];
     kept.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
     Digest(kept)

@@ -65,6 +65,13 @@ pub enum Actor {
         /// The other end of the connection.
         address: SocketAddr,
     },
+    /// An operator with a name of their own.
+    Staff {
+        /// Their name.
+        login: Plain,
+        /// The other end of the connection.
+        address: SocketAddr,
+    },
     /// An account that manages its tenant.
     Account {
         /// Its login ID.
@@ -83,7 +90,7 @@ impl Actor {
     /// What kind of actor it is.
     pub fn kind(&self) -> Plain {
         match self {
-            Self::Operator { .. } => Plain::of("operator"),
+            Self::Operator { .. } | Self::Staff { .. } => Plain::of("operator"),
             Self::Account { .. } => Plain::of("account"),
             Self::Terminal { .. } => Plain::of("terminal"),
         }
@@ -93,6 +100,7 @@ impl Actor {
     pub(super) fn who(&self) -> Plain {
         match self {
             Self::Account { login, .. } => Plain::of(&format!("account {login}")),
+            Self::Staff { login, .. } => Plain::of(&format!("operator {login}")),
             Self::Operator { .. } | Self::Terminal { .. } => self.kind(),
         }
     }
@@ -103,7 +111,9 @@ impl Actor {
             Self::Operator { address } | Self::Terminal { address } => {
                 Plain::of(&address.to_string())
             }
-            Self::Account { login, address } => Plain::of(&format!("{login} {address}")),
+            Self::Account { login, address } | Self::Staff { login, address } => {
+                Plain::of(&format!("{login} {address}"))
+            }
         }
     }
 }

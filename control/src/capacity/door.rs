@@ -61,3 +61,37 @@ pub const API_TOKEN_LIFE: Duration = Duration::from_secs(12 * 3600);
 /// [`HASH_QUEUE_PER_WORKER`](super::HASH_QUEUE_PER_WORKER) others, and a slow disk may take
 /// seconds.
 pub const API_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longest form of the console in bytes: [`CONSOLE_IMPORT_ROWS_MAX`] lines of 300 bytes, each byte
+/// as three.
+pub const CONSOLE_BODY_BYTES_MAX: usize = 192 * 1024;
+
+/// Accounts that one CSV text may add: each costs a password hash, so these take ten seconds.
+pub const CONSOLE_IMPORT_ROWS_MAX: usize = 200;
+
+/// Rows on one page.
+pub const CONSOLE_PAGE_ROWS: usize = 50;
+
+/// Pages that are kept fresh at once, 64 KiB each with what they showed last: 4 MiB.
+pub const CONSOLE_STREAMS_MAX: usize = 64;
+
+/// How often a page is looked at anew while somebody looks at it.
+pub const CONSOLE_REFRESH: Duration = Duration::from_secs(1);
+
+/// Longest report of content that a browser refused, in bytes.
+pub const CONSOLE_REPORT_BYTES_MAX: usize = 8 * 1024;
+
+/// Ended calls of a tenant that its page of records searches, each 1 KiB: 5 MiB at most while it
+/// does.
+pub const CONSOLE_RECORDS_MAX: usize = 5_000;
+
+/// Records of the audit log that one page searches, and gives out as CSV.
+pub const CONSOLE_AUDIT_ROWS: usize = 200;
+
+/// Times [`AUDIT_VERIFIED_AT_ONCE`](super::AUDIT_VERIFIED_AT_ONCE) records that are verified
+/// before a page says how far that came: some seconds' work.
+pub const CONSOLE_VERIFY_STEPS: usize = 10;
+
+/// Longest file of an outside probe in bytes: 20 rounds, each with 64 relays of 400 bytes, some
+/// sign-ins and 128 KiB of what is wrong.
+pub const CONSOLE_STATUS_BYTES_MAX: u64 = 4 * 1024 * 1024;

@@ -14,6 +14,7 @@ mod api;
 mod audit;
 mod cell;
 mod common;
+mod console;
 mod crowd;
 mod desks;
 mod full;

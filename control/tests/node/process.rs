@@ -99,6 +99,7 @@ pub fn configure(folder: &Path, terminals: SocketAddr, relays: SocketAddr) -> Pa
     let text = format!(
         "data = {folder:?}\n[terminals]\nlisten = \"{terminals}\"\n\
          [relays]\nlisten = \"{relays}\"\n[api]\nlisten = \"127.0.0.1:0\"\n\
+         [console]\nlisten = \"127.0.0.1:0\"\n\
          [sign_in]\nhash_jobs = 1\n",
     );
     std::fs::write(&config, text).unwrap();

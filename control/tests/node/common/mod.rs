@@ -35,6 +35,7 @@ pub fn settings(folder: &TempDir) -> Config {
     config.terminals.listen = any;
     config.relays.listen = any;
     config.api.listen = any;
+    config.console.listen = any;
     config.calls.no_answer_s = 3;
     config.sign_in.hash_jobs = 2;
     config.sign_in.grace_s = 2;

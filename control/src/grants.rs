@@ -1,5 +1,5 @@
-//! Tokens of people who signed in: what they were granted, and for how long. In memory only: a
-//! node that starts anew knows none.
+//! Tokens of people who signed in, to the API or the console: what they were granted, and for how
+//! long. In memory only: a node that starts anew knows none.
 
 use crate::audit::Digest;
 use crate::capacity::{API_TOKEN_IDLE, API_TOKEN_LIFE, API_TOKENS_MAX, API_TOKENS_PER_ACCOUNT_MAX};
@@ -9,59 +9,76 @@ use std::time::Duration;
 
 /// What a token stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Grant {
+pub(crate) struct Grant {
     /// Whose it is.
-    pub(super) account: AccountKey,
+    pub(crate) account: AccountKey,
     /// The epochs in which it was granted: in others it does not count.
-    pub(super) epochs: Epochs,
+    pub(crate) epochs: Epochs,
 }
 
-/// All of them, by their hashes. A search by hash tells an attacker nothing by its time: what is
-/// compared is a hash whose preimage nobody can choose.
-#[derive(Default)]
-pub(super) struct Grants {
-    held: HashMap<[u8; 32], Held>,
+/// All of them, by their hashes, each with what the door keeps beside it. A search by hash tells an
+/// attacker nothing by its time: what is compared is a hash whose preimage nobody can choose.
+pub(crate) struct Grants<T> {
+    held: HashMap<[u8; 32], Held<T>>,
 }
 
-struct Held {
+struct Held<T> {
     grant: Grant,
+    with: T,
     issued: Duration,
     used: Duration,
 }
 
-impl Held {
+impl<T> Held<T> {
     fn counts(&self, now: Duration) -> bool {
         now < self.issued + API_TOKEN_LIFE && now < self.used + API_TOKEN_IDLE
     }
 }
 
-impl Grants {
+impl<T> Default for Grants<T> {
+    fn default() -> Self {
+        Self { held: HashMap::new() }
+    }
+}
+
+impl<T> Grants<T> {
     /// Takes in a token. Of too many, of one account or in all, the one not used for longest goes.
-    pub(super) fn add(&mut self, token: Digest, grant: Grant, now: Duration) {
+    pub(crate) fn add(&mut self, token: Digest, (grant, with): (Grant, T), now: Duration) {
         self.held.retain(|_, held| held.counts(now));
-        let of = |held: &Held| held.grant.account == grant.account;
+        let of = |held: &Held<T>| held.grant.account == grant.account;
         if self.held.values().filter(|held| of(held)).count() >= API_TOKENS_PER_ACCOUNT_MAX {
             self.drop_oldest(of);
         }
         if self.held.len() >= API_TOKENS_MAX {
             self.drop_oldest(|_| true);
         }
-        self.held.insert(token.0, Held { grant, issued: now, used: now });
+        self.held.insert(token.0, Held { grant, with, issued: now, used: now });
     }
 
     /// What `token` stands for, which is used by that.
-    pub(super) fn find(&mut self, token: Digest, now: Duration) -> Option<Grant> {
+    pub(crate) fn find(&mut self, token: Digest, now: Duration) -> Option<(Grant, &mut T)> {
         let held = self.held.get_mut(&token.0).filter(|held| held.counts(now))?;
         held.used = now;
-        Some(held.grant)
+        Some((held.grant, &mut held.with))
+    }
+
+    /// The same without using it.
+    pub(crate) fn look(&self, token: Digest, now: Duration) -> Option<(Grant, &T)> {
+        let held = self.held.get(&token.0).filter(|held| held.counts(now))?;
+        Some((held.grant, &held.with))
+    }
+
+    /// Of this account, no token counts but `but`.
+    pub(crate) fn remove_others(&mut self, account: AccountKey, but: Digest) {
+        self.held.retain(|token, held| held.grant.account != account || *token == but.0);
     }
 
     /// `token` counts no longer.
-    pub(super) fn remove(&mut self, token: Digest) {
+    pub(crate) fn remove(&mut self, token: Digest) {
         self.held.remove(&token.0);
     }
 
-    fn drop_oldest(&mut self, of: impl Fn(&Held) -> bool) {
+    fn drop_oldest(&mut self, of: impl Fn(&Held<T>) -> bool) {
         let candidates = self.held.iter().filter(|(_, held)| of(held));
         if let Some(oldest) = candidates.min_by_key(|(_, held)| held.used).map(|(key, _)| *key) {
             self.held.remove(&oldest);
@@ -87,19 +104,21 @@ mod tests {
 
     #[test]
     fn a_token_lasts_while_it_is_used_and_no_longer_than_its_life() {
-        let mut grants = Grants::default();
+        let mut grants = Grants::<()>::default();
         let second = Duration::from_secs(1);
-        grants.add(token(1), grant(1), Duration::ZERO);
-        grants.add(token(2), grant(1), Duration::ZERO);
+        grants.add(token(1), (grant(1), ()), Duration::ZERO);
+        grants.add(token(2), (grant(1), ()), Duration::ZERO);
         let mut now = Duration::ZERO;
         while now + API_TOKEN_IDLE < API_TOKEN_LIFE {
             now += API_TOKEN_IDLE - second;
-            assert_eq!(grants.find(token(1), now), Some(grant(1)), "{now:?}");
+            assert_eq!(grants.find(token(1), now), Some((grant(1), &mut ())), "{now:?}");
         }
         assert_eq!(grants.find(token(2), now), None, "nobody used it");
-        assert_eq!(grants.find(token(1), API_TOKEN_LIFE - second), Some(grant(1)));
+        assert_eq!(grants.look(token(1), now), Some((grant(1), &())));
+        assert_eq!(grants.look(token(1), now + API_TOKEN_IDLE), None, "looking is no use");
+        assert!(grants.find(token(1), API_TOKEN_LIFE - second).is_some());
         assert_eq!(grants.find(token(1), API_TOKEN_LIFE), None);
-        grants.add(token(3), grant(1), API_TOKEN_LIFE);
+        grants.add(token(3), (grant(1), ()), API_TOKEN_LIFE);
         assert_eq!(grants.held.len(), 1, "what does not count is forgotten");
         grants.remove(token(3));
         assert_eq!(grants.find(token(3), API_TOKEN_LIFE), None);
@@ -107,18 +126,18 @@ mod tests {
 
     #[test]
     fn of_too_many_the_one_not_used_for_longest_goes() {
-        let mut grants = Grants::default();
+        let mut grants = Grants::<()>::default();
         let at = |second: usize| Duration::from_millis(second as u64);
         for nth in 0..API_TOKENS_PER_ACCOUNT_MAX {
-            grants.add(token(nth), grant(1), at(nth));
+            grants.add(token(nth), (grant(1), ()), at(nth));
         }
         assert!(grants.find(token(0), at(100)).is_some());
-        grants.add(token(100), grant(1), at(101));
+        grants.add(token(100), (grant(1), ()), at(101));
         assert!(
             grants.find(token(0), at(102)).is_some() && grants.find(token(1), at(102)).is_none()
         );
         for nth in 0..API_TOKENS_MAX {
-            grants.add(token(1000 + nth), grant(1000 + nth as u64), at(200));
+            grants.add(token(1000 + nth), (grant(1000 + nth as u64), ()), at(200));
         }
         assert_eq!(grants.held.len(), API_TOKENS_MAX);
         assert!(grants.find(token(0), at(200)).is_none());

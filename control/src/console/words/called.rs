@@ -1,0 +1,76 @@
+//! What ranks, roles, states and reasons are called.
+
+use super::Words;
+use crate::policy::Rank;
+use crate::records::{PartyRole, RecordState};
+use kakehashi_wire::terminal::{CallEnd, Role};
+
+impl Words {
+    /// What a rank is called.
+    pub(in crate::console) const fn rank(&self, rank: Rank) -> &'static str {
+        match rank {
+            Rank::Account(role) => self.role_of(&role),
+            Rank::Operator => self.operator,
+            Rank::Observer => self.observer,
+        }
+    }
+
+    /// What somebody of the operators' house is called.
+    pub(in crate::console) const fn staff(&self, role: &Role) -> &'static str {
+        match role {
+            Role::TenantAdmin => self.operator,
+            _ => self.observer,
+        }
+    }
+
+    /// What a role is called.
+    pub(in crate::console) const fn role_of(&self, role: &Role) -> &'static str {
+        match role {
+            Role::Store => self.store,
+            Role::Concierge => self.concierge,
+            Role::Supervisor => self.supervisor,
+            Role::TenantAdmin => self.tenant_admin,
+        }
+    }
+
+    /// What a member of a call was.
+    pub(in crate::console) const fn party(&self, role: &PartyRole) -> &'static str {
+        match role {
+            PartyRole::Caller => self.r_caller,
+            PartyRole::Callee => self.r_callee,
+            PartyRole::Added => self.r_added,
+            PartyRole::Listener => self.r_listener,
+        }
+    }
+
+    /// How far a call has come, and its class in the style sheet.
+    pub(in crate::console) const fn call_state(
+        &self,
+        state: RecordState,
+    ) -> (&'static str, &'static str) {
+        match state {
+            RecordState::Queued => (self.queued, "queued"),
+            RecordState::Ringing => (self.ringing, "ringing"),
+            RecordState::Active => (self.active, "active"),
+            RecordState::Ended => (self.ended, "ended"),
+        }
+    }
+
+    /// Why a call is over.
+    pub(in crate::console) const fn call_end(&self, reason: &CallEnd) -> &'static str {
+        match reason {
+            CallEnd::HungUp => self.end_hung_up,
+            CallEnd::Rejected => self.end_rejected,
+            CallEnd::Cancelled => self.end_cancelled,
+            CallEnd::NoAnswer => self.end_no_answer,
+            CallEnd::PeerLost => self.end_peer_lost,
+            CallEnd::NoRelay => self.end_no_relay,
+            CallEnd::ControlRestarted => self.end_restarted,
+            CallEnd::Suspended => self.end_suspended,
+            CallEnd::Transferred => self.end_transferred,
+            CallEnd::NobodyAtDesk => self.end_nobody,
+            CallEnd::EndedByOperator => self.end_by_operator,
+            CallEnd::RightsChanged => self.end_rights,
+        }
+    }
+}
