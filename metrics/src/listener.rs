@@ -71,7 +71,8 @@ impl Listener {
                 Ok((stream, _)) if connections.len() < CONNECTIONS_MAX => {
                     connections.spawn(converse(stream, Arc::clone(&shown)));
                 }
-                Ok((_, address)) => tracing::debug!(%address, "too many ask for the figures"),
+                Ok((_, address)) => tracing::debug!(event = "figures_refused", %address,
+                    "too many ask for the figures"),
                 Err(error) => {
                     tracing::warn!(event = "figures_accept_failed", %error,
                         "who asks for the figures could not be accepted");
