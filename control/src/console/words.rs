@@ -241,7 +241,7 @@ words! {
     older: "Older", "過去へ";
 
     // Tenants.
-    tenants: "Tenants", "テナント一覧";
+    tenants: "Tenants", "テナント";
     add_tenant: "Add a tenant", "テナントの追加";
     tenant_name: "Name of the tenant", "テナント名";
     tenant_name_help: "Small letters, digits and . _ @ -; people type it at each sign-in. It \
