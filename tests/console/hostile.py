@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from browser import COOKIE, Person, Window, check, chromium, raw, told, unless
 from pages import settle, walk
+from playwright.sync_api import Error
 
 STRINGS = json.loads((pathlib.Path(__file__).parent / "hostile.json").read_text())
 
@@ -64,6 +65,26 @@ class Looker:
         self.window.seen.clear()
 
 
+def is_found_where_nothing_is_escaped(browser):
+    """Without this, a search that finds nothing anywhere would find nothing in the console."""
+    page = browser.new_page()
+    found, careless = 0, ""
+    html = "text/html; charset=utf-8"
+    page.route("**/*", lambda route: route.fulfill(body=careless, content_type=html))
+    for text in STRINGS[::3]:
+        careless = f'<!doctype html><main><input value="{text}">{text}</main>'
+        try:
+            page.goto("https://careless.example/", wait_until="domcontentloaded")
+            found += bool(page.evaluate(INTACT))
+        except Error:
+            # It led somewhere else.
+            found += 1
+    page.unroute_all(behavior="ignoreErrors")
+    page.close()
+    most = found > len(STRINGS[::3]) // 2
+    check("a page that escapes nothing is found out", unless(most, f"only {found} times"))
+
+
 def import_all(window):
     """An account for each string, which is its name; gives those that were taken, by login ID."""
     lines = io.StringIO()
@@ -102,7 +123,8 @@ def as_login_and_role(looker):
     looker.look()
     good = page.locator(".tag.good").count()
     bad = page.locator(".tag.bad").count()
-    check("hostile login IDs and roles are refused", unless(good == 0 and bad > 50, f"{good} taken"))
+    refused = good == 0 and bad > 50
+    check("hostile login IDs and roles are refused", unless(refused, f"{good} taken"))
 
 
 def suspend_all(it, window, tenant, logins):
@@ -187,6 +209,7 @@ def main():
     tenant = it["tenant"]
     people = {name: Person(account) for name, account in it["people"].items()}
     with chromium() as browser:
+        is_found_where_nothing_is_escaped(browser)
         windows = {who: Window(browser, it["console"]) for who in ["operator", "administrator"]}
         for who, window in windows.items():
             window.expects_refusals = True

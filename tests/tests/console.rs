@@ -216,6 +216,7 @@ fn an_administrator_stops_a_call_and_its_media_from_a_page() {
 fn hostile_text_is_shown_as_it_was_typed() {
     let stage = Stage::set();
     Script::start("hostile.py", stage.told()).end(&[
+        "a page that escapes nothing is found out",
         "all strings were tried as names",
         "names that disguise are refused",
         "hostile login IDs and roles are refused",
