@@ -53,6 +53,9 @@ pub const REQUESTS_PER_SECOND: u32 = 50;
 /// lost.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How long what decides may take to answer that it does: a thousand of its turns.
+pub const DECIDES_WITHIN: Duration = Duration::from_secs(2);
+
 /// How long a closing session may take to hear why.
 pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 

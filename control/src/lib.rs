@@ -43,6 +43,7 @@ pub mod records;
 mod retention;
 pub mod schema;
 mod seldom;
+mod service;
 pub mod sessions;
 mod site;
 pub mod startup;

@@ -28,6 +28,7 @@ use crate::records::Records;
 use crate::retention;
 use crate::schema;
 use crate::seldom::Seldom;
+use crate::service;
 use crate::sessions::TokenKey;
 use crate::startup;
 use crate::store::{self, Embedded, Engine, SharedStore, StoreError};
@@ -152,7 +153,12 @@ enum Deciding {
 /// [`ControlError`], for the operator, if it cannot start.
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), ControlError> {
     let node = Node::start(config).await?;
-    stop.await;
+    service::ready();
+    tokio::select! {
+        () = stop => {}
+        () = service::guard(|| node.helm.answers()) => {}
+    }
+    service::stopping();
     node.stop().await;
     Ok(())
 }

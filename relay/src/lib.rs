@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod orders;
 pub mod path;
 pub mod program;
+mod service;
 pub mod shard;
 pub mod tick;
 

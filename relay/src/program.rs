@@ -12,6 +12,7 @@ use crate::orders::link::{self, LinkConfig, ShardHandle};
 use crate::orders::lost::SetupError;
 use crate::orders::mailbox::mailbox;
 use crate::orders::report::Published;
+use crate::service;
 use crate::shard::{Clock, Plan, ShardError, ShardThread, board, spawn};
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -135,11 +136,14 @@ fn run_from(
         let queues = open_queues(config).map_err(MediaError::from)?;
         let listener = config.metrics.bind()?;
         let relay = Relay::start(config, source, (sockets, queues))?;
+        service::ready();
         tokio::select! {
             () = stop => tracing::info!(event = "relay_stopping", "stopping"),
             () = relay.ended.notified() => {}
             () = relay.show(listener, config) => {}
+            () = service::guard(&relay.published) => {}
         }
+        service::stopping();
         relay.stop()
     })
 }

@@ -97,6 +97,8 @@ fn spawn(layout: &Layout, name: &str, kind: &str, config: &PathBuf) -> Result<Ch
         .arg("--config")
         .arg(config)
         .env(PARENT_VARIABLE, std::process::id().to_string())
+        // A manager of services hears of the whole platform, not of its parts.
+        .env_remove("NOTIFY_SOCKET")
         .current_dir(layout.root())
         .stdin(Stdio::null())
         .stdout(log.try_clone().context("cannot share the log")?)

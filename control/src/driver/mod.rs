@@ -56,6 +56,8 @@ enum Event {
     Revoked(Revocation, oneshot::Sender<()>, oneshot::Sender<MediaEnd>),
     EndCall(Option<TenantId>, CallId, oneshot::Sender<()>),
     KnowsRelay(RelayId, oneshot::Sender<bool>),
+    /// Somebody wants to know whether anything is decided at all.
+    Awake(oneshot::Sender<()>),
     Calls(oneshot::Sender<Vec<CallRow>>),
     Sessions(oneshot::Sender<Vec<SessionRow>>),
     Relays(oneshot::Sender<Vec<RelayRow>>),
@@ -112,6 +114,11 @@ impl Core {
     /// A relay connected; what is for it goes to `orders`.
     pub(crate) async fn link_up(&self, link: LinkId, hello: Hello, orders: mpsc::Sender<ToRelay>) {
         let _stopping = self.events.send(Event::LinkUp(link, hello, orders)).await;
+    }
+
+    /// Whether it decides; comes when it does, or is over.
+    pub(crate) async fn answers(&self) -> bool {
+        self.ask(Event::Awake).await.is_ok()
     }
 
     fn ask<T: Send + 'static>(
@@ -331,6 +338,10 @@ fn sort(event: Event, core: &Coordinator) -> Option<Sorted> {
         }),
         Event::KnowsRelay(relay, answer) => {
             let _gone = answer.send(core.knows_relay(relay));
+            None
+        }
+        Event::Awake(answer) => {
+            let _gone = answer.send(());
             None
         }
         Event::Calls(answer) => {

@@ -104,6 +104,24 @@ impl Helm {
         }
     }
 
+    /// Whether what decides here answers: the node's own core, or its way to the lead and, if that
+    /// is here, the core that leads. Comes when it does; a lead elsewhere has no part in it.
+    pub(crate) async fn answers(&self) -> bool {
+        match self {
+            Self::Here(core) => core.answers().await,
+            Self::Cell(places) => {
+                let (answer, answered) = oneshot::channel();
+                places.tell(Event::Awake(answer)).await;
+                let leading = places.leading.borrow().as_ref().map(|it| it.core.clone());
+                let leads_well = match leading {
+                    None => true,
+                    Some(core) => core.answers().await,
+                };
+                answered.await.is_ok() && leads_well
+            }
+        }
+    }
+
     /// The core that decides for this node alone, or the way to the lead.
     fn alone(&self) -> Result<&Core, &Places> {
         match self {

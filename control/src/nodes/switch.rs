@@ -51,6 +51,8 @@ pub(super) enum Event {
     Act(Deed, oneshot::Sender<Did>),
     /// A session was let in with rights that count no longer.
     Stale(SessionId),
+    /// Somebody wants to know whether this runs.
+    Awake(oneshot::Sender<()>),
     /// The node shuts down.
     Stop,
 }
@@ -144,6 +146,10 @@ impl Switch {
             Event::Look(at, answer) => self.ops.look(at, answer, self.route.as_ref()),
             Event::Act(deed, answer) => self.ops.act(deed, answer, self.route.as_ref()),
             Event::Stale(session) => self.end(session, SessionEnd::NodeStopping, false),
+            Event::Awake(answer) => {
+                // Whoever asked has not waited so long.
+                let _gone = answer.send(());
+            }
             Event::Stop => {}
         }
     }

@@ -17,6 +17,7 @@ pub struct Published {
     packets_sent: AtomicU64,
     bytes_sent: AtomicU64,
     cpu_us: AtomicU64,
+    beats: AtomicU64,
     counters: Vec<(&'static str, AtomicU64)>,
     wrapped: Mutex<Vec<LegStream>>,
 }
@@ -32,6 +33,7 @@ impl Published {
             packets_sent: AtomicU64::new(0),
             bytes_sent: AtomicU64::new(0),
             cpu_us: AtomicU64::new(0),
+            beats: AtomicU64::new(0),
             counters: counters.take(COUNTERS_PER_REPORT_MAX).collect(),
             wrapped: Mutex::new(Vec::with_capacity(ROLLOVERS_PER_REPORT_MAX)),
         }
@@ -65,6 +67,12 @@ impl Published {
         for ((_, kept), value) in self.counters.iter().zip(counters) {
             kept.store(value, Ordering::Relaxed);
         }
+        self.beats.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often figures were published: a shard that works does so several times a second.
+    pub fn beats(&self) -> u64 {
+        self.beats.load(Ordering::Relaxed)
     }
 
     /// The load last published.
@@ -110,6 +118,7 @@ mod tests {
         a.store(LOAD, [10, 1]);
         b.store(LOAD, [5, 7]);
         assert_eq!(a.load(), LOAD);
+        assert_eq!((a.beats(), Published::new([]).beats()), (1, 0));
         let sums: Vec<_> =
             report([&a, &b]).counters.into_iter().map(|c| (c.name, c.value)).collect();
         let wanted = [("forged", 1), ("late", 7), ("received", 15)];
