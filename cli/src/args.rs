@@ -1,5 +1,6 @@
 //! What `kakehashi` can be asked to do, and the help that teaches it.
 
+use crate::doctor::DoctorArgs;
 use crate::door::DoorArgs;
 use crate::operate::{PkiArgs, StoreArgs};
 use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -108,32 +109,6 @@ pub(crate) enum Command {
     Terminal(Box<kakehashi_terminal::program::Args>),
     /// Says what this machine can do, and what to type where it cannot.
     Doctor(DoctorArgs),
-}
-
-/// What is to be looked at.
-#[derive(ClapArgs)]
-pub(crate) struct DoctorArgs {
-    /// For what.
-    #[command(subcommand)]
-    pub(crate) command: DoctorCommand,
-}
-
-/// What is to be looked at.
-#[derive(Subcommand)]
-pub(crate) enum DoctorCommand {
-    /// Looks at kernel, rights and NIC as a relay needs them, item by item, and changes nothing:
-    /// what is, whether that will do, and what to type. Exit code 1: no relay runs here.
-    Relay {
-        /// The relay's settings; the defaults if none are named.
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
-        /// The NIC, in place of `xdp.interface`.
-        #[arg(long, value_name = "NIC")]
-        interface: Option<String>,
-        /// Prints JSON: one object a line.
-        #[arg(long)]
-        json: bool,
-    },
 }
 
 /// The data folder, unless another is named.

@@ -78,6 +78,12 @@ impl UnixMs {
         let time = i64::try_from(self.0).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
         time.map_or_else(|| "?".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M:%S").to_string())
     }
+
+    /// The time that a `Date` of HTTP says (RFC 9110 5.6.7), which has whole seconds.
+    pub fn of_http_date(text: &str) -> Option<Self> {
+        let parsed = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+        u64::try_from(parsed.as_millisecond()).ok().map(Self)
+    }
 }
 
 /// A time zone of the IANA database, which is part of this program.

@@ -214,6 +214,35 @@ const _: () = assert!(LEGS_PER_SHARD_MAX <= NEXT_HOPS_MAX);
 
 pub mod xdp;
 
+/// Bytes a process must be allowed to lock: with less, the runtime starts no executor at all.
+pub const LOCKED_BYTES_MIN: u64 = 512 << 10;
+
+/// Bytes an executor registers with each of its three rings for file operations, of which a shard
+/// makes none: the least that its runtime takes.
+pub const EXECUTOR_IO_BYTES: usize = 64 << 10;
+
+/// Bytes of locked memory that a relay needs: what its executors have registered, and the frames
+/// of each shard that takes its packets from a NIC's own queue.
+pub const fn locked_bytes(shards: u16, over_nic: bool) -> u64 {
+    let rings = 3 * EXECUTOR_IO_BYTES as u64;
+    let frames = if over_nic { xdp::FRAMES as u64 * xdp::FRAME_BYTES[1] as u64 } else { 0 };
+    let all = shards as u64 * (rings + frames);
+    if all < LOCKED_BYTES_MIN { LOCKED_BYTES_MIN } else { all }
+}
+
+/// Open files of a shard: its executor's rings, bells and timers, its own ring and bell, its
+/// socket, and a NIC's queue. 7 were counted without a queue.
+const FILES_PER_SHARD: u64 = 16;
+
+/// Open files beside the shards: links, their runtime, signals, the kernel's tables, the log. 16
+/// were counted with one link.
+const FILES_BESIDE: u64 = 64;
+
+/// Open files that a relay needs.
+pub const fn files(shards: u16) -> u64 {
+    FILES_BESIDE + shards as u64 * FILES_PER_SHARD
+}
+
 /// For how long an address stays in the packet filter's sets without the relay.
 pub const FIREWALL_TIMEOUT: Duration = Duration::from_secs(60);
 

@@ -4,6 +4,7 @@
 
 mod audit;
 mod desk;
+mod doctor;
 mod door;
 mod pki;
 mod policy;

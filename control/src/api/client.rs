@@ -3,14 +3,15 @@
 use super::bodies::{SignIn, Token};
 use super::problem::{Document, why};
 use super::routes::Verb;
-use super::spelling::{Spelled, sign_in, sign_out, spell};
+use super::spelling::{Spelled, document, sign_in, sign_out, spell};
 use super::token::{TOKEN_FILE, URL_FILE};
 use crate::admin::{Answer, Request, Why};
 use crate::capacity::{ADMIN_ANSWER_BYTES_MAX, API_ANSWER_TIMEOUT};
+use crate::clock::UnixMs;
 use crate::gate::identity::to_servers;
 use crate::pki::{PkiError, load_roots};
 use axum::body::Bytes;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HOST};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -119,6 +120,29 @@ pub async fn request(data: &Path, request: Request) -> Result<Answer, ClientErro
 pub fn place_of(data: &Path) -> Result<(String, RootCertStore), ClientError> {
     let url = read(data, URL_FILE)?.to_string();
     Ok((url, load_roots(&data.join("pki").join("ca.pem"))?))
+}
+
+/// By how many milliseconds the clock of the control at `url`, whose certificate is of one of
+/// `roots`, is ahead of this machine's: to half a second, and half of what the answer took.
+///
+/// # Errors
+/// [`ClientError`].
+pub async fn skew_ms(url: &str, roots: RootCertStore) -> Result<i64, ClientError> {
+    let client = Client::unknown(url, roots)?;
+    let silent = ClientError::Silent { url: url.to_owned() };
+    let asked = timeout(API_ANSWER_TIMEOUT, async {
+        let mut sending = client.connect().await?;
+        let (before, request) = (UnixMs::now(), client.request(document()));
+        let response = sending.send_request(request).await.map_err(|error| client.broken(error))?;
+        let middle = before.0.midpoint(UnixMs::now().0);
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+        let said = date.and_then(UnixMs::of_http_date);
+        // What it says is cut off to whole seconds.
+        let theirs = said.map(|said| said.0.saturating_add(500));
+        let garbled = || ClientError::Garbled { url: url.to_owned() };
+        theirs.and_then(|theirs| theirs.checked_signed_diff(middle)).ok_or_else(garbled)
+    });
+    asked.await.map_err(|_elapsed| silent)?
 }
 
 fn read(data: &Path, name: &str) -> Result<Zeroizing<String>, ClientError> {

@@ -57,6 +57,11 @@ pub(super) fn sign_out() -> Spelled {
     Spelled::new(Verb::Delete, &["tokens"])
 }
 
+/// How what anybody may read is asked for.
+pub(super) fn document() -> Spelled {
+    Spelled { verb: Verb::Get, path: "/v1/openapi.json".to_owned(), body: None }
+}
+
 /// How `request` is asked.
 pub(super) fn spell(request: Request) -> Spelled {
     use Verb::{Delete, Get, Post, Put};

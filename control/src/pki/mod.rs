@@ -17,6 +17,7 @@ mod cell;
 mod files;
 mod given;
 mod identity;
+mod inspect;
 mod issue;
 mod signing;
 
@@ -25,6 +26,7 @@ pub(crate) use files::write as write_file;
 pub use files::{load_chain, load_identity, load_key, load_roots};
 pub(crate) use identity::{node_host, node_of};
 pub use identity::{relay_id_of, relay_uri};
+pub use inspect::{Purpose, Useless, inspect};
 pub use issue::Pki;
 pub use signing::open_or_create_audit_key;
 

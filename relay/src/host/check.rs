@@ -1,5 +1,6 @@
 //! Whether this machine can run a relay, and if not, what its operator has to type.
 
+use crate::capacity::LOCKED_BYTES_MIN;
 use crate::io::trial;
 use rustix::process::{Resource, getrlimit};
 use std::{fs, io};
@@ -7,9 +8,6 @@ use thiserror::Error;
 
 /// Where the kernel says whether io_uring is switched off.
 const SWITCH: &str = "/proc/sys/kernel/io_uring_disabled";
-
-/// glommio starts no executor with less locked memory.
-const LOCKED_MEMORY_MIN: u64 = 512 << 10;
 
 /// What this machine lacks.
 #[derive(Debug, Error)]
@@ -82,7 +80,7 @@ pub fn check() -> Result<(), HostError> {
 /// `limit` is `None` without a limit.
 fn locked_memory(limit: Option<u64>) -> Result<(), HostError> {
     match limit {
-        Some(bytes) if bytes < LOCKED_MEMORY_MIN => Err(HostError::LockedMemory(bytes >> 10)),
+        Some(bytes) if bytes < LOCKED_BYTES_MIN => Err(HostError::LockedMemory(bytes >> 10)),
         _ => Ok(()),
     }
 }

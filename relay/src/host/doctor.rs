@@ -1,17 +1,10 @@
-//! What this machine can do for a relay, item by item: what is, whether that will do, and what to
-//! type if it will not. It only reads: nothing is put on a NIC, which some drivers reset for it.
+//! What the NIC can do for a relay with `io = "xdp"`, item by item: what is, what should be, and
+//! what to type. It only reads: nothing is put on a NIC, which some drivers reset for it.
 
-use super::{check, check_rights, find, forwards};
+use super::{Nic, check_rights, find, forwards};
 use crate::config::Config;
 use crate::io::frame_bytes_for;
-use std::fs;
 use xdp::nic::{NetdevCapabilities, NicIndex};
-
-/// Where the kernel says how many neighbours it remembers.
-const NEIGHBOURS_MAX: &str = "/proc/sys/net/ipv4/neigh/default/gc_thresh3";
-
-/// Neighbours that do for a relay in its terminals' own network; behind routers two do.
-const NEIGHBOURS_WANTED: u32 = 8_192;
 
 /// Whether an item will do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,157 +13,134 @@ pub enum Judgement {
     Good,
     /// It works, but not as well as it could.
     Lesser,
-    /// What it is needed for does not work.
+    /// `io = "xdp"` does not work.
     Missing,
-}
-
-impl Judgement {
-    /// A word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Lesser => "lesser",
-            Self::Missing => "missing",
-        }
-    }
+    /// It cannot be read; the finding says why.
+    Unknown,
 }
 
 /// An item that was looked at.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
-    /// What.
+    /// What: one of [`NIC_ITEMS`].
     pub item: &'static str,
-    /// What it is for.
-    pub needed_for: &'static str,
     /// Whether it will do.
     pub judgement: Judgement,
-    /// What is.
+    /// What is; why it is not known if it is not.
     pub is: String,
-    /// What to do about it; empty if nothing is to be done.
-    pub advice: String,
+    /// What should be.
+    pub should: &'static str,
+    /// What to type, or to do; empty if nothing is to be done.
+    pub fix: String,
 }
 
-const ALWAYS: &str = "any relay";
-const XDP: &str = "io = \"xdp\"";
+/// All items, in the order of [`examine`].
+pub const NIC_ITEMS: [&str; 8] = [
+    "xdp-rights",
+    "xdp-nic",
+    "xdp-queues",
+    "xdp-mtu",
+    "xdp-program",
+    "xdp-copies",
+    "xdp-checksums",
+    "xdp-forwarding",
+];
 
-impl Finding {
-    fn good(item: &'static str, needed_for: &'static str, is: impl Into<String>) -> Self {
-        Self { item, needed_for, judgement: Judgement::Good, is: is.into(), advice: String::new() }
-    }
+/// What should be, in the order of [`NIC_ITEMS`].
+const SHOULD: [&str; 8] = [
+    "CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF",
+    "an Ethernet device that terminals are reached through",
+    "a receive queue for each shard",
+    "packets that fit into a page",
+    "runs in the driver",
+    "none",
+    "added up on the way",
+    "off: unknown UDP is dropped in the driver",
+];
 
-    /// Whether no relay runs without it.
-    #[must_use]
-    pub fn is_for_all(&self) -> bool {
-        self.needed_for == ALWAYS
-    }
+/// What a judgement says beside itself: what is, and what to type.
+type Said = (Judgement, String, String);
 
-    fn otherwise(self, judgement: Judgement, advice: impl Into<String>) -> Self {
-        Self { judgement, advice: advice.into(), ..self }
-    }
+fn good(is: impl Into<String>) -> Said {
+    (Judgement::Good, is.into(), String::new())
 }
 
-/// Looks at everything a relay with these settings could use.
+fn of_error(judgement: Judgement, error: &impl ToString) -> Said {
+    (judgement, "not so".to_owned(), error.to_string())
+}
+
+/// Looks at everything a relay with these settings could use of a NIC.
 #[must_use]
 pub fn examine(config: &Config) -> Vec<Finding> {
-    let mut found = vec![of_result("io_uring", ALWAYS, check(), "allowed")];
-    found.push(of_result("rights", XDP, check_rights(), "all that are needed"));
-    found.extend(nic(config));
-    found.push(neighbours());
-    let forwarding = Finding::good("forwarding", XDP, "off: unknown UDP is dropped in the driver");
-    found.push(match forwards() {
-        false => forwarding,
-        true => Finding { is: "on".to_owned(), ..forwarding }.otherwise(
-            Judgement::Lesser,
-            "UDP that nobody listens to goes to the kernel, since this machine forwards for \
-             others; if it need not: `sysctl -w net.ipv4.ip_forward=0 \
-             net.ipv6.conf.all.forwarding=0`",
-        ),
-    });
-    found
+    let rights = check_rights();
+    let rights = rights.map_or_else(|lacks| of_error(Judgement::Missing, &lacks), |()| good("all"));
+    let [nic, queues, mtu, program, copies, checksums] = nic(config);
+    let said = [rights, nic, queues, mtu, program, copies, checksums, forwarding()];
+    let items = NIC_ITEMS.into_iter().zip(SHOULD).zip(said);
+    items
+        .map(|((item, should), (judgement, is, fix))| Finding { item, judgement, is, should, fix })
+        .collect()
 }
 
-fn of_result(
-    item: &'static str,
-    needed_for: &'static str,
-    result: Result<(), impl ToString>,
-    good: &str,
-) -> Finding {
-    match result {
-        Ok(()) => Finding::good(item, needed_for, good),
-        Err(error) => Finding::good(item, needed_for, "not allowed")
-            .otherwise(Judgement::Missing, error.to_string()),
+fn forwarding() -> Said {
+    match forwards() {
+        false => good("off"),
+        // A machine may have to: it is then as it should be, and costs more.
+        true => (
+            Judgement::Lesser,
+            "on".to_owned(),
+            "sysctl -w net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0".to_owned(),
+        ),
     }
 }
 
-fn nic(config: &Config) -> Vec<Finding> {
+fn nic(config: &Config) -> [Said; 6] {
+    let unknown = |why: &str| (Judgement::Unknown, why.to_owned(), String::new());
     let nic = match find(&config.xdp.interface, config.listen_ip) {
         Ok(nic) => nic,
         Err(error) => {
-            let none = Finding::good("NIC", XDP, "not known");
-            return vec![none.otherwise(Judgement::Missing, error.to_string())];
+            let none = of_error(Judgement::Missing, &error);
+            let rest = || unknown("it is not known which NIC is meant");
+            return [none, rest(), rest(), rest(), rest(), rest()];
         }
     };
-    let mut found = vec![Finding::good("NIC", XDP, nic.name.clone())];
-    let queues = Finding::good("receive queues", XDP, nic.queues.to_string());
-    found.push(match nic.queues >= u32::from(config.shards) {
-        true => queues,
-        false => queues.otherwise(
-            Judgement::Missing,
-            format!("one for each shard: `ethtool -L {} combined {}`", nic.name, config.shards),
-        ),
-    });
-    let mtu = Finding::good("MTU", XDP, nic.mtu.to_string());
-    found.push(match frame_bytes_for(&nic) {
-        Ok(_) => mtu,
-        Err(error) => mtu.otherwise(Judgement::Missing, error.to_string()),
-    });
-    match NicIndex::new(nic.index).query_capabilities() {
-        Ok(can) => found.extend(driver(&can)),
-        Err(error) => found.push(Finding::good("driver", XDP, "not known").otherwise(
-            Judgement::Lesser,
-            format!(
-                "it does not say what it can ({error}): Linux before 6.3; `io = \"auto\"` tries"
-            ),
-        )),
+    let [program, copies, checksums] = match NicIndex::new(nic.index).query_capabilities() {
+        Ok(can) => driver(&can),
+        Err(error) => {
+            let why = format!("the driver does not say ({error}): Linux before 6.3");
+            [unknown(&why), unknown(&why), unknown(&why)]
+        }
+    };
+    let mtu = match frame_bytes_for(&nic) {
+        Ok(_) => good(nic.mtu.to_string()),
+        Err(error) => (Judgement::Missing, nic.mtu.to_string(), error.to_string()),
+    };
+    [good(nic.name.clone()), queues(&nic, config.shards), mtu, program, copies, checksums]
+}
+
+fn queues(nic: &Nic, shards: u16) -> Said {
+    let is = format!("{} for {shards} shards", nic.queues);
+    match nic.queues >= u32::from(shards) {
+        true => good(is),
+        false => (Judgement::Missing, is, format!("ethtool -L {} combined {shards}", nic.name)),
     }
-    found
 }
 
 /// What the NIC's driver says it can.
-fn driver(can: &NetdevCapabilities) -> Vec<Finding> {
+fn driver(can: &NetdevCapabilities) -> [Said; 3] {
     let dear = "it costs more; an upgrade of kernel or driver, or another NIC, is the only remedy";
-    let rate = |item, is_able: bool, able: &str, unable: &str| match is_able {
-        true => Finding::good(item, XDP, able),
-        false => Finding::good(item, XDP, unable).otherwise(Judgement::Lesser, dear),
+    let rate = |is_able: bool, able: &str, unable: &str| match is_able {
+        true => good(able),
+        false => (Judgement::Lesser, unable.to_owned(), dear.to_owned()),
     };
     let runs_it = can.xdp_features.basic() && can.xdp_features.redirect();
     let is_copied = !can.zero_copy.is_available();
     let sums = is_copied || can.tx_metadata.checksum();
-    vec![
-        rate("program", runs_it, "runs in the driver", "runs behind the driver"),
-        rate("copies", !is_copied, "none", "the kernel copies each packet"),
-        rate("checksums", sums, "added up on the way", "added up by the relay"),
+    [
+        rate(runs_it, "runs in the driver", "runs behind the driver"),
+        rate(!is_copied, "none", "the kernel copies each packet"),
+        rate(sums, "added up on the way", "added up by the relay"),
     ]
-}
-
-fn neighbours() -> Finding {
-    let limit = fs::read_to_string(NEIGHBOURS_MAX).ok().and_then(|text| text.trim().parse().ok());
-    let is = limit.map_or_else(|| "not known".to_owned(), |limit: u32| limit.to_string());
-    let finding = Finding::good("neighbours", XDP, is);
-    match limit {
-        Some(limit) if limit >= NEIGHBOURS_WANTED => finding,
-        None => finding.otherwise(
-            Judgement::Lesser,
-            "only the machine's own network namespace shows the limit: look there",
-        ),
-        Some(_) => finding.otherwise(
-            Judgement::Lesser,
-            format!(
-                "more terminals in the relay's own network go through the kernel: `sysctl -w \
-                 net.ipv4.neigh.default.gc_thresh3={NEIGHBOURS_WANTED}`"
-            ),
-        ),
-    }
 }
 
 #[cfg(test)]
@@ -180,7 +150,7 @@ mod tests {
 
     fn of(found: &[Finding], item: &str) -> (Judgement, String) {
         let finding = found.iter().find(|finding| finding.item == item).unwrap();
-        (finding.judgement, format!("{}; {}", finding.is, finding.advice))
+        (finding.judgement, format!("{}; {}", finding.is, finding.fix))
     }
 
     #[test]
@@ -189,29 +159,33 @@ mod tests {
             let mut config = Config { shards: 2, ..Config::default() };
             config.xdp.interface = DEVICE.to_owned();
             let found = examine(&config);
-            assert_eq!(of(&found, "io_uring").0, Judgement::Good);
-            assert_eq!(of(&found, "NIC"), (Judgement::Good, format!("{DEVICE}; ")));
-            let (judgement, text) = of(&found, "receive queues");
+            assert_eq!(found.iter().map(|it| it.item).collect::<Vec<_>>(), NIC_ITEMS);
+            assert_eq!(of(&found, "xdp-nic"), (Judgement::Good, format!("{DEVICE}; ")));
+            let (judgement, text) = of(&found, "xdp-queues");
             assert_eq!(judgement, Judgement::Missing);
-            assert!(text.contains("`ethtool -L kk0 combined 2`"), "{text}");
-            assert_eq!(of(&found, "program").0, Judgement::Good);
-            assert_eq!(of(&found, "copies").0, Judgement::Lesser);
-            assert_eq!(of(&found, "checksums").0, Judgement::Good);
+            assert!(text.contains("; ethtool -L kk0 combined 2"), "{text}");
+            assert_eq!(of(&found, "xdp-program").0, Judgement::Good);
+            assert_eq!(of(&found, "xdp-copies").0, Judgement::Lesser);
+            assert_eq!(of(&found, "xdp-checksums").0, Judgement::Good);
             for finding in &found {
-                let is_good = finding.judgement == Judgement::Good;
-                assert_eq!(is_good, finding.advice.is_empty(), "{finding:?}");
+                let is_well = finding.judgement == Judgement::Good;
+                assert_eq!(is_well, finding.fix.is_empty(), "{finding:?}");
             }
         });
     }
 
     #[test]
-    fn without_a_nic_it_says_what_to_set() {
+    fn without_a_nic_it_says_what_to_set_and_claims_nothing() {
         in_pair(|_| {
             let mut config = Config::default();
             config.xdp.interface = "nowhere".to_owned();
-            let (judgement, text) = of(&examine(&config), "NIC");
+            let found = examine(&config);
+            let (judgement, text) = of(&found, "xdp-nic");
             assert_eq!(judgement, Judgement::Missing);
             assert!(text.contains("xdp.interface"), "{text}");
+            for item in ["xdp-queues", "xdp-mtu", "xdp-program", "xdp-copies", "xdp-checksums"] {
+                assert_eq!(of(&found, item).0, Judgement::Unknown, "{item}");
+            }
         });
     }
 }

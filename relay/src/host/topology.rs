@@ -18,7 +18,11 @@ pub fn place(shards: u16, relay: u32, wanted: &[usize]) -> io::Result<Vec<usize>
     distribute(shards, relay, wanted, &allowed)
 }
 
-fn distribute(
+/// The same where this process may use the `allowed` cores.
+///
+/// # Errors
+/// There is none, or not the one that is wanted.
+pub fn distribute(
     shards: u16,
     relay: u32,
     wanted: &[usize],

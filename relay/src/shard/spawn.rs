@@ -3,6 +3,7 @@
 use super::Shard;
 use super::clock::Clock;
 use super::pace::TICK;
+use crate::capacity::EXECUTOR_IO_BYTES;
 use crate::host::Admission;
 use crate::host::routes::RoutesEnd;
 use crate::io::{MediaSocket, NicQueue, PacketIo, Ring, UringIo, XdpIo};
@@ -20,9 +21,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use thiserror::Error;
-
-/// Memory the executor registers for its own file operations, of which a shard makes none.
-const EXECUTOR_IO_BYTES: usize = 64 << 10;
 
 /// Why a shard does not run, or no longer.
 #[derive(Debug, Error)]

@@ -81,6 +81,23 @@ pub(super) fn open(path: &Path) -> Result<Database, StoreError> {
     Ok(database)
 }
 
+/// The last revision of the file at `path`, of which nothing is changed; none if there is no file.
+///
+/// # Errors
+/// [`StoreError`]; that it was not closed in good order is none: the next opening sees to it.
+pub(super) fn look(path: &Path) -> Result<Option<Revision>, StoreError> {
+    if !path.try_exists().map_err(|error| fault(path, redb::Error::Io(error)))? {
+        return Ok(None);
+    }
+    let opened = Database::builder().set_cache_size(STORE_CACHE_BYTES).open_read_only(path);
+    let read = match opened {
+        Err(redb::DatabaseError::RepairAborted) => return Ok(Some(Revision::default())),
+        opened => opened.map_err(redb::Error::from),
+    };
+    let revision = read.and_then(|database| revision_of(&database.begin_read()?));
+    revision.map(Some).map_err(|error| fault(path, error))
+}
+
 /// Makes the tables of a new file; checks the format of one that has them.
 fn prepare(path: &Path, database: &Database) -> Result<(), StoreError> {
     match format(database).map_err(|error| fault(path, error))? {

@@ -68,6 +68,15 @@ impl Shared {
 }
 
 impl Embedded {
+    /// The last revision of the store at `path`, of which nothing is changed; none if there is no
+    /// store, and 0 if it was not closed in good order, which the next opening sees to.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it could not be opened.
+    pub fn look(path: &Path) -> Result<Option<Revision>, StoreError> {
+        file::look(path)
+    }
+
     /// Opens the store at `path`, or makes it (readable by this user only).
     ///
     /// Blocks: call it before the runtime serves anybody, or on a blocking thread.

@@ -258,7 +258,11 @@ fn member(name: String, status: Result<etcd_client::StatusResponse, Failure>) ->
             let id = status.header().map(ResponseHeader::member_id);
             MemberCondition {
                 name,
-                problem: (status.leader() == 0).then(|| "it knows no leader".to_owned()),
+                problem: match status.leader() {
+                    0 => Some("it knows no leader".to_owned()),
+                    // An alarm: a quota that is reached, or a file that is damaged.
+                    _ => status.errors().first().cloned(),
+                },
                 version: status.version().to_owned(),
                 is_leader: id == Some(status.leader()),
                 bytes: unsigned(status.db_size()),
