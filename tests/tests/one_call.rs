@@ -27,10 +27,10 @@ fn records(platform: &Platform, part: &str) -> Vec<Value> {
     records
 }
 
-/// The events of those records that name the call, in order.
-fn events<'a>(records: &'a [Value], call: &str) -> Vec<&'a Value> {
+/// The events of those records that have this `id` as their `call` or their `round`, in order.
+fn events<'a>(records: &'a [Value], by: &str, id: &str) -> Vec<&'a Value> {
     let fields = records.iter().map(|record| &record["fields"]);
-    fields.filter(|fields| fields["call"] == call).collect()
+    fields.filter(|fields| fields[by] == id).collect()
 }
 
 fn of<'a>(events: &[&'a Value], name: &str) -> Vec<&'a Value> {
@@ -92,8 +92,8 @@ fn a_call_is_followed_through_all_logs_by_its_id() {
         assert!(news.iter().any(|line| line.contains(&what)), "{what}:\n{said}");
     }
 
-    let control = records(&platform, "control");
-    let control = events(&control, &call);
+    let all = records(&platform, "control");
+    let control = events(&all, "call", &call);
     assert_eq!(of(&control, "call_began").len(), 1, "{control:?}");
     let end = of(&control, "call_ended");
     assert_eq!(end.len(), 1, "{control:?}");
@@ -103,13 +103,16 @@ fn a_call_is_followed_through_all_logs_by_its_id() {
         assert!(told.iter().any(|fields| fields["what"] == what), "{what}: {control:?}");
     }
 
-    // Control ordered what the relays then held: each leg at both, and each is taken away by name.
-    let ordered = legs(&of(&control, "leg_ordered"));
-    assert!(ordered.len() >= 2, "{control:?}");
+    // Control ordered what the relays then held: they know the call by its round.
+    let begun = of(&control, "round_begun");
+    assert_eq!(begun.len(), 1, "{control:?}");
+    let round = begun[0]["round"].as_str().unwrap();
+    let ordered = legs(&of(&events(&all, "round", round), "leg_ordered"));
+    assert_eq!(ordered.len(), 4, "two at each of two relays: {all:?}");
     let mut held = BTreeSet::new();
     for relay in ["relay-1", "relay-2"] {
         let records = until_legs_are_removed(&platform, relay);
-        let installed = of(&events(&records, &call), "leg_installed");
+        let installed = of(&events(&records, "round", round), "leg_installed");
         assert!(!installed.is_empty(), "{relay} had part in the call: {records:?}");
         held.extend(legs(&installed));
     }

@@ -63,6 +63,8 @@ impl Coordinator {
             self.fleet.want(relay, leg);
         }
         self.calls.note_round(round);
+        tracing::debug!(event = "round_begun", call = %id, round = %at_relays,
+            number = round.number, "a call is placed, and relays know it by its round");
         self.arm(id);
         true
     }

@@ -48,14 +48,15 @@ pub(super) fn said(session: SessionId, message: &ToTerminal) {
     tracing::debug!(event = "call_told", %call, %session, what, "told of a call");
 }
 
-/// A relay hears this: which legs of which calls it is to hold.
+/// A relay hears this: which legs of which rounds it is to hold. Of calls it knows nothing else;
+/// `round_begun` says whose they are.
 pub(super) fn ordered(link: LinkId, message: &ToRelay) {
     let ToRelay::Orders(orders) = message else { return };
     for order in &orders.orders {
         match order {
             Order::Install(install) => {
-                let (call, leg) = (install.call, install.leg);
-                tracing::debug!(event = "leg_ordered", %call, %leg, link = link.0,
+                let (round, leg) = (install.call, install.leg);
+                tracing::debug!(event = "leg_ordered", %round, %leg, link = link.0,
                     "a leg is ordered");
             }
             Order::Remove(remove) => tracing::debug!(event = "leg_removal_ordered",

@@ -79,7 +79,7 @@ impl Dispatcher {
         let mut batch = self.begin(orders.iter().map(unheard).collect());
         let removals: Vec<bool> =
             orders.iter().map(|order| matches!(order, Order::Remove(_))).collect();
-        let calls: Vec<_> = orders.iter().map(call_of).collect();
+        let rounds: Vec<_> = orders.iter().map(round_of).collect();
         for (at, order) in orders.into_iter().enumerate() {
             let ticket = self.take_ticket();
             match self.place(&order) {
@@ -96,11 +96,11 @@ impl Dispatcher {
             }
         }
         self.finish(&mut batch).await;
-        for ((result, removal), call) in batch.results.iter().zip(removals).zip(calls) {
+        for ((result, removal), round) in batch.results.iter().zip(removals).zip(rounds) {
             self.learn(result, removal);
             let (leg, outcome) = (result.leg, result.outcome);
-            match call {
-                Some(call) => tracing::debug!(event = "leg_installed", %call, %leg, ?outcome,
+            match round {
+                Some(round) => tracing::debug!(event = "leg_installed", %round, %leg, ?outcome,
                     "a leg was to be installed"),
                 None if removal => tracing::debug!(event = "leg_removed", %leg, ?outcome,
                     "a leg was to be removed"),
@@ -215,8 +215,8 @@ impl Dispatcher {
     }
 }
 
-/// The call that a leg is to be installed for.
-fn call_of(order: &Order) -> Option<CallId> {
+/// The call that a leg is to be installed for, as relays know it: a round of one.
+fn round_of(order: &Order) -> Option<CallId> {
     match order {
         Order::Install(install) => Some(install.call),
         Order::Renew(_) | Order::Remove(_) | Order::Subscribe(_) => None,
