@@ -33,6 +33,7 @@ use crate::sessions::TokenKey;
 use crate::startup;
 use crate::store::{self, Embedded, Engine, SharedStore, StoreError};
 use kakehashi_wire::id::Term;
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, Endpoint, TokioRuntime, VarInt};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -495,25 +496,7 @@ fn listen(config: &Config, entropy: &Entropy, porter: &Porter) -> Result<Listene
         listener::listen(inner.listen, "relays.listen", for_relays, lost, Arc::new(TokioRuntime))?;
     let api = https::Listener::bind(config.api.listen, "api.listen", for_operators)?;
     let console = https::Listener::bind(config.console.listen, "console.listen", for_browsers)?;
-    let bound = |endpoint: &Endpoint, wished, setting| {
-        endpoint.local_addr().map_err(|error| ListenError::Refused {
-            address: wished,
-            setting,
-            error,
-        })
-    };
-    let nodes = match between_nodes {
-        None => None,
-        Some((server, client)) => {
-            let wished = config.node.listen;
-            let nodes =
-                listener::listen(wished, "node.listen", server, NODE_IDLE, Arc::new(TokioRuntime))?;
-            let mut tls = ClientConfig::new(Arc::new(client));
-            tls.transport_config(Arc::new(listener::transport(NODE_IDLE)));
-            let address = bound(&nodes, wished, "node.listen")?;
-            Some((nodes, tls, address))
-        }
-    };
+    let nodes = between_nodes.map(|tls| listen_to_nodes(config, tls)).transpose()?;
     Ok(Listeners {
         nodes,
         figures: config.metrics.bind()?,
@@ -527,6 +510,28 @@ fn listen(config: &Config, entropy: &Entropy, porter: &Porter) -> Result<Listene
         relays,
         api,
     })
+}
+
+/// Where other nodes connect, and how they are dialled.
+fn listen_to_nodes(
+    config: &Config,
+    (server, client): (QuicServerConfig, QuicClientConfig),
+) -> Result<(Endpoint, ClientConfig, SocketAddr), ControlError> {
+    let (wished, setting) = (config.node.listen, "node.listen");
+    let nodes = listener::listen(wished, setting, server, NODE_IDLE, Arc::new(TokioRuntime))?;
+    let mut tls = ClientConfig::new(Arc::new(client));
+    tls.transport_config(Arc::new(listener::transport(NODE_IDLE)));
+    let address = bound(&nodes, wished, setting)?;
+    Ok((nodes, tls, address))
+}
+
+fn bound(
+    endpoint: &Endpoint,
+    wished: SocketAddr,
+    setting: &'static str,
+) -> Result<SocketAddr, ListenError> {
+    let refused = |error| ListenError::Refused { address: wished, setting, error };
+    endpoint.local_addr().map_err(refused)
 }
 
 /// What operators can ask of the node.

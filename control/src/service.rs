@@ -20,7 +20,8 @@ pub(crate) fn stopping() {
 
 fn tell(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(%error, "the manager of services cannot be told how the node is");
+        tracing::warn!(event = "node_service_not_told", %error,
+            "the manager of services cannot be told how the node is");
     }
 }
 
@@ -34,7 +35,10 @@ pub(crate) async fn guard(answers: impl AsyncFn() -> bool) {
         if is_well(&answers).await {
             tell(NotifyState::Watchdog);
         } else {
-            tracing::error!("nothing is decided here: whoever runs the node should restart it");
+            tracing::error!(
+                event = "node_decides_nothing",
+                "nothing is decided here: whoever runs the node should restart it"
+            );
         }
         sleep(wait / WORDS_PER_WAIT).await;
     }

@@ -23,7 +23,8 @@ pub(crate) fn stopping() {
 
 fn tell(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(%error, "the manager of services cannot be told how the relay is");
+        tracing::warn!(event = "relay_service_not_told", %error,
+            "the manager of services cannot be told how the relay is");
     }
 }
 
@@ -41,7 +42,10 @@ pub(crate) async fn guard(shards: &[Arc<Published>]) {
         if is_well {
             tell(NotifyState::Watchdog);
         } else if was_well {
-            tracing::error!("a shard stands still: whoever runs the relay should start it again");
+            tracing::error!(
+                event = "shard_stands_still",
+                "a shard stands still: whoever runs the relay should start it again"
+            );
         }
         was_well = is_well;
         sleep(wait / WORDS_PER_WAIT).await;

@@ -8,7 +8,10 @@ use super::plot::{self, Map};
 use super::server::{Console, see};
 use super::visitor::{Posted, Visitor};
 use super::words::Words;
-use crate::admin::{Answer, CallRow, Refused, RelayRow, Request, SessionRow, answer, answer_again};
+use crate::admin::{
+    Answer, CallRow, MemberQuality, Refused, RelayRow, Request, SessionRow, answer, answer_again,
+};
+use crate::calls::QualitySample;
 use crate::capacity::{CONSOLE_PAGE_ROWS, CONSOLE_REFRESH};
 use crate::clock::UnixMs;
 use crate::policy::Act;
@@ -98,6 +101,20 @@ struct CallView {
     kind: &'static str,
     started: UnixMs,
     relays: String,
+    quality: Vec<QualityView>,
+}
+
+/// How a call's media arrived at one member lately.
+struct QualityView {
+    login: String,
+    /// Of the newest sample: a share in percent, and milliseconds.
+    loss: String,
+    jitter: String,
+    round_trip: String,
+    /// The same over time.
+    losses: String,
+    jitters: String,
+    round_trips: String,
 }
 
 /// What the page is made of.
@@ -298,6 +315,41 @@ impl CallView {
             kind,
             started: record.answered.unwrap_or(record.started),
             relays: relays.join(" + "),
+            quality: row.quality.iter().filter_map(QualityView::of).collect(),
         }
     }
 }
+
+impl QualityView {
+    /// `None` before the member's first report.
+    fn of(member: &MemberQuality) -> Option<Self> {
+        let samples = &member.samples;
+        let last = samples.last()?;
+        let ms = |us: u32| f64::from(us) / 1000.0;
+        let over = |of: fn(&QualitySample) -> f64| samples.iter().map(of).collect::<Vec<_>>();
+        Some(Self {
+            login: member.login.clone(),
+            loss: format!("{:.1}", 100.0 * loss(last)),
+            jitter: format!("{:.0}", ms(last.jitter_us)),
+            round_trip: format!("{:.0}", ms(last.round_trip_us)),
+            losses: plot::points(&over(loss), LOSS_TOP),
+            jitters: plot::points(&over(|it| f64::from(it.jitter_us)), JITTER_TOP_US),
+            round_trips: plot::points(&over(|it| f64::from(it.round_trip_us)), ROUND_TRIP_TOP_US),
+        })
+    }
+}
+
+/// What of a sample was lost.
+fn loss(sample: &QualitySample) -> f64 {
+    let all = u64::from(sample.received) + u64::from(sample.lost);
+    if all == 0 {
+        0.0
+    } else {
+        f64::from(sample.lost) / (f64::from(sample.received) + f64::from(sample.lost))
+    }
+}
+
+/// What fills a plot: more than people put up with.
+const LOSS_TOP: f64 = 0.05;
+const JITTER_TOP_US: f64 = 60_000.0;
+const ROUND_TRIP_TOP_US: f64 = 400_000.0;
