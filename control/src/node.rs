@@ -395,6 +395,7 @@ impl Parts {
     }
 
     /// What the node shows beside what is counted.
+    #[expect(clippy::disallowed_methods, reason = "shown as it is; nothing is decided by it")]
     fn state(&self, config: &Config, metrics: Arc<Metrics>, certificates: Vec<Ends>) -> State {
         State {
             metrics,

@@ -50,6 +50,7 @@ impl Shard {
 
 impl RelayFigures {
     /// Of these shards, in the order of their indices; without links, if orders come from a file.
+    #[expect(clippy::disallowed_methods, reason = "shown as it is; nothing is decided by it")]
     pub fn new(
         who: Who,
         legs_per_shard_max: u32,

@@ -28,8 +28,11 @@ type Label = [(&'static str, &'static str); 1];
 /// Two of them.
 type Labels = [(&'static str, &'static str); 2];
 
+/// Durations in seconds, by labels.
+type TimesOf<L> = Family<L, Histogram, fn() -> Histogram>;
+
 /// Durations in seconds, by one label.
-type Times = Family<Label, Histogram, fn() -> Histogram>;
+type Times = TimesOf<Label>;
 
 /// Upper bounds of what a call waits for, in seconds; 0.15 is what one site promises.
 const SET_UP_S: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -60,7 +63,7 @@ pub(crate) struct Metrics {
     loss: Histogram,
     jitter: Histogram,
     round_trip: Histogram,
-    ways: Family<[(&'static str, String); 1], Histogram, fn() -> Histogram>,
+    ways: TimesOf<[(&'static str, String); 1]>,
     store: Times,
     store_failed: Family<Labels, Counter>,
     set_ups: Mutex<SetUps>,

@@ -6,7 +6,7 @@ use kakehashi_metrics::{ALONE, Page};
 use kakehashi_wire::id::Term;
 use kakehashi_wire::relay::{OrderResult, Outcome};
 use std::fmt;
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// What can become of an order, by the name that dashboards use, in the order of the wire.
 const OUTCOMES: [&str; 8] = [
