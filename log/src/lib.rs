@@ -193,7 +193,7 @@ mod tests {
             let span = tracing::info_span!("call", %name, debugged = ?name, plain = name);
             let _inside = span.enter();
             tracing::info!(event = "name_heard", %name, debugged = ?name, plain = name,
-                error = &std::io::Error::other(name) as &(dyn std::error::Error + 'static),
+                error = &io::Error::other(name) as &(dyn std::error::Error + 'static),
                 "heard {name}");
         }
     }

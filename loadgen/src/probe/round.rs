@@ -292,7 +292,7 @@ impl Prober {
                 relay: number.0,
                 site: self.config.site(number).to_owned(),
                 address: address.map(|address| address.to_string()),
-                ok: tested.map_or(!is_absent && seen.is_none_or(|it| it.ok), |it| it.ok),
+                ok: tested.map_or_else(|| !is_absent && seen.is_none_or(|it| it.ok), |it| it.ok),
                 seen_unix_s: seen.map(|seen| seen.unix_s),
                 round_trip_ms: carried.and_then(|it| it.round_trip).map(millis),
                 to_callee: carried.map(|it| it.to_callee.into()),

@@ -227,7 +227,7 @@ mod tests {
         let figures = LinkFigures::new(&[]);
         for (at, outcome) in all.into_iter().enumerate() {
             let (leg, generation, life) = (LegId(1), Generation(1), Generation(0));
-            figures.ordered(&[OrderResult { leg, generation, outcome, life, silent_ms: 0 }]);
+            figures.ordered(&[OrderResult { leg, generation, outcome, life, silent_ms: None }]);
             assert_eq!(load(&figures.orders[at]), 1, "{outcome:?}");
             let name = format!("{outcome:?}").to_lowercase();
             assert_eq!(OUTCOMES[at].replace('_', ""), name);
