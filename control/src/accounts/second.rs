@@ -6,7 +6,7 @@
 //! once: what was accepted last is written before anybody is let in.
 
 use super::guard::{Guess, Origin, Outcome};
-use super::password::generate;
+use super::password::recovery_code;
 use super::trial::Trial;
 use super::{ATTEMPTS, Accounts, SignInRefusal, StoreError};
 use crate::capacity::RECOVERY_CODES;
@@ -163,7 +163,7 @@ impl Accounts {
             return Err(SignInRefusal::BadCredentials);
         };
         trial.end(Outcome::Right);
-        let codes: Vec<_> = (0..RECOVERY_CODES).map(|_| generate(&self.entropy)).collect();
+        let codes: Vec<_> = (0..RECOVERY_CODES).map(|_| recovery_code(&self.entropy)).collect();
         let recovery = codes.iter().map(|code| hash(code.expose())).collect();
         let sealed = sealer.seal(of, secret, &self.entropy).ok_or_else(|| {
             tracing::error!(

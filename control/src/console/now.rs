@@ -90,6 +90,23 @@ struct TerminalsPart {
     of_platform: bool,
 }
 
+#[derive(Template)]
+#[template(path = "now_desks.html")]
+struct DesksPart {
+    words: &'static Words,
+    rows: Vec<QueueView>,
+    of_platform: bool,
+}
+
+/// A desk at which somebody waits.
+struct QueueView {
+    tenant: String,
+    desk: String,
+    waiting: usize,
+    /// Since when the first of them does.
+    since: UnixMs,
+}
+
 /// A call, as it is shown.
 struct CallView {
     id: String,
@@ -255,8 +272,14 @@ fn made(visitor: &Visitor, seen: &Seen) -> Vec<Part> {
     let counted = relays
         .as_ref()
         .map(|relays| (relays.iter().filter(|relay| relay.connected).count(), relays.len()));
-    let tiles =
-        Tiles { words, calls: all, queued, terminals, waiting: waiting.len(), relays: counted };
+    let tiles = Tiles {
+        words,
+        calls: all - queued,
+        queued,
+        terminals,
+        waiting: waiting.len(),
+        relays: counted,
+    };
     let mut parts = vec![part("tiles", &tiles)];
     if let Some(relays) = relays {
         let map = plot::map(relays, &calls);
@@ -274,6 +297,10 @@ fn made(visitor: &Visitor, seen: &Seen) -> Vec<Part> {
             of_platform: visitor.is_of_platform(),
         },
     ));
+    parts.push(part(
+        "desks",
+        &DesksPart { words, rows: queues(&calls), of_platform: visitor.is_of_platform() },
+    ));
     let more = waiting.len().saturating_sub(CONSOLE_PAGE_ROWS);
     let rows = waiting.into_iter().take(CONSOLE_PAGE_ROWS).collect();
     let of_platform = visitor.is_of_platform();
@@ -289,6 +316,28 @@ pub(super) fn part(id: &'static str, template: &impl Template) -> Part {
         String::new()
     });
     Part { id, html }
+}
+
+/// Desks at which calls wait, the one with the longest wait first; `calls` are in order of their
+/// beginning.
+fn queues(calls: &[&CallRow]) -> Vec<QueueView> {
+    let mut queues: Vec<QueueView> = Vec::new();
+    for call in calls.iter().filter(|call| call.record.state == RecordState::Queued) {
+        let Some(desk) = &call.record.desk else { continue };
+        let is_it =
+            |queue: &QueueView| (&queue.tenant, &queue.desk) == (&call.tenant_name, &desk.last);
+        match queues.iter().position(is_it) {
+            Some(place) => queues[place].waiting += 1,
+            None if queues.len() == CONSOLE_PAGE_ROWS => break,
+            None => queues.push(QueueView {
+                tenant: call.tenant_name.clone(),
+                desk: desk.last.clone(),
+                waiting: 1,
+                since: call.record.started,
+            }),
+        }
+    }
+    queues
 }
 
 /// The devices that have a call.

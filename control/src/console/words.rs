@@ -151,6 +151,9 @@ words! {
     ringing: "ringing", "呼び出し中";
     active: "in call", "通話中";
     ended: "ended", "終了";
+    nobody_waits: "Nobody waits at a desk.", "窓口で待っている通話はありません。";
+    waiting_calls: "Waiting", "待ち数";
+    longest_wait: "Longest wait", "最長待ち時間";
     quality: "Quality", "品質";
     loss: "Loss", "損失";
     jitter: "Jitter", "ジッター";

@@ -157,6 +157,7 @@ fn admin(act: Act, named: Named) -> Option<Request> {
         Act::AccountList => Request::AccountList { tenant },
         Act::AccountPassword => Request::AccountPassword { tenant, login, password, permanent },
         Act::AccountRole => Request::AccountRole { tenant, login, role },
+        Act::SecondReset => Request::SecondReset { tenant, login },
         Act::AccountSuspend => Request::Suspend { subject: account(), reason: None },
         Act::AccountReactivate => Request::Reactivate { subject: account() },
         Act::DeviceSuspend => Request::Suspend { subject: device(), reason: None },

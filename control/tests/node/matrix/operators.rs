@@ -13,8 +13,16 @@ pub fn askers() -> Vec<Asker> {
         role,
         address: ([127, 0, 0, 1], 4433).into(),
     };
-    let operator = Asker::Operator { address: ([127, 0, 0, 1], 4433).into() };
-    Role::ALL.into_iter().map(account).chain([operator]).collect()
+    let address = ([127, 0, 0, 1], 4433).into();
+    let observer = Asker::Staff { login: "otto".into(), may_change: false, address };
+    let operator = Asker::Staff { login: "olga".into(), may_change: true, address };
+    let all = [observer, operator, Asker::Operator { address }];
+    Role::ALL.into_iter().map(account).chain(all).collect()
+}
+
+/// Whether a whole platform is the asker's, and not a tenant alone.
+fn is_of_platform(asker: &Asker) -> bool {
+    matches!(asker.rank(), Rank::Operator | Rank::Observer)
 }
 
 pub fn service(platform: &Platform) -> Service {
@@ -57,7 +65,7 @@ async fn every_request_of_every_role_about_its_own_tenant_another_and_none() {
                 _ => None,
             };
             let Some(own) = request("shop") else { continue };
-            let is_operator = asker.rank() == Rank::Operator;
+            let is_operator = is_of_platform(&asker);
             let may = is_allowed(act, asker.rank());
             let mut heard = Vec::new();
             // The operator has no other tenant: nothing is hidden from it.
@@ -96,7 +104,7 @@ async fn a_call_of_another_tenant_is_as_absent_as_one_that_never_was() {
     let mut stranger = platform.terminal("bank", "z").await;
     let _peer = platform.terminal("bank", "a").await;
     let theirs = stranger.invite("a").await.unwrap();
-    for asker in askers().into_iter().filter(|asker| asker.rank() != Rank::Operator) {
+    for asker in askers().into_iter().filter(|asker| !is_of_platform(asker)) {
         let mut heard = Vec::new();
         for call in [theirs, NEVER] {
             for tenant in [Some("shop".to_owned()), None] {
@@ -125,7 +133,7 @@ async fn all_that_an_account_may_see_is_its_own_tenants() {
             assert!(!asker.rank().may(Act::Sessions), "{asker:?}");
             continue;
         };
-        let sees_all = asker.rank() == Rank::Operator;
+        let sees_all = is_of_platform(&asker);
         let expected: &[&str] = if sees_all { &["bank", "shop"] } else { &["shop"] };
         let mut seen = tenants_in(&all);
         seen.sort_unstable();
