@@ -1,7 +1,7 @@
 //! What goes on now: calls, terminals, desks, relays. The page is made of parts; each is sent anew
 //! when it has changed.
 
-use super::chrome::{Chrome, Notice, page};
+use super::chrome::{Chrome, Notice, page, status};
 use super::fields::Fields;
 use super::lang::Lang;
 use super::plot::{self, Map};
@@ -186,8 +186,11 @@ async fn end_call(State(console): State<Arc<Console>>, form: Posted) -> Response
     match answer(&console.service, &by.asker, request).await {
         Ok(_) => see("/now?ended=1"),
         Err(refused) => {
+            let code = status(refused.why);
             let notice = Notice::refused(by.lang.words(), refused);
-            shown(&console, &by, "", Some(notice)).await
+            let mut page = shown(&console, &by, "", Some(notice)).await;
+            *page.status_mut() = code;
+            page
         }
     }
 }

@@ -283,7 +283,9 @@ impl Console {
         address: SocketAddr,
         decided: &Result<T, SignInRefusal>,
     ) -> Result<(), NotAudited> {
-        let (tenant, target) = (Plain::name(tenant), Plain::name(login));
+        let is_operator = tenant.is_empty() || tenant == OPERATORS;
+        let tenant = if is_operator { Plain::of(OPERATORS) } else { Plain::name(tenant) };
+        let target = Plain::name(login);
         let entry = Entry { tenant, target, ..Entry::new(Actor::Terminal { address }, act) };
         let entry = match decided {
             Ok(_) => entry,
