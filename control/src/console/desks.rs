@@ -124,7 +124,7 @@ async fn listed(
             }
         }
     }
-    let tenants = if by.may(Act::TenantList) { console.tenants(by).await } else { vec![] };
+    let tenants = console.tenants(by).await;
     page_with(
         code,
         &DesksPage {

@@ -172,8 +172,7 @@ async fn shown(
         Ok(parts) => (parts, notice),
         Err(refused) => (Vec::new(), Some(Notice::refused(words, refused))),
     };
-    let tenants =
-        if visitor.may(Act::TenantList) { console.tenants(visitor).await } else { vec![] };
+    let tenants = console.tenants(visitor).await;
     let tenant = tenant.filter(|_| visitor.is_of_platform()).unwrap_or_default();
     let stream = format!("/live/now?{}", *Fields::query(&[("tenant", &tenant)]));
     page(&NowPage { chrome: chrome.with(notice), parts, tenant, tenants, stream })
@@ -196,8 +195,11 @@ async fn end_call(State(console): State<Arc<Console>>, form: Posted) -> Response
 }
 
 impl Console {
-    /// The names of all tenants, for whoever may see them.
+    /// The names of all tenants, for whoever may see them; none for others.
     pub(super) async fn tenants(&self, visitor: &Visitor) -> Vec<String> {
+        if !visitor.may(Act::TenantList) {
+            return Vec::new();
+        }
         match answer(&self.service, &visitor.asker, Request::TenantList {}).await {
             Ok(Answer::Tenants { rows }) => rows.into_iter().map(|tenant| tenant.name).collect(),
             _ => Vec::new(),

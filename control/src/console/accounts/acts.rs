@@ -56,17 +56,15 @@ pub(super) async fn suspend(State(console): State<Arc<Console>>, form: Posted) -
     let done = if device.is_some() { "device" } else { "suspended" };
     let (subject, reason) = (subject(&about, device), fields.some("reason"));
     let request = Request::Suspend { subject, reason };
-    match answer(&console.service, &by.asker, request).await {
-        Ok(Answer::Suspended { media: Some(MediaEnd { silent, .. }) }) if !silent.is_empty() => {
+    let answered = answer(&console.service, &by.asker, request).await;
+    let path = answered.map(|answer| match answer {
+        Answer::Suspended { media: Some(MediaEnd { silent, .. }) } if !silent.is_empty() => {
             let silent: Vec<_> = silent.iter().map(|relay| relay.0.to_string()).collect();
-            see(&format!("{}&silent={}", about.path(done), silent.join("-")))
+            format!("{}&silent={}", about.path(done), silent.join("-"))
         }
-        Ok(_) => see(&about.path(done)),
-        Err(refused) => {
-            let notice = Notice::refused(by.lang.words(), refused);
-            shown(&console, &by, &about, Some(notice), None).await
-        }
-    }
+        _ => about.path(done),
+    });
+    lead(&console, &by, &about, path).await
 }
 
 /// Lets it in again.
@@ -143,9 +141,19 @@ async fn told(
     request: Request,
     done: &str,
 ) -> Response<Body> {
-    let answered: Result<Answer, Refused> = answer(&console.service, &by.asker, request).await;
-    match answered {
-        Ok(_) => see(&about.path(done)),
+    let answered = answer(&console.service, &by.asker, request).await;
+    lead(console, by, about, answered.map(|_| about.path(done))).await
+}
+
+/// Leads to what was done, or says why nothing was.
+async fn lead(
+    console: &Console,
+    by: &Visitor,
+    about: &About,
+    path: Result<String, Refused>,
+) -> Response<Body> {
+    match path {
+        Ok(path) => see(&path),
         Err(refused) => {
             let notice = Notice::refused(by.lang.words(), refused);
             shown(console, by, about, Some(notice), None).await

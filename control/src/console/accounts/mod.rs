@@ -91,8 +91,7 @@ async fn listed(
     let (found, page) = (rows.len(), query.number("page").unwrap_or(0_usize));
     let first = page.saturating_mul(CONSOLE_PAGE_ROWS);
     let rows: Vec<_> = rows.into_iter().skip(first).take(CONSOLE_PAGE_ROWS).collect();
-    let tenants =
-        if visitor.may(Act::TenantList) { console.tenants(visitor).await } else { vec![] };
+    let tenants = console.tenants(visitor).await;
     page_with(
         code,
         &AccountsPage {
