@@ -3,7 +3,7 @@
 use criterion::Criterion;
 use kakehashi_wire::datagram::DatagramKind;
 use kakehashi_wire::frame::FrameHeader;
-use kakehashi_wire::id::{CallId, Generation, LegId, RequestId, ShardIndex, Term};
+use kakehashi_wire::id::{CallId, Generation, LegId, RequestId, ShardIndex, Term, TraceId};
 use kakehashi_wire::media::Host;
 use kakehashi_wire::media::{Codec, StreamKind, StreamOffer};
 use kakehashi_wire::relay::{InstallLeg, LegLane, LegStream, Order, Orders, ToRelay};
@@ -71,6 +71,7 @@ fn order(number: u32) -> Order {
     Order::Install(InstallLeg {
         leg: LegId(u64::from(number)),
         call: CallId(u64::from(number / 2)),
+        trace: TraceId(u64::from(number / 2)),
         generation: Generation(1),
         shard: ShardIndex(0),
         key: MasterKey::new(Suite::AeadAes128Gcm, &[7; 32], &[9; 12]),

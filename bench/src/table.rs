@@ -6,7 +6,7 @@ use kakehashi_relay::path::forward;
 use kakehashi_relay::path::verdict::{PathCounters, Verdict};
 use kakehashi_relay::tick::Tick;
 use kakehashi_srtp::{Provider, RTP_OVERHEAD_BYTES, SessionKeys, StreamSealer};
-use kakehashi_wire::id::{CallId, Generation, Incarnation, LegId, RelayId, ShardIndex};
+use kakehashi_wire::id::{CallId, Generation, Incarnation, LegId, RelayId, ShardIndex, TraceId};
 use kakehashi_wire::media::Host;
 use kakehashi_wire::relay::{InstallLeg, LegLane, LegStream, Order, Outcome, SealLane};
 use kakehashi_wire::rtp::{RtpHeader, Ssrc};
@@ -162,6 +162,7 @@ fn install(leg: u32, call_legs: u32, is_sealed: bool) -> Order {
     Order::Install(InstallLeg {
         leg: number_of(leg),
         call: CallId(u64::from(leg / call_legs)),
+        trace: TraceId(u64::from(leg / call_legs)),
         generation: Generation(1),
         shard: ShardIndex(0),
         key: master(leg),

@@ -10,6 +10,7 @@ use crate::coordinator::Settings;
 use crate::nodes::{NodeName, Peer};
 use crate::policy::{Isolation, MediaFacts};
 use crate::store::StoreSettings;
+use kakehashi_log::traces;
 use kakehashi_wire::secret::Suite;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -55,6 +56,8 @@ pub struct Config {
     pub archive: ArchiveSettings,
     /// Where its figures are shown.
     pub metrics: kakehashi_metrics::Settings,
+    /// Where spans of calls are sent.
+    pub traces: traces::Settings,
 }
 
 /// The gate for terminals.
@@ -194,6 +197,7 @@ impl Default for Config {
             store: StoreSettings::default(),
             archive: ArchiveSettings::default(),
             metrics: kakehashi_metrics::Settings::default(),
+            traces: traces::Settings::default(),
         }
     }
 }

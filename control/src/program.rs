@@ -2,7 +2,8 @@
 
 use crate::config::{Config, ConfigError};
 use crate::node::{self, ControlError};
-use kakehashi_log::Format;
+use kakehashi_log::traces::Sender;
+use kakehashi_log::{self as log, Format, NotStarted};
 use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -15,11 +16,13 @@ pub enum ProgramError {
     /// It cannot start.
     #[error(transparent)]
     Control(#[from] ControlError),
-    /// The log filter is none.
-    #[error("`log = {filter:?}` is no filter; try \"info\"")]
+    /// What is to be logged, or traced, cannot be.
+    #[error("`{key}` {problem}")]
     Log {
-        /// What was given.
-        filter: String,
+        /// The setting.
+        key: &'static str,
+        /// What is wrong with it, and what would be right.
+        problem: NotStarted,
     },
     /// The operating system refused something a process needs.
     #[error("the system refused what a node needs: {0}")]
@@ -33,7 +36,7 @@ pub enum ProgramError {
 /// Why it could not start.
 pub fn run_file(file: Option<&Path>) -> Result<(), ProgramError> {
     let config = file.map(Config::read).transpose()?.unwrap_or_default();
-    start_log(&config)?;
+    let _log = start_log(&config)?;
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
@@ -48,8 +51,15 @@ pub fn run_file(file: Option<&Path>) -> Result<(), ProgramError> {
     })
 }
 
-fn start_log(config: &Config) -> Result<(), ProgramError> {
+fn start_log(config: &Config) -> Result<log::Running, ProgramError> {
     let format = if config.log_json { Format::Json } else { Format::Text };
-    kakehashi_log::start(&config.log, format)
-        .map_err(|_no_filter| ProgramError::Log { filter: config.log.clone() })
+    let instance = config.node.name.to_string();
+    let sender = Sender { program: "control", instance };
+    log::start((&config.log, format), &config.traces, &sender).map_err(|problem| {
+        let key = match problem {
+            NotStarted::Filter(_) => "log",
+            NotStarted::Traces(_) => "traces.collector",
+        };
+        ProgramError::Log { key, problem }
+    })
 }

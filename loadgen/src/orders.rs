@@ -5,7 +5,7 @@ use crate::member::{Member, MemberStream};
 use crate::mix::Source;
 use anyhow::{Context, Result, ensure};
 use kakehashi_wire::id::{
-    CallId, Epoch, Generation, Incarnation, LegId, RelayId, ShardIndex, Term,
+    CallId, Epoch, Generation, Incarnation, LegId, RelayId, ShardIndex, Term, TraceId,
 };
 use kakehashi_wire::limits::{LEGS_PER_CALL_MAX, ORDERS_PER_BATCH_MAX, SHARDS_PER_RELAY_MAX};
 use kakehashi_wire::media::{Host, SealedDownlink};
@@ -141,6 +141,7 @@ impl Direct {
         InstallLeg {
             leg: LegId(number + 1),
             call: CallId(call as u64 + 1),
+            trace: TraceId(call as u64 + 1),
             generation: GENERATION,
             shard: ShardIndex(u16::try_from(shard).unwrap_or(0)),
             key: MasterKey::new(SUITE, &random.random(), &random.random()),

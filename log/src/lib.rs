@@ -5,15 +5,22 @@
 //! programs: `tracing-subscriber` escapes no field's `Display`, and in JSON no character beyond
 //! those that JSON forbids.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may fail by panicking"))]
+
+pub mod capacity;
+pub mod traces;
+
+use crate::traces::{NoTraces, Sender};
+use core::time::Duration;
 use std::fmt::{self, Debug, Write as _};
 use std::io::{self, IsTerminal};
-use tracing::Dispatch;
 use tracing::field::Field;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
-use tracing_subscriber::fmt::{MakeWriter, SubscriberBuilder};
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry};
 
 /// How records look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,39 +31,88 @@ pub enum Format {
     Json,
 }
 
-/// The filter that was given is none.
+/// Why nothing is logged as was asked for.
 #[derive(Debug, thiserror::Error)]
-#[error("is no log filter; try \"info\": {0}")]
-pub struct NoFilter(#[from] tracing_subscriber::filter::ParseError);
-
-/// Logs what passes `filter` (`info`, `debug`, `kakehashi_relay=debug,info`) to standard error from
-/// here on; a log that runs already stays.
-///
-/// # Errors
-/// [`NoFilter`], and nothing is changed.
-pub fn start(filter: &str, format: Format) -> Result<(), NoFilter> {
-    let filter = EnvFilter::try_new(filter)?;
-    let log = dispatch(filter, format, io::stderr().is_terminal(), io::stderr);
-    if log.try_init().is_err() {
-        tracing::debug!(event = "log_already_set", "a log runs already");
-    }
-    Ok(())
+pub enum NotStarted {
+    /// The filter that was given is none.
+    #[error("is no log filter; try \"info\": {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// Nothing can be sent to the collector that was given.
+    #[error(transparent)]
+    Traces(#[from] NoTraces),
 }
 
-fn dispatch<W>(filter: EnvFilter, format: Format, is_terminal: bool, writer: W) -> Dispatch
+/// A log that runs. The last spans are sent when it is dropped.
+#[derive(Debug)]
+#[must_use = "spans are sent as long as it is held"]
+pub struct Running {
+    #[cfg(feature = "otel")]
+    _traces: Option<traces::Traces>,
+}
+
+/// Logs what passes `filter` (`info`, `debug`, `kakehashi_relay=debug,info`) to standard error from
+/// here on, and sends spans of calls as `traces` say, in the name of `sender`; a log that runs
+/// already stays.
+///
+/// # Errors
+/// [`NotStarted`], and nothing is changed.
+pub fn start(
+    (filter, format): (&str, Format),
+    traces: &traces::Settings,
+    sender: &Sender,
+) -> Result<Running, NotStarted> {
+    let filter = EnvFilter::try_new(filter)?;
+    let mut layers =
+        vec![layer(format, io::stderr().is_terminal(), io::stderr).with_filter(filter).boxed()];
+    let running = begin(traces, sender, &mut layers)?;
+    if tracing_subscriber::registry().with(layers).try_init().is_err() {
+        tracing::debug!(event = "log_already_set", "a log runs already");
+    }
+    Ok(running)
+}
+
+#[cfg(feature = "otel")]
+fn begin(
+    settings: &traces::Settings,
+    sender: &Sender,
+    layers: &mut Vec<AnyLayer>,
+) -> Result<Running, NoTraces> {
+    let collector = Some(settings.collector.as_str()).filter(|it| !it.is_empty());
+    let traces = collector.map(|it| traces::Traces::start(it, sender)).transpose()?;
+    layers.extend(traces.as_ref().map(|traces| traces.layer().boxed()));
+    Ok(Running { _traces: traces })
+}
+
+#[cfg(not(feature = "otel"))]
+fn begin(
+    settings: &traces::Settings,
+    _: &Sender,
+    _: &mut Vec<AnyLayer>,
+) -> Result<Running, NoTraces> {
+    if settings.collector.is_empty() { Ok(Running {}) } else { Err(NoTraces::NotBuilt) }
+}
+
+/// A time as records hold it, in fields whose names end in `_ms`.
+pub fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What hears records.
+type AnyLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+fn layer<W>(format: Format, is_terminal: bool, writer: W) -> AnyLayer
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     // A reader of the log that goes away would take the program with it if errors were printed.
-    let log = SubscriberBuilder::default().log_internal_errors(false).with_env_filter(filter);
+    let log = tracing_subscriber::fmt::layer().log_internal_errors(false);
     match format {
-        Format::Text => Dispatch::new(
-            log.with_ansi(is_terminal)
-                .fmt_fields(debug_fn(field).delimited(" "))
-                .with_writer(writer)
-                .finish(),
-        ),
-        Format::Json => Dispatch::new(log.json().with_writer(Escaping(writer)).finish()),
+        Format::Text => log
+            .with_ansi(is_terminal)
+            .fmt_fields(debug_fn(field).delimited(" "))
+            .with_writer(writer)
+            .boxed(),
+        Format::Json => log.json().with_writer(Escaping(writer)).boxed(),
     }
 }
 
@@ -165,9 +221,9 @@ mod tests {
     fn logged(format: Format, is_terminal: bool, work: impl FnOnce()) -> String {
         let lines = Lines::default();
         let writer = lines.clone();
-        let filter = EnvFilter::new("debug");
-        let log = dispatch(filter, format, is_terminal, move || writer.clone());
-        tracing::dispatcher::with_default(&log, work);
+        let log = layer(format, is_terminal, move || writer.clone());
+        let log = tracing_subscriber::registry().with(log.with_filter(EnvFilter::new("debug")));
+        tracing::subscriber::with_default(log, work);
         let bytes = lines.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }
@@ -241,7 +297,9 @@ mod tests {
 
     #[test]
     fn what_is_no_filter_is_refused() {
-        let error = start("kakehashi=loud=very", Format::Text).unwrap_err();
+        let sender = Sender { program: "relay", instance: String::new() };
+        let log = ("kakehashi=loud=very", Format::Text);
+        let error = start(log, &traces::Settings::default(), &sender).unwrap_err();
         assert!(error.to_string().contains("try \"info\""), "{error}");
     }
 }

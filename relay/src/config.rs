@@ -3,6 +3,7 @@
 use crate::capacity::xdp::BUSY_POLL_US_MAX;
 use crate::capacity::{CONTROL_NODES_MAX, GATHER_US_MAX, LEGS_PER_SHARD_MAX, TRAIN_PACKETS_MAX};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use kakehashi_log::traces;
 use kakehashi_srtp::Provider;
 use kakehashi_wire::limits::{NAME_BYTES_MAX, SHARDS_PER_RELAY_MAX};
 use serde::Deserialize;
@@ -59,6 +60,8 @@ pub struct Config {
     pub control: ControlNodes,
     /// Where its figures are shown.
     pub metrics: kakehashi_metrics::Settings,
+    /// Where spans of calls are sent.
+    pub traces: traces::Settings,
 }
 
 /// How packets come and go.
@@ -158,6 +161,7 @@ impl Default for Config {
             firewall: FirewallTable::default(),
             control: ControlNodes::default(),
             metrics: kakehashi_metrics::Settings::default(),
+            traces: traces::Settings::default(),
         }
     }
 }
@@ -338,7 +342,7 @@ mod tests {
             }
         }
         let fields = format!("{:?}", Config::default());
-        assert_eq!(keys, 25, "{fields}");
+        assert_eq!(keys, 26, "{fields}");
     }
 
     #[test]

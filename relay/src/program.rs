@@ -16,7 +16,8 @@ use crate::service;
 use crate::shard::{Clock, Plan, ShardError, ShardThread, board, spawn};
 use core::net::SocketAddr;
 use core::time::Duration;
-use kakehashi_log::Format;
+use kakehashi_log::traces::Sender;
+use kakehashi_log::{self as log, Format, NotStarted};
 use kakehashi_metrics::{ListenError, Listener};
 use kakehashi_srtp::{Authenticator, Provider};
 use kakehashi_wire::id::{Incarnation, RelayId, ShardIndex};
@@ -75,7 +76,7 @@ pub enum RelayError {
 /// Why it could not start, or had to stop.
 pub fn run_file(file: &Path, orders: Option<&Path>) -> Result<(), RelayError> {
     let config = Config::read(file)?;
-    start_log(&config)?;
+    let _log = start_log(&config)?;
     let source = match orders {
         Some(path) => Source::File(file::read(path)?),
         None => Source::Control,
@@ -403,11 +404,17 @@ fn choose(config: &Config) -> Provider {
 }
 
 /// Logs to standard error from here on; a log that runs already stays.
-fn start_log(config: &Config) -> Result<(), ConfigError> {
+fn start_log(config: &Config) -> Result<log::Running, ConfigError> {
     let format = match config.log_format {
         LogFormat::Text => Format::Text,
         LogFormat::Json => Format::Json,
     };
-    kakehashi_log::start(&config.log_level, format)
-        .map_err(|error| ConfigError::Value { key: "log_level", problem: error.to_string() })
+    let sender = Sender { program: "relay", instance: config.relay_id.to_string() };
+    log::start((&config.log_level, format), &config.traces, &sender).map_err(|error| {
+        let key = match error {
+            NotStarted::Filter(_) => "log_level",
+            NotStarted::Traces(_) => "traces.collector",
+        };
+        ConfigError::Value { key, problem: error.to_string() }
+    })
 }

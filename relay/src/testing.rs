@@ -9,7 +9,7 @@ use kakehashi_srtp::{
     PacketIndex, Provider, RtcpIndex, RtcpPrivacy, SealerPosition, SessionKeys, StreamSealer,
     seal_rtp_at,
 };
-use kakehashi_wire::id::{CallId, Generation, Incarnation, LegId, RelayId, ShardIndex};
+use kakehashi_wire::id::{CallId, Generation, Incarnation, LegId, RelayId, ShardIndex, TraceId};
 use kakehashi_wire::media::Host;
 use kakehashi_wire::relay::{InstallLeg, LegLane, LegStream, Order, Outcome, SealLane};
 use kakehashi_wire::rtp::{RtpHeader, Ssrc};
@@ -134,6 +134,7 @@ impl Phone {
         InstallLeg {
             leg: self.leg,
             call: self.call,
+            trace: TraceId(self.call.0),
             generation: Generation(generation),
             shard: ShardIndex(0),
             key: self.master.clone(),

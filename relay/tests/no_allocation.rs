@@ -15,7 +15,7 @@ use kakehashi_relay::path::verdict::{PathCounters, Verdict};
 use kakehashi_relay::tick::Tick;
 use kakehashi_srtp::{Provider, RtcpPrivacy, SessionKeys, StreamSealer};
 use kakehashi_wire::feedback::{NackEntry, PacketMetric};
-use kakehashi_wire::id::{CallId, Generation, Incarnation, LegId, RelayId, ShardIndex};
+use kakehashi_wire::id::{CallId, Generation, Incarnation, LegId, RelayId, ShardIndex, TraceId};
 use kakehashi_wire::media::Host;
 use kakehashi_wire::relay::{
     InstallLeg, LegLane, LegStream, Order, Outcome, RemoveLeg, SealLane, SubscribeLeg, Subscription,
@@ -75,6 +75,7 @@ fn leg_order(leg: u64) -> InstallLeg {
     InstallLeg {
         leg: LegId(leg),
         call: CallId(1),
+        trace: TraceId(1),
         generation: Generation(1),
         shard: ShardIndex(0),
         key: master(leg),

@@ -140,6 +140,9 @@ pub const OGG_PAGE_SAMPLES: u64 = 48_000;
 /// lead of control that was cut off, or has just taken over, can be mistaken about.
 pub const ROUNDS_REMEMBERED: usize = 64;
 
+/// Calls whose news are timed from their first; of others it is not said how long they took.
+pub const CALLS_TIMED_MAX: usize = 64;
+
 /// Rounds of one number of one call: one for each lead that began it. More are not begun.
 pub const ROUNDS_OF_A_NUMBER_MAX: usize = 8;
 

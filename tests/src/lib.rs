@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may fail by panicking"))]
 
 pub mod children;
+pub mod collector;
 pub mod console;
 pub mod debian;
 pub mod dependencies;

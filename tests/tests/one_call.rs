@@ -1,8 +1,10 @@
-//! One call is found by its id in the logs of everything that had part in it, as OPERATING says.
+//! One call is found by its id in the logs of everything that had part in it, and at a collector of
+//! OpenTelemetry, as OPERATING says.
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
 
 use kakehashi_tests::children::{Lines, Program, pause};
+use kakehashi_tests::collector::{Collector, Span};
 use kakehashi_tests::platform::Platform;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -63,29 +65,37 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Two terminals call each other for a second; what the caller printed.
-fn call(platform: &Platform) -> Output {
+/// Two terminals call each other for a second, and send spans to `collector`, if there is one; what
+/// the caller printed.
+fn call(platform: &Platform, collector: Option<&Collector>) -> Output {
+    let traces = collector.map(Collector::url).unwrap_or_default();
     let (store, concierge) = platform.add_pair();
     let mut waiting = platform.terminal(&concierge);
-    waiting.args(["--json", "wait", "--calls", "1"]);
+    waiting.env("KAKEHASHI_TRACES", &traces).args(["--json", "wait", "--calls", "1"]);
     let mut waiting = Program::start(waiting.stdout(Stdio::piped()));
     let lines = Lines::of(waiting.stdout.take().unwrap());
     lines.until("\"signed_in\"", SOON);
     let mut calling = platform.terminal(&store);
-    calling.env("KAKEHASHI_LOG", "info").args(["--audio", "sample:speech", "--loop"]);
+    calling.env("KAKEHASHI_LOG", "info").env("KAKEHASHI_TRACES", &traces);
+    calling.args(["--audio", "sample:speech", "--loop"]);
     let output = calling.args(["call", "concierge-1", "--seconds", "1"]).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(waiting.wait().unwrap().success(), "{}", lines.so_far());
     output
 }
 
+/// The number of the one call that has ended.
+fn ended_call(platform: &Platform) -> String {
+    let ended = platform.run_well(&["calls", "--json"]);
+    let record: Value = serde_json::from_str(ended.lines().next().unwrap()).unwrap();
+    record["record"]["call"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn a_call_is_followed_through_all_logs_by_its_id() {
     let platform = Platform::start_with(2, &["--log", "info,kakehashi=debug", "--log-json"]);
-    let said = text(&call(&platform).stderr);
-    let ended = platform.run_well(&["calls", "--json"]);
-    let record: Value = serde_json::from_str(ended.lines().next().unwrap()).unwrap();
-    let call = record["record"]["call"].as_str().unwrap().to_owned();
+    let said = text(&call(&platform, None).stderr);
+    let call = ended_call(&platform);
 
     // The terminal, in text: what has become of its call.
     let mine = format!("call={call}");
@@ -106,7 +116,7 @@ fn a_call_is_followed_through_all_logs_by_its_id() {
         assert!(told.iter().any(|fields| fields["what"] == what), "{what}: {control:?}");
     }
 
-    // Control ordered what the relays then held: they know the call by its round.
+    // Control ordered what the relays then held: legs of a round of the call.
     let begun = of(&control, "round_begun");
     assert_eq!(begun.len(), 1, "{control:?}");
     let round = begun[0]["round"].as_str().unwrap();
@@ -115,9 +125,64 @@ fn a_call_is_followed_through_all_logs_by_its_id() {
     let mut held = BTreeSet::new();
     for relay in ["relay-1", "relay-2"] {
         let records = until_legs_are_removed(&platform, relay);
-        let installed = of(&events(&records, "round", round), "leg_installed");
+        let installed = of(&events(&records, "call", &call), "leg_installed");
         assert!(!installed.is_empty(), "{relay} had part in the call: {records:?}");
+        assert!(installed.iter().all(|fields| fields["round"] == round), "{installed:?}");
         held.extend(legs(&installed));
     }
     assert_eq!(held, ordered);
+}
+
+/// The spans of a call's trace, once there is one with each of these names, this often.
+fn spans_of(collector: &Collector, call: &str, wanted: &[(&str, usize)]) -> Vec<Span> {
+    let trace = format!("0000000000000000{call}");
+    let pauses = SOON.as_millis() / PAUSE.as_millis();
+    for _ in 0..pauses {
+        let mut spans = collector.spans();
+        spans.retain(|span| span.trace == trace);
+        let count = |name| spans.iter().filter(|span| span.name == name).count();
+        if wanted.iter().all(|(name, wanted)| count(*name) >= *wanted) {
+            return spans;
+        }
+        pause(PAUSE);
+    }
+    panic!("not all of {wanted:?} came: {:?}", collector.spans());
+}
+
+#[test]
+fn a_call_is_one_trace_at_a_collector_whatever_is_logged() {
+    let collector = Collector::start().unwrap();
+    let platform = Platform::start_with(2, &["--log", "warn", "--traces", &collector.url()]);
+    call(&platform, Some(&collector));
+    let call = ended_call(&platform);
+    let wanted = [("call_ended", 1), ("round_entered", 1), ("leg_removed", 4), ("call_news", 4)];
+    let spans = spans_of(&collector, &call, &wanted);
+    let named = |name: &str| spans.iter().filter(|span| span.name == name).collect::<Vec<_>>();
+    let second = Duration::from_secs(1);
+
+    let [whole] = named("call_ended")[..] else { panic!("{spans:?}") };
+    assert_eq!((&*whole.service, &*whole.id, &*whole.parent), ("kakehashi-control", &*call, ""));
+    assert!(whole.took >= second, "{whole:?}");
+    let [round] = named("round_entered")[..] else { panic!("{spans:?}") };
+    assert_eq!((&*round.service, &*round.parent), ("kakehashi-control", &*call));
+    assert_eq!(round.text("round"), Some(&*round.id));
+
+    for name in ["leg_ordered", "leg_installed", "leg_removed"] {
+        let legs = named(name);
+        assert_eq!(legs.len(), 4, "two at each of two relays: {legs:?}");
+        assert!(legs.iter().all(|leg| leg.parent == round.id), "{legs:?}");
+    }
+    let held = named("leg_removed");
+    let relays: BTreeSet<_> = held.iter().map(|leg| (&*leg.service, &*leg.instance)).collect();
+    assert_eq!(relays, [("kakehashi-relay", "1"), ("kakehashi-relay", "2")].into());
+    assert!(held.iter().all(|leg| leg.took >= second), "{held:?}");
+
+    let mut news = named("call_news");
+    news.retain(|news| news.service == "kakehashi-terminal" && news.parent == call);
+    let terminals: BTreeSet<_> = news.iter().map(|news| &news.instance).collect();
+    assert_eq!(terminals.len(), 2, "{news:?}");
+    news.retain(|news| news.text("what") == Some("ended"));
+    assert!(news.iter().any(|news| news.took >= second), "{news:?}");
+    let ids: BTreeSet<_> = spans.iter().map(|span| &span.id).collect();
+    assert_eq!(ids.len(), spans.len(), "{spans:?}");
 }

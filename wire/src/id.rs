@@ -36,6 +36,11 @@ id!(
     CallId(u64), "16"
 );
 id!(
+    /// What everything that is logged of a call is found by, wherever: the number of the call,
+    /// whatever relays know it by. Decides nothing.
+    TraceId(u64), "16"
+);
+id!(
     /// One terminal's presence in one call at one relay. Never used twice.
     LegId(u64), "16"
 );

@@ -86,8 +86,9 @@ pub const ROWS_BYTES_MAX: usize = MESSAGE_BODY_BYTES_MAX * 3 / 4;
 /// Bytes of a presence entry beside its names; `tests/golden.rs` encodes the fullest messages.
 const PRESENCE_ENTRY_BYTES: usize = 17;
 
-/// Bytes of an order that subscribes a leg to all there is; all other orders are shorter.
-const ORDER_BYTES_MAX: usize = 170 + 8 * SUBSCRIPTIONS_PER_LEG_MAX;
+/// Bytes of an order that installs a leg which sends and receives all there is; all other orders
+/// are shorter.
+const ORDER_BYTES_MAX: usize = 203 + 8 * (STREAMS_PER_LEG_MAX + SUBSCRIPTIONS_PER_LEG_MAX);
 
 /// Bytes of a message that carries one list, beside the list: at most a flag and the list's field.
 const LIST_BYTES: usize = 1 + 8;

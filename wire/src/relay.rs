@@ -12,7 +12,7 @@
 //! It begins with [`Resync`] and an install for each wanted leg; what the relay holds already stays
 //! as it is. Orders of an older term are answered [`Outdated`] and change nothing.
 
-use crate::id::{CallId, Generation, Incarnation, LegId, RelayId, ShardIndex, Term};
+use crate::id::{CallId, Generation, Incarnation, LegId, RelayId, ShardIndex, Term, TraceId};
 use crate::limits::{
     COUNTERS_PER_REPORT_MAX, NAME_BYTES_MAX, ORDERS_PER_BATCH_MAX, ROLLOVERS_PER_REPORT_MAX,
     SHARDS_PER_RELAY_MAX, STREAMS_PER_LEG_MAX, SUBSCRIPTIONS_PER_LEG_MAX,
@@ -125,6 +125,8 @@ pub struct InstallLeg {
     pub leg: LegId,
     /// The call whose other legs receive what this one sends.
     pub call: CallId,
+    /// What the relay logs of the leg is to be found by.
+    pub trace: TraceId,
     /// Orders this order.
     pub generation: Generation,
     /// The shard that holds the call.

@@ -13,7 +13,7 @@ use kakehashi_wire::device::{DeviceKey, DeviceProof};
 use kakehashi_wire::frame::FrameHeader;
 use kakehashi_wire::id::{
     AccountId, CallId, DeviceId, Epoch, Generation, Incarnation, LegId, MemberId, RelayId,
-    RequestId, SessionId, ShardIndex, TenantId, Term,
+    RequestId, SessionId, ShardIndex, TenantId, Term, TraceId,
 };
 use kakehashi_wire::media::{
     Codec, Host, RelayPath, RelayRole, SealedDownlink, Sender, StreamKind, StreamOffer, StreamPlan,
@@ -287,6 +287,7 @@ fn to_relay() -> Vec<ToRelay> {
     let install = InstallLeg {
         leg: LegId(5),
         call: CALL,
+        trace: TraceId(0x71ace),
         generation,
         shard: ShardIndex(1),
         key: key(Suite::AeadAes256Gcm),
@@ -460,8 +461,8 @@ fn a_full_batch_of_the_longest_orders_fits_a_message() {
     let full =
         |order: Order| ToRelay::from(Orders { term: TERM, orders: vec![order; 32] }).encode();
     let length = |order| full(order).map(|bytes| bytes.len());
-    assert_eq!(length(Order::Install(leg.clone())), Ok(12 + 16 + 32 * (195 + 128 * 8)));
-    assert_eq!(length(subscribe(124)), Ok(12 + 16 + 32 * (195 + 124 * 8)));
+    assert_eq!(length(Order::Install(leg.clone())), Ok(12 + 16 + 32 * (203 + 128 * 8)));
+    assert_eq!(length(subscribe(124)), Ok(12 + 16 + 32 * (203 + 124 * 8)));
     assert_eq!(full(subscribe(125)).unwrap_err().field, "streams");
     let mut over = leg.clone();
     over.receives.get_or_insert_default().push(Subscription { source: Ssrc(1), shown_as: Ssrc(1) });

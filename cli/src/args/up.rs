@@ -48,6 +48,10 @@ pub(crate) struct LogArgs {
     /// Logs a JSON object a line, whose field `event` names what happened.
     #[arg(long)]
     pub(crate) log_json: bool,
+    /// OpenTelemetry collector that relays and control send spans of calls to, over HTTP:
+    /// `http://127.0.0.1:4318/v1/traces`. Needs a build with the feature "otel".
+    #[arg(long, value_name = "URL", default_value = "", hide_default_value = true)]
+    pub(crate) traces: String,
 }
 
 /// How to run the platform.

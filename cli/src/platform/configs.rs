@@ -131,7 +131,9 @@ pub(super) fn control(
          isolation = {isolation:?}\n\
          leg_rate_max_kbps = {leg_rate}\n\
          [metrics]\n\
-         listen = \"{metrics}\"\n",
+         listen = \"{metrics}\"\n\
+         [traces]\n\
+         collector = {traces:?}\n",
         data = layout.control(),
         filter = log.log,
         json = log.log_json,
@@ -139,6 +141,7 @@ pub(super) fn control(
         relays = ports.fleet(),
         api = ports.api(),
         metrics = listen(ports.control_metrics()),
+        traces = log.traces,
         console = ports.console(),
         address = ports.address,
         isolation = calls.isolation,
@@ -179,8 +182,11 @@ pub(super) fn relay(
          nodes = [\"{control}\"]\n\
          name = \"localhost\"\n\
          [metrics]\n\
-         listen = \"{metrics}\"\n",
+         listen = \"{metrics}\"\n\
+         [traces]\n\
+         collector = {traces:?}\n",
         metrics = listen(ports.relay_metrics(relay)),
+        traces = log.traces,
         id = relay.0,
         filter = log.log,
         format = if log.log_json { "json" } else { "text" },

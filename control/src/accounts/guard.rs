@@ -31,6 +31,7 @@ use crate::capacity::{
 use crate::sessions::AccountKey;
 use crate::site::Site;
 use aws_lc_rs::digest::{Context, SHA256};
+use kakehashi_log::millis;
 use kakehashi_wire::device::DeviceKey;
 use kakehashi_wire::id::DeviceId;
 use std::time::Duration;
@@ -219,10 +220,6 @@ impl Guard {
         }
         places
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The buckets of one kind.

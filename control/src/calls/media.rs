@@ -7,7 +7,7 @@ use crate::entropy::Entropy;
 use crate::fleet::WantedLeg;
 use crate::placement::{Placement, Seat};
 use crate::policy::MediaTerms;
-use kakehashi_wire::id::{CallId, Epoch, LegId, MemberId, RelayId};
+use kakehashi_wire::id::{CallId, Epoch, LegId, MemberId, RelayId, TraceId};
 use kakehashi_wire::media::{
     Address, Host, RelayPath, RelayRole, SealedDownlink, Sender, StreamKind, StreamOffer,
     StreamPlan,
@@ -218,6 +218,7 @@ impl CallMedia {
             let wanted = WantedLeg {
                 leg: leg.leg,
                 call: self.round.at_relays,
+                trace: TraceId(self.round.call.0),
                 shard: place.seat.shard,
                 key: member.key.clone(),
                 relay_password: leg.relay_password.clone(),

@@ -9,6 +9,7 @@ use crate::capacity::{LEGS_TIMEOUT, STANDBY_TIMEOUT};
 use crate::clock::Now;
 use crate::placement::{Seat, choose};
 use crate::policy::media_terms;
+use kakehashi_log::millis;
 use kakehashi_wire::id::CallId;
 use kakehashi_wire::terminal::CallEnd;
 
@@ -73,6 +74,12 @@ impl Coordinator {
     pub(super) fn enter_round(&mut self, id: CallId, now: Now) {
         let Some(call) = self.calls.get_mut(id) else { return };
         let is_first = call.rounds().current().is_none();
+        if let (Some(coming), Some(since)) = (call.rounds().coming(), call.rounds().since()) {
+            let Round { at_relays, number, .. } = coming.round();
+            tracing::debug!(event = "round_entered", call = %id, round = %at_relays, number,
+                took_ms = millis(now.since_start.saturating_sub(since)),
+                "relays hold the legs of a round");
+        }
         let Entered { leavers, merged } = call.enter_round(now);
         if !is_first {
             let record = call.record();

@@ -6,6 +6,7 @@
 
 use crate::coordinator::Write;
 use crate::fleet::LinkId;
+use crate::records::CallRecord;
 use kakehashi_wire::id::SessionId;
 use kakehashi_wire::relay::{Order, ToRelay};
 use kakehashi_wire::terminal::ToTerminal;
@@ -17,12 +18,17 @@ pub(super) fn written(write: &Write) {
     match write {
         Write::Put(_) if record.ended.is_some() => tracing::info!(event = "call_ended",
             %call, %tenant, reason = record.reason.map(tracing::field::debug),
-            answered = record.answered.is_some(), "a call ended"),
+            answered = record.answered.is_some(), took_ms = took_ms(record), "a call ended"),
         Write::Put(_) => tracing::debug!(event = "call_written", %call, %tenant,
             state = ?record.state, members = record.members.len(), "a call goes on"),
         Write::Forget(_) => tracing::info!(event = "call_forgotten", %call, %tenant,
             "a call could not begin"),
     }
+}
+
+/// From the request for a call to its end.
+fn took_ms(record: &CallRecord) -> Option<u64> {
+    Some(record.ended?.0.saturating_sub(record.started.0))
 }
 
 /// A terminal hears this.
@@ -48,15 +54,14 @@ pub(super) fn said(session: SessionId, message: &ToTerminal) {
     tracing::debug!(event = "call_told", %call, %session, what, "told of a call");
 }
 
-/// A relay hears this: which legs of which rounds it is to hold. Of calls it knows nothing else;
-/// `round_begun` says whose they are.
+/// A relay hears this: which legs of which rounds of which calls it is to hold.
 pub(super) fn ordered(link: LinkId, message: &ToRelay) {
     let ToRelay::Orders(orders) = message else { return };
     for order in &orders.orders {
         match order {
             Order::Install(install) => {
-                let (round, leg) = (install.call, install.leg);
-                tracing::debug!(event = "leg_ordered", %round, %leg, link = link.0,
+                let (call, round, leg) = (install.trace, install.call, install.leg);
+                tracing::debug!(event = "leg_ordered", %call, %round, %leg, link = link.0,
                     "a leg is ordered");
             }
             Order::Remove(remove) => tracing::debug!(event = "leg_removal_ordered",

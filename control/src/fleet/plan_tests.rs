@@ -1,6 +1,7 @@
 //! Drives a plan against a model of a relay under loss, repetition, restarts and expiry.
 
 use super::*;
+use kakehashi_wire::id::TraceId;
 use kakehashi_wire::relay::{LegLane, Subscription};
 use kakehashi_wire::rtp::Ssrc;
 use kakehashi_wire::secret::{IcePassword, MasterKey, Suite};
@@ -13,6 +14,7 @@ fn wanted(leg: u64) -> WantedLeg {
     WantedLeg {
         leg: LegId(leg),
         call: CallId(leg / 2),
+        trace: TraceId(leg / 2),
         shard: ShardIndex(0),
         key: MasterKey::new(Suite::AeadAes128Gcm, &[1; 32], &[2; 12]),
         relay_password: IcePassword::from_random([3; 24]),

@@ -1,7 +1,7 @@
 //! A fleet in its term: what it says to relays, and what it makes of one that obeys another node.
 
 use super::*;
-use kakehashi_wire::id::{Generation, Incarnation};
+use kakehashi_wire::id::{Generation, Incarnation, TraceId};
 use kakehashi_wire::media::Host;
 use kakehashi_wire::relay::{
     LegLane, Order, OrderResult, OrdersDone, Outcome, Outdated, RelayHeartbeat, ShardOffer,
@@ -48,6 +48,7 @@ fn want(fleet: &mut Fleet, relay: u32, leg: u64) {
     let wanted = WantedLeg {
         leg: LegId(leg),
         call: CallId(9),
+        trace: TraceId(9),
         shard: ShardIndex(0),
         key: MasterKey::new(Suite::AeadAes128Gcm, &[1; 32], &[2; 12]),
         relay_password: IcePassword::from_random([3; 24]),

@@ -1,6 +1,6 @@
 //! A leg as a relay should hold it, and as what order it is told so.
 
-use kakehashi_wire::id::{CallId, Generation, LegId, ShardIndex};
+use kakehashi_wire::id::{CallId, Generation, LegId, ShardIndex, TraceId};
 use kakehashi_wire::media::Host;
 use kakehashi_wire::relay::{
     InstallLeg, LegLane, LegStream, Order, Outcome, RenewLeg, SubscribeLeg, Subscription,
@@ -14,6 +14,8 @@ pub struct WantedLeg {
     pub leg: LegId,
     /// Its call.
     pub call: CallId,
+    /// What its relay logs of it is to be found by.
+    pub trace: TraceId,
     /// The shard of the call.
     pub shard: ShardIndex,
     /// Authenticates what the leg sends.
@@ -53,6 +55,7 @@ impl WantedLeg {
         Order::Install(InstallLeg {
             leg: self.leg,
             call: self.call,
+            trace: self.trace,
             generation,
             shard: self.shard,
             key: self.key.clone(),

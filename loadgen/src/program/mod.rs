@@ -126,7 +126,7 @@ enum Command {
 /// # Errors
 /// If a measurement cannot be made. One that was made and failed is told by the exit code.
 pub async fn run(args: Args) -> Result<ExitCode> {
-    log_to_stderr();
+    let _log = log_to_stderr("loadgen")?;
     match args.command {
         Command::Media(args) => media::run(*args).await,
         Command::Capacity(args) => capacity::run(*args).await,

@@ -4,7 +4,8 @@ use super::link::ShardHandle;
 use super::mailbox::{NotPut, ShardCommand, ShardReply, Ticket};
 use crate::capacity::SHARD_ANSWER_MS;
 use crate::legs::{Wanted, subject};
-use kakehashi_wire::id::{CallId, Generation, LegId};
+use kakehashi_log::millis;
+use kakehashi_wire::id::{CallId, Generation, LegId, TraceId};
 use kakehashi_wire::relay::{Order, OrderResult, Outcome, Resync};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,12 +16,29 @@ use tokio::time::{Instant, timeout_at};
 /// All shards, as the link sees them.
 pub(super) struct Dispatcher {
     shards: Vec<ShardHandle>,
-    /// Which shard a leg was installed on. Only a hint: what it does not know goes to all shards,
-    /// and it never holds more than they do.
-    directory: HashMap<LegId, usize>,
+    /// Where each leg was installed. Only a hint: what it does not know goes to all shards, and it
+    /// never holds more than they do.
+    directory: HashMap<LegId, Installed>,
     directory_max: usize,
     next: Ticket,
     knock: Arc<Notify>,
+}
+
+/// What is known of a leg that was to be installed.
+#[derive(Clone, Copy)]
+struct Installed {
+    /// The place of its shard among all.
+    shard: usize,
+    /// Where it belongs, for the log.
+    story: Story,
+    since: Instant,
+}
+
+/// What a leg's records in the log are found by: its call, and the round of it.
+#[derive(Clone, Copy)]
+struct Story {
+    call: TraceId,
+    round: CallId,
 }
 
 /// A batch on its way: what is known of each order, and how many replies are outstanding.
@@ -79,7 +97,7 @@ impl Dispatcher {
         let mut batch = self.begin(orders.iter().map(unheard).collect());
         let removals: Vec<bool> =
             orders.iter().map(|order| matches!(order, Order::Remove(_))).collect();
-        let rounds: Vec<_> = orders.iter().map(round_of).collect();
+        let installs: Vec<_> = orders.iter().map(story_of).collect();
         for (at, order) in orders.into_iter().enumerate() {
             let ticket = self.take_ticket();
             match self.place(&order) {
@@ -96,14 +114,14 @@ impl Dispatcher {
             }
         }
         self.finish(&mut batch).await;
-        for ((result, removal), round) in batch.results.iter().zip(removals).zip(rounds) {
+        for ((result, removal), install) in batch.results.iter().zip(removals).zip(installs) {
+            let known = self.directory.get(&result.leg).copied();
             self.learn(result, removal);
             let (leg, outcome) = (result.leg, result.outcome);
-            match round {
-                Some(round) => tracing::debug!(event = "leg_installed", %round, %leg, ?outcome,
-                    "a leg was to be installed"),
-                None if removal => tracing::debug!(event = "leg_removed", %leg, ?outcome,
-                    "a leg was to be removed"),
+            match install {
+                Some(Story { call, round }) => tracing::debug!(event = "leg_installed", %call,
+                    %round, %leg, ?outcome, "a leg was to be installed"),
+                None if removal => log_removal(result, known),
                 None => {}
             }
         }
@@ -126,8 +144,8 @@ impl Dispatcher {
     /// Where an order goes. An installation is entered at once, so that later orders of the same
     /// batch find it.
     fn place(&mut self, order: &Order) -> Place {
-        let known = self.directory.get(&subject(order).0).copied();
-        let Order::Install(install) = order else {
+        let known = self.directory.get(&subject(order).0).map(|leg| leg.shard);
+        let (Order::Install(install), Some(story)) = (order, story_of(order)) else {
             return known.map_or(Place::Unknown, Place::Shard);
         };
         let shard = self.shards.iter().position(|shard| shard.index == install.shard);
@@ -137,7 +155,8 @@ impl Dispatcher {
             (Some(shard), Some(known)) if shard != known => Place::Nowhere(Outcome::BadOrder),
             (Some(shard), _) => {
                 if self.directory.len() < self.directory_max {
-                    self.directory.insert(install.leg, shard);
+                    let installed = Installed { shard, story, since: Instant::now() };
+                    self.directory.entry(install.leg).or_insert(installed);
                 }
                 Place::Shard(shard)
             }
@@ -215,12 +234,27 @@ impl Dispatcher {
     }
 }
 
-/// The call that a leg is to be installed for, as relays know it: a round of one.
-fn round_of(order: &Order) -> Option<CallId> {
+/// Where a leg that is to be installed belongs.
+fn story_of(order: &Order) -> Option<Story> {
     match order {
-        Order::Install(install) => Some(install.call),
+        Order::Install(install) => Some(Story { call: install.trace, round: install.call }),
         Order::Renew(_) | Order::Remove(_) | Order::Subscribe(_) => None,
     }
+}
+
+/// With what was known of the leg, and how long it was there.
+fn log_removal(result: &OrderResult, known: Option<Installed>) {
+    let story = known.map(|leg| leg.story);
+    tracing::debug!(
+        event = "leg_removed",
+        call = story.map(|story| display(story.call)),
+        round = story.map(|story| display(story.round)),
+        leg = %result.leg,
+        outcome = ?result.outcome,
+        silent_ms = result.silent_ms,
+        took_ms = known.map(|leg| millis(leg.since.elapsed())),
+        "a leg was to be removed"
+    );
 }
 
 /// Where an order goes.

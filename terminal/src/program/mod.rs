@@ -18,7 +18,8 @@ use crate::config::{Config, read_bounded};
 use crate::session::{Settings, Terminal, Timing, authorities};
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
-use kakehashi_log::{self as log, Format};
+use kakehashi_log::traces::{Sender, Settings as Traces};
+use kakehashi_log::{self as log, Format, NotStarted};
 use runner::{Goal, Runner};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -53,7 +54,8 @@ While it waits or is in a call, it takes commands on standard input, one a line:
 The password comes from --password-file, from KAKEHASHI_PASSWORD, or is asked for.
 A one-time password is changed at the first sign-in: the new one comes from
 KAKEHASHI_NEW_PASSWORD, or is asked for.
-KAKEHASHI_LOG (such as info, or kakehashi_terminal=debug) makes the program tell more.")]
+KAKEHASHI_LOG (such as info, or kakehashi_terminal=debug) makes the program tell more. Built with the
+feature otel, it sends spans of its calls to the OpenTelemetry collector that KAKEHASHI_TRACES names.")]
 pub struct Args {
     /// The settings.
     #[command(flatten)]
@@ -141,7 +143,7 @@ fn try_run(args: Args, voice: Voice) -> Result<()> {
             TerminalCommand::Presence => Goal::Presence,
             TerminalCommand::Password { new_password_file } => Goal::Password { new_password_file },
         };
-    log_to_stderr();
+    let _log = log_to_stderr("terminal")?;
     let settings = settings(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -183,10 +185,22 @@ fn settings(config: &Config) -> Result<Settings> {
     })
 }
 
-/// Logs of what `KAKEHASHI_LOG` names go to standard error, warnings if it names nothing. A program
-/// around this one may have set that up already.
-pub fn log_to_stderr() {
+/// Logs of what `KAKEHASHI_LOG` names go to standard error, warnings if it names nothing; spans of
+/// calls go to the collector that `KAKEHASHI_TRACES` names, if it names one. A program around this
+/// one may have set that up already.
+///
+/// # Errors
+/// If nothing can be sent to that collector.
+pub fn log_to_stderr(program: &'static str) -> Result<log::Running> {
     let filter = std::env::var("KAKEHASHI_LOG");
     let filter = filter.as_deref().unwrap_or("warn");
-    let _ = log::start(filter, Format::Text).or_else(|_| log::start("warn", Format::Text));
+    let traces = Traces { collector: std::env::var("KAKEHASHI_TRACES").unwrap_or_default() };
+    let sender = Sender { program, instance: std::process::id().to_string() };
+    let start = |filter| log::start((filter, Format::Text), &traces, &sender);
+    start(filter)
+        .or_else(|error| match error {
+            NotStarted::Filter(_) => start("warn"),
+            NotStarted::Traces(_) => Err(error),
+        })
+        .context("KAKEHASHI_TRACES")
 }

@@ -7,6 +7,7 @@ use super::error::TerminalError;
 use super::known::{Known, Ready};
 use super::liveness::{Liveness, Waits, Watch};
 use super::machine::{Deed, Signal, State};
+use super::news::News;
 use super::requests::Requests;
 use super::terminal::{Build, Command, Event, Reply, Settings};
 use crate::clock::{Clock, Moment};
@@ -52,6 +53,7 @@ pub(super) fn spawn(
         admitted: None,
         token: None,
         known: Known::default(),
+        news: News::default(),
         signed_in_before: false,
         fault: None,
     };
@@ -91,6 +93,7 @@ pub(super) struct Driver {
     /// What the session can be resumed with.
     pub(super) token: Option<ResumeToken>,
     pub(super) known: Known,
+    news: News,
     wishes: Wishes,
     /// The password that will hold if the request for it is done.
     changing: Option<(RequestId, Password)>,
@@ -381,9 +384,7 @@ impl Driver {
     }
 
     async fn tell(&mut self, event: Event) -> bool {
-        if let Some((call, what)) = news_of_a_call(&event) {
-            info!(event = "call_news", %call, what, "news of a call");
-        }
+        self.news.log(&event, self.clock.now());
         self.events.send_timeout(event, EVENT_TIMEOUT).await.is_ok()
     }
 
@@ -417,23 +418,6 @@ impl Driver {
             "session over"
         );
         self.tell(Event::SessionEnded { why }).await;
-    }
-}
-
-/// The call that an event is about, and what has become of it.
-fn news_of_a_call(event: &Event) -> Option<(CallId, &'static str)> {
-    match event {
-        Event::Incoming(incoming) => Some((incoming.call, "incoming")),
-        Event::Ringing { call } => Some((*call, "ringing")),
-        Event::Queued(queued) => Some((queued.call, "queued")),
-        Event::Ready(ready) => Some((ready.call, "ready")),
-        Event::PathsChanged(changed) => Some((changed.call, "paths_changed")),
-        Event::PathRenewed(renewed) => Some((renewed.call, "path_renewed")),
-        Event::Merged(merged) => Some((merged.call, "merged")),
-        Event::Taken { call } => Some((*call, "taken")),
-        Event::Ended { call, .. } => Some((*call, "ended")),
-        Event::Lost { call } => Some((*call, "lost")),
-        _ => None,
     }
 }
 

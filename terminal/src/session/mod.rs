@@ -15,6 +15,7 @@ pub mod error;
 pub mod known;
 mod liveness;
 pub mod machine;
+mod news;
 mod nodes;
 mod race;
 pub mod requests;
