@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
-/// Gives what is entered its own view of processes and devices, which ends with it.
+/// Gives what is entered its own view of processes and devices, which ends with it. The shell stays
+/// its first process: the kernel ends that one together with `unshare`, and all others with it. A
+/// program that has become another user's is spared that.
 const ENTER: &str = r#"
 set -e
 mount -t proc proc "$0/proc"
 mount --rbind /sys "$0/sys"
-exec chroot "$0" "$@"
+chroot "$0" "$@" || exit
 "#;
 
 /// Programs and folders of a Debian without settings of this machine.
