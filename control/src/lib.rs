@@ -48,3 +48,4 @@ pub mod sessions;
 mod site;
 pub mod startup;
 pub mod store;
+pub mod surroundings;

@@ -32,6 +32,7 @@ use crate::service;
 use crate::sessions::TokenKey;
 use crate::startup;
 use crate::store::{self, Embedded, Engine, SharedStore, StoreError};
+use crate::surroundings::Surroundings;
 use kakehashi_wire::id::Term;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, Endpoint, TokioRuntime, VarInt};
@@ -122,6 +123,8 @@ pub struct Node {
     pub records: Arc<Records>,
     /// The audit log.
     pub audit: Arc<Audit>,
+    /// What it sees of the programs around it.
+    pub surroundings: Arc<Surroundings>,
     /// Where other nodes reach it, if it has any.
     pub node_addr: Option<SocketAddr>,
     helm: Helm,
@@ -195,26 +198,27 @@ impl Node {
         let tokens = Tokens::new(TokenKey::of(&secret), config.token_life());
         let clock = Clock::start();
         let start = parts.start(&config, (entropy.clone(), clock), secret, &metrics);
-        let mut endpoints = vec![listeners.terminals.clone(), listeners.relays.clone()];
-        endpoints.extend(listeners.nodes.as_ref().map(|(endpoint, ..)| endpoint.clone()));
+        let endpoints = listeners.endpoints();
         let node_addr = listeners.nodes.as_ref().map(|(.., address)| *address);
-        let (helm, deciding) = decide(start, listeners.nodes, &config, &parts.store).await?;
+        let surroundings = surroundings(&config, &listeners.certificates);
+        let around = (&parts.store, &surroundings);
+        let (helm, deciding) = decide(start, listeners.nodes, &config, around).await?;
         let (accounts, audit) = (Arc::clone(&parts.accounts), Arc::clone(&parts.audit));
         let chance = (entropy.clone(), clock);
         let gate = Gate::new(accounts, helm.clone(), audit, chance, tokens, Arc::clone(&metrics));
-        let limits = Limits::with_per_address(config.terminals.connections_per_address);
-        let links = links(&config, helm.clone());
+        let links = links(&config, helm.clone(), Arc::clone(&surroundings));
         let (stop, stopped) = watch::channel(false);
         let (accounts, records) = (Arc::clone(&parts.accounts), Arc::clone(&parts.records));
         let doors = (listeners.api, listeners.console);
         let keys = (operator, sealer, entropy, clock);
-        let service = (service(&parts, helm.clone()), config.console.probe_status.clone());
+        let service =
+            (service(&parts, helm.clone(), &surroundings), config.console.probe_status.clone());
         let [api, console] = serve_people(doors, service, keys, &stopped);
         let servers = [
             porter.handle().spawn(listener::serve(
                 listeners.terminals.clone(),
                 Arc::new(gate),
-                limits,
+                Limits::with_per_address(config.terminals.connections_per_address),
                 Handle::current(),
             )),
             tokio::spawn(link::serve(listeners.relays.clone(), Arc::new(links))),
@@ -223,10 +227,9 @@ impl Node {
             tokio::spawn(retention::serve(accounts, records, stopped)),
         ];
         let state = parts.state(&config, metrics, listeners.certificates);
-        let metrics_addr = listeners.figures.as_ref().map(kakehashi_metrics::Listener::address);
         let node = Self {
+            metrics_addr: listeners.figures.as_ref().map(kakehashi_metrics::Listener::address),
             figures: listeners.figures.map(|it| tokio::spawn(it.serve(state.shown()))),
-            metrics_addr,
             copying: parts.copy_audit(&config),
             terminal_addr: listeners.terminal_addr,
             relay_addr: listeners.relay_addr,
@@ -235,6 +238,7 @@ impl Node {
             accounts: parts.accounts,
             records: parts.records,
             audit: parts.audit,
+            surroundings,
             node_addr,
             helm,
             deciding,
@@ -299,14 +303,15 @@ async fn decide(
     start: Start,
     nodes: Option<(Endpoint, ClientConfig, SocketAddr)>,
     config: &Config,
-    store: &SharedStore,
+    (store, surroundings): (&SharedStore, &Arc<Surroundings>),
 ) -> Result<(Helm, Deciding), ControlError> {
     let Some((endpoint, tls, _)) = nodes else {
         let (core, tasks) = start.begin(Term::ALONE, store).await?;
         return Ok((Helm::Here(core.clone()), Deciding::Here(core, tasks)));
     };
     let (me, peers) = (config.node.name.clone(), config.node.peers.clone());
-    let seated = Cell { me, peers, endpoint, tls, store: Arc::clone(store) }.join(start);
+    let (store, surroundings) = (Arc::clone(store), Arc::clone(surroundings));
+    let seated = Cell { me, peers, endpoint, tls, store, surroundings }.join(start);
     Ok((seated.helm.clone(), Deciding::Cell(seated)))
 }
 
@@ -428,15 +433,22 @@ fn hashing(config: &Config, entropy: &Entropy) -> AccountsConfig {
 }
 
 /// The links of relays, as the settings say.
-fn links(config: &Config, helm: Helm) -> Links {
+fn links(config: &Config, helm: Helm, surroundings: Arc<Surroundings>) -> Links {
     Links {
         helm,
         heartbeat: Duration::from_millis(config.relays.heartbeat_ms.into()),
         lost_after: Duration::from_millis(config.relays.lost_after_ms.into()),
         relay_of: relay_id_of,
+        surroundings,
         next: AtomicU64::new(1),
         strangers: Seldom::new(STRANGERS_LOG_EVERY),
     }
+}
+
+/// What the node sees around it; nothing yet.
+fn surroundings(config: &Config, certificates: &[Ends]) -> Arc<Surroundings> {
+    let node = &config.node;
+    Arc::new(Surroundings::new(node.name.clone(), &node.peers, certificates))
 }
 
 struct Listeners {
@@ -453,6 +465,14 @@ struct Listeners {
     /// Where figures are shown, if they are.
     figures: Option<kakehashi_metrics::Listener>,
     certificates: Vec<Ends>,
+}
+
+impl Listeners {
+    /// Where QUIC is spoken, terminals first.
+    fn endpoints(&self) -> Vec<Endpoint> {
+        let nodes = self.nodes.iter().map(|(endpoint, ..)| endpoint);
+        [&self.terminals, &self.relays].into_iter().chain(nodes).cloned().collect()
+    }
 }
 
 fn listen(config: &Config, entropy: &Entropy, porter: &Porter) -> Result<Listeners, ControlError> {
@@ -536,12 +556,13 @@ fn bound(
 }
 
 /// What operators can ask of the node.
-fn service(parts: &Parts, helm: Helm) -> Service {
+fn service(parts: &Parts, helm: Helm, surroundings: &Arc<Surroundings>) -> Service {
     Service {
         accounts: Arc::clone(&parts.accounts),
         records: Arc::clone(&parts.records),
         audit: Arc::clone(&parts.audit),
         live: Arc::new(helm),
+        surroundings: Arc::clone(surroundings),
         now: UnixMs::now,
     }
 }

@@ -122,8 +122,11 @@ pub(crate) fn sessions(args: &AskArgs) -> Result<ExitCode> {
             println!("{}", serde_json::to_string(&row)?);
         }
     } else {
-        let rows = rows.into_iter().map(|row| [row.tenant_name, row.login, row.device.to_string()]);
-        table::print(["tenant", "login", "device"], rows);
+        let rows = rows.into_iter().map(|row| {
+            let (device, state) = (row.device.to_string(), row.state.name().to_owned());
+            [row.tenant_name, row.login, device, state, row.desks.join(" ")]
+        });
+        table::print(["tenant", "login", "device", "state", "desks"], rows);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -180,6 +183,7 @@ fn relay_json(row: &RelayRow) -> serde_json::Value {
         "site": row.site,
         "addresses": row.addresses,
         "legs": row.legs,
+        "certificate_until": row.certificate_until,
         "counters": counters,
     })
 }

@@ -122,7 +122,7 @@ async fn act(service: &Service, request: Request) -> Result<Answer, Refused> {
         Request::Calls { tenant, ended } => calls(service, tenant.as_deref(), ended).await,
         Request::CallEnd { tenant, call } => end_call(service, tenant.as_deref(), call).await,
         Request::Sessions { tenant } => sessions(service, tenant.as_deref()).await,
-        Request::Relays {} => Ok(Answer::Relays { rows: service.live.relays().await? }),
+        Request::Relays {} => relays(service).await,
         Request::RelayDrain { relay, on } => drain(service, relay, on).await,
         Request::Status {} => status(service).await,
         Request::AuditList { before, limit } => {
@@ -311,6 +311,15 @@ async fn sessions(service: &Service, tenant: Option<&str>) -> Result<Answer, Ref
     Ok(Answer::Sessions { rows: rows.take(ADMIN_ROWS_MAX).collect() })
 }
 
+/// Each relay has a link to each node, so this one has seen the certificates of all.
+async fn relays(service: &Service) -> Result<Answer, Refused> {
+    let mut rows = service.live.relays().await?;
+    for row in &mut rows {
+        row.certificate_until = service.surroundings.relay_certificate(row.id);
+    }
+    Ok(Answer::Relays { rows })
+}
+
 async fn status(service: &Service) -> Result<Answer, Refused> {
     let relays = service.live.relays().await?;
     let row = StatusRow {
@@ -320,6 +329,8 @@ async fn status(service: &Service) -> Result<Answer, Refused> {
         calls: service.live.live_calls().await?.len(),
         relays_connected: relays.iter().filter(|relay| relay.connected).count(),
         relays: relays.len(),
+        certificates: service.surroundings.certificates(),
+        nodes: service.surroundings.nodes(),
     };
     Ok(Answer::Status { row })
 }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod audited;
+mod doing;
 mod media_end;
 mod refused;
 mod rights;
@@ -23,11 +24,12 @@ use crate::policy::{TenantLimits, TenantPolicy, TenantRules};
 use crate::records::{CallRecord, Records};
 use crate::sessions::Revocation;
 use crate::store::hex_id;
+use crate::surroundings::Surroundings;
 use core::future::Future;
 use core::pin::Pin;
 use kakehashi_wire::id::{CallId, DeviceId, RelayId, SessionId, TenantId};
 use kakehashi_wire::secret::Password;
-use kakehashi_wire::terminal::Role;
+use kakehashi_wire::terminal::{PresenceState, Role};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -337,6 +339,11 @@ pub struct SessionRow {
     pub device: DeviceId,
     /// Since when.
     pub since: UnixMs,
+    /// What the account is doing, on whichever device.
+    #[serde(with = "doing")]
+    pub state: PresenceState,
+    /// The desks that it is an agent of.
+    pub desks: Vec<String>,
 }
 
 /// A relay.
@@ -357,6 +364,8 @@ pub struct RelayRow {
     pub drained: bool,
     /// Legs it holds.
     pub legs: u64,
+    /// Until when its certificate is good, as it showed it to this node; the admin fills it in.
+    pub certificate_until: Option<UnixMs>,
     /// What it counted, by name.
     pub counters: Vec<(String, u64)>,
 }
@@ -376,6 +385,38 @@ pub struct StatusRow {
     pub relays_connected: usize,
     /// Relays that control knows.
     pub relays: usize,
+    /// The certificates of this node.
+    pub certificates: Vec<CertificateRow>,
+    /// The nodes of the cell, this one first.
+    pub nodes: Vec<NodeRow>,
+}
+
+/// A certificate of a node.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CertificateRow {
+    /// Who is shown it: `browsers`, `operators`, `terminals`, `relays`, `nodes`.
+    pub shown_to: String,
+    /// Until when it is good.
+    pub until: UnixMs,
+}
+
+/// A node, as the one that is asked sees it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NodeRow {
+    /// Its name.
+    pub name: String,
+    /// Where this one reaches it; empty for this one.
+    pub address: String,
+    /// It is the one that was asked.
+    pub is_this: bool,
+    /// It hears this one.
+    pub is_linked: bool,
+    /// It decides about calls.
+    pub leads: bool,
+    /// Name and version of its software; empty if it has never connected here.
+    pub software: String,
+    /// Until when the certificate is good that it shows to other nodes.
+    pub certificate_until: Option<UnixMs>,
 }
 
 /// No node of the cell decides about calls at the moment.
@@ -419,6 +460,8 @@ pub struct Service {
     pub audit: Arc<Audit>,
     /// The running node.
     pub live: Arc<dyn Live>,
+    /// What it sees of the programs around it.
+    pub surroundings: Arc<Surroundings>,
     /// What time it is, for records.
     pub now: fn() -> UnixMs,
 }

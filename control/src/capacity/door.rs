@@ -72,6 +72,12 @@ pub const CONSOLE_IMPORT_ROWS_MAX: usize = 200;
 /// Rows on one page.
 pub const CONSOLE_PAGE_ROWS: usize = 50;
 
+/// Agents of a desk that the console lists; of more it says how many.
+pub const CONSOLE_AGENTS: usize = 24;
+
+/// How long before its end the console marks a certificate: as `kakehashi doctor` does.
+pub const CERTIFICATE_SOON: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// Pages that are kept fresh at once, 64 KiB each with what they showed last: 4 MiB.
 pub const CONSOLE_STREAMS_MAX: usize = 64;
 

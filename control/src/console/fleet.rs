@@ -6,6 +6,8 @@ use super::server::{Console, see};
 use super::visitor::{Asked, Posted, Visitor};
 use super::words::Words;
 use crate::admin::{Answer, Refused, RelayRow, Request, StatusRow, answer};
+use crate::capacity::CERTIFICATE_SOON;
+use crate::clock::UnixMs;
 use crate::policy::Act;
 use askama::Template;
 use axum::Router;
@@ -13,6 +15,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Response, StatusCode};
 use axum::routing::{get, post};
+use kakehashi_log::millis;
 use kakehashi_wire::id::RelayId;
 use std::sync::Arc;
 
@@ -33,6 +36,13 @@ struct FleetPage {
 struct NodePart {
     words: &'static Words,
     row: StatusRow,
+    now: UnixMs,
+}
+
+impl NodePart {
+    fn ends_soon(&self, until: &UnixMs) -> bool {
+        ends_soon(*until, self.now)
+    }
 }
 
 #[derive(Template)]
@@ -42,6 +52,18 @@ struct RelaysPart {
     rows: Vec<RelayRow>,
     may_drain: bool,
     csrf: String,
+    now: UnixMs,
+}
+
+impl RelaysPart {
+    fn ends_soon(&self, until: &UnixMs) -> bool {
+        ends_soon(*until, self.now)
+    }
+}
+
+/// Whether a certificate is to be renewed.
+fn ends_soon(until: UnixMs, now: UnixMs) -> bool {
+    until.0.saturating_sub(now.0) < millis(CERTIFICATE_SOON)
 }
 
 async fn show(State(console): State<Arc<Console>>, asked: Asked) -> Response<Body> {
@@ -86,8 +108,9 @@ impl Console {
         let words = by.lang.words();
         let ask = |request| answer(&self.service, &by.asker, request);
         let mut parts = Vec::new();
+        let now = (self.service.now)();
         if let Answer::Status { row } = ask(Request::Status {}).await? {
-            parts.push(part("node", &NodePart { words, row }));
+            parts.push(part("node", &NodePart { words, row, now }));
         }
         if let Answer::Relays { mut rows } = ask(Request::Relays {}).await? {
             rows.sort_by(|a, b| (&a.site, a.id.0).cmp(&(&b.site, b.id.0)));
@@ -95,8 +118,22 @@ impl Console {
                 row.counters.retain(|(_, value)| *value > 0);
             }
             let (may_drain, csrf) = (by.may(Act::RelayDrain), by.csrf.to_string());
-            parts.push(part("relays", &RelaysPart { words, rows, may_drain, csrf }));
+            parts.push(part("relays", &RelaysPart { words, rows, may_drain, csrf, now }));
         }
         Ok(parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_marked_a_month_before_its_end_and_after_it() {
+        let day = 24 * 3600 * 1000;
+        let now = UnixMs(1_000 * day);
+        for (days, is_soon) in [(0, true), (999, true), (1_029, true), (1_030, false)] {
+            assert_eq!(ends_soon(UnixMs(days * day), now), is_soon, "{days}");
+        }
     }
 }

@@ -14,6 +14,7 @@ mod desks;
 mod enrol;
 mod fields;
 mod fleet;
+mod floor;
 mod lang;
 mod live;
 mod me;

@@ -3,6 +3,7 @@
 
 use super::chrome::{Chrome, Notice, page, status};
 use super::fields::Fields;
+use super::floor::DesksPart;
 use super::lang::Lang;
 use super::plot::{self, Map};
 use super::server::{Console, see};
@@ -88,23 +89,6 @@ struct TerminalsPart {
     rows: Vec<SessionRow>,
     more: usize,
     of_platform: bool,
-}
-
-#[derive(Template)]
-#[template(path = "now_desks.html")]
-struct DesksPart {
-    words: &'static Words,
-    rows: Vec<QueueView>,
-    of_platform: bool,
-}
-
-/// A desk at which somebody waits.
-struct QueueView {
-    tenant: String,
-    desk: String,
-    waiting: usize,
-    /// Since when the first of them does.
-    since: UnixMs,
 }
 
 /// A call, as it is shown.
@@ -302,10 +286,8 @@ fn made(visitor: &Visitor, seen: &Seen) -> Vec<Part> {
             of_platform: visitor.is_of_platform(),
         },
     ));
-    parts.push(part(
-        "desks",
-        &DesksPart { words, rows: queues(&calls), of_platform: visitor.is_of_platform() },
-    ));
+    let desks = DesksPart::of((&calls, sessions), words, visitor.is_of_platform());
+    parts.push(part("desks", &desks));
     let more = waiting.len().saturating_sub(CONSOLE_PAGE_ROWS);
     let rows = waiting.into_iter().take(CONSOLE_PAGE_ROWS).collect();
     let of_platform = visitor.is_of_platform();
@@ -321,28 +303,6 @@ pub(super) fn part(id: &'static str, template: &impl Template) -> Part {
         String::new()
     });
     Part { id, html }
-}
-
-/// Desks at which calls wait, the one with the longest wait first; `calls` are in order of their
-/// beginning.
-fn queues(calls: &[&CallRow]) -> Vec<QueueView> {
-    let mut queues: Vec<QueueView> = Vec::new();
-    for call in calls.iter().filter(|call| call.record.state == RecordState::Queued) {
-        let Some(desk) = &call.record.desk else { continue };
-        let is_it =
-            |queue: &QueueView| (&queue.tenant, &queue.desk) == (&call.tenant_name, &desk.last);
-        match queues.iter().position(is_it) {
-            Some(place) => queues[place].waiting += 1,
-            None if queues.len() == CONSOLE_PAGE_ROWS => break,
-            None => queues.push(QueueView {
-                tenant: call.tenant_name.clone(),
-                desk: desk.last.clone(),
-                waiting: 1,
-                since: call.record.started,
-            }),
-        }
-    }
-    queues
 }
 
 /// The devices that have a call.

@@ -11,7 +11,7 @@ const RELAY_HEIGHT: f64 = 72.0;
 /// Where the first relay of a site stands.
 const TOP: f64 = 64.0;
 /// The radius of a relay with nothing to do, and what is added at most.
-const RADIUS: (f64, f64) = (14.0, 22.0);
+const RADIUS: (f64, f64) = (12.0, 18.0);
 /// Sites and relays drawn; the table beside the map has all.
 const DRAWN_MAX: usize = 64;
 
@@ -148,6 +148,7 @@ mod tests {
 
     fn relay(id: u32, site: &str, legs: u64) -> RelayRow {
         RelayRow {
+            certificate_until: None,
             id: RelayId(id),
             software: String::new(),
             site: site.into(),

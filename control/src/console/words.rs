@@ -151,7 +151,13 @@ words! {
     ringing: "ringing", "呼び出し中";
     active: "in call", "通話中";
     ended: "ended", "終了";
-    nobody_waits: "Nobody waits at a desk.", "窓口で待っている通話はありません。";
+    desks_rest: "Nobody waits at a desk, and no agent of one is signed in.",
+        "窓口で待っている通話も、サインイン中の担当者もありません。";
+    free_agents: "Available", "待機中の担当者";
+    available: "available", "待機中";
+    away: "away", "離席中";
+    wrap_up: "after a call", "後処理中";
+    offline: "offline", "オフライン";
     waiting_calls: "Waiting", "待ち数";
     longest_wait: "Longest wait", "最長待ち時間";
     quality: "Quality", "品質";
@@ -390,8 +396,20 @@ words! {
 
     // Relays and nodes.
     fleet: "Relays and nodes", "リレーとノード";
-    node: "This node", "このノード";
-    version: "Version", "バージョン";
+    nodes: "Nodes", "ノード";
+    node: "Node", "ノード";
+    this_node: "this node", "このノード";
+    leads: "leads", "リーダー";
+    linked: "connected", "接続中";
+    certificates: "Certificates of this node", "このノードの証明書";
+    certificate_until: "Certificate until", "証明書の期限";
+    to_browsers: "browsers", "ブラウザー";
+    to_operators: "operators' programs", "運用者のプログラム";
+    to_terminals: "terminals", "端末";
+    to_relays: "relays", "リレー";
+    to_nodes: "other nodes", "他のノード";
+    ends_soon: "ends soon: renew it", "期限間近: 更新してください";
+    unknown: "unknown", "不明";
     addresses: "Addresses", "アドレス";
     software: "Software", "ソフトウェア";
     counters: "Counters", "カウンター";

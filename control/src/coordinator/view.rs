@@ -58,7 +58,21 @@ impl Coordinator {
 
     /// The live sessions.
     pub fn session_rows(&self) -> Vec<SessionRow> {
-        self.sessions.iter().map(session_row).collect()
+        self.sessions.iter().map(|session| self.session_row(session)).collect()
+    }
+
+    fn session_row(&self, session: &Session) -> SessionRow {
+        let account = session.account;
+        SessionRow {
+            session: session.id,
+            tenant: account.tenant,
+            tenant_name: String::new(),
+            login: session.login.clone(),
+            device: session.device,
+            since: session.since,
+            state: self.doing(account),
+            desks: self.desks.of_agent(account).cloned().collect(),
+        }
     }
 
     /// Whether a relay of that number has ever connected, or is out of use.
@@ -108,17 +122,6 @@ fn call_row(call: &Call, samples: usize) -> CallRow {
     CallRow { quality, ..CallRow::live(call.record(), relays.collect(), protection) }
 }
 
-fn session_row(session: &Session) -> SessionRow {
-    SessionRow {
-        session: session.id,
-        tenant: session.account.tenant,
-        tenant_name: String::new(),
-        login: session.login.clone(),
-        device: session.device,
-        since: session.since,
-    }
-}
-
 fn relay_tally(relay: &Relay) -> RelayTally {
     RelayTally {
         relay: relay.id(),
@@ -140,6 +143,7 @@ fn relay_row(relay: &Relay) -> RelayRow {
         connected: relay.link().is_some(),
         drained: relay.is_drained(),
         legs: relay.loads().iter().map(|load| u64::from(load.legs)).sum(),
+        certificate_until: None,
         counters: counters.map(|counter| (counter.name.clone(), counter.value)).collect(),
     }
 }

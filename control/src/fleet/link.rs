@@ -6,6 +6,7 @@ use crate::framing::{self, ReadFailure, WriteFailure};
 use crate::gate::CloseCode;
 use crate::nodes::Helm;
 use crate::seldom::Seldom;
+use crate::surroundings::Surroundings;
 use kakehashi_wire::id::RelayId;
 use kakehashi_wire::relay::{FromRelay, Hello, NodeHeartbeat, ToRelay, Welcome};
 use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream};
@@ -26,6 +27,7 @@ pub(crate) struct Links {
     pub(crate) heartbeat: Duration,
     pub(crate) lost_after: Duration,
     pub(crate) relay_of: RelayOf,
+    pub(crate) surroundings: Arc<Surroundings>,
     pub(crate) next: AtomicU64,
     pub(crate) strangers: Seldom,
 }
@@ -136,9 +138,13 @@ async fn greet(
     let FromRelay::Hello(hello) = framing::read(&mut recv, FromRelay::decode).await? else {
         return Err(LinkEnd::NoHello);
     };
-    let certificate = certificate_of(connection).and_then(|it| (links.relay_of)(&it));
+    let shown = certificate_of(connection);
+    let certificate = shown.as_ref().and_then(|shown| (links.relay_of)(shown));
     if certificate != Some(hello.relay) {
         return Err(LinkEnd::OtherRelay { says: hello.relay, certificate });
+    }
+    if let Some(shown) = &shown {
+        links.surroundings.relay_came(hello.relay, shown);
     }
     let ms = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
     let welcome =

@@ -12,6 +12,7 @@ use crate::framing::{self, ReadFailure, WriteFailure};
 use crate::gate::CloseCode;
 use crate::pki::node_of;
 use crate::seldom::Seldom;
+use crate::surroundings::Surroundings;
 use kakehashi_wire::id::Term;
 use kakehashi_wire::node::{FromNode, NodeBeat, NodeHello, ToNode};
 use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream};
@@ -31,6 +32,7 @@ pub(super) struct Door {
     pub(super) news: mpsc::Sender<News>,
     pub(super) numbers: Arc<AtomicU64>,
     pub(super) clock: Clock,
+    pub(super) surroundings: Arc<Surroundings>,
 }
 
 /// Where one of the other nodes is served: over one link at a time. A newer one ends the older, and
@@ -160,17 +162,23 @@ async fn greet(
     door: &Door,
 ) -> Result<(SendStream, RecvStream, NodeName), LinkEnd> {
     let (send, mut recv) = connection.accept_bi().await.map_err(|_| ReadFailure::Gone)?;
-    let FromNode::NodeHello(NodeHello { node: says, .. }) =
+    let FromNode::NodeHello(NodeHello { node: says, software }) =
         framing::read(&mut recv, FromNode::decode).await?
     else {
         return Err(LinkEnd::NoHello);
     };
-    let certificate = certificate_of(connection).and_then(|it| node_of(&it));
+    let shown = certificate_of(connection);
+    let certificate = shown.as_ref().and_then(node_of);
     if certificate.as_ref() != Some(&says) {
         return Err(LinkEnd::OtherNode { says, certificate });
     }
     match NodeName::parse(&says).filter(|name| door.peers.contains_key(name)) {
-        Some(name) => Ok((send, recv, name)),
+        Some(name) => {
+            if let Some(shown) = &shown {
+                door.surroundings.node_came(&name, &software, shown);
+            }
+            Ok((send, recv, name))
+        }
         None => Err(LinkEnd::Stranger(says)),
     }
 }

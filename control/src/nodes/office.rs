@@ -14,6 +14,7 @@ use crate::accounts::Accounts;
 use crate::capacity::nodes::{LEAD_BEGIN_PATIENCE, LEAD_WATCH_RETRY, TAKE_BACK_PATIENCE};
 use crate::driver::{Core, Tasks};
 use crate::store::{SharedStore, StoreError};
+use crate::surroundings::Surroundings;
 use kakehashi_wire::id::Term;
 use kakehashi_wire::node::{FromNode, ToNode, WrongGuess};
 use std::collections::BTreeMap;
@@ -58,6 +59,7 @@ pub(super) struct Office {
     election: Election,
     start: Arc<Start>,
     store: SharedStore,
+    surroundings: Arc<Surroundings>,
     lead: watch::Sender<Option<Leading>>,
     switch: mpsc::Sender<Event>,
     relays: Arc<RelayLinks>,
@@ -75,7 +77,7 @@ impl Office {
     pub(super) fn new(
         (me, life, election): (NodeName, u64, Election),
         start: Start,
-        store: SharedStore,
+        (store, surroundings): (SharedStore, Arc<Surroundings>),
         (lead, switch, relays, numbers): Told,
     ) -> Self {
         Self {
@@ -84,6 +86,7 @@ impl Office {
             election,
             start: Arc::new(start),
             store,
+            surroundings,
             lead,
             switch,
             relays,
@@ -153,6 +156,7 @@ impl Office {
     fn news(&mut self, news: News) -> Option<Heard> {
         match news {
             News::Up(node, queue) => {
+                self.surroundings.node_linked(&node, true);
                 self.links.insert(node, (queue, Term::NONE));
                 self.tell_guesses();
                 None
@@ -161,6 +165,7 @@ impl Office {
                 let is_this = |(queue, _): &(Queue<FromNode>, Term)| queue.number() == number;
                 if self.links.get(&node).is_some_and(is_this) {
                     self.links.remove(&node);
+                    self.surroundings.node_linked(&node, false);
                 }
                 None
             }
@@ -296,6 +301,11 @@ impl Office {
             }
             (None, None) => None,
         };
+        let lead = match self.tenure {
+            Some(_) => Some(&self.me),
+            None => self.election.follows().map(|(node, _)| node),
+        };
+        self.surroundings.led_by(lead);
         let number = route.map(Queue::number);
         if number != self.route {
             self.route = number;

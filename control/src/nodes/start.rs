@@ -23,6 +23,7 @@ use crate::pki::CellSecret;
 use crate::records::{Records, porter};
 use crate::startup::{self, Known};
 use crate::store::{SharedStore, StoreError};
+use crate::surroundings::Surroundings;
 use kakehashi_wire::id::Term;
 use kakehashi_wire::node::FromNode;
 use quinn::{ClientConfig, Endpoint};
@@ -122,6 +123,7 @@ pub(crate) struct Cell {
     pub(crate) endpoint: Endpoint,
     pub(crate) tls: ClientConfig,
     pub(crate) store: SharedStore,
+    pub(crate) surroundings: Arc<Surroundings>,
 }
 
 /// A node's place among the others.
@@ -155,6 +157,7 @@ impl Cell {
             news: news.clone(),
             numbers: Arc::clone(&numbers),
             clock: start.clock,
+            surroundings: Arc::clone(&self.surroundings),
         };
         // Each peer once, however often it is named.
         let rank = door.peers.keys().filter(|name| **name < self.me).count();
@@ -179,7 +182,7 @@ impl Cell {
         let office = Office::new(
             (self.me.clone(), life, Election::new(self.me, life, place, now)),
             start,
-            self.store,
+            (self.store, self.surroundings),
             (lead, events.clone(), Arc::clone(&relays), numbers),
         );
         let office = tokio::spawn(office.run((heard, record, guesses), stopped));

@@ -54,8 +54,15 @@ pub(crate) struct Ends {
 impl Identity {
     /// When the certificate ends, which is shown `to` them.
     pub(crate) fn ends(&self, to: &'static str) -> Option<Ends> {
-        let (_, parsed) = X509Certificate::from_der(self.chain.first()?).ok()?;
-        Some(Ends { to, at_s: parsed.validity().not_after.timestamp() })
+        Ends::of(to, self.chain.first()?)
+    }
+}
+
+impl Ends {
+    /// When `certificate` ends, which is shown `to` them; `None` if it is none.
+    pub(crate) fn of(to: &'static str, certificate: &CertificateDer<'_>) -> Option<Self> {
+        let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+        Some(Self { to, at_s: parsed.validity().not_after.timestamp() })
     }
 }
 

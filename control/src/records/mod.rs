@@ -199,6 +199,33 @@ pub struct Records {
     due: Due,
 }
 
+#[cfg(test)]
+impl CallRecord {
+    /// Call 1 of tenant 1, which was taken at once.
+    pub(crate) fn sample(caller: &str, callee: &str) -> Self {
+        let party = |login: &str, role| Party {
+            account: AccountId(1),
+            login: login.into(),
+            role,
+            device: None,
+            joined: None,
+            left: None,
+            quality: None,
+        };
+        Self {
+            call: CallId(1),
+            tenant: TenantId(1),
+            members: vec![party(caller, PartyRole::Caller), party(callee, PartyRole::Callee)],
+            desk: None,
+            state: RecordState::Active,
+            started: UnixMs(0),
+            answered: Some(UnixMs(0)),
+            ended: None,
+            reason: None,
+        }
+    }
+}
+
 /// Which tenants have ended calls in the store that are to be archived.
 #[derive(Default)]
 struct Due {

@@ -7,7 +7,7 @@ use super::common::relay::Relay;
 use super::common::terminal::Terminal;
 use super::common::{PASSWORD, Platform, device_of, settings, within};
 use kakehashi_control::accounts::Subject;
-use kakehashi_control::admin::{Answer, Request};
+use kakehashi_control::admin::{Answer, NodeRow, Request};
 use kakehashi_control::api::client;
 use kakehashi_control::clock::UnixMs;
 use kakehashi_control::entropy::Entropy;
@@ -268,6 +268,53 @@ async fn operators_are_served_at_every_node() {
         client::request(folder, Request::Suspend { subject, reason: None }).await.unwrap();
         assert_eq!(terminal.session_ended().await, SessionEnd::Suspended);
     }
+}
+
+/// What a node says of all nodes: the name of each, whether it hears it, and whether it leads.
+async fn nodes(platform: &Platform) -> Vec<NodeRow> {
+    let status = client::request(platform.folder.path(), Request::Status {}).await.unwrap();
+    let Answer::Status { row } = status else { panic!("the status was asked for") };
+    row.nodes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_node_knows_which_others_there_are_and_who_leads() {
+    let mut cell = Cell::start(3).await;
+    let _relays = cell.relays().await;
+    for platform in cell.living() {
+        let all = async {
+            loop {
+                let rows = nodes(platform).await;
+                if rows.iter().all(|row| row.is_linked && row.certificate_until.is_some()) {
+                    return rows;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let rows = within(all).await;
+        assert_eq!(rows.len(), 3);
+        assert!(rows[0].is_this && rows[1..].iter().all(|row| !row.is_this), "{rows:?}");
+        assert_eq!(rows.iter().filter(|row| row.leads).count(), 1, "{rows:?}");
+        assert!(rows.iter().all(|row| row.software.starts_with("kakehashi-control ")), "{rows:?}");
+        let relays = client::request(platform.folder.path(), Request::Relays {}).await.unwrap();
+        let Answer::Relays { rows } = relays else { panic!("relays were asked for") };
+        assert!(rows[0].certificate_until > Some(UnixMs::now()), "{rows:?}");
+    }
+    // The first to start led.
+    let first = nodes(cell.at(0)).await.swap_remove(0);
+    assert!(first.leads);
+    cell.kill(0).await;
+    let told = async {
+        loop {
+            let rows = nodes(cell.at(1)).await;
+            let lost = rows.iter().find(|row| row.name == first.name).unwrap();
+            if !lost.is_linked && !lost.leads && rows.iter().any(|row| row.leads) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within(told).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,8 +13,9 @@ use kakehashi_control::entropy::Entropy;
 use kakehashi_control::records::{CallRecord, Party, PartyRole, RecordState, Records};
 use kakehashi_control::sessions::Revocation;
 use kakehashi_control::store::{Embedded, SharedStore};
+use kakehashi_control::surroundings::Surroundings;
 use kakehashi_wire::id::{AccountId, CallId, DeviceId, RelayId, SessionId, TenantId};
-use kakehashi_wire::terminal::{CallEnd, Role};
+use kakehashi_wire::terminal::{CallEnd, PresenceState, Role};
 use std::sync::{Arc, Mutex};
 
 #[derive(Default)]
@@ -42,6 +43,8 @@ impl Live for Node {
             login: "store-1".into(),
             device: DeviceId(0xab),
             since: UnixMs(1),
+            state: PresenceState::Waiting,
+            desks: vec!["repairs".into()],
         });
         Box::pin(async { Ok(sessions.into_iter().collect()) })
     }
@@ -55,6 +58,7 @@ impl Live for Node {
             connected: true,
             drained: false,
             legs: 2,
+            certificate_until: None,
             counters: vec![("received".into(), 10)],
         };
         Box::pin(async { Ok(vec![row]) })
@@ -137,6 +141,7 @@ async fn start() -> Running {
         records: Arc::new(Records::new(store)),
         audit: Arc::new(audit),
         live: Arc::<Node>::clone(&node),
+        surroundings: Arc::new(Surroundings::alone()),
         now: || UnixMs(77),
     };
     Running { _folder: folder, service, node }

@@ -54,8 +54,9 @@ While it waits or is in a call, it takes commands on standard input, one a line:
 The password comes from --password-file, from KAKEHASHI_PASSWORD, or is asked for.
 A one-time password is changed at the first sign-in: the new one comes from
 KAKEHASHI_NEW_PASSWORD, or is asked for.
-KAKEHASHI_LOG (such as info, or kakehashi_terminal=debug) makes the program tell more. Built with the
-feature otel, it sends spans of its calls to the OpenTelemetry collector that KAKEHASHI_TRACES names.")]
+KAKEHASHI_LOG (such as info, or kakehashi_terminal=debug) makes the program tell more.
+Built with the feature otel, it sends spans of its calls to the OpenTelemetry
+collector that KAKEHASHI_TRACES names.")]
 pub struct Args {
     /// The settings.
     #[command(flatten)]

@@ -42,6 +42,24 @@ pub enum PresenceState {
     WrapUp = 6,
 }
 
+impl PresenceState {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Offline, Self::Waiting, Self::Ringing, Self::InCall, Self::Away, Self::WrapUp];
+
+    /// What operators read.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::Waiting => "available",
+            Self::Ringing => "ringing",
+            Self::InCall => "in_call",
+            Self::Away => "away",
+            Self::WrapUp => "wrap_up",
+        }
+    }
+}
+
 impl Check for Presence {
     fn check(&self) -> Result<(), &'static str> {
         at_most("entries", self.entries.len(), PRESENCE_ENTRIES_MAX)?;

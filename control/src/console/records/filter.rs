@@ -86,33 +86,18 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::{DeskPart, Party, PartyRole};
-    use kakehashi_wire::id::{AccountId, CallId, TenantId};
+    use crate::records::DeskPart;
     use kakehashi_wire::terminal::CallEnd;
 
     fn record(started: &str) -> CallRecord {
-        let party = |login: &str, role| Party {
-            account: AccountId(1),
-            login: login.into(),
-            role,
-            device: None,
-            joined: None,
-            left: None,
-            quality: None,
-        };
         let started = UnixMs(UnixMs::day(started).unwrap().0 + DAY_MS - 1);
-        CallRecord {
-            call: CallId(1),
-            tenant: TenantId(1),
-            members: vec![party("store-1", PartyRole::Caller), party("anna", PartyRole::Callee)],
+        let record = CallRecord {
             desk: Some(DeskPart { called: "sales".into(), last: "second".into(), waited_ms: 5 }),
-            state: RecordState::Active,
             started,
             answered: Some(started),
-            ended: None,
-            reason: None,
-        }
-        .ended(UnixMs(started.0 + 5), CallEnd::HungUp)
+            ..CallRecord::sample("store-1", "anna")
+        };
+        record.ended(UnixMs(started.0 + 5), CallEnd::HungUp)
     }
 
     fn takes(query: &str, record: &CallRecord) -> bool {

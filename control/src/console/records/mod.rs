@@ -211,8 +211,6 @@ impl Console {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::{Party, RecordState};
-    use kakehashi_wire::id::{AccountId, CallId, TenantId};
 
     #[test]
     fn times_are_as_people_read_them() {
@@ -223,26 +221,8 @@ mod tests {
 
     #[test]
     fn a_call_is_one_line_that_no_spreadsheet_runs() {
-        let member = |login: &str, role| Party {
-            account: AccountId(1),
-            login: login.into(),
-            role,
-            device: None,
-            joined: None,
-            left: None,
-            quality: None,
-        };
-        let record = CallRecord {
-            call: CallId(0xab),
-            tenant: TenantId(1),
-            members: vec![member("=a", PartyRole::Caller), member("@b,c", PartyRole::Callee)],
-            desk: None,
-            state: RecordState::Active,
-            started: UnixMs(0),
-            answered: Some(UnixMs(1_000)),
-            ended: None,
-            reason: None,
-        };
+        let sample = CallRecord::sample("=a", "@b,c");
+        let record = CallRecord { answered: Some(UnixMs(1_000)), ..sample };
         let record = record.ended(UnixMs(62_000), CallEnd::HungUp);
         let text = String::from_utf8(as_csv([&record].into_iter()).unwrap()).unwrap();
         let line = text.lines().nth(1).unwrap();

@@ -3,7 +3,7 @@
 use super::Words;
 use crate::policy::Rank;
 use crate::records::{PartyRole, RecordState};
-use kakehashi_wire::terminal::{CallEnd, Role};
+use kakehashi_wire::terminal::{CallEnd, PresenceState, Role};
 
 impl Words {
     /// What a rank is called.
@@ -53,6 +53,33 @@ impl Words {
             RecordState::Ringing => (self.ringing, "ringing"),
             RecordState::Active => (self.active, "active"),
             RecordState::Ended => (self.ended, "ended"),
+        }
+    }
+
+    /// What an account is doing, and its class in the style sheet.
+    pub(in crate::console) const fn doing(
+        &self,
+        state: PresenceState,
+    ) -> (&'static str, &'static str) {
+        match state {
+            PresenceState::Offline => (self.offline, "bad"),
+            PresenceState::Waiting => (self.available, "good"),
+            PresenceState::Ringing => (self.ringing, "ringing"),
+            PresenceState::InCall => (self.active, "active"),
+            PresenceState::Away => (self.away, "queued"),
+            PresenceState::WrapUp => (self.wrap_up, "queued"),
+        }
+    }
+
+    /// Whom a certificate of the node is shown to.
+    pub(in crate::console) fn shown_to(&self, to: &str) -> &'static str {
+        match to {
+            "browsers" => self.to_browsers,
+            "operators" => self.to_operators,
+            "terminals" => self.to_terminals,
+            "relays" => self.to_relays,
+            "nodes" => self.to_nodes,
+            _ => self.unknown,
         }
     }
 

@@ -33,6 +33,11 @@ impl Desks {
         self.ready.extend(desks.iter().map(key));
     }
 
+    /// The desks that an account is an agent of, by their names.
+    pub fn of_agent(&self, account: AccountKey) -> impl Iterator<Item = &String> {
+        self.staff.get(&account).into_iter().flat_map(|(desks, _)| desks)
+    }
+
     /// What is known of an agent, but for how long it is left alone; none if it is no agent.
     pub fn agent(&self, account: AccountKey) -> Option<AgentOrder> {
         let (desks, idle) = self.staff.get(&account)?;

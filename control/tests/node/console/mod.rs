@@ -6,12 +6,13 @@ mod pages;
 
 use super::common::relay::Relay;
 use super::common::{PASSWORD, Platform};
+use super::desks::add_desk;
 use browser::{Browser, between};
 use kakehashi_control::accounts::{NewAccount, OPERATORS};
 use kakehashi_control::clock::UnixMs;
 use kakehashi_control::policy::TenantPolicy;
 use kakehashi_wire::secret::Password;
-use kakehashi_wire::terminal::Role;
+use kakehashi_wire::terminal::{Role, SetAway};
 
 /// Adds an account whose password is for good.
 async fn add(platform: &Platform, tenant: &str, login: &str, role: Role) {
@@ -253,16 +254,45 @@ async fn terminals_people_have_no_pages() {
 }
 
 #[tokio::test]
+async fn the_page_of_now_says_what_agents_of_desks_do() {
+    let platform = Platform::start().await;
+    add_desk(&platform, &["b"]).await;
+    let mut olga = operator(&platform).await;
+    let mut row = async || {
+        let page = olga.get("/now").await.body;
+        between(&page, "<section id=\"desks\"", "</section>").to_owned()
+    };
+    assert!(!row().await.contains(">reception<"), "nobody is there");
+    let mut agent = platform.terminal("shop", "b").await;
+    assert!(row().await.contains("<li>b <span class=\"tag good\">available</span></li>"));
+    let _caller = platform.terminal("shop", "a").await;
+    let request = agent.request();
+    agent.say(SetAway { request, away: true }).await;
+    agent.done(request).await;
+    let shown = row().await;
+    assert!(shown.contains("<li>b <span class=\"tag queued\">away</span></li>"), "{shown}");
+    assert!(!shown.contains("<li>a "), "a is no agent: {shown}");
+    platform.node.stop().await;
+}
+
+#[tokio::test]
 async fn a_relay_is_drained_and_put_back_and_the_page_says_so() {
     let platform = Platform::start().await;
     let _relay = Relay::start(&platform, 7).await;
     let mut olga = operator(&platform).await;
     let page = olga.get("/fleet").await.body;
     assert!(page.contains("data-relay=\"7\"") && page.contains("data-stream=\"/live/fleet\""));
+    for to in ["browsers", "operators", "terminals", "relays"] {
+        let until = between(&page, &format!("data-certificate=\"{to}\">"), "</dd>");
+        assert!(until.starts_with("20") && !until.contains("ends soon"), "{to}: {until}");
+    }
+    let node = between(&page, "data-node=\"", "</tr>");
+    assert!(node.contains("this node") && node.contains(">leads<"), "{node}");
     let answered = olga.post("/fleet/drain", &[("relay", "7"), ("on", "yes")]).await;
     assert_eq!(answered.location(), "/fleet?done=drained", "{}", answered.body);
     let row = |page: &str| between(page, "data-relay=\"7\"", "</tr>").to_owned();
-    assert!(row(&olga.get("/fleet").await.body).contains(">drained<"));
+    let shown = row(&olga.get("/fleet").await.body);
+    assert!(shown.contains(">drained<") && !shown.contains("unknown"), "{shown}");
     let answered = olga.post("/fleet/drain", &[("relay", "7"), ("on", "no")]).await;
     assert_eq!(answered.location(), "/fleet?done=undrained");
     assert!(row(&olga.get("/fleet").await.body).contains(">connected<"));

@@ -31,6 +31,7 @@ pub fn service(platform: &Platform) -> Service {
         records: Arc::clone(&platform.node.records),
         audit: Arc::clone(&platform.node.audit),
         live: platform.node.live(),
+        surroundings: Arc::clone(&platform.node.surroundings),
         now: UnixMs::now,
     }
 }
