@@ -157,12 +157,12 @@ enum Deciding {
 /// [`ControlError`], for the operator, if it cannot start.
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), ControlError> {
     let node = Node::start(config).await?;
-    service::ready();
+    kakehashi_log::service::ready();
     tokio::select! {
         () = stop => {}
         () = service::guard(|| node.helm.answers()) => {}
     }
-    service::stopping();
+    kakehashi_log::service::stopping();
     node.stop().await;
     Ok(())
 }

@@ -58,13 +58,4 @@ pub const FINDING_BYTES_MAX: usize = 400;
 /// Bytes of the settings file and of the file with authorities.
 pub const SETTINGS_BYTES_MAX: u64 = 256 * 1024;
 
-/// Bytes of a request for metrics: what Prometheus sends fits ten times.
-pub const REQUEST_BYTES_MAX: usize = 8 * 1024;
-
-/// Requests for metrics that are served at once; further ones wait in the kernel's queue.
-pub const REQUESTS_MAX: usize = 4;
-
-/// Time for a request to come in and its answer to leave.
-pub const REQUEST_WITHIN: Duration = Duration::from_secs(5);
-
 const _: () = assert!(FRAMES_MAX < 10_000 && FINDINGS_MAX * FINDING_BYTES_MAX <= 128 * 1024);

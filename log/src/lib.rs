@@ -1,4 +1,6 @@
-//! The log of a program: one record a line on standard error, whatever the values in it hold.
+//! What a program tells whoever runs it. The log: one record a line on standard error, whatever the
+//! values in it hold. Beside it [traces] of calls, and what the manager of [services](service)
+//! hears.
 //!
 //! Logins, names and errors come from strangers. Characters that would begin another record, move
 //! a terminal's cursor or turn the order of what is read around are escaped here, once for all
@@ -8,6 +10,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may fail by panicking"))]
 
 pub mod capacity;
+pub mod service;
 pub mod traces;
 
 use crate::traces::{NoTraces, Sender};

@@ -53,8 +53,8 @@ impl Format {
     pub fn text(self, shown: &Shown) -> Result<String, fmt::Error> {
         let mut written = String::new();
         match self {
-            Self::OpenMetrics => text::encode(&mut written, &shown.0)?,
-            Self::Prometheus => prometheus_text::encode(&mut written, &shown.0)?,
+            Self::OpenMetrics => text::encode(&mut written, &shown.registry)?,
+            Self::Prometheus => prometheus_text::encode(&mut written, &shown.registry)?,
         }
         Ok(written)
     }

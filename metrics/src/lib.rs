@@ -22,4 +22,14 @@ pub use settings::Settings;
 
 /// Everything a listener shows.
 #[derive(Debug)]
-pub struct Shown(pub(crate) prometheus_client::registry::Registry);
+pub struct Shown {
+    registry: prometheus_client::registry::Registry,
+    /// A JSON text beside the figures, and where it is.
+    json: Option<(&'static str, Box<dyn Json>)>,
+}
+
+/// Whoever knows a JSON text.
+pub trait Json: core::fmt::Debug + Send + Sync + 'static {
+    /// The text, as it is now.
+    fn json(&self) -> String;
+}

@@ -1,5 +1,5 @@
-//! The listener: one request a connection, `GET` or `HEAD` of `/metrics`, bounded in number, bytes
-//! and time.
+//! The listener: one request a connection, `GET` or `HEAD` of `/metrics` and of what is beside it,
+//! bounded in number, bytes and time.
 
 use crate::Shown;
 use crate::capacity::{
@@ -100,13 +100,18 @@ async fn converse(stream: TcpStream, shown: Arc<Shown>) {
 }
 
 fn answer(request: &Request<Incoming>, shown: &Shown) -> Response<Full<Bytes>> {
-    if request.uri().path() != PATH {
+    let path = request.uri().path();
+    let beside = shown.json.as_ref().filter(|(at, _)| *at == path);
+    if path != PATH && beside.is_none() {
         return plain(StatusCode::NOT_FOUND, "the figures are at /metrics\n");
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut refused = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
         refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return refused;
+    }
+    if let Some((_, json)) = beside {
+        return response(StatusCode::OK, "application/json", json.json().into());
     }
     let accepts = request.headers().get_all(ACCEPT).iter().filter_map(|it| it.to_str().ok());
     let format = Format::of(&accepts.collect::<Vec<_>>().join(","));
@@ -132,6 +137,7 @@ fn response(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Ful
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Json;
     use crate::page::{Figures, Page};
     use std::fmt;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -146,10 +152,19 @@ mod tests {
         }
     }
 
+    #[derive(Debug)]
+    struct Empty;
+
+    impl Json for Empty {
+        fn json(&self) -> String {
+            "{}".into()
+        }
+    }
+
     fn listen() -> SocketAddr {
         let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = listener.address();
-        tokio::spawn(listener.serve(Two));
+        tokio::spawn(listener.serve(Shown::from(Two).beside("/status", Empty)));
         address
     }
 
@@ -179,6 +194,13 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_text_beside_the_figures_is_at_its_own_place() {
+        let answer = ask(listen(), "GET /status HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert!(answer.contains("content-type: application/json\r\n"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n{}"), "{answer}");
+    }
+
+    #[tokio::test]
     async fn nothing_else_is_answered() {
         let address = listen();
         let head = ask(address, "HEAD /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -188,6 +210,7 @@ mod tests {
         let cases = [
             ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 404"),
             ("GET /metrics/ HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 404"),
+            ("POST /status HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 405"),
             ("POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 405"),
             (&long, "HTTP/1.1 431"),
             (&many, "HTTP/1.1 431"),

@@ -1,6 +1,6 @@
 //! Figures that are read where they are counted, when somebody asks for them.
 
-use crate::Shown;
+use crate::{Json, Shown};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -99,13 +99,18 @@ impl Shown {
     /// What `registry` has, and beside it what `figures` says.
     pub fn with(mut registry: Registry, figures: impl Figures) -> Self {
         registry.register_collector(Box::new(Asked(figures)));
-        Self(registry)
+        registry.into()
+    }
+
+    /// The same, and a JSON text at `path`, which begins with a slash.
+    pub fn beside(self, path: &'static str, json: impl Json) -> Self {
+        Self { json: Some((path, Box::new(json))), ..self }
     }
 }
 
 impl From<Registry> for Shown {
     fn from(registry: Registry) -> Self {
-        Self(registry)
+        Self { registry, json: None }
     }
 }
 

@@ -137,14 +137,14 @@ fn run_from(
         let queues = open_queues(config).map_err(MediaError::from)?;
         let listener = config.metrics.bind()?;
         let relay = Relay::start(config, source, (sockets, queues))?;
-        service::ready();
+        kakehashi_log::service::ready();
         tokio::select! {
             () = stop => tracing::info!(event = "relay_stopping", "stopping"),
             () = relay.ended.notified() => {}
             () = relay.show(listener, config) => {}
             () = service::guard(&relay.published) => {}
         }
-        service::stopping();
+        kakehashi_log::service::stopping();
         relay.stop()
     })
 }

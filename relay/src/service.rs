@@ -1,55 +1,29 @@
-//! What a relay tells whoever runs it as a service (systemd's `Type=notify`): that it serves, that
-//! its shards work, and that it stops. Where nobody asked for that, nobody is told.
+//! What a relay tells whoever runs it as a service: that its shards work.
 
 use crate::capacity::SHARD_ANSWER_MS;
 use crate::orders::report::Published;
 use core::time::Duration;
-use sd_notify::NotifyState;
+use kakehashi_log::service;
 use std::sync::Arc;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-/// Words within the time that the manager waits for one: two may be lost.
-const WORDS_PER_WAIT: u32 = 3;
-
-/// It serves.
-pub(crate) fn ready() {
-    tell(NotifyState::Ready);
-}
-
-/// It stops.
-pub(crate) fn stopping() {
-    tell(NotifyState::Stopping);
-}
-
-fn tell(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(event = "relay_service_not_told", %error,
-            "the manager of services cannot be told how the relay is");
-    }
-}
-
-/// Says, as often as the manager wants to hear it, that the shards work, as long as each of them
-/// does. Never returns.
+/// Says that the shards work, as long as each of them does. Never returns.
 pub(crate) async fn guard(shards: &[Arc<Published>]) {
-    let Some(wait) = sd_notify::watchdog_enabled().filter(|wait| !wait.is_zero()) else {
-        return core::future::pending().await;
-    };
     let start = Instant::now();
     let mut pulse = Pulse::default();
     let mut was_well = true;
-    loop {
+    service::guard(async || {
         let is_well = pulse.is_well(shards.iter().map(|shard| shard.beats()), start.elapsed());
-        if is_well {
-            tell(NotifyState::Watchdog);
-        } else if was_well {
+        if was_well && !is_well {
             tracing::error!(
                 event = "shard_stands_still",
                 "a shard stands still: whoever runs the relay should start it again"
             );
         }
         was_well = is_well;
-        sleep(wait / WORDS_PER_WAIT).await;
-    }
+        is_well
+    })
+    .await;
 }
 
 /// Judges by how often each shard has published its figures whether all of them work: they do so

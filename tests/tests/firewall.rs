@@ -82,6 +82,7 @@ fn the_media_port_is_open_to_terminals_in_a_call_and_shut_before_and_after() {
             assert!(received["packets"].as_u64().unwrap() > 200, "{received}");
         }
         assert_eq!(counted(platform, "too_short", KNOCKS), KNOCKS, "only those knocks");
+        // Both have signed out.
         pause(Duration::from_millis(500));
         assert!(let_in().is_empty(), "{:?}", let_in());
         let before = strangers();

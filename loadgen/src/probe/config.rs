@@ -2,7 +2,6 @@
 
 use crate::capacity::{NODES_MAX, RELAYS_MAX, SETTINGS_BYTES_MAX, TALK_S_MAX};
 use anyhow::{Context as _, Result, ensure};
-use core::net::SocketAddr;
 use core::time::Duration;
 use kakehashi_terminal::program::{read_password_file, remembered_device};
 use kakehashi_terminal::{Settings, Timing};
@@ -51,7 +50,7 @@ pub struct Config {
     /// From where on things are faults.
     pub limits: Limits,
     /// Metrics for Prometheus.
-    pub metrics: Metrics,
+    pub metrics: kakehashi_metrics::Settings,
     /// The relays that must be there.
     pub relays: Vec<KnownRelay>,
 }
@@ -84,14 +83,6 @@ impl Default for Limits {
     fn default() -> Self {
         Self { sign_in_ms: 3_000, setup_ms: 1_000, loss_percent: 1.0, delay_ms: 150 }
     }
-}
-
-/// Metrics for Prometheus.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Metrics {
-    /// `address:port`; empty for none.
-    pub listen: String,
 }
 
 /// A relay that must be there.
@@ -129,7 +120,7 @@ impl Default for Config {
             caller: account("probe-1"),
             callee: account("probe-2"),
             limits: Limits::default(),
-            metrics: Metrics::default(),
+            metrics: kakehashi_metrics::Settings::default(),
             relays: Vec::new(),
         }
     }
@@ -177,22 +168,7 @@ impl Config {
         ensure!(self.caller.login != self.callee.login, "caller and callee: two accounts");
         let loss = self.limits.loss_percent;
         ensure!((0.0..100.0).contains(&loss), "limits.loss_percent: 0 to less than 100");
-        self.metrics_address().map(drop)
-    }
-
-    /// Where metrics are served, if they are.
-    ///
-    /// # Errors
-    /// If it is no address with a port.
-    pub fn metrics_address(&self) -> Result<Option<SocketAddr>> {
-        let listen = &self.metrics.listen;
-        if listen.is_empty() {
-            return Ok(None);
-        }
-        let address = listen.parse().with_context(|| {
-            format!("metrics.listen: `{listen}` is no address:port, such as 127.0.0.1:9464")
-        })?;
-        Ok(Some(address))
+        Ok(())
     }
 
     /// The site of a relay.
@@ -257,6 +233,7 @@ mod tests {
         assert!(printed.check().is_ok());
         assert!(toml::from_str::<Config>("intervall_s = 1").is_err());
         assert!(toml::from_str::<Config>("[limits]\nsetup_s = 1").is_err());
+        assert!(toml::from_str::<Config>("[metrics]\nlisten = \"9464\"").is_err());
     }
 
     #[test]
@@ -270,7 +247,6 @@ mod tests {
         assert!(mistake("talk_s = 0").starts_with("talk_s"));
         assert!(mistake("relays = [{id = 1}, {id = 1, site = \"a\"}]").starts_with("relays"));
         assert!(mistake("relays_expected = 65").starts_with("relays_expected"));
-        assert!(mistake("[metrics]\nlisten = \"9464\"").starts_with("metrics.listen"));
         assert!(mistake("[limits]\nloss_percent = 100.0").starts_with("limits.loss_percent"));
         let same = "[caller]\nlogin = \"a\"\npassword_file = \"a\"\n\
                     [callee]\nlogin = \"a\"\npassword_file = \"a\"\n";

@@ -1,99 +1,73 @@
-//! A round as metrics, in the text format of OpenMetrics. Pure: the text is made once a round, so
-//! that no scrape sees half of one, and relays that are gone leave nothing behind.
+//! A round as metrics. Pure: whoever reads sees a whole round, and relays that are gone leave
+//! nothing behind.
 
 use super::fault::Fault;
 use super::record::{Relay, Round, Way};
-use core::sync::atomic::AtomicU64;
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use core::fmt;
+use kakehashi_metrics::{ALONE, Page};
 use std::collections::BTreeSet;
 
-/// The media type of the text.
-pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// A number that goes up and down.
-type Value = Gauge<f64, AtomicU64>;
-
-/// Which relay. There are as many as `RELAYS_MAX` at most.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct OfRelay {
-    site: String,
-    relay: u32,
+/// Writes those of a round.
+///
+/// # Errors
+/// Whatever the page answers.
+pub fn write(round: &Round, page: &mut Page<'_>) -> fmt::Result {
+    times(page, round)?;
+    faults(page, round)?;
+    relays(page, &round.relays)
 }
 
-/// Which way over which relay.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct OfWay {
-    relay: u32,
-    direction: &'static str,
-}
-
-/// Which fault.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct OfFault {
-    fault: &'static str,
-}
-
-/// The metrics of a round.
-pub fn text(round: &Round) -> String {
-    let mut registry = Registry::with_prefix("kakehashi_probe");
-    times(&mut registry, round);
-    faults(&mut registry, round);
-    relays(&mut registry, &round.relays);
-    let mut text = String::new();
-    // A string takes everything.
-    let _ = encode(&mut text, &registry);
-    text
-}
-
-fn times(registry: &mut Registry, round: &Round) {
-    let last = Value::default();
+fn times(page: &mut Page<'_>, round: &Round) -> fmt::Result {
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit")]
-    last.set((round.began_unix_s + round.took_ms / 1_000) as f64);
-    registry.register("last_run_timestamp_seconds", "When the last round ended", last);
+    let ended_s = (round.began_unix_s + round.took_ms / 1_000) as f64;
+    page.gauges(
+        ("kakehashi_probe_last_run_timestamp_seconds", "When the last round ended."),
+        [(ALONE, ended_s)],
+    )?;
     let of = [
-        ("setup_seconds", "Set-up of the last round's slowest call", round.setup_ms),
-        ("signin_seconds", "The last round's slowest sign-in", round.sign_in_ms()),
+        ("kakehashi_probe_setup_seconds", "Set-up of its slowest call.", round.setup_ms),
+        ("kakehashi_probe_signin_seconds", "Its slowest sign-in.", round.sign_in_ms()),
     ];
     for (name, help, ms) in of {
         if let Some(ms) = ms {
-            let value = Value::default();
-            value.set(ms / 1e3);
-            registry.register(name, help, value);
+            page.gauges((name, help), [(ALONE, ms / 1e3)])?;
         }
     }
+    Ok(())
 }
 
-fn faults(registry: &mut Registry, round: &Round) {
+fn faults(page: &mut Page<'_>, round: &Round) -> fmt::Result {
     let found: BTreeSet<_> = round.faults.iter().map(|finding| finding.fault).collect();
-    let family = Family::<OfFault, Gauge>::default();
-    for fault in Fault::ALL {
-        let is_there = i64::from(found.contains(&fault));
-        family.get_or_create(&OfFault { fault: fault.name() }).set(is_there);
-    }
-    registry.register("fault", "1 if the last round found the fault", family);
+    let is_there =
+        |fault: Fault| ([("fault", fault.name())], if found.contains(&fault) { 1.0 } else { 0.0 });
+    page.gauges(
+        ("kakehashi_probe_fault", "1 if the last round found the fault."),
+        Fault::ALL.into_iter().map(is_there),
+    )
 }
 
-fn relays(registry: &mut Registry, relays: &[Relay]) {
-    let success = Family::<OfRelay, Gauge>::default();
-    let (loss, delay) = (Family::<OfWay, Value>::default(), Family::<OfWay, Value>::default());
-    for relay in relays {
-        let of = OfRelay { site: relay.site.clone(), relay: relay.relay };
-        success.get_or_create(&of).set(relay.ok.into());
-        for (direction, way) in ways(relay) {
-            let of = OfWay { relay: relay.relay, direction };
-            loss.get_or_create(&of).set(way.loss_ratio);
-            if let Some(ms) = way.delay_ms {
-                delay.get_or_create(&of).set(ms / 1e3);
-            }
-        }
-    }
-    registry.register("success", "1 if the last round found nothing wrong with the relay", success);
-    registry.register("loss_ratio", "Share of voice packets that did not come", loss);
-    registry.register("delay_seconds", "Median time from terminal to terminal", delay);
+/// There are as many relays as `RELAYS_MAX` at most.
+fn relays(page: &mut Page<'_>, relays: &[Relay]) -> fmt::Result {
+    let success = relays.iter().map(|relay| {
+        let labels = [("site", relay.site.clone()), ("relay", relay.relay.to_string())];
+        (labels, if relay.ok { 1.0 } else { 0.0 })
+    });
+    let help = "1 if the last round found nothing wrong with the relay.";
+    page.gauges(("kakehashi_probe_success", help), success)?;
+    let ways = || relays.iter().flat_map(|relay| ways(relay).map(move |way| (relay.relay, way)));
+    let labels = |relay: u32, direction: &str| {
+        [("relay", relay.to_string()), ("direction", direction.to_owned())]
+    };
+    page.gauges(
+        ("kakehashi_probe_loss_ratio", "Share of voice packets that did not come."),
+        ways().map(|(relay, (direction, way))| (labels(relay, direction), way.loss_ratio)),
+    )?;
+    page.gauges(
+        ("kakehashi_probe_delay_seconds", "Median time from terminal to terminal."),
+        ways().filter_map(|(relay, (direction, way))| {
+            Some((labels(relay, direction), way.delay_ms? / 1e3))
+        }),
+    )
 }
 
 fn ways(relay: &Relay) -> impl Iterator<Item = (&'static str, &Way)> {
@@ -105,6 +79,16 @@ fn ways(relay: &Relay) -> impl Iterator<Item = (&'static str, &Way)> {
 mod tests {
     use super::*;
     use crate::probe::fault::Finding;
+    use kakehashi_metrics::{Figures, Format, Shown};
+
+    #[derive(Debug)]
+    struct One(Round);
+
+    impl Figures for One {
+        fn write(&self, page: &mut Page<'_>) -> fmt::Result {
+            write(&self.0, page)
+        }
+    }
 
     fn round() -> Round {
         let way = |received| Way {
@@ -134,13 +118,13 @@ mod tests {
 
     #[test]
     fn every_metric_is_there_by_its_name() {
-        let text = text(&round());
+        let text = Format::OpenMetrics.text(&Shown::from(One(round()))).unwrap();
         for line in [
             "kakehashi_probe_last_run_timestamp_seconds 1764536408.0",
             "kakehashi_probe_setup_seconds 0.012",
-            "kakehashi_probe_fault{fault=\"one_way_audio\"} 1",
-            "kakehashi_probe_fault{fault=\"relay_missing\"} 0",
-            "kakehashi_probe_success{site=\"to\\\"kyo\",relay=\"1\"} 1",
+            "kakehashi_probe_fault{fault=\"one_way_audio\"} 1.0",
+            "kakehashi_probe_fault{fault=\"relay_missing\"} 0.0",
+            "kakehashi_probe_success{site=\"to\\\"kyo\",relay=\"1\"} 1.0",
             "kakehashi_probe_loss_ratio{relay=\"1\",direction=\"to_caller\"} 1.0",
             "kakehashi_probe_delay_seconds{relay=\"1\",direction=\"to_callee\"} 0.0125",
         ] {

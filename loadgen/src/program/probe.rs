@@ -1,9 +1,10 @@
 //! `kakehashi-loadgen probe`: real calls from outside, again and again, and what is wrong by name.
 
 use crate::probe::config::DEFAULTS;
-use crate::probe::door::{self, Shown};
-use crate::probe::{Config, Prober, Round, Status, metrics, table};
+use crate::probe::shown::{Last, shown};
+use crate::probe::{Config, Prober, Round, Status, table};
 use anyhow::{Context as _, Result};
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -64,7 +65,7 @@ pub(super) struct ProbeArgs {
     talk_s: Option<u64>,
     /// Shows metrics for Prometheus there, as plain HTTP.
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "once")]
-    metrics: Option<String>,
+    metrics: Option<SocketAddr>,
     /// File that gets the last rounds as JSON after each.
     #[arg(long, value_name = "FILE")]
     status: Option<PathBuf>,
@@ -87,7 +88,7 @@ impl ProbeArgs {
         over(&self.tenant, &mut config.tenant);
         over(&self.caller, &mut config.caller.login);
         over(&self.callee, &mut config.callee.login);
-        over(&self.metrics, &mut config.metrics.listen);
+        config.metrics.listen = self.metrics.or(config.metrics.listen);
         let over = |option: &Option<PathBuf>, setting: &mut PathBuf| {
             if let Some(value) = option {
                 setting.clone_from(value);
@@ -120,9 +121,9 @@ pub(super) async fn run(args: ProbeArgs) -> Result<ExitCode> {
         teller.tell(round)?;
         return Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
-    if let Some(address) = config.metrics_address()? {
-        let address = door::open(address, teller.show.subscribe()).await?;
-        eprintln!("metrics: http://{address}/metrics");
+    if let Some(listener) = config.metrics.bind()? {
+        eprintln!("metrics: http://{}/metrics", listener.address());
+        tokio::spawn(listener.serve(shown(&teller.show.subscribe())));
     }
     let mut ticks = interval(Duration::from_secs(config.interval_s));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -141,7 +142,7 @@ struct Teller {
     status: Status,
     file: PathBuf,
     json: bool,
-    show: watch::Sender<Arc<Shown>>,
+    show: watch::Sender<Arc<Last>>,
 }
 
 impl Teller {
@@ -157,10 +158,9 @@ impl Teller {
         } else {
             print!("{}", table::text(&round));
         }
-        let metrics = metrics::text(&round);
-        self.status.push(round);
+        self.status.push(round.clone());
         let status = serde_json::to_string(&self.status)?;
-        self.show.send_replace(Arc::new(Shown { metrics, status }));
+        self.show.send_replace(Arc::new(Last { round: Some(round), status }));
         if self.file.as_os_str().is_empty() { Ok(()) } else { self.status.write(&self.file) }
     }
 }

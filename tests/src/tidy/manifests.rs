@@ -17,7 +17,10 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ),
     ("kakehashi-control", &["kakehashi-wire", "kakehashi-log", "kakehashi-metrics"]),
     ("kakehashi-terminal", &["kakehashi-wire", "kakehashi-srtp", "kakehashi-log"]),
-    ("kakehashi-loadgen", &["kakehashi-wire", "kakehashi-srtp", "kakehashi-terminal"]),
+    (
+        "kakehashi-loadgen",
+        &["kakehashi-wire", "kakehashi-srtp", "kakehashi-terminal", "kakehashi-metrics"],
+    ),
     ("kakehashi", &PRODUCTS),
     ("bench", &PRODUCTS),
     ("kakehashi-tests", &TESTS),
