@@ -22,6 +22,17 @@ pub(crate) struct Grants<T> {
     held: HashMap<[u8; 32], Held<T>>,
 }
 
+/// A token that counts.
+pub(crate) struct HeldToken<'a, T> {
+    pub(crate) token: Digest,
+    /// What the door keeps beside it.
+    pub(crate) with: &'a T,
+    /// When it was issued.
+    pub(crate) issued: Duration,
+    /// When it was used last.
+    pub(crate) used: Duration,
+}
+
 struct Held<T> {
     grant: Grant,
     with: T,
@@ -68,9 +79,20 @@ impl<T> Grants<T> {
         Some((held.grant, &held.with))
     }
 
-    /// Of this account, no token counts but `but`.
-    pub(crate) fn remove_others(&mut self, account: AccountKey, but: Digest) {
-        self.held.retain(|token, held| held.grant.account != account || *token == but.0);
+    /// The tokens of an account that count, in the order in which they were issued.
+    pub(crate) fn of(&self, account: AccountKey, now: Duration) -> Vec<HeldToken<'_, T>> {
+        let held = self.held.iter();
+        let own = held.filter(|(_, held)| held.grant.account == account && held.counts(now));
+        let mut tokens: Vec<_> = own
+            .map(|(token, held)| HeldToken {
+                token: Digest(*token),
+                with: &held.with,
+                issued: held.issued,
+                used: held.used,
+            })
+            .collect();
+        tokens.sort_by_key(|held| held.issued);
+        tokens
     }
 
     /// `token` counts no longer.
@@ -122,6 +144,24 @@ mod tests {
         assert_eq!(grants.held.len(), 1, "what does not count is forgotten");
         grants.remove(token(3));
         assert_eq!(grants.find(token(3), API_TOKEN_LIFE), None);
+    }
+
+    #[test]
+    fn an_accounts_own_tokens_are_listed_while_they_count() {
+        let mut grants = Grants::default();
+        let second = Duration::from_secs(1);
+        for (nth, account) in [1, 2, 1].into_iter().enumerate() {
+            let at = second * nth as u32;
+            grants.add(token(nth), (grant(account), nth), at);
+        }
+        assert!(grants.find(token(0), API_TOKEN_IDLE - second).is_some());
+        let own = |grants: &Grants<usize>, now| {
+            let held = grants.of(grant(1).account, now).into_iter();
+            held.map(|held| (*held.with, held.issued, held.used)).collect::<Vec<_>>()
+        };
+        let first = (0, Duration::ZERO, API_TOKEN_IDLE - second);
+        assert_eq!(own(&grants, API_TOKEN_IDLE), [first, (2, 2 * second, 2 * second)]);
+        assert_eq!(own(&grants, API_TOKEN_IDLE + 2 * second), [first], "nobody used the other");
     }
 
     #[test]

@@ -254,7 +254,7 @@ impl Console {
     fn admit(&self, grant: Grant, stage: Stage) -> zeroize::Zeroizing<String> {
         let (token, csrf) = (draw(&self.entropy), draw(&self.entropy));
         let now = self.clock.now().since_start;
-        self.visits().add(hash(&token), (grant, Visit { stage, csrf }), now);
+        self.visits().add(hash(&token), (grant, Visit { stage, csrf, address: None }), now);
         token
     }
 

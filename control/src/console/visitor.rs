@@ -20,7 +20,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::response::{IntoResponse, Redirect};
 use kakehashi_wire::terminal::Role;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -34,6 +34,8 @@ pub(super) struct Visit {
     pub(super) stage: Stage,
     /// What each form carries.
     pub(super) csrf: Zeroizing<String>,
+    /// From where it was used last.
+    pub(super) address: Option<IpAddr>,
 }
 
 /// Somebody who has signed in.
@@ -127,7 +129,14 @@ impl Console {
         address: SocketAddr,
     ) -> Result<Option<Visitor>, Response<Body>> {
         let held = self.holder(headers).await?;
-        Ok(held.and_then(|held| self.signed_in(held, headers, address)))
+        let Some(visitor) = held.and_then(|held| self.signed_in(held, headers, address)) else {
+            return Ok(None);
+        };
+        let now = self.clock.now().since_start;
+        if let Some((_, visit)) = self.visits().find(visitor.token, now) {
+            visit.address = Some(address.ip());
+        }
+        Ok(Some(visitor))
     }
 
     /// Whoever has signed in and only looks on: by that, their sign-in is not used.
@@ -148,7 +157,7 @@ impl Console {
     ) -> Option<Visitor> {
         let now = self.clock.now().since_start;
         let csrf = match self.visits().look(token, now) {
-            Some((_, Visit { stage: Stage::In, csrf })) => csrf.clone(),
+            Some((_, Visit { stage: Stage::In, csrf, .. })) => csrf.clone(),
             _ => return None,
         };
         let asker = asker(grant, &current, address);

@@ -112,9 +112,14 @@ words! {
     new_second_help: "Enter a code of the authenticator you have now, or a recovery code; then \
          you set up the new one and get new recovery codes.",
         "現在の認証アプリのコードまたは回復コードを入力すると、新しい認証アプリと回復コードを設定できます。";
+    browsers: "Where you are signed in", "サインイン中のブラウザ";
+    this_browser: "this browser", "このブラウザ";
+    from_address: "From", "接続元";
+    last_used: "Last used", "最終利用";
     others: "Other browsers", "他のブラウザ";
-    sign_out_others: "Sign out all others", "他をすべてサインアウト";
-    others_signed_out: "All other browsers are signed out.", "他のブラウザをすべてサインアウトしました。";
+    all_others: "all others", "他のすべて";
+    sign_out_others: "Sign out", "サインアウトさせる";
+    others_signed_out: "Signed out there.", "サインアウトさせました。";
 
     // Ranks and roles.
     role: "Role", "役割";

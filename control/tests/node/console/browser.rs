@@ -28,11 +28,13 @@ pub struct Browser<'a> {
     cookies: BTreeMap<String, String>,
     /// What forms carry.
     pub csrf: String,
+    /// Codes that count once in place of the authenticator's.
+    pub recovery: Vec<String>,
 }
 
 impl<'a> Browser<'a> {
     pub fn new(platform: &'a Platform) -> Self {
-        Self { platform, cookies: BTreeMap::new(), csrf: String::new() }
+        Self { platform, cookies: BTreeMap::new(), csrf: String::new(), recovery: Vec::new() }
     }
 
     /// One that has signed in for the first time; no tenant is that of operators.
@@ -48,10 +50,29 @@ impl<'a> Browser<'a> {
         let code = totp.generate_current().to_string();
         let answered = browser.post("/sign-in/enrol", &[("code", &code), ("to", "/now")]).await;
         assert!(answered.body.contains("class=\"codes\""), "{}", answered.body);
-        let page = browser.get("/me").await;
-        assert_eq!(page.status, 200);
-        browser.csrf = between(&page.body, "name=\"csrf\" value=\"", "\"").to_owned();
+        let codes = answered.body.split("<li><code>").skip(1);
+        browser.recovery = codes.map(|code| code.split('<').next().unwrap().to_owned()).collect();
+        browser.learn_csrf().await;
         browser
+    }
+
+    /// Another of the same person, who signs in with a recovery code.
+    pub async fn signed_in_again(&mut self, tenant: &str, login: &str) -> Self {
+        let mut browser = Self::new(self.platform);
+        let fields = [("tenant", tenant), ("login", login), ("password", PASSWORD), ("to", "/now")];
+        let answered = browser.post("/sign-in", &fields).await;
+        assert!(answered.location().starts_with("/sign-in/code"), "{}", answered.body);
+        let code = self.recovery.pop().unwrap();
+        let answered = browser.post("/sign-in/code", &[("code", &code), ("to", "/now")]).await;
+        assert!(answered.location().starts_with('/'), "{}", answered.body);
+        browser.learn_csrf().await;
+        browser
+    }
+
+    async fn learn_csrf(&mut self) {
+        let page = self.get("/me").await;
+        assert_eq!(page.status, 200);
+        self.csrf = between(&page.body, "name=\"csrf\" value=\"", "\"").to_owned();
     }
 
     pub async fn get(&mut self, path: &str) -> Answered {

@@ -254,6 +254,35 @@ async fn terminals_people_have_no_pages() {
 }
 
 #[tokio::test]
+async fn sign_ins_elsewhere_are_listed_and_ended_for_a_code() {
+    let platform = Platform::start().await;
+    let mut here = operator(&platform).await;
+    let mut second = here.signed_in_again("", "olga").await;
+    let mut third = here.signed_in_again("", "olga").await;
+    let me = here.get("/me").await.body;
+    assert_eq!(me.matches("this browser").count(), 1, "{me}");
+    let named: Vec<_> = me.split("<option value=\"").skip(1).collect();
+    assert_eq!(named.len(), 3, "all others, and each of them");
+    let which = named[1].split('"').next().unwrap().to_owned();
+
+    let wrong = [("which", "all"), ("code", "000000")];
+    assert_eq!(here.post("/me/sign-out-others", &wrong).await.status, 403);
+    assert_eq!(second.get("/me").await.status, 200, "a wrong code ends nothing");
+    let code = here.recovery.pop().unwrap();
+    let one = [("which", &*which), ("code", &*code)];
+    assert_eq!(here.post("/me/sign-out-others", &one).await.status, 200);
+    let gone = [second.get("/me").await.status, third.get("/me").await.status];
+    assert_eq!(gone, [303, 200], "the one that was named, which signed in first");
+    assert_eq!(here.post("/me/sign-out-others", &one).await.status, 403, "a code counts once");
+    let code = here.recovery.pop().unwrap();
+    let all = [("which", "all"), ("code", &*code)];
+    assert_eq!(here.post("/me/sign-out-others", &all).await.status, 200);
+    assert_eq!(third.get("/me").await.status, 303);
+    assert_eq!(here.get("/me").await.status, 200, "not this one");
+    platform.node.stop().await;
+}
+
+#[tokio::test]
 async fn the_page_of_now_says_what_agents_of_desks_do() {
     let platform = Platform::start().await;
     add_desk(&platform, &["b"]).await;
