@@ -203,8 +203,8 @@ pub struct Records {
 impl CallRecord {
     /// Call 1 of tenant 1, which was taken at once.
     pub(crate) fn sample(caller: &str, callee: &str) -> Self {
-        let party = |login: &str, role| Party {
-            account: AccountId(1),
+        let party = |account, login: &str, role| Party {
+            account: AccountId(account),
             login: login.into(),
             role,
             device: None,
@@ -215,7 +215,7 @@ impl CallRecord {
         Self {
             call: CallId(1),
             tenant: TenantId(1),
-            members: vec![party(caller, PartyRole::Caller), party(callee, PartyRole::Callee)],
+            members: vec![party(1, caller, PartyRole::Caller), party(2, callee, PartyRole::Callee)],
             desk: None,
             state: RecordState::Active,
             started: UnixMs(0),

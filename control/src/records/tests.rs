@@ -9,28 +9,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 fn record(call: u64, started: u64) -> CallRecord {
-    let party = |account: u64, login: &str, role| Party {
-        account: AccountId(account),
-        login: login.into(),
-        role,
-        device: None,
-        joined: None,
-        left: None,
-        quality: None,
-    };
     CallRecord {
         call: CallId(call),
-        tenant: TenantId(1),
-        members: vec![
-            party(1, "store-1", PartyRole::Caller),
-            party(2, "concierge", PartyRole::Callee),
-        ],
-        desk: None,
         state: RecordState::Ringing,
         started: UnixMs(started),
         answered: None,
-        ended: None,
-        reason: None,
+        ..CallRecord::sample("store-1", "concierge")
     }
 }
 

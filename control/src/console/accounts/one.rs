@@ -38,8 +38,7 @@ const STAFF_ROLES: [Role; 2] = [Role::TenantAdmin, Role::Supervisor];
 impl AccountPage {
     /// What a role is called here.
     fn role(&self, role: &Role) -> &'static str {
-        let words = self.chrome.words;
-        if self.is_staff { words.staff(role) } else { words.role_of(role) }
+        self.chrome.words.role_in(&self.tenant, role)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What ranks, roles, states and reasons are called.
 
 use super::Words;
+use crate::accounts::OPERATORS;
 use crate::policy::Rank;
 use crate::records::{PartyRole, RecordState};
 use kakehashi_wire::terminal::{CallEnd, PresenceState, Role};
@@ -16,11 +17,16 @@ impl Words {
     }
 
     /// What somebody of the operators' house is called.
-    pub(in crate::console) const fn staff(&self, role: &Role) -> &'static str {
+    const fn staff(&self, role: &Role) -> &'static str {
         match role {
             Role::TenantAdmin => self.operator,
             _ => self.observer,
         }
+    }
+
+    /// What a role is called in `tenant`, or in the operators' house.
+    pub(in crate::console) fn role_in(&self, tenant: &str, role: &Role) -> &'static str {
+        if tenant == OPERATORS { self.staff(role) } else { self.role_of(role) }
     }
 
     /// What a role is called.
