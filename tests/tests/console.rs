@@ -2,7 +2,7 @@
 //! call. The checks are in the scripts of `tests/console`; what happens outside of the browser is
 //! here.
 //!
-//! `KAKEHASHI_PICTURES=control/pictures cargo test -p kakehashi-tests --test console pages` takes
+//! `KAKEHASHI_PICTURES=docs cargo test -p kakehashi-tests --test console pages` takes
 //! the pictures of documents anew. All others are in `target/tmp/console`.
 
 #![allow(clippy::unwrap_used, reason = "tests may fail by panicking")]
