@@ -7,7 +7,7 @@ use crate::capacity::{RELAYS_MAX, nodes::NODES_MAX};
 use crate::clock::UnixMs;
 use crate::config::NodeSettings;
 use crate::nodes::{NodeName, Peer};
-use crate::pki::Ends;
+use crate::pki::{Ends, good_until};
 use kakehashi_wire::id::RelayId;
 use rustls_pki_types::CertificateDer;
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ impl Surroundings {
     pub(crate) fn new(me: NodeName, peers: &[Peer], certificates: &[Ends]) -> Self {
         let certificates = certificates
             .iter()
-            .map(|ends| CertificateRow { shown_to: ends.to.to_owned(), until: unix_ms(ends.at_s) });
+            .map(|ends| CertificateRow { shown_to: ends.to.to_owned(), until: ends.until });
         let certificates = certificates.collect();
         Self { me, peers: peers.to_vec(), certificates, seen: Mutex::default() }
     }
@@ -60,10 +60,10 @@ impl Surroundings {
 
     /// A relay proved which one it is by `certificate`.
     pub(crate) fn relay_came(&self, relay: RelayId, certificate: &CertificateDer<'_>) {
-        let Some(ends) = Ends::of("", certificate) else { return };
+        let Some(until) = good_until(certificate) else { return };
         let mut seen = self.seen();
         if seen.relays.len() < RELAYS_MAX || seen.relays.contains_key(&relay) {
-            seen.relays.insert(relay, unix_ms(ends.at_s));
+            seen.relays.insert(relay, until);
         }
     }
 
@@ -76,7 +76,7 @@ impl Surroundings {
     ) {
         self.of_node(node, |node| {
             software.clone_into(&mut node.software);
-            node.certificate_until = Ends::of("", certificate).map(|ends| unix_ms(ends.at_s));
+            node.certificate_until = good_until(certificate);
         });
     }
 
@@ -144,10 +144,6 @@ impl Surroundings {
     }
 }
 
-fn unix_ms(seconds: i64) -> UnixMs {
-    UnixMs(u64::try_from(seconds).unwrap_or_default().saturating_mul(1_000))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_node_alone_leads() {
-        let ends = Ends { to: "browsers", at_s: 1_800_000_000 };
+        let ends = Ends { to: "browsers", until: UnixMs(1_800_000_000_000) };
         let alone = Surroundings::new(name("one"), &[], &[ends]);
         let [me] = &alone.nodes()[..] else { panic!("it is alone") };
         assert!(me.is_this && me.leads && me.certificate_until.is_none());

@@ -2,6 +2,7 @@
 
 use super::item::Seen;
 use super::scene::Scene;
+use kakehashi_control::capacity::CERTIFICATE_SOON;
 use kakehashi_control::clock::UnixMs;
 use kakehashi_control::pki::{PkiError, Purpose, Useless, inspect, load_roots};
 use kakehashi_wire::id::RelayId;
@@ -11,7 +12,7 @@ use std::path::Path;
 const DAY_MS: u64 = 24 * 3_600 * 1_000;
 
 /// Days before its end at which a certificate should be replaced: a month to notice it.
-const DAYS_LEFT: u64 = 30;
+const DAYS_LEFT: u64 = CERTIFICATE_SOON.as_secs() * 1_000 / DAY_MS;
 
 /// What is said of one certificate, and what to do if it is not good.
 fn judge(what: &str, found: Result<UnixMs, Useless>, now: UnixMs, fix: &str) -> Seen {

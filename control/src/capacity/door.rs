@@ -75,7 +75,7 @@ pub const CONSOLE_PAGE_ROWS: usize = 50;
 /// Agents of a desk that the console lists; of more it says how many.
 pub const CONSOLE_AGENTS: usize = 24;
 
-/// How long before its end the console marks a certificate: as `kakehashi doctor` does.
+/// How long before its end the console, and `kakehashi doctor`, mark a certificate.
 pub const CERTIFICATE_SOON: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Pages that are kept fresh at once, 64 KiB each with what they showed last: 4 MiB.

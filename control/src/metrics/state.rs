@@ -59,7 +59,7 @@ impl State {
                 "kakehashi_control_certificate_end_timestamp_seconds",
                 "When a certificate of this node ends, as a Unix time, by who is shown it.",
             ),
-            self.certificates.iter().map(|ends| ([("to", ends.to)], ends.at_s as f64)),
+            self.certificates.iter().map(|ends| ([("to", ends.to)], (ends.until.0 / 1_000) as f64)),
         )
     }
 

@@ -83,7 +83,7 @@ fn lives(chain: &[CertificateDer<'_>], now: UnixMs) -> Result<UnixMs, Useless> {
         }
         first = first.min(life.not_after.timestamp());
     }
-    Ok(UnixMs(u64::try_from(first).unwrap_or(0).saturating_mul(1_000)))
+    Ok(super::unix_ms(first))
 }
 
 fn verify(

@@ -30,6 +30,7 @@ pub use inspect::{Purpose, Useless, inspect};
 pub use issue::Pki;
 pub use signing::open_or_create_audit_key;
 
+use crate::clock::UnixMs;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::PathBuf;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -47,23 +48,26 @@ pub struct Identity {
 pub(crate) struct Ends {
     /// Who is shown it.
     pub(crate) to: &'static str,
-    /// When, in seconds of Unix time.
-    pub(crate) at_s: i64,
+    /// When.
+    pub(crate) until: UnixMs,
 }
 
 impl Identity {
     /// When the certificate ends, which is shown `to` them.
     pub(crate) fn ends(&self, to: &'static str) -> Option<Ends> {
-        Ends::of(to, self.chain.first()?)
+        Some(Ends { to, until: good_until(self.chain.first()?)? })
     }
 }
 
-impl Ends {
-    /// When `certificate` ends, which is shown `to` them; `None` if it is none.
-    pub(crate) fn of(to: &'static str, certificate: &CertificateDer<'_>) -> Option<Self> {
-        let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-        Some(Self { to, at_s: parsed.validity().not_after.timestamp() })
-    }
+/// Until when `certificate` is good; `None` if it is none.
+pub(crate) fn good_until(certificate: &CertificateDer<'_>) -> Option<UnixMs> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    Some(unix_ms(parsed.validity().not_after.timestamp()))
+}
+
+/// A time in a certificate, which has it in seconds.
+fn unix_ms(seconds: i64) -> UnixMs {
+    UnixMs(u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000))
 }
 
 impl Clone for Identity {
